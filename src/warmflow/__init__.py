@@ -1,0 +1,46 @@
+"""warmflow: flow matching from a draft, and the proof of whether it helps.
+
+    A source gives a start; a coupling pairs starts with data; a path joins each pair on [t0, 1]; a field learns the motion
+    along it; a solver walks it in few steps; a verdict says whether the walk got shorter at the same quality.
+
+Names are imported when they are first used, so that ``warmflow --help`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "contracts": "Batch Condition Coupling Data Estimate Field FlowPath JumpPath Metric Objective Pair Path Player Point "
+    "Record Samples Solver Source Start State",
+    "noise": "Noise",
+    "sources": "Blurred External Gaussian GaussianMixture StandardNormal",
+    "couplings": "Assignment Given Independent NearestDatum NearestDraft prepare",
+    "paths": "LinearPath",
+    "networks": "MLP Network",
+    "fields": "ExactGaussian ExactMixture Guided NetworkField WrappedField finite_data wrap",
+    "solvers": "Euler Heun Midpoint RK4",
+    "sampler": "Clip Sampler",
+    "objectives": "FlowMatching",
+    "verdict": "Verdict judge",
+    "training": "train",
+    "checkpoints": "load",
+    "report": "Report",
+    "comparison": "compare",
+    "prospect": "audit",
+}
+_WHERE = {name: room for room, names in _ROOMS.items() for name in names.split()}
+__all__ = sorted([*_WHERE, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"warmflow has no {name!r}")
+    return getattr(importlib.import_module(f"warmflow.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

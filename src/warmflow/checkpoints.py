@@ -1,0 +1,290 @@
+"""A run folder, and how parts are written to it and read back.
+
+    config.json             what was asked, with which version, and whether it is complete
+    checkpoint.safetensors  everything training needs to go on, in one file that is replaced in one step
+    model.json + .safetensors   the finished sampler with averaged weights;  raw.*: the same without averaging
+    log.jsonl               a line every few updates
+    README.md               a card: what this is and how to use it
+
+A part is a frozen dataclass of ours (or a network that knows its arguments). ``config`` turns it into JSON and tensors,
+``rebuild`` turns them back. Nothing is pickled. Classes are looked up below ``warmflow`` only; a user's own class must be
+passed in ``allow``, a user's own callable by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from warmflow import __version__
+from warmflow.contracts import Coupling, Field, Path as FlowPathBase, Solver, Source
+from warmflow.networks import Network
+from warmflow.sampler import Clip, Sampler
+
+PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip)
+
+
+def class_name(value: object) -> str:
+    kind = value if isinstance(value, type) else type(value)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
+    """JSON and tensors that ``rebuild`` turns back into the part.
+
+    Dataclass fields that are callables of the user's become ``{"given": name}``: their name is where they stand.
+    """
+    if isinstance(part, Tensor):
+        return {"tensor": name}, {name: part.detach().cpu().contiguous()}
+    if isinstance(part, nn.Module):
+        tensors = {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in part.state_dict().items()}
+        if not hasattr(part, "arguments"):
+            return {"given": name, "state": True}, tensors
+        return {"class": class_name(part), "arguments": part.arguments}, tensors
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        fields, tensors = {}, {}
+        for f in dataclasses.fields(part):
+            fields[f.name], more = config(getattr(part, f.name), f"{name}.{f.name}")
+            tensors |= more
+        return {"class": class_name(part), "fields": fields}, tensors
+    if isinstance(part, tuple | frozenset):
+        items = [config(v, f"{name}.{i}") for i, v in enumerate(sorted(part) if isinstance(part, frozenset) else part)]
+        key = "tuple" if isinstance(part, tuple) else "set"
+        return {key: [j for j, _ in items]}, {k: v for _, t in items for k, v in t.items()}
+    if part is None or isinstance(part, bool | int | float | str):
+        return part, {}
+    if callable(part):
+        return {"given": name}, {}
+    raise ValueError(f"{name} is a {type(part).__name__}, which a run folder cannot hold: use a frozen dataclass")
+
+
+def _find(name: str, allow: Iterable[type]) -> type:
+    for kind in allow:
+        if class_name(kind) == name:
+            return kind
+    module, _, qualname = name.partition(":")
+    if module.split(".")[0] == "warmflow":
+        try:
+            kind = getattr(importlib.import_module(module), qualname)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"the run was made with {name}, which this version of warmflow does not have") from error
+        if isinstance(kind, type) and issubclass(kind, PARTS) and not inspect.isabstract(kind):
+            return kind
+    raise ValueError(f"the run uses the class {name}, which is not warmflow's: pass it, allow=[{qualname}]")
+
+
+def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = (), **given: Any) -> Any:
+    """The part that ``config`` described.
+
+    Args:
+        allow: the user's own classes that may be built.
+        given: the user's own callables and modules, by the last word of their name in the configuration.
+
+    Raises:
+        ValueError: a class that is not allowed, or a callable that was not passed again, by name.
+    """
+    allow = tuple(allow)
+    if not isinstance(json, dict):
+        return json
+    if "tensor" in json:
+        return tensors[json["tensor"]]
+    if "given" in json:
+        word = json["given"].rsplit(".", 1)[-1]
+        if word not in given:
+            raise ValueError(f"the run was made with a {word} of your own: pass it again, {word}=...")
+        if json.get("state"):
+            _load(given[word], tensors, json["given"])
+        return given[word]
+    if "tuple" in json:
+        return tuple(rebuild(v, tensors, allow, **given) for v in json["tuple"])
+    if "set" in json:
+        return frozenset(rebuild(v, tensors, allow, **given) for v in json["set"])
+    kind = _find(json["class"], allow)
+    if "arguments" in json:
+        from warmflow.networks import seeded
+
+        return seeded(0, lambda: kind(**json["arguments"]))
+    return kind(**{k: rebuild(v, tensors, allow, **given) for k, v in json["fields"].items()})
+
+
+def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    state = {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
+    network.load_state_dict(state)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON under a temporary name, flushes it to the disk, then renames."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file under a temporary name, then renames; ``facts`` go into its header."""
+    from safetensors.torch import save_file
+
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(facts or {}))
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON at ``path``; ValueError of one line if it is missing or half-written."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path.parent} is not a run folder: it has no {path.name}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path} is damaged or half-written: delete it and run the same command again") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and facts of a safetensors file; ValueError of one line if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise ValueError(f"{path.parent} has no {path.name}: the run is not complete, run the same command again")
+    try:
+        with safe_open(path, "pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made if need be and tried for writing; ValueError if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
+    return folder
+
+
+def differences(before: Any, now: Any, at: str = "") -> list[str]:
+    """What differs between two JSON values, one line each: ``where: before, now``."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines = []
+        for k in sorted(before.keys() | now.keys()):
+            lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
+        return lines
+    return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
+
+
+def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Starts a run folder, or finds the one that the same command started.
+
+    ``asked`` is what the command asks (JSON). Returns the folder's config.json.
+
+    Raises:
+        ValueError: the folder holds another run (the first difference is named), or one of another version.
+    """
+    asked = json.loads(json.dumps(asked))
+    make_folder(folder)
+    path = folder / "config.json"
+    if path.exists():
+        found = read_json(path)
+        check_version(found, folder)
+        changed = differences(found.get("asked"), asked)
+        if changed:
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            raise ValueError(
+                f"{folder} holds a run with other settings: {changed[0]}{more}; choose another --out or restore them"
+            )
+        return dict(found)
+    found = {"warmflow": __version__, "kind": asked.get("kind", "run"), "state": "started", "asked": asked}
+    write_json(path, found)
+    return found
+
+
+def check_version(found: Mapping[str, Any], folder: Path) -> None:
+    """A run of another major.minor version is an error that names both."""
+    theirs = str(found.get("warmflow", "unknown"))
+    if theirs.split(".")[:2] != __version__.split(".")[:2]:
+        raise ValueError(f"{folder} was made by warmflow {theirs}, this is {__version__}: install that version to use it")
+
+
+def save_part(folder: Path, name: str, part: Any) -> None:
+    """Writes ``name``.json and ``name``.safetensors."""
+    described, tensors = config(part)
+    write_tensors(folder / f"{name}.safetensors", tensors)
+    write_json(folder / f"{name}.json", described)
+
+
+def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (), **given: Any) -> Any:
+    """The part that ``save_part`` wrote, with its weights.
+
+    Raises:
+        ValueError: a folder without it, another version, a class or callable that must be passed again.
+    """
+    folder = Path(folder)
+    check_version(read_json(folder / "config.json"), folder)
+    if not (folder / f"{name}.json").exists():
+        raise ValueError(f"{folder} has no finished {name}: run the same training command again to complete it")
+    described = read_json(folder / f"{name}.json")
+    tensors, _ = read_tensors(folder / f"{name}.safetensors")
+    part = rebuild(described, tensors, allow, **given)
+    for where, network in _networks(part, "part"):
+        _load(network, tensors, where)
+        network.eval()
+    return part
+
+
+def _networks(part: Any, name: str) -> list[tuple[str, nn.Module]]:
+    """The networks inside a part, with their place."""
+    if isinstance(part, Network):
+        return [(name, part)]
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return [n for f in dataclasses.fields(part) for n in _networks(getattr(part, f.name), f"{name}.{f.name}")]
+    return []
+
+
+def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:
+    """The sampler of a finished run: ``load("run")(16, seed=0).x``. ``raw`` takes the weights that were not averaged."""
+    sampler = load_part(folder, "raw" if raw else "model", allow, **given)
+    if not isinstance(sampler, Sampler):
+        raise ValueError(f"{folder} holds a {type(sampler).__name__}, not a sampler")
+    return sampler
+
+
+def card(title: str, facts: Mapping[str, Any]) -> str:
+    """The README.md of a run: what it is, what it was made with, how to use it."""
+    rows = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
+    use = "```\nwarmflow sample FOLDER -n 64 --out samples.png\n```"
+    python = "```python\nimport warmflow\nx = warmflow.load('FOLDER')(64, seed=0).x\n```"
+    return f"# {title}\n\n| | |\n|---|---|\n{rows}\n\n{use}\n\n{python}\n"
+
+
+def finite(value: float | None) -> float | None:
+    """The number, or None where JSON has none for it."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def device_of(device: str) -> torch.device:
+    """The torch device of a name; ValueError where the machine has none of that kind."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f"device is {device!r}, which this machine does not have; use cpu") from None
+    return found

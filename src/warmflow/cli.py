@@ -1,0 +1,298 @@
+"""The command line: demo, train, sample, compare, audit, report.
+
+Nothing heavy is imported until a command runs: ``warmflow --help`` reads only click and the settings page. Every error of
+the user's is one line on standard error and exit code 2; Ctrl-C leaves a run that the same command continues, and exit
+code 130.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from warmflow import __version__
+from warmflow.recipes.settings import RECIPES, Settings, flag, settings_of, suggest
+
+LARGEST_GRID = 4096
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command, and turns the user's errors into one line and exit code 2."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no such command {args[0]!r}; {suggest(args[0], sorted(self.commands))}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        try:
+            value = super().main(*args, standalone_mode=False, **kwargs)
+        except click.UsageError as error:
+            code = _fail(error.format_message())
+        except click.exceptions.Exit as error:
+            code = error.exit_code
+        except click.ClickException as error:
+            code = _fail(error.format_message())
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("stopped; nothing is lost: run the same command again to continue", err=True)
+            code = 130
+        except ValueError as error:
+            code = _fail(str(error))
+        except OSError as error:
+            code = _fail(f"{error.filename or 'a file'}: {error.strerror or error}; free space or choose another place")
+        else:
+            code = value if isinstance(value, int) else 0
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _fail(message: str) -> int:
+    click.echo("error: " + " ".join(message.split()), err=True)
+    return 2
+
+
+def settings_options(kinds: list[type[Settings]], without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """A flag for every setting of these recipes; unset flags leave the recipe's own default."""
+    fields: dict[str, Any] = {}
+    for kind in kinds:
+        for f in dataclasses.fields(kind):
+            if f.name not in without:
+                fields.setdefault(f.name, f)
+
+    def decorate(command: Any) -> Any:
+        for name, f in reversed(fields.items()):
+            kind = type(f.default)
+            text = f"{f.metadata['help']}  [{', '.join(f.metadata['choices'])}]" if f.metadata["choices"] else f.metadata["help"]
+            names = f"{flag(name)}/--no-{name.replace('_', '-')}" if kind is bool else flag(name)
+            how: dict[str, Any] = {} if kind is bool else {"type": kind}
+            command = click.option(names, name, default=None, help=text, **how)(command)
+        return command
+
+    return decorate
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if v is not None}
+
+
+def _threads(threads: int | None) -> None:
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"--threads is {threads}; it is a whole number of at least 1")
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _numbers(text: str, name: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.replace(" ", "").split(",") if part)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}; give whole numbers with commas, like 1,2,4,8") from None
+
+
+def _jobs(jobs: int | None) -> int:
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"--jobs is {jobs}; it is a whole number of at least 1")
+    return jobs or min(os.cpu_count() or 1, 8)
+
+
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps")
+out_option = click.option("--out", type=click.Path(path_type=Path), default=None, help="folder of the result")
+threads_option = click.option("--threads", type=int, default=None, help="CPU threads of this process")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="warmflow")
+def main() -> None:
+    """Flow matching from a draft instead of from noise, and the proof of whether it helps.
+
+    Begin with:  warmflow demo
+    """
+
+
+@main.command()
+@click.argument("what", default="digits", type=click.Choice(["digits", "moons"]))
+@out_option
+@click.option("--seeds", default=5, show_default=True, help="training seeds; fewer than two make no claim")
+@click.option("--updates", default=None, type=int, help="updates of each flow")
+@click.option("--jobs", type=int, default=None, help="flows trained at once, one thread each [default: the cores]")
+@click.option("--quiet", is_flag=True, help="no progress bars")
+def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int | None, quiet: bool) -> None:
+    """Warm against cold on real 8x8 digits (or on moons), from data to report, in minutes."""
+    from warmflow.comparison import compare
+
+    recipe = {"digits": "images.digits", "moons": "toy.moons"}[what]
+    out = out or Path(f"warmflow-{what}")
+    changes = {} if updates is None else {"updates": updates}
+    s = settings_of(recipe, **changes)
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; give at least one")
+    drafts = {"mixture": "a Gaussian mixture", "jittered": "a fresh point plus noise"}
+    click.echo(
+        f"This trains {3 * seeds} small flows on {recipe} ({seeds} seeds; cold, cold with assigned pairs, and warm from "
+        f"{drafts.get(s.draft, s.draft)}), {s.updates} updates each, then samples and judges them.\n"
+        f"On two CPU cores it takes about four minutes; cut off, the same command continues. The result goes to {out}/.",
+        err=True,
+    )
+    report = compare(recipe, out=out, seeds=range(seeds), jobs=_jobs(jobs), progress=not quiet, **changes)
+    click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("recipe")
+@out_option
+@click.option("--arm", default="warm", help="which flow: warm, cold, cold_assigned")
+@click.option("--seed", default=0, help="training seed")
+@click.option("--from", "begin", type=click.Path(path_type=Path), default=None, help="a cold run to fine-tune from")
+@click.option("--dtype", default="float32", help="arithmetic inside the network: float32, bfloat16, float16")
+@click.option("--dry-run", is_flag=True, help="print the resolved configuration and what it costs, then stop")
+@click.option("--quiet", is_flag=True, help="no progress bar")
+@device_option
+@threads_option
+@settings_options(list(dict.fromkeys(RECIPES.values())))
+def train(
+    recipe: str, out: Path | None, arm: str, seed: int, begin: Path | None, dtype: str, dry_run: bool, quiet: bool,
+    device: str, threads: int | None, **settings: Any,
+) -> None:  # fmt: skip
+    """Train one flow of a recipe into a run folder, or continue it.
+
+    RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, images.digits, images.folder.
+    """
+    resolved = settings_of(recipe, **_given(settings))
+    _threads(threads)
+    from warmflow.single import train_run
+
+    train_run(recipe, resolved, out or Path(f"warmflow-{recipe}-{arm}-{seed}"), arm=arm, seed=seed, begin=begin,
+              device=device, dtype=dtype, dry_run=dry_run, quiet=quiet, echo=click.echo)  # fmt: skip
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
+@click.option("--steps", default=4, show_default=True, help="steps on [t0, 1]")
+@click.option("--solver", default="euler", show_default=True, help="euler, heun, midpoint, rk4")
+@click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
+@click.option("--batch-size", default=None, type=int, help="samples walked at once")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="a .png grid, .npz or .npy")
+@click.option("--raw", is_flag=True, help="the weights that were not averaged")
+@click.option("--quiet", is_flag=True, help="no progress bar")
+@device_option
+@threads_option
+def sample(
+    run: Path, n: int, steps: int, solver: str, seed: int, batch_size: int | None, out: Path, raw: bool, quiet: bool,
+    device: str, threads: int | None,
+) -> None:  # fmt: skip
+    """Draw samples from a finished run into a file; the suffix decides how."""
+    if out.suffix not in (".png", ".npz", ".npy"):
+        raise ValueError(f"--out is {out}; its suffix is .png (a grid), .npz or .npy")
+    if n < 1:
+        raise ValueError(f"-n is {n}; ask for at least one sample")
+    if out.suffix == ".png" and n > LARGEST_GRID:
+        raise ValueError(f"-n is {n}; a grid shows at most {LARGEST_GRID} samples, use .npz for more")
+    _threads(threads)
+    from warmflow.single import sample_run
+
+    click.echo(sample_run(run, n, out, steps=steps, solver=solver, seed=seed, batch=batch_size, raw=raw, device=device,
+                          quiet=quiet))  # fmt: skip
+
+
+@main.command()
+@click.argument("what", nargs=-1, required=True)
+@out_option
+@click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
+@click.option("--steps", default="1,2,4,8", show_default=True, help="warm steps to try")
+@click.option("--seeds", default=5, show_default=True, help="training seeds 0 .. seeds - 1")
+@click.option("--minutes", default=None, type=float, help="time for all of it; the updates follow")
+@click.option("--convergence", is_flag=True, help="train the cold flows twice as long as well")
+@click.option("--jobs", type=int, default=None, help="flows trained at once [default: the cores]")
+@click.option("--quiet", is_flag=True, help="no progress bars")
+@device_option
+@threads_option
+@settings_options(list(dict.fromkeys(RECIPES.values())), ("draft",))
+def compare(
+    what: tuple[str, ...], out: Path | None, draft: str | None, steps: str, seeds: int, minutes: float | None,
+    convergence: bool, jobs: int | None, quiet: bool, device: str, threads: int | None, **settings: Any,
+) -> None:  # fmt: skip
+    """Judge warm against cold: of finished RUNs, or of a recipe, folder or file that is trained first.
+
+    \b
+    warmflow compare runs/warm-0 runs/warm-1 runs/cold-0 runs/cold-1 --out result
+    warmflow compare images.digits --out result
+    warmflow compare folder:photos --minutes 30 --out result
+    warmflow compare data.npz --draft drafts.npy --out result
+    """
+    _threads(threads)
+    whole = _numbers(steps, "--steps")
+    changes = _given(settings)
+    out = out or Path("warmflow-compare")
+    if all((Path(w) / "config.json").exists() for w in what):
+        from warmflow.single import compare_runs
+
+        report = compare_runs([Path(w) for w in what], out, steps=whole, device=device, progress=not quiet)
+    elif len(what) > 1:
+        missing = next(w for w in what if not (Path(w) / "config.json").exists())
+        raise ValueError(f"{missing} is not a run folder (it has no config.json); train it first")
+    else:
+        if seeds < 1:
+            raise ValueError(f"--seeds is {seeds}; give at least one")
+        from warmflow.comparison import compare as compare_data
+        from warmflow.single import read_drafts
+
+        report = compare_data(what[0], read_drafts(what[0], draft, changes), steps=whole, minutes=minutes,
+                              seeds=range(seeds), out=out, convergence=convergence, device=device,
+                              jobs=1 if threads else _jobs(jobs), progress=not quiet, **changes)  # fmt: skip
+    click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
+
+
+@main.command()
+@click.argument("data")
+@click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@threads_option
+@settings_options(list(dict.fromkeys(RECIPES.values())), ("draft",))
+def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **settings: Any) -> None:
+    """Will a warm start help? A minute's answer, before anything is trained.
+
+    DATA is a recipe (images.digits, toy.moons), folder:PATH, or a .npy or .npz file.
+    """
+    _threads(threads)
+    from warmflow.prospect import audit as look
+    from warmflow.single import read_drafts
+
+    changes = _given(settings)
+    found = look(data, read_drafts(data, draft, changes), **changes)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.to_json(), indent=1))
+    else:
+        click.echo(found.text())
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="the page")
+def report(runs: tuple[Path, ...], out: Path) -> None:
+    """One page for one or several run folders."""
+    from warmflow.report import Report, gather
+
+    if len(runs) == 1:
+        click.echo(f"The report: {Report.read(runs[0]).save(out)}")
+        return
+    page = gather(runs)
+    temporary = out.with_name(out.name + ".tmp")
+    temporary.write_text(page)
+    os.replace(temporary, out)
+    click.echo(f"The report: {out}")
+
+
+if __name__ == "__main__":
+    main()

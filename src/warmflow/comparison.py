@@ -1,0 +1,469 @@
+"""Warm against cold, from data to report: train both at equal budget, sample both, and say whether warm is as good.
+
+    folder/config.json            what was asked, the ruler (margins, floors), fixed before anything is sampled
+    folder/draft.json, pairs/     the draft model and the pairs, shared by every seed
+    folder/seeds/SEED/ARM/        one run folder an arm
+    folder/rows.json              every measured row
+    folder/verdict.json, pictures.safetensors, report.html
+
+Run again, the same command takes up where it was cut off: finished runs are read, unfinished ones continue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow import __version__
+from warmflow.checkpoints import (
+    card, device_of, load, load_part, open_run, read_json, save_part, write_json, write_tensors,
+)  # fmt: skip
+from warmflow.contracts import Batch, Solver, Source
+from warmflow.data import enough
+from warmflow.fields import WrappedField
+from warmflow.metrics.audit import audit_pairs
+from warmflow.metrics.cost import break_even, timed
+from warmflow.noise import Noise
+from warmflow.recipes.build import plan_for, plan_of
+from warmflow.recipes.measures import ruler_for
+from warmflow.recipes.plan import ARMS, COUPLINGS, OFFLINE, Arm, Plan, arm, pairs
+from warmflow.recipes.settings import Settings, settings_of
+from warmflow.report import Report
+from warmflow.sampler import Sampler, trajectory
+from warmflow.solvers import Euler, Heun
+from warmflow.training import train
+from warmflow.verdict import Measure, Row, Ruler, at_convergence, judge
+
+EULER_STEPS = (1, 2, 4, 8, 12, 20, 32, 50)
+HEUN_STEPS = (2, 3, 5, 8, 10, 16, 25)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31, 49
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A trained arm of one seed."""
+
+    arm: str
+    kind: str
+    seed: int
+    sampler: Sampler
+    seconds: float
+
+
+def fingerprint(x: Tensor) -> str:
+    """Sixteen hexadecimal digits of a tensor's bytes: another data set under the same name is found out."""
+    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """The versions a result was made with."""
+    from importlib.metadata import version
+
+    names = ("torch", "numpy", "scikit-learn", "scipy", "accelerate")
+    return {"warmflow": __version__, "python": platform.python_version()} | {n: version(n) for n in names}
+
+
+# ---------------------------------------------------------------- training
+
+
+def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
+    """What a run folder's config.json says was asked."""
+    return {
+        "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
+        "settings": dataclasses.asdict(plan.settings), **more,
+    }  # fmt: skip
+
+
+def run_arm(
+    plan: Plan, name: str, seed: int, folder: Path, draft: Source | None, paired: Batch | None, *,
+    device: str = "cpu", updates: int | None = None, begin: Any = None, begin_name: str | None = None,
+    autocast: str | None = None, progress: str | None = None,
+) -> None:  # fmt: skip
+    """Trains one arm into a run folder, or continues it; does nothing if it is complete.
+
+    Raises:
+        ValueError: the folder holds another run; the data or settings are impossible; training diverged.
+    """
+    s = plan.settings
+    updates = s.updates if updates is None else updates
+    asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name, autocast=autocast)
+    found = open_run(folder, asked)
+    if found["state"] == "complete":
+        return
+    here: Arm = arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
+    facts = train(
+        here.objective, here.data, steps=updates, batch=min(s.batch, len(here.data)), seed=seed, folder=folder,
+        device=device, warmup=min(200, max(1, updates // 10)), save_every=500, progress=progress,
+    )  # fmt: skip
+    if int(os.environ.get("RANK", "0")) != 0:
+        return  # one process writes
+    save_part(folder, "raw", here.trained(facts.raw["flow"]))
+    save_part(folder, "model", here.trained(facts.networks["flow"]))
+    numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
+    text = card(f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
+    (folder / "README.md").write_text(text)
+    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts)})
+
+
+def _worker(recipe: str, settings: dict[str, Any], where: str, task: tuple[str, int, int], device: str) -> None:
+    """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
+    torch.set_num_threads(1)
+    plan, root, (name, seed, updates) = plan_of(recipe, settings_of(recipe, **settings)), Path(where), task
+    draft = paired = None
+    if name == "warm":
+        draft = load_part(root, "draft")
+        paired = pairs(plan, draft, root / "pairs")
+    run_arm(plan, name, seed, root / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
+
+
+def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
+    """Updates done so far by all tasks, by the last line of their logs."""
+    total = 0
+    for name, seed, updates in tasks:
+        folder = root / "seeds" / str(seed) / name
+        try:
+            last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
+            total += min(int(last.split('"step": ')[1].split(",")[0]), updates)
+        except (OSError, IndexError, ValueError):
+            continue
+    return total
+
+
+def train_all(
+    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], draft: Source | None, paired: Batch | None, *,
+    jobs: int, device: str, progress: bool, given: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name."""
+    from tqdm import tqdm
+
+    named = plan.name != "custom" and not given
+    if jobs > 1 and named and device == "cpu":
+        settings = dataclasses.asdict(plan.settings)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            waiting = [pool.submit(_worker, plan.name, settings, str(root), task, device) for task in tasks]
+            total = sum(t[2] for t in tasks)
+            with tqdm(total=total, desc="training", unit="update", disable=not progress, mininterval=0.5) as bar:
+                try:
+                    while not all(f.done() for f in waiting):
+                        bar.update(_updates_done(root, tasks) - bar.n)
+                        time.sleep(0.3)
+                        if any(f.done() and f.exception() for f in waiting):
+                            break
+                except KeyboardInterrupt:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+                bar.update(_updates_done(root, tasks) - bar.n)
+            for future in waiting:
+                if future.done() and not future.cancelled() and future.exception():
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    future.result()
+        return
+    for name, seed, updates in tasks:
+        label = f"{name}, seed {seed}" if progress else None
+        folder = root / "seeds" / str(seed) / name
+        run_arm(plan, name, seed, folder, draft, paired, device=device, updates=updates, progress=label)
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def schedule(kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
+    """What an arm is walked by: cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
+    if kind == "warm":
+        return [(Euler(), n) for n in steps]
+    return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
+
+
+def _row(arm: str, kind: str, solver: str, steps: int, calls: float, times: tuple[float, float], seed: int,
+         measure: Measure) -> Row:  # fmt: skip
+    return Row(arm, kind, solver, steps, calls, times[0], times[1], seed, measure)
+
+
+def _single(sampler: Sampler, seed: int) -> float:
+    """Seconds of one sample at batch 1, the source included."""
+    return timed(lambda: sampler(1, seed=seed), repeats=7, warmup=1).seconds
+
+
+def measured(
+    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool
+) -> Iterator[Row]:
+    """Every row: each arm and seed on its schedule, and the draft alone on the same seeds."""
+    from tqdm import tqdm
+
+    n, singles = ruler.samples, {}
+    jobs = [(e, solver, k) for e in entries for solver, k in schedule(e.kind, steps)]
+    for e in entries[:1]:
+        e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
+    for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
+        sampler = replace(e.sampler, solver=solver, steps=k)
+        key = (e.arm, type(solver).__name__, k)
+        if key not in singles:
+            singles[key] = _single(sampler, e.seed)
+        drawn = sampler(n, seed=e.seed)
+        calls = float(drawn.calls.double().mean())
+        times = (drawn.seconds / n, singles[key])
+        yield _row(e.arm, e.kind, key[1], k, calls, times, e.seed, ruler.measure(drawn.x.cpu()))
+    if draft is not None:
+        for seed in sorted({e.seed for e in entries}):
+            began = time.perf_counter()
+            x = plan.clip(_drafts(draft, n, seed))
+            seconds = time.perf_counter() - began
+            single = timed(lambda s=seed: draft.draw(1, noise=Noise.of(s, 1)), repeats=5).seconds  # type: ignore[misc]
+            yield _row("draft", "draft", "none", 0, 0.0, (seconds / n, single), seed, ruler.measure(x))
+
+
+def _drafts(draft: Source, n: int, seed: int) -> Tensor:
+    """The drafts that the warm samples of the same seed start from."""
+    return draft.draw(n, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
+
+
+def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None = None) -> dict[str, Any]:
+    """The audit of the pairing that is trained on, and beside it of the others on one round."""
+    data, s = plan.data.train, plan.settings
+    m = min(len(data), 2000)
+    fresh = draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0
+    found = {}
+    for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
+        block = 256 if name == "minibatch-assignment" else s.block
+        if name == s.pairing and paired is not None and paired.start is not None:
+            part = paired[: len(data)]
+            x0, x1, index = part.start.x0, part.x1, part.index  # type: ignore[union-attr]
+        else:
+            from warmflow.couplings import prepare
+
+            part = prepare(COUPLINGS[name], data, draft, block=block, seed=s.data_seed)
+            x0, x1, index = part.start.x0, part.x1, part.index  # type: ignore[union-attr]
+        audit = audit_pairs(x0, x1, index, len(data), data.condition.get("label"), fresh, data.x1, s.data_seed)  # type: ignore[arg-type]
+        found[name] = audit.to_json()
+    return found
+
+
+def pictures(plan: Plan, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], n: int) -> dict[str, Tensor]:
+    """Samples at equal seeds for the report: real, draft, start, cold and warm; trajectories for points."""
+    n = min(n, len(plan.data.heldout))
+    out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
+    seed = min((e.seed for e in entries), default=0)
+    if draft is not None:
+        out["draft"] = plan.clip(_drafts(draft, n, seed))
+    first = {e.arm: e for e in entries if e.seed == seed}
+    if "warm" in first:
+        sampler = first["warm"].sampler
+        start = sampler.source.draw(n, noise=Noise.of(seed, n).fold("source"))
+        out["start"] = plan.clip(start.x0)
+        for k in steps:
+            out[f"warm.{k}"] = sampler(n, seed=seed, steps=k).x
+        if plan.data.kind == "points":
+            out["trajectory.warm"] = trajectory(replace(sampler, steps=4), start[:200], seed=seed)
+    if "cold" in first:
+        sampler = first["cold"].sampler
+        for k in (1, 4, 20, 50):
+            out[f"cold.{k}"] = sampler(n, seed=seed, steps=k).x
+        if plan.data.kind == "points":
+            start = sampler.source.draw(200, noise=Noise.of(seed, 200).fold("source"))
+            out["trajectory.cold"] = trajectory(replace(sampler, steps=20), start, seed=seed)
+    return {k: v.float().cpu().contiguous() for k, v in out.items()}
+
+
+# ---------------------------------------------------------------- the whole comparison
+
+
+def _say(text: str, progress: bool) -> None:
+    if progress:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _whole(steps: Sequence[int]) -> tuple[int, ...]:
+    if not steps:
+        raise ValueError("steps is empty; give the numbers of warm steps to try, like 1, 2, 4, 8")
+    for k in steps:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise ValueError(f"steps holds {k!r}; each is a whole number of at least 1")
+    return tuple(sorted(set(steps)))
+
+
+def _budgeted(plan: Plan, minutes: float, seeds: int, draft: Source, paired: Batch, threads: int) -> Plan:
+    """The plan with as many updates as fit the minutes: a few of each arm are timed first."""
+    if not minutes > 0:
+        raise ValueError(f"minutes is {minutes}; give a positive time for the whole comparison")
+    seconds = 0.0
+    for name in ARMS:
+        here = arm(plan, name, 0, draft, paired)
+        trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
+        seconds += trial.facts["seconds"] / 40
+    updates = int(0.75 * minutes * 60 / (seconds * seeds))
+    return replace(plan, settings=replace(plan.settings, updates=max(100, min(updates, 30_000))))
+
+
+def compare(
+    data: Any,
+    draft: Any = None,
+    *,
+    steps: Sequence[int] = (1, 2, 4, 8),
+    minutes: float | None = None,
+    seeds: Sequence[int] = SEEDS,
+    out: str | os.PathLike[str] | None = None,
+    cold: WrappedField | None = None,
+    convergence: bool = False,
+    device: str = "cpu",
+    jobs: int = 1,
+    progress: bool = True,
+    **settings: Any,
+) -> Report:
+    """Trains cold and warm flows at equal budget and judges them.
+
+    Args:
+        data: a recipe's name ("digits", "toy.moons"), "folder:PATH", a file of arrays, a tensor or an array.
+        draft: "mixture" or "gaussian" for one of ours, a callable ``draft(n, seed) -> tensor``, or an array of drafts.
+        steps: the warm steps to try.
+        minutes: the time for all of it; the number of updates follows from it. None: the recipe's own number.
+        seeds: training seeds; fewer than two make no claim.
+        out: the folder of the comparison (resumable); None for a temporary one.
+        cold: your own trained cold model (``wrap``) in place of the cold arms: no other cold flow is trained.
+        convergence: train the cold arms twice as long as well, to learn whether the claim holds at convergence.
+        jobs: arms trained at once, one thread each (only for recipes with a name).
+        settings: what ``recipes.settings`` lists: updates, batch, sigma, pairing, ...
+
+    Returns:
+        The report: ``.verdict.claim``, ``.figures``, ``.save(folder)``.
+
+    Raises:
+        ValueError: bad input, named with its remedy.
+    """
+    plan = plan_for(data, draft, **settings)
+    enough(len(plan.data.everything), plan.data.name)
+    device_of(device)
+    root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
+    seeds = tuple(dict.fromkeys(seeds))
+    if not seeds:
+        raise ValueError("seeds is empty; give at least one training seed")
+    return run(plan, root, steps=_whole(steps), minutes=minutes, seeds=seeds, cold=cold, convergence=convergence,
+               device=device, jobs=jobs, progress=progress, own_draft=draft is not None and not isinstance(draft, str))  # fmt: skip
+
+
+def run(
+    plan: Plan, root: Path, *, steps: tuple[int, ...], seeds: tuple[int, ...], minutes: float | None = None,
+    cold: WrappedField | None = None, convergence: bool = False, device: str = "cpu", jobs: int = 1,
+    progress: bool = True, own_draft: bool = False,
+) -> Report:  # fmt: skip
+    """The comparison of a plan in a folder; see ``compare``."""
+    asked = {
+        "kind": "compare", "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "steps": list(steps),
+        "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": fingerprint(plan.data.train.x1),
+        "cold": "wrapped" if cold else "trained", "draft": "own" if own_draft else plan.settings.draft, "device": device,
+    }  # fmt: skip
+    found = open_run(root, asked)
+    _say("measuring the margin on real data", progress)
+    ruler, facts = ruler_for(plan.data, plan.settings.samples)
+    began = time.perf_counter()
+    draft, draft_seconds = plan.draft(), time.perf_counter() - began
+    if not own_draft and not (root / "draft.json").exists():
+        save_part(root, "draft", draft)
+    _say("pairing drafts with data", progress)
+    began = time.perf_counter()
+    paired = pairs(plan, draft, root / "pairs")
+    bill = found.get("bill") or {"draft": draft_seconds, "pairing": time.perf_counter() - began}
+    if minutes is not None:
+        plan = (
+            replace(plan, settings=replace(plan.settings, updates=found["updates"]))
+            if "updates" in found
+            else _budgeted(plan, minutes, len(seeds), draft, paired, jobs)
+        )
+    found |= _described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
+    write_json(root / "config.json", found)
+    entries = _entries(plan, root, draft, paired, seeds, cold, convergence, device, jobs, progress, own_draft)
+    rows = list(measured(plan, ruler, [e for e in entries if "doubled" not in e.arm], draft, steps, progress))
+    trained, doubled = "equal training", None
+    if convergence:
+        more = list(measured(plan, ruler, [e for e in entries if "doubled" in e.arm], None, steps, progress))
+        trained, doubled = _converged(ruler, rows, more)
+    found_audits = audits(plan, draft, paired)
+    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill)
+    facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
+    facts["bill"] = _bill(bill, entries, facts.get("paid_after"))
+    write_tensors(root / "pictures.safetensors", pictures(plan, entries, draft, steps, 64 if plan.data.kind == "images" else 1000))
+    write_json(root / "verdict.json", facts)
+    write_json(root / "config.json", {**found, "state": "complete"})
+    report = Report.read(root)
+    report.save(root)
+    return report
+
+
+def _described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
+    """What config.json says beside what was asked."""
+    d = plan.data
+    validation = 0 if d.validation is None else len(d.validation)
+    return {
+        "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "versions": versions(), "device": device,
+        "threads": torch.get_num_threads(), "seeds": list(seeds), "margins": ruler.to_json(), "facts": dict(facts),
+        "data": {"name": d.name, "kind": d.kind, "shape": list(d.shape), "train": len(d.train), "validation": validation,
+                 "heldout": len(d.heldout), "classes": list(d.classes), "notes": dict(d.notes)},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def _entries(
+    plan: Plan, root: Path, draft: Source, paired: Batch, seeds: Sequence[int], cold: WrappedField | None,
+    convergence: bool, device: str, jobs: int, progress: bool, own_draft: bool,
+) -> list[Entry]:  # fmt: skip
+    """Trains what is missing and loads every arm."""
+    u = plan.settings.updates
+    arms = [("warm", u)] if cold else [("cold", u), ("cold_assigned", u), ("warm", u)]
+    if convergence and not cold:
+        arms += [("cold_doubled", 2 * u), ("cold_assigned_doubled", 2 * u)]
+    tasks = [(name, seed, updates) for seed in seeds for name, updates in arms]
+    given = {"draft": True} if own_draft else {}
+    train_all(plan, root, tasks, draft, paired, jobs=jobs, device=device, progress=progress, given=given)
+    entries = []
+    for name, seed, _ in tasks:
+        folder = root / "seeds" / str(seed) / name
+        callables = {"draft": draft.draft} if own_draft else {}  # type: ignore[attr-defined]
+        sampler = replace(load(folder, **callables), device=device)
+        seconds = float(read_json(folder / "config.json")["training"]["seconds"])
+        entries.append(Entry(name, "warm" if name == "warm" else "cold", seed, sampler, seconds))
+    if cold is not None:
+        from warmflow.sources import StandardNormal
+
+        theirs = Sampler(StandardNormal(plan.data.shape), cold, Euler(), 20, plan.hooks, device)
+        entries += [Entry("cold", "cold", seed, theirs, 0.0) for seed in seeds]
+    return entries
+
+
+def _mean_distance(rows: Sequence[Row], name: str) -> dict[tuple[str, str, int], float]:
+    """The mean primary distance over seeds of each (arm, solver, steps)."""
+    found: dict[tuple[str, str, int], list[float]] = {}
+    for r in rows:
+        found.setdefault((r.arm, r.solver, r.steps), []).append(r.measure.distance[name])
+    return {k: sum(v) / len(v) for k, v in found.items()}
+
+
+def _converged(ruler: Ruler, rows: Sequence[Row], doubled: Sequence[Row]) -> tuple[str, dict[str, Any]]:
+    """Whether doubling the cold arms' training improves their best distance by less than a tenth."""
+    name = ruler.primary
+    once = min(_mean_distance([r for r in rows if r.kind == "cold"], name).values())
+    twice = min(_mean_distance(doubled, name).values())
+    settled = at_convergence(once, twice, ruler.margin())
+    return ("convergence" if settled else "equal training"), {"cold": once, "cold_doubled": twice, "settled": settled}
+
+
+def _bill(bill: Mapping[str, float], entries: Sequence[Entry], paid: int | None) -> dict[str, Any]:
+    """Seconds of the draft, of pairing and of one training of each arm; ``break_even_samples``: after how many samples
+    the time saved has paid for draft and pairing (both flows are trained alike)."""
+    seconds: dict[str, list[float]] = {}
+    for e in entries:
+        seconds.setdefault(e.arm, []).append(e.seconds)
+    return {**bill, **{k: sum(v) / len(v) for k, v in seconds.items()}, "break_even_samples": paid}

@@ -1,0 +1,116 @@
+"""Any coupling, offline, on large blocks: own pairs, reflow and aligned drafts are the same thing.
+
+The data is visited ``rounds`` times, each time in a new order, in blocks; every block's pairs are one safetensors file,
+written under a temporary name and renamed. Run again, finished blocks are read and missing ones are made; a folder made
+with other settings is an error that names the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start, concatenate
+from warmflow.noise import Noise, permutation
+
+
+def _write(pair: Pair, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {"x1": pair.x1, "x0": pair.start.x0}
+    for name, value in (("index", pair.index), ("t", pair.start.t), ("fixed", pair.start.fixed)):
+        if value is not None:
+            tensors[name] = value
+    tensors |= {f"condition.{k}": v for k, v in pair.start.condition.items()}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def _read(path: Path) -> Pair:
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    condition = {k.removeprefix("condition."): v for k, v in tensors.items() if k.startswith("condition.")}
+    start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"))
+    return Pair(start, tensors["x1"], tensors.get("index"))
+
+
+def _agree(folder: Path, settings: dict[str, Any]) -> None:
+    note = folder / "pairs.json"
+    if note.exists():
+        before = json.loads(note.read_text())
+        changed = [k for k in settings if before.get(k) != settings[k]]
+        if changed:
+            k = changed[0]
+            raise ValueError(
+                f"{folder} holds pairs made with {k} = {before.get(k)!r}, now {k} = {settings[k]!r}: "
+                "use another folder, or delete this one"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = note.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(settings))
+    os.replace(temporary, note)
+
+
+def prepare(
+    coupling: Coupling,
+    data: Data,
+    source: Source,
+    folder: str | Path | None = None,
+    *,
+    block: int = 4096,
+    rounds: int = 1,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Batch:
+    """Pairs of the whole set: a Batch with ``rounds`` x len(data) rows that carry their starts.
+
+    Args:
+        folder: where blocks are kept and found again; None keeps them in memory only.
+        block: rows paired at once. Assignment costs about block^3 operations and block^2 x 8 bytes.
+        rounds: fresh starts for every datum, that many times: the more, the less the pairs can be memorised.
+        progress: told (blocks done, blocks in all).
+
+    Raises:
+        ValueError: a folder of pairs made with other settings; a block or rounds below 1.
+    """
+    if block < 1 or rounds < 1:
+        raise ValueError(f"block is {block} and rounds is {rounds}; both are at least 1")
+    n = len(data)
+    where = None if folder is None else Path(folder)
+    if where is not None:
+        _agree(where, {"coupling": repr(coupling), "source": type(source).__name__, "data": n, "block": block, "seed": seed})
+    count = -(-n // block)
+    size, pairs = -(-n // count), []  # equal blocks: a small last block would be paired badly
+    for k in range(rounds):
+        order = permutation(seed, n, f"round {k}")
+        for j in range(count):
+            path = None if where is None else where / f"round-{k:04d}-block-{j:04d}.safetensors"
+            if path is not None and path.exists():
+                pairs.append(_read(path))
+            else:
+                rows: Tensor = order[j * size : (j + 1) * size]
+                noise = Noise.of(seed, len(rows), k * n + j * size).fold("prepare")
+                pair = coupling.pair(data[rows], source, noise=noise)
+                if pair.index is None:
+                    pair = Pair(pair.start, pair.x1, rows)
+                if path is not None:
+                    _write(pair, path)
+                pairs.append(pair)
+            if progress is not None:
+                progress(k * count + j + 1, rounds * count)
+    whole = concatenate(pairs)
+    return Batch(whole.x1, {}, whole.index, whole.start)
+
+
+def rows_of(pairs: Batch) -> Tensor:
+    """(n,) int64: the datum each pair ends in."""
+    return torch.arange(len(pairs)) if pairs.index is None else pairs.index

@@ -1,0 +1,188 @@
+"""Data: what a flow is trained on and judged against, one file a kind (``toy``, ``images``, ``arrays``).
+
+A :class:`DataSet` is three disjoint parts of one data set, each a :class:`~warmflow.contracts.Batch` in memory:
+
+    train        what networks learn from and drafts are fitted to
+    validation   what choices may be made on (None where fresh samples are as good, as for toys)
+    heldout      what verdicts are read on, and nothing is ever tuned on
+
+In every part ``index`` counts the rows of *that part*, so ``part[part.index]`` is the part itself and the audit counts
+over 0 .. len(part) - 1; ``DataSet.rows`` says which row of the user's array (or of the sorted file list) each one was,
+which is what drafts aligned with the user's data need. :func:`load` is the one entrance for everything a user may name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Batch
+from warmflow.noise import permutation
+
+Kind = Literal["points", "images"]
+
+LEAST = 200
+"""Rows below which no verdict is given."""
+
+NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits")
+ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "checkerboard": "toy.checkerboard"} | {
+    "images.digits": "digits"
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A data set in memory, in three disjoint parts.
+
+    Args:
+        name: what the user called it.
+        kind: "points", (N, d) floats in the user's own units; or "images", (N, C, H, W) floats in [-1, 1].
+        train, validation, heldout: the parts. Labels travel as ``condition["label"]`` (n,) int64; ``index`` counts the
+            rows of the part.
+        classes: the name of each label, empty where there are none.
+        notes: facts worth telling, ready for JSON (files that could not be read, for example).
+        rows: for each part the (n,) int64 rows it has in the user's array or in the sorted list of readable files;
+            empty where the data is drawn.
+    """
+
+    name: str
+    kind: Kind
+    train: Batch
+    validation: Batch | None
+    heldout: Batch
+    classes: tuple[str, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample: (d,) or (C, H, W)."""
+        return tuple(self.train.x1.shape[1:])
+
+    @property
+    def everything(self) -> Tensor:
+        """(N, *shape): train, validation and held-out rows, in this order."""
+        parts = [self.train, self.validation, self.heldout]
+        return torch.cat([part.x1 for part in parts if part is not None])
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The range that samples of *every* arm are clamped to before they are compared; None for points."""
+        return (-1.0, 1.0) if self.kind == "images" else None
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """The end of an error about an unknown name: the nearest known name, if any is near, and all that are known."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f'did you mean "{near[0]}"? ' if near else ""
+    return f"{guess}known: {', '.join(known)}"
+
+
+def enough(n: int, what: str = "data") -> None:
+    """Raise ValueError where n rows are too few for a verdict."""
+    if n < LEAST:
+        raise ValueError(f"{what}: too few to tell: {n} rows; a verdict needs at least {LEAST}")
+
+
+def part(x1: Tensor, label: Tensor | None = None) -> Batch:
+    """A part of a data set: its rows, their labels, and their numbers 0 .. n - 1."""
+    return Batch(x1, {} if label is None else {"label": label}, torch.arange(len(x1)))
+
+
+def split(
+    name: str,
+    kind: Kind,
+    x: Tensor,
+    label: Tensor | None,
+    *,
+    validation: int,
+    heldout: int,
+    seed: int,
+    classes: tuple[str, ...] = (),
+    notes: dict[str, Any] | None = None,
+) -> DataSet:
+    """A data set of the rows of x (N, *shape), divided by the permutation that ``seed`` names.
+
+    The last ``heldout`` rows of the permutation are held out, the ``validation`` rows before them validate (none where
+    0), the rest trains.
+    """
+    order = permutation(seed, len(x), "data.split")
+    first, last = len(x) - heldout - validation, len(x) - heldout
+    rows = {"train": order[:first], "validation": order[first:last], "heldout": order[last:]}
+    parts = {k: part(x[r], None if label is None else label[r]) for k, r in rows.items()}
+    return DataSet(
+        name=name,
+        kind=kind,
+        train=parts["train"],
+        validation=parts["validation"] if validation else None,
+        heldout=parts["heldout"],
+        classes=classes,
+        notes=notes or {},
+        rows=rows,
+    )
+
+
+def load(what: Any, **options: Any) -> DataSet:
+    """Everything a user may call data, as a DataSet.
+
+    Args:
+        what: a DataSet (returned as it is); "toy.moons", "toy.eight_gaussians", "toy.checkerboard" (or without
+            "toy."); "digits"; "folder:PATH"; the path of a .npy or .npz file; a tensor, array or nested list.
+        options: what the reader takes: ``train, heldout, seed`` (toys), ``seed`` (digits),
+            ``size, mode, seed, heldout`` (folders), ``labels, kind, name, seed`` (arrays), ``kind, seed`` (files).
+
+    Raises:
+        ValueError: an unknown name or option, fewer than 200 rows, or anything the reader rejects.
+    """
+    from warmflow.data import arrays, images, toy
+
+    if isinstance(what, DataSet):
+        return _call(lambda: what, what.name, options)
+    if isinstance(what, os.PathLike):
+        path = Path(what)
+        what = f"folder:{path}" if path.is_dir() else str(path)
+    if not isinstance(what, str):
+        return _call(arrays.from_array, "array", options, what)
+    name = ALIASES.get(what, what)
+    if name.startswith("folder:"):
+        found = _call(images.folder, name, options, name.removeprefix("folder:"))
+    elif name.lower().endswith((".npy", ".npz")):
+        found = _call(arrays.from_file, name, options, name)
+    elif name == "digits":
+        found = _call(images.digits, name, options)
+    elif name in NAMES:
+        found = _call(toy.toy, name, options, name.removeprefix("toy."))
+    else:
+        raise ValueError(_unknown(what))
+    enough(len(found.everything), found.name)
+    return found
+
+
+def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, Any], *given: Any) -> DataSet:
+    """The reader's answer, after its options are known to exist."""
+    taken = list(inspect.signature(reader).parameters)[len(given) :]
+    for key in options:
+        if key not in taken:
+            tail = suggest(key, taken) if taken else "it takes none"
+            raise ValueError(f'data "{name}": unknown option "{key}"; {tail}')
+    return reader(*given, **options)
+
+
+def _unknown(what: str) -> str:
+    path = Path(what).expanduser()
+    if what and path.is_dir():
+        return f'data "{what}" is a folder; to read its images say "folder:{what}"'
+    if what and path.is_file():
+        return f'data "{what}" is not a .npy or .npz file; save the array with numpy.save, or give "folder:PATH"'
+    names = [*NAMES, *ALIASES]
+    near = difflib.get_close_matches(what, names, n=1, cutoff=0.5)
+    guess = f'did you mean "{near[0]}"? ' if near else ""
+    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, FILE.npy, FILE.npz'

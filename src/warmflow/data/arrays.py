@@ -1,0 +1,130 @@
+"""The user's own tensors and arrays, and the files that hold them (.npy, .npz).
+
+Two dimensions are points, (N, d), kept in the user's own units: a silent standardisation would change what a distance
+means. Three or four are images, by the rule of :func:`warmflow.data.images.to_images`. A quarter of the rows is held
+out, a tenth validates, the rest trains, by the permutation that ``seed`` names.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, Kind, enough, split, suggest
+from warmflow.data.images import as_tensor, to_images
+
+LARGEST = 1e4
+"""Points farther than this from 0 are refused: networks and kernels are built for values of order 1."""
+
+
+def from_array(x: Any, labels: Any = None, kind: Kind | None = None, name: str = "array", seed: int = 0) -> DataSet:
+    """A data set of a tensor, array or nested list.
+
+    Args:
+        x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N of at least 200.
+        labels: (N,) whole numbers or strings; they become 0 .. K - 1 in sorted order, their names ``classes``.
+        kind: "points" or "images"; by default the number of dimensions decides.
+
+    Raises:
+        ValueError: anything else, NaN or infinite values, points beyond 1e4, rows that are all alike.
+    """
+    if kind not in (None, *get_args(Kind)):
+        raise ValueError(f'{name}: kind "{kind}" is unknown; {suggest(str(kind), get_args(Kind))}')
+    raw = as_tensor(x, name)
+    if raw.numel() == 0:
+        raise ValueError(f"{name}: shape {tuple(raw.shape)} is empty; give at least 200 rows")
+    if raw.ndim < 2 or raw.ndim > 4:
+        remedy = "reshape to (N, 1)" if raw.ndim == 1 else "give (N, d) points or (N, C, H, W) images"
+        raise ValueError(f"{name}: shape {tuple(raw.shape)} has {raw.ndim} dimensions; {remedy}")
+    kind = kind or ("points" if raw.ndim == 2 else "images")
+    enough(len(raw), name)
+    x1 = _points(raw, name) if kind == "points" else to_images(raw, name)
+    if bool((x1 == x1[:1]).all()):
+        raise ValueError(f"{name}: all {len(x1)} rows are the same; there is nothing to learn, check the file")
+    classes, label = _labels(labels, len(x1), name)
+    notes = _notes(raw) if kind == "images" else {}
+    counts = {"heldout": len(x1) // 4, "validation": len(x1) // 10}
+    return split(name, kind, x1, label, seed=seed, classes=classes, notes=notes, **counts)
+
+
+def _points(raw: Tensor, name: str) -> Tensor:
+    """(N, d) float32, in the user's units."""
+    if raw.ndim != 2:
+        raise ValueError(f'{name}: shape {tuple(raw.shape)} is not (N, d); reshape it, or say kind="images"')
+    if raw.dtype.is_complex or raw.dtype == torch.bool:
+        raise ValueError(f"{name}: dtype {str(raw.dtype).removeprefix('torch.')}; give real numbers")
+    bad = int((~torch.isfinite(raw)).any(1).sum())
+    if bad:
+        raise ValueError(f"{name}: NaN or infinite values in {bad} of {len(raw)} rows; remove or repair these rows")
+    largest = float(raw.double().abs().max())
+    if largest > LARGEST:
+        raise ValueError(f"{name}: a value of size {largest:.4g} exceeds {LARGEST:g}; standardise, (x - mean) / std")
+    return raw.float().contiguous()
+
+
+def _notes(raw: Tensor) -> dict[str, Any]:
+    if raw.dtype.is_floating_point and float(raw.min()) >= 0:
+        return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
+    return {}
+
+
+def _labels(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
+    """Class names in sorted order and (n,) int64 labels below their number."""
+    if labels is None:
+        return (), None
+    y = np.asarray(labels.detach().cpu().tolist() if isinstance(labels, Tensor) else labels)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.shape != (n,):
+        raise ValueError(f"{name}: labels have shape {y.shape} but x has {n} rows; give one label a row, shape ({n},)")
+    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "biuUS":
+        raise ValueError(f"{name}: labels of dtype {y.dtype}; give whole numbers or strings, without NaN")
+    names, label = np.unique(y, return_inverse=True)
+    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in names.tolist()]
+    return tuple(texts), torch.from_numpy(label.reshape(-1).astype(np.int64))
+
+
+def from_file(path: str | os.PathLike[str], *, kind: Kind | None = None, seed: int = 0) -> DataSet:
+    """A data set of a .npy file, or of a .npz file: its array ``x`` (or its only array), labels ``y`` if there are any.
+
+    Raises:
+        ValueError: a missing or damaged file, an archive without a clear x, pickled objects, all that
+            :func:`from_array` rejects.
+    """
+    x, labels = read_arrays(path)
+    return from_array(x, labels, kind=kind, name=str(path), seed=seed)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """(x, labels or None) of a .npy or .npz file, without pickle; errors as in :func:`from_file`."""
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
+    if file.is_dir():
+        raise ValueError(f'file "{path}" is a folder; for images in it say "folder:{path}"')
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        with loaded:
+            keys = list(loaded.files)
+            others = [key for key in keys if key != "y"]
+            key = "x" if "x" in keys else others[0] if len(others) == 1 else None
+            if key is not None:
+                return loaded[key], loaded["y"] if "y" in keys else None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error) and "Object arrays" in str(error):
+            raise ValueError(
+                f'file "{path}" holds objects, which are never unpickled; save an array of numbers'
+            ) from None
+        reason = str(error).split("\n")[0] if isinstance(error, PermissionError) else "damaged, or not this format"
+        raise ValueError(f'file "{path}" cannot be read ({reason}); write it with numpy.save or numpy.savez') from None
+    raise ValueError(f'file "{path}" has the arrays {", ".join(keys) or "(none)"}; name the data x and the labels y')

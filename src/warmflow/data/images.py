@@ -1,0 +1,277 @@
+"""Images: scikit-learn's digits, folders of image files, and the rule that makes an array an image.
+
+The rule, everywhere: an image is a float (C, H, W) in [-1, 1]. uint8 is converted, x/127.5 - 1; anything else out of
+range is an error, for a wrong guess about someone's scale is a silent one.
+
+A file becomes an image by: EXIF orientation, 8 bits a channel (16 bits are divided by 257), transparency composited on
+white, the mode asked for (RGB or L), the shorter side resized to ``size`` by an antialiased bicubic filter, the centre
+kept. Files are taken in the order of their names, whatever the file system says.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, split, suggest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
+"""What Pillow may open: formats it decodes itself (EPS, for one, would start another program)."""
+
+MODES = ("RGB", "L")
+ROUNDING = 1e-6
+
+
+def digits(seed: int = 0) -> DataSet:
+    """scikit-learn's 1,797 handwritten digits, (1, 8, 8) as x/8 - 1: 997 train, 300 validation, 500 held out.
+
+    The split is the permutation that ``seed`` names; keep the default, or what was tuned under one seed is judged on
+    rows it has seen under another.
+
+    Source:
+        Optical Recognition of Handwritten Digits, Alpaydin, Kaynak, UCI, 1998 (test part, as scikit-learn ships it)
+    """
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    x = torch.from_numpy(raw.images).float()[:, None] / 8 - 1
+    label = torch.from_numpy(raw.target).long()
+    classes = tuple(str(k) for k in range(10))
+    return split("digits", "images", x, label, validation=300, heldout=500, seed=seed, classes=classes)
+
+
+def from_uint8(x: Tensor) -> Tensor:
+    """float32 x/127.5 - 1 in [-1, 1] of uint8 x, any shape."""
+    return x.float() / 127.5 - 1
+
+
+def to_images(array: Any, name: str = "images") -> Tensor:
+    """(N, C, H, W) float32 in [-1, 1] of a tensor, array or nested list of images.
+
+    Layouts: (N, H, W), (N, H, W, C) and (N, C, H, W) with C of 1 or 3. The channels are axis 1 where that is 1 or 3,
+    else the last axis. uint8 is converted as x/127.5 - 1; floats must lie in [-1, 1] already (to rounding, 1e-6).
+
+    Raises:
+        ValueError: another dtype or layout, no rows, NaN or infinite values, floats out of [-1, 1].
+    """
+    x = as_tensor(array, name)
+    if x.dtype != torch.uint8 and not x.dtype.is_floating_point:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"{name}: dtype {kind}; give uint8 (0..255), as by astype('uint8'), or floats in [-1, 1]")
+    x = _channels_first(x, name)
+    if x.numel() == 0:
+        raise ValueError(f"{name}: shape {tuple(x.shape)} is empty; give at least one image")
+    if x.dtype == torch.uint8:
+        return from_uint8(x).contiguous()
+    x = x.float()
+    bad = int((~torch.isfinite(x)).flatten(1).any(1).sum())
+    if bad:
+        raise ValueError(f"{name}: NaN or infinite values in {bad} of {len(x)} images; remove or repair these rows")
+    low, high = float(x.min()), float(x.max())
+    if low < -1 - ROUNDING or high > 1 + ROUNDING:
+        remedy = "give uint8 (0..255), or scale floats to [-1, 1]"
+        raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} lie out of [-1, 1]; {remedy}")
+    return x.clamp(-1, 1).contiguous()
+
+
+def as_tensor(array: Any, name: str) -> Tensor:
+    """A CPU tensor of a tensor, numeric array or nested list, of the same dtype (unsigned beyond 8 bits: int64).
+
+    Raises:
+        ValueError: rows of different shapes, strings, objects.
+    """
+    if isinstance(array, Tensor):
+        x = array.detach().cpu()
+        return x.long() if x.dtype in (torch.uint16, torch.uint32, torch.uint64) else x
+    try:
+        found = np.asarray(array)
+    except ValueError:
+        raise ValueError(f"{name}: rows of different shapes; give every row the same shape") from None
+    if found.dtype.kind not in "buif":
+        remedy = "give numbers, in rows of one shape, without strings or None"
+        raise ValueError(f"{name}: dtype {found.dtype} holds no real numbers; {remedy}")
+    if found.dtype.kind == "f" and found.dtype.itemsize > 8:
+        found = found.astype(np.float64)
+    if found.dtype.kind == "u" and found.dtype.itemsize > 1:
+        found = found.astype(np.int64)
+    # a copy: torch refuses read-only memory and foreign byte orders
+    return torch.from_numpy(np.array(found, dtype=found.dtype.newbyteorder("=")))
+
+
+def _channels_first(x: Tensor, name: str) -> Tensor:
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[1] in (1, 3):
+        return x
+    if x.ndim == 4 and x.shape[3] in (1, 3):
+        return x.permute(0, 3, 1, 2)
+    hint = " (composite transparency on a background first)" if x.ndim == 4 and 4 in (x.shape[1], x.shape[3]) else ""
+    raise ValueError(
+        f"{name}: shape {tuple(x.shape)}; give (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}"
+    )
+
+
+def folder(
+    path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2
+) -> DataSet:
+    """The images below a folder, at any depth, as (3 or 1, size, size) in [-1, 1].
+
+    Classes are the folder's own subfolders (the first part of a file's path). Where images lie directly in the folder
+    *beside* subfolders, there are no classes and ``notes["classes"]`` says so. Hidden files are passed over; every
+    other file is tried. A tenth of the images validates, the share ``heldout`` is held out, by permutation.
+
+    ``notes``: read (how many), unreadable (how many), unreadable_files (path and reason each).
+
+    Args:
+        size: the side of the square, in pixels; at least 4.
+        mode: "RGB" or "L" (grey); files of any other mode are converted.
+
+    Raises:
+        ValueError: a path that is missing or a file, no image that can be read, a bad size, mode or heldout.
+    """
+    if not str(path):
+        raise ValueError("folder: the path is empty; give the path of a folder of images")
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise ValueError(f'folder: "{path}" does not exist; give the path of a folder of images')
+    if not root.is_dir():
+        raise ValueError(f'folder: "{path}" is a file; give the folder that holds it')
+    if isinstance(size, bool) or not isinstance(size, int) or size < 4:
+        raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
+    if mode not in MODES:
+        raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
+    if not 0 < heldout < 0.9:
+        raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
+    x, files, failed = _read_all(root, size, mode)
+    if len(files) < 2:
+        raise ValueError(_too_few(path, len(files), failed))
+    classes, label, note = _classes(files)
+    notes: dict[str, Any] = {
+        "read": len(files),
+        "unreadable": len(failed),
+        "unreadable_files": [{"file": f, "reason": r} for f, r in failed],
+    }
+    if note:
+        notes["classes"] = note
+    counts = {"heldout": max(1, round(heldout * len(x))), "validation": round(0.1 * len(x))}
+    return split(f"folder:{path}", "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, **counts)
+
+
+def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, str]]) -> str:
+    kinds = "png, jpg, webp, bmp, gif, tiff"
+    if read:
+        return f'folder: "{path}" holds one image that can be read; give at least two'
+    if not failed:
+        return f'folder: "{path}" holds no images; give a folder of {kinds} files'
+    first, reason = failed[0]
+    return (
+        f'folder: no image in "{path}" can be read ({len(failed)} files tried; {first}: {reason}); give {kinds} files'
+    )
+
+
+def _read_all(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """(n, C, size, size) uint8, the n names relative to root, and (name, reason) of all that could not be read."""
+    pixels, files = [], []
+    names, failed = _names(root)
+    for name in names:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                pixels.append(read_image(root / name, size, mode))
+            files.append(name)
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes; each is reported
+            reason = "not an image" if type(error).__name__ == "UnidentifiedImageError" else str(error).split("\n")[0]
+            failed.append((name, reason.replace(f"{root}{os.sep}", "") or type(error).__name__))
+    shape = (0, len(mode), size, size)
+    return torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, np.uint8)), files, failed
+
+
+def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Relative names of the files below root, sorted, links followed once; and what could not be listed."""
+    found: list[str] = []
+    failed: list[tuple[str, str]] = []
+    seen = {os.path.realpath(root)}
+
+    def relative(path: str) -> str:
+        return Path(path).relative_to(root).as_posix()
+
+    def denied(error: OSError) -> None:
+        failed.append((relative(error.filename), error.strerror or "cannot be listed"))
+
+    for here, folders, files in os.walk(root, followlinks=True, onerror=denied):
+        keep = []
+        for sub in sorted(folders):
+            real = os.path.realpath(os.path.join(here, sub))
+            if not sub.startswith((".", "__MACOSX")) and real not in seen:
+                seen.add(real)
+                keep.append(sub)
+        folders[:] = keep
+        for file in files:
+            name = os.path.join(here, file)
+            if file.startswith(".") or file in ("Thumbs.db", "desktop.ini"):
+                continue
+            if os.path.isfile(name):  # a pipe would wait for ever
+                found.append(relative(name))
+            else:
+                failed.append((relative(name), "not a regular file, or a broken link"))
+    return sorted(found, key=lambda name: (unicodedata.normalize("NFC", name), name)), sorted(failed)
+
+
+def _classes(files: list[str]) -> tuple[tuple[str, ...], Tensor | None, str | None]:
+    """Class names, labels (n,) int64, and a note where subfolders could not be taken as classes."""
+    tops = [name.split("/")[0] if "/" in name else None for name in files]
+    loose = tops.count(None)
+    if loose == len(files):
+        return (), None, None
+    if loose:
+        note = f"{loose} images lie beside subfolders, so there are no classes; move them into a subfolder to have some"
+        return (), None, note
+    names = sorted({top for top in tops if top is not None})
+    return tuple(names), torch.tensor([names.index(top) for top in tops if top is not None]), None
+
+
+def read_image(path: str | os.PathLike[str], size: int, mode: str = "RGB") -> np.ndarray:
+    """(C, size, size) uint8 of one file, by the steps of this module's docstring.
+
+    Raises:
+        OSError, ValueError: not an image, damaged, or of a float range that cannot be known.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(path, formats=FORMATS) as file:
+        image: Image.Image = ImageOps.exif_transpose(file)
+        image = _eight_bits(image)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    if image.mode != mode:
+        image = image.convert("RGB").convert(mode)
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey (modes I;16 and I) and unit floats (F) as 8 bits; Pillow's own conversion would clip them."""
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        image.load()
+        return image
+    values = np.asarray(image).astype(np.float64)
+    low, high, top = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
+    if not (low >= 0 and high <= top):
+        raise ValueError(f"grey values from {low:.4g} to {high:.4g}, of no known scale; save as 8 or 16 bits")
+    return Image.fromarray(np.round(values * (255 / top)).astype(np.uint8))

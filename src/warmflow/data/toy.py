@@ -1,0 +1,120 @@
+"""Toys in the plane: two moons, eight Gaussians, a checkerboard, drawn exactly and standardised by known constants.
+
+Each law is a closed form, so its moments are too, and the same constants standardise every draw of any size (a sample's
+own mean would tie its rows together). With U uniform and e ~ N(0, I):
+
+moons            upper (cos a, sin a), lower (1 - cos a, 1/2 - sin a), a ~ U[0, pi], each half the time, plus 0.1 e.
+                 E cos a = 0, E sin a = 2/pi, E cos^2 a = E sin^2 a = 1/2. So
+                     mean  x: (0 + 1)/2 = 1/2                     y: (2/pi + 1/2 - 2/pi)/2 = 1/4
+                     E x^2 = (1/2 + 1 + 1/2)/2 = 1                E y^2 = (1/2 + 1/4 - 2/pi + 1/2)/2 = 5/8 - 1/pi
+                     var   x: 1 - 1/4 + 0.01 = 0.76               y: 5/8 - 1/pi - 1/16 + 0.01 = 9/16 - 1/pi + 0.01
+eight Gaussians  4 (cos(k pi/4), sin(k pi/4)) + 0.5 e, k = 0 .. 7: mean 0, variance 4^2/2 + 0.5^2 = 8.25 an axis.
+checkerboard     uniform on the 8 unit cells of [-2, 2]^2 whose column and row have even sum. Either axis alone is
+                 uniform on [-2, 2]: mean 0, variance 4^2/12 = 4/3.
+
+References:
+    make_moons of scikit-learn (the moons' centres, with a continuous angle here)
+    FFJORD: Free-form Continuous Dynamics for Scalable Reversible Generative Models, Grathwohl, Chen, Bettencourt,
+        Sutskever, Duvenaud, 2018, arXiv 1810.01367 (the eight Gaussians and the checkerboard of its toy data)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, part, suggest
+from warmflow.noise import Noise
+
+
+def _moons(noise: Noise) -> tuple[Tensor, Tensor]:
+    label = noise.integers("label", high=2)
+    angle = math.pi * noise.uniform("angle")
+    upper = torch.stack([angle.cos(), angle.sin()], 1)
+    lower = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], 1)
+    x = torch.where(label[:, None] == 0, upper, lower)
+    return x + 0.1 * noise.normal("jitter", 2, dtype=torch.float64), label
+
+
+def _eight_gaussians(noise: Noise) -> tuple[Tensor, Tensor]:
+    label = noise.integers("label", high=8)
+    angle = label.double() * (math.pi / 4)
+    centre = 4 * torch.stack([angle.cos(), angle.sin()], 1)
+    return centre + 0.5 * noise.normal("jitter", 2, dtype=torch.float64), label
+
+
+def _checkerboard(noise: Noise) -> tuple[Tensor, Tensor]:
+    label = noise.integers("label", high=8)
+    column = label // 2
+    row = 2 * (label % 2) + column % 2
+    corner = torch.stack([column, row], 1).double() - 2
+    return corner + noise.uniform("place", 2), label
+
+
+@dataclass(frozen=True)
+class Law:
+    """A toy's sampler, its moments an axis before standardisation, and the names of its labels."""
+
+    sample: Callable[[Noise], tuple[Tensor, Tensor]]
+    mean: tuple[float, float]
+    variance: tuple[float, float]
+    classes: tuple[str, ...]
+
+
+LAWS = {
+    "moons": Law(_moons, (0.5, 0.25), (0.76, 9 / 16 - 1 / math.pi + 0.01), ("upper", "lower")),
+    "eight_gaussians": Law(_eight_gaussians, (0.0, 0.0), (8.25, 8.25), tuple(f"gaussian {k}" for k in range(8))),
+    "checkerboard": Law(_checkerboard, (0.0, 0.0), (4 / 3, 4 / 3), tuple(f"cell {k}" for k in range(8))),
+}
+
+
+def _law(name: str) -> Law:
+    if name not in LAWS:
+        raise ValueError(f'toy "{name}" is unknown; {suggest(name, tuple(LAWS))}')
+    return LAWS[name]
+
+
+def draw_labelled(name: str, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
+    """n exact, independent draws and what each came from: x (n, 2) float32 and label (n,) int64.
+
+    Args:
+        name: "moons", "eight_gaussians" or "checkerboard".
+        noise: n streams; a row depends on its own stream only.
+
+    Raises:
+        ValueError: an unknown name, or another number of streams than n.
+    """
+    law = _law(name)
+    if n != len(noise):
+        raise ValueError(f"toy: n is {n} but noise has {len(noise)} streams; give Noise.of(seed, n)")
+    x, label = law.sample(noise.fold("toy").fold(name))
+    mean, variance = x.new_tensor(law.mean), x.new_tensor(law.variance)
+    return ((x - mean) / variance.sqrt()).float(), label
+
+
+def draw(name: str, n: int, noise: Noise) -> Tensor:
+    """n exact, independent draws (n, 2) float32 of zero mean and unit variance an axis; see :func:`draw_labelled`."""
+    return draw_labelled(name, n, noise)[0]
+
+
+def toy(name: str, *, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
+    """A toy data set, labelled by moon, Gaussian or cell. It has no validation part: fresh draws cost nothing.
+
+    The two parts are independent streams of ``seed``: a longer part begins with the shorter one, and the size of one
+    changes nothing in the other.
+
+    Raises:
+        ValueError: an unknown name, or a part without rows.
+    """
+    law = _law(name)
+    parts = {}
+    for key, n in (("train", train), ("heldout", heldout)):
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"toy: {key} is {n!r}; give a whole number of at least 1")
+        x1, label = draw_labelled(name, n, Noise.of(seed, n).fold(key))
+        parts[key] = part(x1, label)
+    return DataSet(f"toy.{name}", "points", parts["train"], None, parts["heldout"], law.classes)

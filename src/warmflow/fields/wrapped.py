@@ -1,0 +1,79 @@
+"""A user's own trained cold model as a field: to be compared with, or to start from.
+
+With a Gaussian source the straight path is x_t = (1 - t) eps + t x1, and any one of (velocity, x1, epsilon) gives the
+others:
+
+    x1 = x_t + (1 - t) u,        eps = x_t - t u,        so        u = (x1 - x_t) / (1 - t) = (x_t - eps) / t.
+
+The last form is 0 / 0 at t = 0, where x_t *is* eps. A model that predicts epsilon is therefore asked no earlier than
+t = 0.001 (``EARLIEST``); its first step moves by what it says there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Estimate, Field, FlowPath, Start
+from warmflow.fields.network import seen
+from warmflow.paths import LinearPath
+from warmflow.paths.linear import spread
+
+EARLIEST = 1e-3
+PREDICTIONS = ("velocity", "x1", "epsilon")
+
+
+@dataclass(frozen=True, eq=False)
+class WrappedField(Field):
+    """See ``wrap``. ``network`` is the user's model, called ``network(x, time)`` plus what the field ``sees``."""
+
+    network: Callable[..., Tensor]
+    predicts: str
+    time: str = "ascending"
+    scale: float = 1.0
+    sees: tuple[str, ...] = ()
+    path: FlowPath = field(default_factory=LinearPath)
+
+    def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
+        asked = t.clamp(min=EARLIEST) if self.predicts == "epsilon" else t
+        theirs = (1 - asked if self.time == "descending" else asked) * self.scale
+        out: Any = self.network(x_t, theirs.to(x_t.dtype), **seen(start, self.sees))
+        out = getattr(out, "sample", out)  # diffusers wraps its tensors
+        if not isinstance(out, Tensor) or out.shape != x_t.shape:
+            got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise ValueError(f"the wrapped model returned {got}, expected a tensor of shape {tuple(x_t.shape)}")
+        if self.predicts == "epsilon":
+            velocity = (x_t - out) / spread(asked.double(), x_t)
+        elif self.predicts == "x1":
+            velocity = self.path.velocity(out, x_t, t, start)
+        else:
+            velocity = -out if self.time == "descending" else out
+        calls = torch.ones(len(x_t), dtype=torch.int64, device=x_t.device)
+        return Estimate(calls, x1=self.path.x1(velocity, x_t, t, start), velocity=velocity)
+
+
+def wrap(
+    model: Callable[..., Tensor], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
+) -> WrappedField:
+    """Brings a model trained elsewhere into the house as a cold field (Gaussian start, t0 = 0).
+
+    Args:
+        model: called ``model(x, time)``; returns a tensor of x's shape, or an object with that tensor as ``.sample``.
+        predicts: "velocity" (of increasing model time), "x1" (the clean datum) or "epsilon" (the noise).
+        time: "ascending" if the model's time is 0 at noise and 1 at data, "descending" if it is the other way round.
+        scale: the model's time is multiplied by it (1000 for models that count to 1000).
+
+    Raises:
+        ValueError: an unknown prediction or direction of time.
+    """
+    if predicts not in PREDICTIONS:
+        raise ValueError(f"predicts is {predicts!r}; wrap knows {', '.join(map(repr, PREDICTIONS))}")
+    if time not in ("ascending", "descending"):
+        raise ValueError(f"time is {time!r}; say 'ascending' (1 is data) or 'descending' (1 is noise)")
+    if not callable(model):
+        raise ValueError(f"the model is a {type(model).__name__}; wrap needs something that is called model(x, time)")
+    return WrappedField(model, predicts, time, scale)

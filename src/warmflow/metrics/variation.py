@@ -1,0 +1,46 @@
+"""Total variation between class (or cluster) histograms: which classes are missing or too many.
+
+    TV(p, q) = 1/2 sum_c |p_c - q_c|        in [0, 1]: the share of samples that would have to change class
+
+Two finite sets of one law do not give 0: at ten equal classes two sets of 500 give 0.08 in the mean, and 0.13 where
+one of the sets has 100. Read it against the floor, two real sets of the sizes used.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Labeller(Protocol):
+    """Anything that gives samples (n, *S) a class in 0 .. classes - 1."""
+
+    @property
+    def classes(self) -> int: ...
+
+    def labels(self, x: Tensor) -> Tensor: ...
+
+
+def histogram(labels: Tensor, classes: int) -> Tensor:
+    """Shares (..., classes) float64 of the labels (..., n) int64; each row sums to 1."""
+    if labels.numel() == 0 or int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise ValueError(
+            f"labels: {labels.numel()} of them, "
+            + (f"from {int(labels.min())} to {int(labels.max())}" if labels.numel() else "none")
+            + f"; a histogram over {classes} classes needs at least one, in 0 .. {classes - 1}"
+        )
+    zeros = torch.zeros(*labels.shape[:-1], classes, dtype=torch.float64)
+    return zeros.scatter_add_(-1, labels, torch.ones_like(labels, dtype=torch.float64)) / labels.shape[-1]
+
+
+def total_variation(p: Tensor, q: Tensor) -> Tensor:
+    """TV (...,) between shares (..., classes)."""
+    return 0.5 * (p - q).abs().sum(-1)
+
+
+def variation(labeller: Labeller, a: Tensor, b: Tensor) -> float:
+    """TV between the labels that ``labeller`` gives to samples a (n, *S) and b (m, *S)."""
+    shares = [histogram(labeller.labels(x), labeller.classes) for x in (a, b)]
+    return float(total_variation(shares[0], shares[1]))

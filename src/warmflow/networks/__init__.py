@@ -1,0 +1,6 @@
+"""Bare networks: they know nothing of losses, paths or t0, and are called ``network(x, t, **conditions)``."""
+
+from warmflow.networks.base import Network, parameters, seeded
+from warmflow.networks.mlp import MLP
+
+__all__ = ["MLP", "Network", "parameters", "seeded"]

@@ -1,0 +1,42 @@
+"""What every network of ours has: its constructor's arguments, so that a run folder can build it again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Network(nn.Module):
+    """A module that remembers its constructor's arguments (JSON values) in ``arguments``."""
+
+    arguments: dict[str, Any]
+
+
+def seeded(seed: int, build: Callable[[], M]) -> M:
+    """``build()`` with torch's global generator seeded for its duration only: the caller's stream is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def parameters(network: nn.Module) -> int:
+    """The number of trainable numbers in a network."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of t (B,) at frequencies geometric from 1 to 100: (B, 2 * half)."""
+
+    def __init__(self, half: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(100.0), half)), persistent=False)
+
+    def forward(self, t: Tensor) -> Tensor:
+        angle = t[:, None] * self.frequencies
+        return torch.cat([angle.sin(), angle.cos()], 1)

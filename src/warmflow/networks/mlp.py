@@ -1,0 +1,74 @@
+"""A residual perceptron on flattened samples: enough for points in the plane and for small images.
+
+    h = W_in [x, conditions];   h <- h + B silu(A norm(h) + E [time, label]);   out = W_out norm(h)
+
+The output layer starts at zero, so that an untrained field stands still.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from warmflow.networks.base import Network, TimeEmbedding
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, embedding: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.into, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.time = nn.Linear(embedding, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        return h + self.out(self.dropout(F.silu(self.into(self.norm(h)) + self.time(e))))
+
+
+class MLP(Network):
+    """``MLP(shape)(x (B, *shape), t (B,), **conditions) -> (B, *shape)``.
+
+    Args:
+        shape: of one sample.
+        sees: conditions given as tensors, name to shape; they are flattened and put beside x.
+        classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        sees: Mapping[str, Sequence[int]] | None = None,
+        classes: int = 0,
+        width: int = 256,
+        depth: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sees = {k: list(v) for k, v in (sees or {}).items()}
+        self.arguments = {
+            "shape": list(shape), "sees": sees, "classes": classes, "width": width, "depth": depth, "dropout": dropout
+        }  # fmt: skip
+        size = math.prod(shape)
+        self.names = tuple(sees)
+        self.embed = TimeEmbedding()
+        self.label = nn.Embedding(classes + 1, 64) if classes else None
+        self.into = nn.Linear(size + sum(math.prod(s) for s in sees.values()), width)
+        self.blocks = nn.ModuleList([_Block(width, 128 if classes else 64, dropout) for _ in range(depth)])
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, size)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, **conditions: Tensor) -> Tensor:
+        e = self.embed(t)
+        if self.label is not None:
+            assert label is not None, "this network sees labels"
+            e = torch.cat([e, self.label(label + 1)], 1)  # -1, the dropped label, is row 0
+        h = self.into(torch.cat([x.flatten(1), *(conditions[name].flatten(1) for name in self.names)], 1))
+        for block in self.blocks:
+            h = block(h, e)
+        return self.out(self.norm(h)).reshape(x.shape)

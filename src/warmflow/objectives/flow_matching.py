@@ -1,0 +1,66 @@
+"""Conditional flow matching, on any flow path and any pairing.
+
+    L = E |u_theta(x_t, t, c) - u(x_t | x0, x1)|^2,     t uniform on [t0, 1]
+
+The minimiser is the marginal velocity E[u | x_t, c]: the regression's target is noisy, its mean is the field. A field that
+predicts the end x1 is trained on |x1_theta - x1|^2, which is the same problem weighted by (1 - t)^2.
+
+References:
+    Flow Matching for Generative Modeling, Lipman et al., 2022, arXiv 2210.02747, eq. 9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Batch, Coupling, Objective, Pair, Player, Source
+from warmflow.fields import NetworkField, WrappedField
+from warmflow.fields.guided import dropped
+from warmflow.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class FlowMatching(Objective):
+    """Trains ``field`` on pairs that ``coupling`` makes of the data and of ``source``.
+
+    Args:
+        player: the optimiser's settings; its network is the field's.
+        drop: share of rows whose conditions named in ``drops`` are dropped, for guidance later.
+    """
+
+    field: NetworkField | WrappedField
+    source: Source
+    coupling: Coupling
+    player: Player
+    drop: float = 0.0
+    drops: tuple[str, ...] = ("label",)
+
+    product = "flow"
+
+    @property
+    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+        return {"flow": self.player}
+
+    def turn(self, step: int) -> str:
+        return "flow"
+
+    def pair(self, batch: Batch, *, noise: Noise) -> Pair:
+        return self.coupling.pair(batch, self.source, noise=noise.fold("pair"))
+
+    def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:
+        begin = self.field.path.begin(pair.start)
+        t = begin + (1 - begin) * noise.uniform("t").to(begin.device)
+        point = self.field.path.sample(pair, t, noise=noise.fold("path"))
+        start = pair.start
+        if self.drop:
+            rows = (noise.uniform("drop") < self.drop).to(begin.device)
+            start = replace(start, condition=dropped(start.condition, self.drops, rows))
+        estimate = self.field(point.x_t, t, start)
+        assert estimate.velocity is not None and estimate.x1 is not None and point.velocity is not None
+        if self.field.predicts == "x1":
+            return torch.nn.functional.mse_loss(estimate.x1, pair.x1), {}
+        return torch.nn.functional.mse_loss(estimate.velocity, point.velocity), {}

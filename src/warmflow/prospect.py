@@ -1,0 +1,176 @@
+"""Will a warm start help? The answer of a minute, before anything is trained.
+
+    the audit     each pairing of drafts with data: what is never chosen, what is copied, what x0 explains
+    the draft     its distance from the data, in margins: within one margin, the draft alone does as well
+    the factor    how many calls the *exact* velocities of this finite data set need, cold and warm. Cold is the field of
+                  N(0, I) and the training set; warm the field of the assigned pairs, blurred, blind to the draft. What
+                  the exact field cannot do in few calls no network will; what it can, a network may.
+
+The exact field shows the discretisation alone: a network that sees the draft may need fewer steps, one trained on little
+data has errors of its own. It is a prospect, not a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.comparison import EULER_STEPS, HEUN_STEPS, audits
+from warmflow.contracts import Field, Solver, Source
+from warmflow.couplings import Assignment, prepare
+from warmflow.data import enough
+from warmflow.fields import finite_data
+from warmflow.metrics.mmd import mmd_for
+from warmflow.noise import Noise, permutation
+from warmflow.recipes.build import plan_for
+from warmflow.recipes.plan import Plan, pairs
+from warmflow.sampler import Sampler
+from warmflow.solvers import Euler, Heun
+from warmflow.sources import Blurred, StandardNormal
+
+ROWS = 1000
+SIGMA = 0.1
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What the audit found: ``sentence`` sums it up, ``pairings`` holds the audit of each pairing."""
+
+    sentence: str
+    pairing: str
+    pairings: Mapping[str, Mapping[str, Any]]
+    margin: float
+    draft_distance: float
+    cold_calls: int | None
+    warm_calls: int | None
+    factor: float | None
+    data: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sentence": self.sentence, "data": self.data, "pairing": self.pairing, "margin": self.margin,
+            "draft_distance": self.draft_distance, "cold_calls": self.cold_calls, "warm_calls": self.warm_calls,
+            "factor": self.factor, "audit": {k: dict(v) for k, v in self.pairings.items()},
+        }  # fmt: skip
+
+    def text(self) -> str:
+        """A table for the terminal, ending in the sentence."""
+        columns = ("never_chosen", "effective_sample_size", "variation", "mean_cost", "explained", "explained_data", "draft_shift")
+        heads = ("never chosen", "effective use", "class variation", "mean cost", "velocity expl.", "datum expl.", "draft shift")
+        lines = [f"{self.data}: the pairings of drafts with data", ""]
+        lines.append(f"{'pairing':22s}" + "".join(f"{h:>16s}" for h in heads))
+        for name, found in self.pairings.items():
+            mark = "*" if name == self.pairing else " "
+            lines.append(f"{mark}{name:21s}" + "".join(f"{found[c]:16.3g}" for c in columns))
+        for name, found in self.pairings.items():
+            lines += [f"  {name}: {flag}" for flag in found["flags"]]
+        lines += ["", f"draft alone: D = {self.draft_distance:.3g}, margin {self.margin:.3g} (MMD^2 to the training data)"]
+        cold = "more than tried" if self.cold_calls is None else str(self.cold_calls)
+        warm = "more than tried" if self.warm_calls is None else str(self.warm_calls)
+        lines += [f"exact velocities of the finite data: cold {cold} calls (its best solver), warm {warm}", "", self.sentence]
+        return "\n".join(lines)
+
+
+def _calls(field: Field, source: Source, walks: list[tuple[Solver, int]], hooks: Any, n: int,
+           far: Callable[[Tensor], float], margin: float) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
+    """(calls, distance) of each walk, by solver, from many steps to few."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for solver, steps in sorted(walks, key=lambda w: -w[1]):
+        drawn = Sampler(source, field, solver, steps, hooks)(n, seed=0)
+        found.setdefault(type(solver).__name__, []).append((int(drawn.calls[0]), far(drawn.x)))
+    return found
+
+
+def _fewest(found: Mapping[str, list[tuple[int, float]]], reference: float, margin: float) -> int | None:
+    """The fewest calls that stay within a margin of the reference, scanned from many to few, stopping at a failure."""
+    best: int | None = None
+    for series in found.values():
+        for calls, distance in series:
+            if distance - reference >= margin:
+                break
+            best = calls if best is None else min(best, calls)
+    return best
+
+
+def _margin(x: Tensor, metric: Any, n: int, seed: int, splits: int = 100) -> float:
+    """The 95 % quantile of D between two disjoint real sets of n rows each."""
+    features = metric.features(x)
+    values = []
+    for k in range(splits):
+        order = permutation(seed, len(x), f"prospect {k}")
+        values.append(metric.distance(features[order[:n]], features[order[n : 2 * n]]))
+    return float(torch.tensor(values).quantile(0.95))
+
+
+def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
+    """Audits every pairing and walks the exact finite-data fields; nothing is trained.
+
+    Args:
+        data, draft, settings: as in ``warmflow.compare``.
+
+    Raises:
+        ValueError: bad input, named with its remedy.
+    """
+    plan: Plan = plan_for(data, draft, **settings)
+    enough(len(plan.data.everything), plan.data.name)
+    s, train = plan.settings, plan.data.train
+    source = plan.draft()
+    one = pairs(plan, source, None, rounds=1)
+    found = audits(plan, source, one)
+    rows = permutation(s.data_seed, len(train), "prospect")[:ROWS]
+    few = train[rows]
+    x1, n = few.x1, len(rows)
+    metric = mmd_for(train.x1, None, "MMD")
+    pool = plan.data.everything
+    half = min(n, len(pool) // 2)
+    margin = _margin(pool[permutation(s.data_seed, len(pool), "pool")[: 2 * half]], metric, half, s.data_seed)
+    real = metric.features(x1)
+
+    def far(x: Tensor) -> float:
+        return metric.distance(metric.features(plan.clip(x)), real)
+
+    draft_distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
+    paired = prepare(Assignment(), few, source, block=s.block, seed=s.data_seed)
+    assert paired.start is not None
+    sigma = max(s.sigma, SIGMA)
+    cold = _calls(
+        finite_data(x1), StandardNormal(plan.data.shape),
+        [(Euler(), k) for k in EULER_STEPS] + [(Heun(), k) for k in HEUN_STEPS], plan.hooks, n, far, margin,
+    )  # fmt: skip
+    warm = _calls(
+        finite_data(paired.x1, paired.start.x0, sigma), Blurred(source, sigma),
+        [(Euler(), k) for k in (1, 2, 4, 8, 16, 32)], plan.hooks, n, far, margin,
+    )  # fmt: skip
+    best = min(d for series in cold.values() for _, d in series)
+    cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
+    factor = cold_calls / warm_calls if cold_calls and warm_calls else None
+    sentence = _sentence(draft_distance - best < margin, factor, cold_calls, warm_calls, found[s.pairing]["flags"], s.pairing)
+    return Prospect(
+        sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name
+    )
+
+
+def _sentence(
+    draft_does: bool, factor: float | None, cold: int | None, warm: int | None, flags: list[str], pairing: str
+) -> str:
+    if draft_does:
+        return "The draft alone is as near to the data as the margin can tell: refine it only if a closer look says otherwise."
+    warning = f" But the pairing {pairing} is flagged: {flags[0]}" if flags else ""
+    if factor is None:
+        return (
+            "A warm start is unlikely to help as it stands: even exact velocities do not bring these drafts to the data's "
+            "law; look at the draft shift, or take a better draft." + warning
+        )
+    if factor <= 1:
+        return (
+            f"A warm start is unlikely to help: exact velocities need {warm} calls warm and {cold} cold; take a better draft."
+            + warning
+        )
+    return (
+        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow's best solver {cold}, "
+        f"{factor:.3g} times fewer; train to know." + warning
+    )

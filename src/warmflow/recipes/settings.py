@@ -1,0 +1,160 @@
+"""What can be set, with types, defaults and help texts. No torch here: the command line reads this page.
+
+Every recipe is a subclass that changes defaults; ``RECIPES`` maps the names that users type. A field's help is the text
+behind ``--its-name``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+DRAFTS = ("mixture", "gaussian", "jittered", "noise")
+PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment")
+PREDICTIONS = ("velocity", "x1")
+
+
+def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of every recipe."""
+
+    updates: int = option(3000, "updates of each flow: the same for cold and warm")
+    batch: int = option(128, "rows in one update")
+    learning_rate: float = option(2e-3, "AdamW's peak rate; linear warm-up, then a cosine")
+    ema: float = option(0.999, "decay of the averaged weights that are sampled from; 0 for none")
+    dropout: float = option(0.0, "dropout inside the network")
+    width: int = option(256, "width of the network")
+    depth: int = option(3, "residual blocks of the network")
+    predicts: str = option("x1", "what the network predicts", PREDICTIONS)
+    t0: float = option(0.8, "where the warm path starts in [0, 1); a label of time, it changes no number of calls")
+    draft: str = option("mixture", "the draft model", DRAFTS)
+    sigma: float = option(0.3, "noise of the warm start's own: start = draft + sigma eps")
+    seen: bool = option(True, "the warm field sees the draft")
+    pairing: str = option("assignment", "how drafts are paired with data", PAIRINGS)
+    rounds: int = option(64, "fresh drafts paired with every datum")
+    block: int = option(4096, "rows assigned at once")
+    components: int = option(10, "components of a mixture draft")
+    samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
+    data_seed: int = option(0, "seed of the data's own draws and split")
+
+    def check(self) -> None:
+        """Raises ValueError, naming the setting, its value and the remedy."""
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{flag(f.name)} is {value}; give a finite number")
+            choices = f.metadata["choices"]
+            if choices and value not in choices:
+                raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
+        for name in ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        if not 0 <= self.t0 < 1:
+            raise ValueError(f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk")
+        if self.sigma < 0:
+            raise ValueError(f"--sigma is {self.sigma}; the start's own noise has a standard deviation of 0 or more")
+        if self.learning_rate <= 0:
+            raise ValueError(f"--learning-rate is {self.learning_rate}; it must be positive")
+        for name in ("ema", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{flag(name)} is {getattr(self, name)}; it must lie in [0, 1)")
+        if self.samples < 200:
+            raise ValueError(f"--samples is {self.samples}; a distance needs at least 200")
+
+
+@dataclass(frozen=True)
+class Toy(Settings):
+    """Points in the plane, with a draft that is a *fresh* data point plus noise."""
+
+    draft: str = option("jittered", "the draft model", DRAFTS)
+    spread: float = option(0.35, "standard deviation of a jittered draft's noise, on data of unit variance")
+    sigma: float = option(0.1, "noise of the warm start's own: start = draft + sigma eps")
+    width: int = option(128, "width of the network")
+    rounds: int = option(8, "fresh drafts paired with every datum")
+    block: int = option(2500, "rows assigned at once")
+    batch: int = option(256, "rows in one update")
+    train: int = option(10_000, "training points")
+    samples: int = option(8_000, "samples of each arm, in four sets")
+
+    def check(self) -> None:
+        Settings.check(self)
+        if not 0 < self.spread < math.inf:
+            raise ValueError(f"--spread is {self.spread}; a jittered draft needs a positive standard deviation")
+        if self.train < 200:
+            raise ValueError(f"--train is {self.train}: too few to tell; give at least 200 points")
+
+
+@dataclass(frozen=True)
+class Digits(Settings):
+    """scikit-learn's digits: 1797 real images of 8 x 8."""
+
+
+@dataclass(frozen=True)
+class Custom(Settings):
+    """The user's own arrays."""
+
+
+@dataclass(frozen=True)
+class Folder(Settings):
+    """A folder of images, resized and centre-cropped; its subfolders are classes."""
+
+    path: str = option("", "the folder of images")
+    size: int = option(16, "side of the square images")
+    mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
+    width: int = option(512, "width of the network")
+
+    def check(self) -> None:
+        Settings.check(self)
+        if not self.path:
+            raise ValueError("--path is missing; images.folder needs the folder of images")
+        if self.size < 4:
+            raise ValueError(f"--size is {self.size}; images have a side of at least 4")
+
+
+RECIPES: dict[str, type[Settings]] = {
+    "toy.moons": Toy,
+    "toy.eight_gaussians": Toy,
+    "toy.checkerboard": Toy,
+    "images.digits": Digits,
+    "images.folder": Folder,
+}
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def suggest(value: Any, known: tuple[str, ...] | list[str]) -> str:
+    """``did you mean X? known: ...``"""
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"
+
+
+def settings_of(recipe: str, **changes: Any) -> Settings:
+    """The checked settings of a recipe with some of them changed.
+
+    Raises:
+        ValueError: an unknown recipe or setting, a value of another type or out of its range.
+    """
+    kind = Custom if recipe == "custom" else RECIPES.get(recipe)
+    if kind is None:
+        raise ValueError(f"recipe {recipe!r} is unknown; {suggest(recipe, list(RECIPES))}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for name, value in changes.items():
+        if name not in fields:
+            raise ValueError(f"{recipe} has no setting {name!r}; {suggest(name, list(fields))}")
+        wanted = type(fields[name].default)
+        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if not fits and not (wanted is float and isinstance(value, int) and not isinstance(value, bool)):
+            raise ValueError(f"{recipe}: {name} is {value!r}; it is a {wanted.__name__}, like {fields[name].default!r}")
+    settings = kind(**changes)
+    settings.check()
+    return settings

@@ -1,0 +1,121 @@
+"""Run folders as a page to read: the sentence, the table, the figures, and how it was all made.
+
+    report = Report.read("out")
+    report.verdict.claim            # the sentence
+    report.figures["calls"]         # a matplotlib Figure
+    report.save("out")              # out/report.html, one file that needs no other
+
+Reads folders only, imports nothing of warmflow, and writes nothing but the page it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warmflow.report.folder import Run, Verdict, read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Report", "Verdict", "gather", "write"]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What one run folder says, of a comparison or of a training. In a notebook it shows itself."""
+
+    run: Run
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Report:
+        """The report of a run folder.
+
+        Raises ValueError, in one line, where ``folder`` is no run folder, is from another version, or holds a
+        half-written file; a file that is merely missing only hides its section.
+        """
+        return cls(read(folder))
+
+    @property
+    def verdict(self) -> Verdict:
+        """``verdict.json`` as attributes; a run without one has a claim that says so and no rows."""
+        return self.run.verdict
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """``config.json`` as it is."""
+        return self.run.config
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """New figures by name, those there is something to draw for: "calls" and "seconds" (distance against cost
+        per sample), "samples", "trajectories" (toys) and "loss"."""
+        from warmflow.report import figures
+
+        return figures.build(self.run)
+
+    def html(self) -> str:
+        """The page as one HTML string: no script, no link to another file, no network."""
+        from warmflow.report import page
+
+        return page.document(page.body(self.run), f"{self.run.recipe}: {self.verdict.claim}")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to ``path`` if that ends in .html, else to ``path/report.html``; returns the file.
+
+        Raises OSError, in one line, where it cannot be written; a page that was there before is then unharmed.
+        """
+        return write(self.html(), path)
+
+    def _repr_html_(self) -> str:
+        from warmflow.report import page
+
+        return page.fragment(page.body(self.run, f"n{id(self):x}"))
+
+
+def gather(folders: Iterable[str | Path]) -> str:
+    """One HTML page for several run folders: a table on top, then a section each.
+
+    Raises ValueError as ``Report.read`` does, and where ``folders`` is empty.
+    """
+    from warmflow.report import page
+
+    runs = [read(folder) for folder in folders]
+    if not runs:
+        raise ValueError("folders is empty: name at least one run folder")
+    if len(runs) == 1:
+        return Report(runs[0]).html()
+    anchors = [f"run{i}" for i in range(1, len(runs) + 1)]
+    sections = "".join(
+        f'<section class="run" id="{anchor}"><p class="soft">{page.escape(run.folder.resolve().name)}</p>'
+        f"{page.body(run, anchor)}</section>"
+        for run, anchor in zip(runs, anchors, strict=True)
+    )
+    return page.document(page.overview(runs, anchors) + sections, f"warmflow: {len(runs)} runs")
+
+
+def write(html: str, path: str | Path) -> Path:
+    """Write a page as a whole or not at all (a temporary file beside it, then ``os.replace``); returns the file.
+
+    ``path`` is the file if it ends in .html, else a folder that gets ``report.html``. Folders are made as needed.
+    """
+    path = Path(path)
+    file = path if path.suffix.lower() in (".html", ".htm") else path / "report.html"
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as out:
+                out.write(html)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OSError(f"the report cannot be written to {file} ({reason}): give another path") from None
+    return file

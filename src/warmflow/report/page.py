@@ -1,0 +1,500 @@
+"""The page of a report: one HTML string that needs no other file, no script and no network.
+
+A page is a list of sections; a section for which the run folder holds nothing is the empty string and is not shown.
+Every string from a file is escaped, every number stands in full in its cell's ``data-value``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from warmflow.report import figures, words
+from warmflow.report.folder import Row, Run, Verdict
+from warmflow.report.style import CSS, PAGE_CSS
+from warmflow.report.words import escape
+
+_STATES = {"holds": "holds", "open": "no claim", "fails": "does not hold"}
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{escape(title)}</h2>{body}" if body else ""
+
+
+def _cell(value: Any, text: str | None = None, kind: str = "") -> str:
+    """A table cell; a number is shown rounded and kept whole in ``data-value``."""
+    x = words.real(value)
+    data = "" if x is None else f' data-value="{value!r}"'
+    shown = escape(words.plain(value)) if text is None else text
+    return f"<td{f' class={kind!r}' if kind else ''}{data}>{shown}</td>"
+
+
+def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
+    cells = "".join(f"<th>{escape(h)}</th>" for h in head)
+    top = f"<thead><tr>{cells}</tr></thead>" if head else ""
+    return f'<div class="{kind}"><div class="scroll"><table>{top}<tbody>{"".join(rows)}</tbody></table></div></div>'
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    rows = [f"<tr><td>{escape(words.phrase(str(k)))}</td>{_cell(v)}</tr>" for k, v in facts.items()]
+    return _table((), rows, "facts") if rows else ""
+
+
+# ---------------------------------------------------------------- the sentence and its numbers
+
+
+def _header(run: Run) -> str:
+    verdict, data = run.verdict, run.config.get("data")
+    about = ["warmflow", run.recipe]
+    if isinstance(data, Mapping) and data.get("name") and str(data["name"]) not in run.recipe:
+        about.append(str(data["name"]))
+    if run.kind == "run":
+        title, state, badge = f"Training run: {run.recipe}", "none", "training"
+    else:
+        claim = verdict.claim
+        title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
+        if not verdict.json:
+            badge = "not finished"
+    facts = []
+    if verdict.trained:
+        facts.append(f"at {verdict.trained.removeprefix('at ')}")
+    if words.real(verdict.samples) is not None:
+        facts.append(f"{words.number(verdict.samples)} samples of each")
+    if verdict.metric.get("name"):
+        facts.append(f"distance: {words.metric_name(verdict.metric)}")
+    if run.config.get("device"):
+        facts.append(f"on {run.config['device']}")
+    line = f'<p class="soft">{escape(" · ".join(facts))}</p>' if facts else ""
+    return (
+        f'<header class="{state}"><div class="soft">{escape(" · ".join(about))} '
+        f'<span class="badge">{badge}</span></div><h1>{escape(title)}</h1>{line}</header>'
+    )
+
+
+def _ruler(estimate: float, low: float, high: float, margin: float) -> str:
+    """The interval of the difference beside zero and the margin, as a drawing of one line."""
+    left, right = min(low, 0.0, -0.15 * margin), max(high, margin)
+    width = (right - left) or 1.0
+
+    def at(x: float) -> float:
+        return round(10 + 280 * (x - left) / width, 1)
+
+    tint = "var(--good)" if high < margin else "var(--bad)"
+    return (
+        '<svg viewBox="0 0 300 44" role="img" aria-label="the interval of the difference beside zero and the margin">'
+        f'<path d="M10 14H290" stroke="currentColor" stroke-opacity=".25"/>'
+        f'<path d="M{at(0)} 6V22M{at(margin)} 6V22" stroke="currentColor" stroke-opacity=".7"/>'
+        f'<path d="M{at(low)} 14H{at(high)}" stroke="{tint}" stroke-width="6" stroke-linecap="round"/>'
+        f'<circle cx="{at(estimate)}" cy="14" r="5.5" fill="{tint}"/>'
+        f'<g fill="currentColor" font-size="12" text-anchor="middle"><text x="{at(0)}" y="38">0</text>'
+        f'<text x="{min(at(margin), 268)}" y="38">margin</text></g></svg>'
+    )
+
+
+def _tile(big: str, *small: str, extra: str = "", double: bool = False) -> str:
+    lines = "".join(f"<span>{escape(line)}</span>" for line in small if line)
+    return f'<div class="tile{" double" if double else ""}"><b>{escape(big)}</b>{lines}{extra}</div>'
+
+
+def _against(verdict: Verdict, key: str) -> str:
+    """ "4 against 39" for the calls or seconds of the winner and the best cold."""
+    warm, cold = verdict.winner, verdict.best_cold
+    if warm is None or cold is None or words.real(warm.get(key)) is None or words.real(cold.get(key)) is None:
+        return ""
+    write = words.number if key == "calls" else words.duration
+    return f"{write(warm[key])} against {write(cold[key])} a sample"
+
+
+def _difference_tile(verdict: Verdict) -> str:
+    estimate, low, high = (words.real(verdict.difference.get(k)) for k in ("estimate", "low", "high"))
+    if estimate is None:
+        return ""
+    scale, margin = words.metric_scale(verdict.metric), verdict.margin
+    level = words.real(verdict.difference.get("level"))
+    between = ""
+    if low is not None or high is not None:
+        share = f"{words.number(level, 100)} % interval" if level else "interval"
+        between = f"{share} {words.number(low, scale)} to {words.number(high, scale)}"
+    if margin is not None:
+        between += f"{' · ' if between else ''}margin {words.number(margin, scale)}"
+    drawn = ""
+    if low is not None and high is not None and margin:
+        drawn = _ruler(estimate, low, high, margin)
+    title = f"D(warm) − D(cold){'' if scale == 1 else f', × {words.number(scale)}'}"
+    return _tile(words.number(estimate, scale), title, between, extra=drawn, double=True)
+
+
+def _tiles(run: Run) -> str:
+    verdict = run.verdict
+    if run.kind == "run":
+        return _run_tiles(run)
+    if not verdict.json:
+        return ""
+    tiles = []
+    for key, factor in (("calls", verdict.factor_calls), ("seconds", verdict.factor_seconds)):
+        noun = "fewer calls" if key == "calls" else "less time"
+        big = f"{words.number(factor)} ×" if factor is not None else words.NONE
+        tiles.append(_tile(big, noun if factor is not None else f"{noun}: no factor holds", _against(verdict, key)))
+    tiles.append(_difference_tile(verdict))
+    seeds = len(verdict.seeds)
+    if seeds:
+        named = words.plain(list(verdict.seeds))
+        tiles.append(_tile(str(seeds), "training seed" if seeds == 1 else "training seeds", named))
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _run_tiles(run: Run) -> str:
+    lines = next(iter(run.logs.values()), ())
+    tiles = []
+    for key, name in (("step", "updates"), ("loss", "last loss"), ("samples_per_second", "samples per second")):
+        values = [v for line in lines if (v := words.real(line.get(key))) is not None]
+        if values:
+            tiles.append(_tile(words.number(values[-1]), name))
+    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+
+
+# ---------------------------------------------------------------- figures
+
+
+def _quality(run: Run, prefix: str) -> str:
+    captions = {
+        "calls": "Quality against calls. Lower is better; warm is as good where it enters the shaded band.",
+        "seconds": "Quality against time, everything counted: the draft, the source and the network.",
+    }
+    drawn = ""
+    for cost, caption in captions.items():
+        figure = figures.quality(run, cost)
+        if figure is not None:
+            picture = figures.svg(figure, f"{prefix}-{cost}", caption)
+            drawn += f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f'<div class="pair">{drawn}</div>' if drawn else ""
+
+
+def _samples(run: Run) -> str:
+    drawn = ""
+    for name in figures.picture_names(run):
+        caption = escape(figures.picture_caption(run, name))
+        source = figures.panel(run, name) if run.points else figures.grid(run.pictures[name])
+        kind = "" if run.points else ' class="pixels"'
+        drawn += (
+            f'<figure><img{kind} src="{figures.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+        )
+    if not drawn:
+        return ""
+    note = "" if run.points else " The same place in each grid of draft, start and warm is the same seed."
+    return f'<p class="soft">Drawn with equal seeds, none chosen by hand.{note}</p><div class="grids">{drawn}</div>'
+
+
+def _trajectories(run: Run, prefix: str) -> str:
+    figure = figures.trajectories(run)
+    if figure is None:
+        return ""
+    caption = "Each line is one sample's walk: a ring where it starts, a dot where it ends; the real data in grey."
+    picture = figures.svg(figure, f"{prefix}-trajectories", caption)
+    return f'<figure class="wide">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _loss(run: Run, prefix: str) -> str:
+    figure = figures.loss(run)
+    if figure is None:
+        return ""
+    caption = "Training loss."
+    if run.kind == "compare":
+        caption = "One line a seed. Arms regress on different targets: compare lines of one colour, not colours."
+    picture = figures.svg(figure, f"{prefix}-loss", caption)
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _extra_columns(verdict: Verdict) -> list[str]:
+    """Keys of a row's ``distances`` that are not the metric of the claim, in the order they appear."""
+    found: dict[str, None] = {}
+    for row in verdict.rows:
+        distances = row.get("distances")
+        if isinstance(distances, Mapping):
+            found.update(dict.fromkeys(str(k) for k in distances))
+    return [k for k in found if k != verdict.metric.get("name")]
+
+
+def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str]) -> str:
+    scale, arm = words.metric_scale(verdict.metric), str(row.get("arm", ""))
+    kind, tag = ("level", "") if arm in ("real", "draft") else ("", "")
+    if row is verdict.best_cold:
+        kind, tag = "cold", '<span class="tag">best cold</span>'
+    elif row is verdict.winner:
+        kind, tag = "warm", '<span class="tag">as good</span>'
+    band = ""
+    if words.real(row.get("low")) is not None and words.real(row.get("high")) is not None:
+        low, high = words.number(row["low"], scale), words.number(row["high"], scale)
+        band = f' <span class="dim" title="{row["low"]!r} to {row["high"]!r}">{low} to {high}</span>'
+    cells = [f"<td>{escape(words.row_name(row))} {tag}</td>"]
+    for key in shown:
+        value = row.get(key)
+        if key == "distance":
+            cells.append(_cell(value, words.number(value, scale) + band))
+        elif key.startswith("seconds"):
+            cells.append(_cell(value, words.duration(value)))
+        elif arm in ("real", "draft") and key in ("steps", "calls"):
+            cells.append(_cell(value, words.NONE))
+        else:
+            cells.append(_cell(value, words.number(value)))
+    distances = row.get("distances")
+    for key in extra:
+        value = distances.get(key) if isinstance(distances, Mapping) else None
+        cells.append(_cell(value, words.number(value, words.metric_scale(key))))
+    return f"<tr{f' class={kind!r}' if kind else ''}>{''.join(cells)}</tr>"
+
+
+def _rows(verdict: Verdict) -> str:
+    if not verdict.rows:
+        return ""
+    heads = {
+        "steps": "steps",
+        "calls": "calls",
+        "distance": f"D, {words.metric_name(verdict.metric)}",
+        "seconds": "time a sample",
+        "seconds_single": "time, one at a time",
+        "frechet": "Fréchet distance",
+        "variation": "class variation",
+        "copying": "copying",
+    }
+    shown = [k for k in heads if any(words.real(r.get(k)) is not None for r in verdict.rows)]
+    extra = _extra_columns(verdict)
+    ranked = sorted(
+        verdict.rows,
+        key=lambda r: (
+            words.order(str(r.get("arm", ""))),
+            str(r.get("solver") or ""),
+            words.real(r.get("calls")) or words.real(r.get("steps")) or 0.0,
+        ),
+    )
+    head = ["arm", *(heads[k] for k in shown), *(words.metric_name(k) for k in extra)]
+    note = "Beside each distance stands its 95 % interval." if any("low" in r for r in ranked) else ""
+    return _table(head, (_row(r, verdict, shown, extra) for r in ranked), "rows") + (
+        f'<p class="soft">{note}</p>' if note else ""
+    )
+
+
+def _passed(value: Any) -> bool | None:
+    """Whether a guard passed, where it says so."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        for key in ("passed", "passes", "pass", "ok", "holds"):
+            if isinstance(value.get(key), bool):
+                return bool(value[key])
+    return None
+
+
+def _guard_rows(guards: Mapping[str, Any], above: str = "") -> list[str]:
+    rows: list[str] = []
+    for name, value in guards.items():
+        title = f"{above} · {words.phrase(str(name))}" if above else words.phrase(str(name))
+        nested = isinstance(value, Mapping) and _passed(value) is None
+        if nested and value and all(isinstance(v, Mapping | bool) for v in value.values()):
+            rows += _guard_rows(value, title)
+            continue
+        passed = _passed(value)
+        mark = {True: '<span class="yes">passes</span>', False: '<span class="no">fails</span>', None: words.NONE}[passed]
+        facts = value if isinstance(value, Mapping) else ({} if isinstance(value, bool) else {"": value})
+        text = []
+        for key, fact in facts.items():
+            if not isinstance(fact, bool):
+                shown = words.number(fact) if words.real(fact) is not None else words.plain(fact)
+                text.append(f"{words.phrase(str(key))} {shown}".strip())
+        rows.append(f'<tr><td>{escape(title)}</td><td class="left">{mark}</td>{_cell("; ".join(text), None, "left long")}</tr>')
+    return rows
+
+
+def _guards(verdict: Verdict) -> str:
+    rows = _guard_rows(verdict.guards)
+    return _table(("guard", "", ""), rows) if rows else ""
+
+
+def _audit(verdict: Verdict) -> str:
+    names = {
+        "never_chosen": ("data never chosen", 100.0),
+        "effective_sample_size": ("effective sample size", 1.0),
+        "variation": ("class variation", 1.0),
+        "mean_cost": ("mean cost", 1.0),
+        "explained": ("velocity explained by the start", 100.0),
+        "draft_shift": ("draft shift (AUC)", 1.0),
+    }
+    pairings = {str(k): v for k, v in verdict.audit.items() if isinstance(v, Mapping)}
+    keys = [k for k in names if any(words.real(p.get(k)) is not None for p in pairings.values())]
+    flagged = any(p.get("flags") for p in pairings.values())
+    if not keys and not flagged:
+        return ""
+    rows = []
+    for pairing, facts in pairings.items():
+        cells = [f"<td>{escape(words.phrase(pairing))}</td>"]
+        for key in keys:
+            scale, x = names[key][1], words.real(facts.get(key))
+            share = scale == 100 or (key == "effective_sample_size" and x is not None and x <= 1)
+            text = words.number(x, 100.0 if share else 1.0) + (" %" if share and x is not None else "")
+            cells.append(_cell(facts.get(key), text))
+        flags = facts.get("flags")
+        flags = [flags] if isinstance(flags, str) else list(flags or [])
+        said = "; ".join(str(f) for f in flags)
+        cells.append(f'<td class="left long no">{escape(said)}</td>' if said else '<td class="left yes">none</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return _table(("pairing", *(names[k][0] for k in keys), "flags"), rows, "rows")
+
+
+def _bill(verdict: Verdict) -> str:
+    bill = verdict.bill
+    if not bill:
+        return ""
+    names = {"cold": "training, cold", "warm": "training, warm", "draft": "the draft", "pairing": "pairing"}
+    rows = []
+    for key, value in bill.items():
+        if key != "break_even_samples" and words.real(value) is not None:
+            title = names.get(key, words.phrase(key))
+            rows.append(f"<tr><td>{escape(title)}</td>{_cell(value, words.duration(value))}</tr>")
+    table = _table((), rows) if rows else ""
+    if "break_even_samples" not in bill:
+        return table
+    paid = words.real(bill["break_even_samples"])
+    if paid is None:
+        said = "What warm costs beyond cold is never paid back by its samples: they are no cheaper, or nothing holds."
+    elif paid <= 0:
+        said = "Warm has paid from the first sample."
+    else:
+        said = f"What warm costs beyond cold has paid after {words.number(paid)} samples."
+    return f"{table}<p>{escape(said)}</p>"
+
+
+# ---------------------------------------------------------------- how it was made, how it is read
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """The command that makes the run again: ``config["command"]`` where it is kept, else the recipe and settings."""
+    given = config.get("command")
+    if isinstance(given, str) and given.strip():
+        return given
+    if isinstance(given, list):
+        return shlex.join(str(part) for part in given)
+    settings = config.get("settings")
+    verb = "train" if config.get("kind") == "run" else "compare"
+    parts = ["warmflow", verb, str(config.get("recipe", ""))]
+    for key, value in settings.items() if isinstance(settings, Mapping) else ():
+        flag = "--" + str(key).replace("_", "-")
+        if isinstance(value, bool):
+            parts.append(flag if value else "--no-" + flag[2:])
+        elif isinstance(value, list):
+            parts += [flag, ",".join(str(v) for v in value)]
+        elif value is not None:
+            parts += [flag, str(value)]
+    return shlex.join(parts)
+
+
+def _made(run: Run) -> str:
+    config = run.config
+    facts = {k: config[k] for k in ("recipe", "device", "threads", "seeds", "started") if config.get(k) is not None}
+    if run.verdict.margin is not None and not config.get("margins"):
+        facts["margin"] = run.verdict.margin
+    body = f"<p>Make it again:</p><pre>{escape(command(config))}</pre>{_facts(facts)}"
+    for key, title in (("settings", "Settings"), ("data", "Data"), ("margins", "Margins"), ("versions", "Versions")):
+        value = config.get(key)
+        if isinstance(value, Mapping) and value:
+            if key == "versions":
+                value = {"warmflow": config.get("warmflow"), **value}
+            body += f"<details><summary>{title}</summary>{_facts(value)}</details>"
+    return body
+
+
+def _reading(verdict: Verdict) -> str:
+    name = str(verdict.metric.get("name", "")).lower()
+    about = verdict.metric.get("about") or verdict.metric.get("description")
+    if "mmd" in name:
+        about = "Here the unbiased squared maximum mean discrepancy (MMD²): 0 for equal laws, and it may fall below 0."
+    terms = {
+        "Real, draft, cold, warm": "Real data against other real data (the best anyone can do); the draft as it comes; "
+        "a flow that starts from noise; a flow that starts from the draft. Cold and warm are trained at equal budget.",
+        "Distance D": f"How far samples are from held-out real data; lower is better. {about or ''}".strip(),
+        "Margin": "The distance two sets of real data of the same size stay below in 95 of 100 splits. "
+        "A difference below it is smaller than chance among real data. It is fixed before anything is sampled.",
+        "As good as": "The one-sided 95 % upper bound of the mean over training seeds of D(warm) − D(cold) is below the "
+        "margin. With one seed nothing is claimed.",
+        "Steps and calls": "Steps are the intervals a solver walks; calls are evaluations of the flow's network, for each "
+        "sample. Heun makes two calls a step. The draft's own cost is not in the calls.",
+        "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
+        "Best cold": "Cold with the best of its solvers and pairings: the one warm has to match.",
+        "Class variation": "Half the summed difference between the shares of the classes in samples and in data: "
+        "0 where each class has its share. Two real sets of 500 differ by about 0.1.",
+        "Copying": "How close samples come to single training data, against what held-out real data do.",
+    }
+    if verdict.trained:
+        both = "Equal training: both got the same budget, and cold might still improve with more. "
+        terms["Equal training, convergence"] = both + "Convergence: doubling the training improves cold by under 10 %."
+    items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in terms.items())
+    return f"<details><summary>How to read this</summary><dl>{items}</dl></details>"
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def body(run: Run, prefix: str = "r") -> str:
+    """The inside of one run's page; ids in it begin with ``prefix``."""
+    verdict = run.verdict
+    parts = [
+        _header(run),
+        _tiles(run),
+        _reading(verdict) if run.kind == "compare" else "",
+        _quality(run, prefix),
+        _section("Samples", _samples(run)),
+        _section("Trajectories", _trajectories(run, prefix)),
+        _section("Every row", _rows(verdict)),
+        _section("Guards", _guards(verdict)),
+        _section("Audit of the pairings", _audit(verdict)),
+        _section("The bill", _bill(verdict)),
+        _section("Training", _loss(run, prefix)),
+        _section("How it was made", _made(run)),
+    ]
+    return "".join(parts)
+
+
+def fragment(inside: str) -> str:
+    """``inside`` with its style, to stand in another page."""
+    return f'<div class="warmflow"><style>{CSS}</style>{inside}</div>'
+
+
+def document(inside: str, title: str) -> str:
+    """A whole HTML page."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title>'
+        f"<style>{PAGE_CSS}</style></head><body>{fragment(inside)}</body></html>\n"
+    )
+
+
+def overview(runs: Sequence[Run], anchors: Sequence[str]) -> str:
+    """The table on top of several runs: one line each, with a link to its section."""
+    rows = []
+    for run, anchor in zip(runs, anchors, strict=True):
+        verdict = run.verdict
+        link = f'<a href="#{anchor}">{escape(run.folder.resolve().name)}</a>'
+        if run.kind == "run":
+            state, said = '<span class="badge none">training</span>', ""
+        else:
+            shown = _STATES[verdict.state] if verdict.json else "not finished"
+            state, said = f'<span class="badge {verdict.state}">{shown}</span>', verdict.claim
+        scale = words.metric_scale(verdict.metric)
+        difference = verdict.difference.get("estimate")
+        cells = [
+            f"<td>{link}</td>",
+            f'<td class="left">{escape(run.recipe)}</td>',
+            f'<td class="left">{state}</td>',
+            _cell(verdict.factor_calls, words.number(verdict.factor_calls)),
+            _cell(verdict.factor_seconds, words.number(verdict.factor_seconds)),
+            _cell(difference, words.number(difference, scale)),
+            _cell(verdict.margin, words.number(verdict.margin, scale)),
+            f'<td class="left long">{escape(said)}</td>',
+        ]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    head = ("run", "recipe", "verdict", "× fewer calls", "× less time", "D(warm) − D(cold)", "margin", "claim")
+    return f"<h1>{len(runs)} runs side by side</h1>{_table(head, rows, 'rows')}"

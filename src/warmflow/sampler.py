@@ -1,0 +1,144 @@
+"""Source + field + solver -> samples. A sampler is itself a source, so chains and one-step students need nothing new.
+
+The walk stands at the float64 grid of ``solvers.grid`` from each start's own time to 1. Every random draw of a sample
+hangs on (seed, number of the sample): drawing 100 in one batch or in ten gives the same hundred.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, concatenate
+from warmflow.noise import Noise
+from warmflow.solvers.grid import grid
+
+Hook = Callable[[State], State]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A hook that keeps every finished sample (t = 1) inside [low, high]: the same post-processing for every arm."""
+
+    low: float
+    high: float
+
+    def __call__(self, state: State) -> State:
+        done = (state.t >= 1).reshape(-1, *[1] * (state.x.ndim - 1))
+        return replace(state, x=torch.where(done, state.x.clamp(self.low, self.high), state.x))
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler(Source):
+    """Draws starts and walks them to t = 1.
+
+    Args:
+        steps: intervals walked on [t0, 1].
+        hooks: functions of the state, applied in order after every step.
+        device: where the field lives; starts are moved there.
+    """
+
+    source: Source
+    field: Field
+    solver: Solver
+    steps: int
+    hooks: tuple[Hook, ...] = ()
+    device: str = "cpu"
+
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return self.source.takes
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.source.shape
+
+    @torch.no_grad()
+    def walk(self, start: Start, *, noise: Noise, steps: int | None = None) -> Iterator[State]:
+        """The states at steps 0 .. n of these starts."""
+        times = grid(self.field.path.begin(start), self.steps if steps is None else steps)
+        state = self.solver.begin(start, times[0], noise=noise)
+        yield state
+        for i, s in enumerate(times[1:]):
+            state = self.solver.step(self.field, state, s, noise=noise.fold(i))
+            for hook in self.hooks:
+                state = hook(state)
+            yield state
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        """As a source: the walk's end as x0, its conditions kept, its calls (and its source's) as ``Start.calls``."""
+        start = self.source.draw(n, condition, noise=noise.fold("source")).to(self.device)
+        state = self._end(start, noise.fold("solver"), self.steps)
+        calls = state.calls if start.calls is None else state.calls + start.calls
+        return Start(state.x, start.condition, start.fixed, None, calls)
+
+    def _end(self, start: Start, noise: Noise, steps: int) -> State:
+        state = None
+        for state in self.walk(start, noise=noise, steps=steps):
+            pass
+        assert state is not None
+        return state
+
+    def __call__(
+        self,
+        n: int | None = None,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        batch: int | None = None,
+        condition: Condition | None = None,
+        start: Start | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Samples:
+        """n samples, or one for every row of ``start``.
+
+        Args:
+            seed: of every draw; the same seed and number give the same samples at any batch size.
+            batch: rows walked at once; all of them if None.
+            condition: taken as given by the source (rows aligned with the samples).
+            progress: told the number of finished samples after each batch.
+
+        Returns:
+            Samples with x (n, *S), calls (n,) of the flow's network, seconds in all and of the source alone.
+
+        Raises:
+            ValueError: n missing or below 1, a batch below 1, steps not a whole number of at least 1.
+        """
+        if start is not None:
+            n = len(start)
+        if n is None or n < 1:
+            raise ValueError(f"n is {n}; ask for at least one sample")
+        if batch is not None and batch < 1:
+            raise ValueError(f"batch is {batch}; walk at least one sample at a time")
+        steps = self.steps if steps is None else steps
+        device, parts, source_seconds = torch.device(self.device), [], 0.0
+        began = _clock(device)
+        for first in range(0, n, batch or n):
+            rows = slice(first, min(first + (batch or n), n))
+            noise = Noise.of(seed, rows.stop - first, first)
+            before = _clock(device)
+            given = None if condition is None else {k: v[rows] for k, v in condition.items()}
+            here = self.source.draw(rows.stop - first, given, noise=noise.fold("source")) if start is None else start[rows]
+            here = here.to(device)
+            source_seconds += _clock(device) - before
+            parts.append(self._end(here, Noise(noise.key.to(device)).fold("solver"), steps))
+            if progress is not None:
+                progress(rows.stop)
+        state = concatenate(parts)
+        return Samples(state.x, state.start, steps, state.calls, _clock(device) - began, source_seconds)
+
+
+def trajectory(sampler: Sampler, start: Start, *, seed: int = 0) -> Tensor:
+    """(steps + 1, B, *S): the states of a walk, for pictures."""
+    noise = Noise.of(seed, len(start)).fold("solver")
+    return torch.stack([state.x for state in sampler.walk(start.to(sampler.device), noise=noise)])

@@ -1,0 +1,254 @@
+"""What the commands on single runs do: train one, sample from one, judge several that were trained apart."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import device_of, load, read_json, write_json, write_tensors
+from warmflow.comparison import Entry, _described, asked_of, audits, measured, pictures, run_arm
+from warmflow.contracts import Solver, Source
+from warmflow.fields import NetworkField
+from warmflow.metrics.cost import timed
+from warmflow.networks import parameters
+from warmflow.recipes.build import plan_of
+from warmflow.recipes.measures import ruler_for
+from warmflow.recipes.plan import ARMS, Plan, arm, pairs
+from warmflow.recipes.settings import Settings, settings_of, suggest
+from warmflow.report import Report
+from warmflow.sampler import Sampler
+from warmflow.solvers import RK4, Euler, Heun, Midpoint
+from warmflow.sources import Blurred
+from warmflow.verdict import judge
+
+SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
+DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
+
+
+def read_drafts(data: str, draft: str | None, changes: dict[str, Any]) -> Any:
+    """The draft that --draft names: one of ours by name, or a file (.npy, .npz) or folder of ready drafts."""
+    if draft is None or draft in ("mixture", "gaussian", "noise", "jittered"):
+        return draft
+    path = Path(draft)
+    if path.is_dir():
+        from warmflow.data.images import folder
+
+        found = folder(draft, int(changes.get("size", 16)), mode=str(changes.get("mode", "RGB")))
+        return found.everything
+    if path.suffix in (".npy", ".npz"):
+        from warmflow.data.arrays import read_arrays
+        from warmflow.data.images import to_images
+
+        x, _ = read_arrays(path)
+        return to_images(x) if x.dtype == np.uint8 else torch.as_tensor(x)
+    known = ["mixture", "gaussian", "noise", "jittered"]
+    raise ValueError(f"--draft is {draft!r}, neither a draft of ours nor a file or folder; {suggest(draft, known)}")
+
+
+# ---------------------------------------------------------------- train
+
+
+def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], None]) -> None:
+    """Prints the resolved configuration, the network's size and speed, and the time that training will take."""
+    from warmflow.contracts import Batch, Start
+    from warmflow.training import train
+
+    blank = Batch(plan.data.train.x1, plan.data.train.condition, plan.data.train.index, Start(plan.data.train.x1))
+    draft = plan.draft() if name == "warm" else None
+    here = arm(plan, name, 0, draft, blank if name == "warm" else None)
+    rows = min(plan.settings.batch, len(here.data))
+    trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
+    start = here.sampler.source.draw(64, noise=_streams(64))
+    field = here.objective.field
+    t = torch.full((64,), 0.5, dtype=torch.float64)
+    with torch.no_grad():
+        seconds = timed(lambda: field(start.x0, t, start), repeats=10).seconds
+    network = field.network
+    assert isinstance(network, torch.nn.Module)
+    facts = {
+        "parameters": parameters(network),
+        "calls_per_second_at_batch_64": round(64 / seconds),
+        "training_minutes": round(trial.facts["seconds"] / 10 * plan.settings.updates / 60, 2),
+    }
+    echo(json.dumps({**asked, **facts}, indent=1))
+
+
+def _streams(n: int) -> Any:
+    from warmflow.noise import Noise
+
+    return Noise.of(0, n)
+
+
+def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
+    """The network of the cold run to start from."""
+    asked = read_json(begin / "config.json").get("asked", {})
+    if not str(asked.get("arm", "")).startswith("cold"):
+        raise ValueError(f"--from is {begin}, a run of the arm {asked.get('arm')!r}: fine-tuning starts from a cold run")
+    field = load(begin).field
+    assert isinstance(field, NetworkField)
+    return field.network, str(begin)
+
+
+def train_run(
+    recipe: str, settings: Settings, out: Path, *, arm: str, seed: int, begin: Path | None, device: str, dtype: str,
+    dry_run: bool, quiet: bool, echo: Callable[[str], None],
+) -> None:  # fmt: skip
+    """``warmflow train``."""
+    if arm not in ARMS:
+        raise ValueError(f"--arm is {arm!r}; {suggest(arm, list(ARMS))}")
+    if dtype not in DTYPES:
+        raise ValueError(f"--dtype is {dtype!r}; {suggest(dtype, list(DTYPES))}")
+    if begin is not None and arm != "warm":
+        raise ValueError(f"--from fine-tunes a warm flow; --arm is {arm!r}")
+    device_of(device)
+    plan = plan_of(recipe, settings)
+    if dry_run:
+        _dry(plan, arm, asked_of(plan, arm, seed, device=device, dtype=dtype, out=str(out)), echo)
+        return
+    network, name = _cold_network(begin) if begin is not None else (None, None)
+    draft = paired = None
+    if arm == "warm":
+        draft = plan.draft()
+        paired = pairs(plan, draft, None)
+    began = time.perf_counter()
+    run_arm(
+        plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name, autocast=DTYPES[dtype],
+        progress=None if quiet else f"{recipe} {arm}",
+    )  # fmt: skip
+    if int(os.environ.get("RANK", "0")) == 0:
+        seconds = time.perf_counter() - began
+        echo(f"{out} is complete ({seconds:.0f} s). Look: warmflow sample {out} --out {out}/samples.png")
+
+
+# ---------------------------------------------------------------- sample
+
+
+def sample_run(
+    run: Path, n: int, out: Path, *, steps: int, solver: str, seed: int, batch: int | None, raw: bool, device: str,
+    quiet: bool,
+) -> str:  # fmt: skip
+    """``warmflow sample``: draws and writes; returns the line to print."""
+    from tqdm import tqdm
+
+    if solver not in SOLVERS:
+        raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
+    device_of(device)
+    sampler = replace(load(run, raw=raw), solver=SOLVERS[solver], device=device)
+    if isinstance(sampler.field, NetworkField):
+        sampler.field.network.to(device)
+    if not out.parent.is_dir():
+        raise ValueError(f"--out is {out}, but the folder {out.parent} does not exist: make it first")
+    if out.suffix == ".png" and len(sampler.shape) not in (1, 3):
+        raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
+    with tqdm(total=n, unit="sample", disable=quiet, mininterval=0.5) as bar:
+        drawn = sampler(n, seed=seed, steps=steps, batch=batch or min(n, 4096), progress=lambda k: bar.update(k - bar.n))
+    x = drawn.x.cpu()
+    temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
+    if out.suffix == ".npy":
+        np.save(temporary, x.numpy())
+    elif out.suffix == ".npz":
+        np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
+    else:
+        picture(x, temporary)
+    os.replace(temporary, out)
+    calls = float(drawn.calls.double().mean())
+    return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
+
+
+def picture(x: Tensor, path: Path) -> None:
+    """A PNG: a grid of images (n, C, H, W) in [-1, 1], enlarged to at least 32 pixels a side; or a scatter of points."""
+    if x.ndim == 2:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5, 5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
+        axes.set_aspect("equal")
+        figure.savefig(path, dpi=120)
+        return
+    from PIL import Image
+
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"images with {x.shape[1]} channels make no picture; write .npz or .npy")
+    columns = math.ceil(math.sqrt(len(x)))
+    rows = math.ceil(len(x) / columns)
+    n, c, h, w = x.shape
+    sheet = torch.ones(rows * columns, c, h + 1, w + 1)
+    sheet[:n, :, :h, :w] = x.clamp(-1, 1)
+    sheet = sheet.reshape(rows, columns, c, h + 1, w + 1).permute(0, 3, 1, 4, 2).reshape(rows * (h + 1), columns * (w + 1), c)
+    pixels = ((sheet + 1) * 127.5).round().to(torch.uint8).numpy()
+    image = Image.fromarray(pixels[..., 0] if c == 1 else pixels)
+    scale = max(1, math.ceil(32 / max(h, w)))
+    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path)
+
+
+# ---------------------------------------------------------------- compare finished runs
+
+
+def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    first, a = asked[0]
+    for path, b in asked[1:]:
+        for key in ("recipe", "data"):
+            if a.get(key) != b.get(key):
+                raise ValueError(f"{first} and {path} are of different {key}: {a.get(key)!r} and {b.get(key)!r}")
+    updates = {b.get("updates") for _, b in asked}
+    if len(updates) > 1:
+        raise ValueError(f"the runs have unequal training ({sorted(map(str, updates))} updates): compare equal ones")
+
+
+def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], device: str, progress: bool) -> Report:
+    """``warmflow compare RUN...``: judges finished runs of one recipe and data set; arms and seeds are read from them.
+
+    Raises:
+        ValueError: runs of different data or training, a seed that lacks an arm, no warm or no cold run.
+    """
+    asked = [(run, read_json(run / "config.json").get("asked", {})) for run in runs]
+    for run, a in asked:
+        if a.get("kind") != "run":
+            raise ValueError(f"{run} is not a training run but a {a.get('kind')}; name the run folders below it")
+    _alike(asked)
+    seeds: dict[str, set[int]] = {}
+    for _, a in asked:
+        seeds.setdefault(a["arm"], set()).add(a["seed"])
+    if "warm" not in seeds or not any(k.startswith("cold") for k in seeds):
+        raise ValueError(f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones")
+    if len({frozenset(s) for s in seeds.values()}) > 1:
+        raise ValueError(f"the arms have different seeds: { {k: sorted(s) for k, s in seeds.items()} }; train the missing")
+    recipe = asked[0][1]["recipe"]
+    if recipe == "custom":
+        raise ValueError("runs on your own arrays are compared from Python: warmflow.compare(data=..., out=...)")
+    warm = next(a for _, a in asked if a["arm"] == "warm")
+    plan = plan_of(recipe, settings_of(recipe, **warm["settings"]))
+    entries = []
+    for run, a in asked:
+        sampler = replace(load(run), device=device)
+        seconds = float(read_json(run / "config.json")["training"]["seconds"])
+        entries.append(Entry(a["arm"], "warm" if a["arm"] == "warm" else "cold", a["seed"], sampler, seconds))
+    out.mkdir(parents=True, exist_ok=True)
+    ruler, about = ruler_for(plan.data, plan.settings.samples)
+    source: Source = next(e.sampler.source for e in entries if e.arm == "warm")
+    draft = source.source if isinstance(source, Blurred) else source
+    found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
+             "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
+    found |= _described(plan, ruler, about, sorted(seeds["warm"]), device)
+    write_json(out / "config.json", found)
+    rows = list(measured(plan, ruler, entries, draft, steps, progress))
+    paired = pairs(plan, draft, None)
+    verdict = judge(ruler, rows, audit=audits(plan, draft, paired), trained="equal training")
+    facts = verdict.to_json()
+    facts["bill"] = {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
+    write_tensors(out / "pictures.safetensors", pictures(plan, entries, draft, steps, 64))
+    write_json(out / "verdict.json", facts)
+    report = Report.read(out)
+    report.save(out)
+    return report

@@ -1,0 +1,19 @@
+"""Plain noise, N(0, I): the cold start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class StandardNormal(Source):
+    """x0 ~ N(0, I) of a shape; ignores conditions and passes them on."""
+
+    shape: tuple[int, ...]
+    takes: frozenset[str] = frozenset()
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        return Start(noise.normal("noise", *self.shape), dict(condition or {}))

@@ -1,0 +1,269 @@
+"""One training loop for every objective; the only file that imports Accelerate.
+
+One step is one batch and one update of the player whose turn it is. What a step does is a function of (seed, step) and of
+the weights alone: rows come from the permutation of their epoch, noise from counters. So a resumed run continues bit for
+bit, and two processes compute what one does: every process pairs the whole batch, takes its own rows of the pairs, and the
+gradients are averaged here (no module is wrapped).
+
+    learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak
+    averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + step) / (10 + step))
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from warmflow.checkpoints import read_tensors, write_tensors
+from warmflow.contracts import Data, Objective, Player
+from warmflow.noise import Noise, permutation
+
+
+class Diverged(ValueError):
+    """A loss or gradient that is not a number; the run folder keeps the last good checkpoint."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The averaged and the raw networks by player, and the facts: steps, seconds, loss, parameters, samples_per_second."""
+
+    networks: Mapping[str, nn.Module]
+    raw: Mapping[str, nn.Module]
+    facts: Mapping[str, Any]
+
+
+def rate(step: int, steps: int, warmup: int) -> float:
+    """The learning rate at a step as a share of its peak."""
+    rise = min(1.0, (step + 1) / max(1, warmup))
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+class _Seat:
+    """A player with its optimiser and its averaged weights."""
+
+    def __init__(self, player: Player, device: torch.device) -> None:
+        self.player = player
+        self.network = player.network.to(device).train()
+        self.weights = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            self.weights, player.learning_rate, player.betas, weight_decay=player.weight_decay, fused=True
+        )
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(player.ema))
+
+    def update(self, share: float, step: int) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.player.learning_rate * share
+        self.optimiser.step()
+        decay = min(self.player.ema, (1 + step) / (10 + step))
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self.average.update_parameters(self.network)
+
+    def state(self, name: str) -> dict[str, Tensor]:
+        tensors = {f"{name}.raw.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"{name}.average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, p in enumerate(self.weights):
+            tensors |= {f"{name}.optimiser.{i}.{k}": v for k, v in self.optimiser.state[p].items()}
+        return tensors
+
+    def restore(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.network.load_state_dict(part(f"{name}.raw."))
+        self.average.load_state_dict(part(f"{name}.average."))
+        state = self.optimiser.state_dict()
+        state["state"] = {
+            i: part(f"{name}.optimiser.{i}.")
+            for i in range(len(self.weights))
+            if f"{name}.optimiser.{i}.step" in tensors
+        }
+        self.optimiser.load_state_dict(state)
+
+
+class _Rows:
+    """The rows of step k: positions k B .. (k + 1) B - 1 of the concatenated epochs, each a fresh permutation."""
+
+    def __init__(self, n: int, batch: int, seed: int) -> None:
+        self.n, self.batch, self.seed = n, batch, seed
+        self.cache: dict[int, Tensor] = {}
+
+    def of(self, step: int) -> Tensor:
+        position = torch.arange(step * self.batch, (step + 1) * self.batch)
+        epochs = position // self.n
+        parts = []
+        for epoch in epochs.unique().tolist():
+            if epoch not in self.cache:
+                self.cache = {k: v for k, v in self.cache.items() if k == epoch - 1}
+                self.cache[epoch] = permutation(self.seed, self.n, f"epoch {epoch}")
+            parts.append(self.cache[epoch][position[epochs == epoch] % self.n])
+        return torch.cat(parts)
+
+
+class _Log:
+    """log.jsonl: a line every few steps; on resume, lines past the checkpoint are dropped first."""
+
+    def __init__(self, folder: Path | None, step: int) -> None:
+        self.path = None if folder is None else folder / "log.jsonl"
+        if self.path is not None and self.path.exists():
+            kept = []
+            for line in self.path.read_text().splitlines():
+                try:
+                    if json.loads(line)["step"] <= step:
+                        kept.append(line + "\n")
+                except (json.JSONDecodeError, KeyError):
+                    continue  # a line cut short when the process was killed
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text("".join(kept))
+            os.replace(temporary, self.path)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
+    if accelerator.num_processes > 1:
+        flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in weights])
+        flat = accelerator.reduce(flat, "mean")
+        for p, g in zip(weights, flat.split([p.numel() for p in weights]), strict=True):
+            p.grad = g.reshape(p.shape).clone()
+
+
+def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:
+    for name, value in (("steps", steps), ("batch", batch)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}; it is a whole number of at least 1")
+    if not len(data):
+        raise ValueError("there is no data to train on")
+    if batch % processes:
+        raise ValueError(f"batch is {batch}, which {processes} processes cannot share equally: use a multiple")
+    if objective.product not in objective.players:
+        raise ValueError(f"the objective's product {objective.product!r} is not one of its players")
+
+
+def train(
+    objective: Objective,
+    data: Data,
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    warmup: int = 200,
+    clip: float = 1.0,
+    save_every: int = 500,
+    log_every: int = 50,
+    progress: str | None = None,
+) -> Trained:
+    """Trains the objective's players for ``steps`` updates; the networks it is given are changed in place.
+
+    Args:
+        folder: a run folder for checkpoints and log.jsonl; a checkpoint found there is continued from.
+        clip: the largest norm of a gradient.
+        save_every: steps between checkpoints; one is also written at the end, on Ctrl-C and before a divergence is reported.
+        progress: the label of a progress bar, None for no bar.
+
+    Raises:
+        ValueError: impossible steps or batch, no data. Diverged (a ValueError): loss or gradient not finite.
+        KeyboardInterrupt: passed on after the checkpoint is written.
+    """
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+    accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
+    _checked(objective, data, steps, batch, accelerator.num_processes)
+    where = None if folder is None else Path(folder)
+    place = accelerator.device if torch.device(device).index is None else torch.device(device)
+    seats = {name: _Seat(player, place) for name, player in objective.players.items()}
+    checkpoint = None if where is None else where / "checkpoint.safetensors"
+    first, spent = 0, 0.0
+    if checkpoint is not None and checkpoint.exists():
+        tensors, facts = read_tensors(checkpoint)
+        if int(facts["steps"]) != steps or int(facts["batch"]) != batch or int(facts["seed"]) != seed:
+            raise ValueError(
+                f"{checkpoint} is of a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
+                f"asked are {steps}, {batch}, {seed}: choose another folder"
+            )
+        first, spent = int(facts["step"]), float(facts["seconds"])
+        for name, seat in seats.items():
+            seat.restore(name, tensors)
+    main = accelerator.is_main_process
+    log = _Log(where if main else None, first)
+    began, done = time.perf_counter(), first
+
+    def save() -> None:
+        if main and checkpoint is not None:
+            tensors = {k: v for name, seat in seats.items() for k, v in seat.state(name).items()}
+            seconds = spent + time.perf_counter() - began
+            numbers = {"step": done, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds}
+            write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
+
+    bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
+    rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
+    shown = float("nan")
+    try:
+        for step in range(first, steps):
+            noise = Noise.of(seed, batch, step * batch).fold("train")
+            pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
+            shown, numbers = _update(objective, seats, pair, Noise(noise[mine].key.to(place)), step,
+                                     rate(step, steps, warmup), clip, accelerator)  # fmt: skip
+            done = step + 1
+            bar.update()
+            if done % log_every == 0 or done == steps:
+                speed = (done - first) * batch / (time.perf_counter() - began)
+                if main:
+                    log.write({"step": done, "loss": shown, "samples_per_second": round(speed, 1), **numbers})
+                bar.set_postfix_str(f"loss {shown:.4f}, {speed:,.0f} samples/s")
+            if done % save_every == 0 and done < steps:
+                save()
+    except (KeyboardInterrupt, Diverged):
+        save()
+        raise
+    finally:
+        bar.close()
+    save()
+    seconds = spent + time.perf_counter() - began
+    facts = {
+        "steps": steps, "batch": batch, "seconds": seconds, "loss": shown,
+        "parameters": sum(p.numel() for seat in seats.values() for p in seat.weights),
+        "samples_per_second": (steps - first) * batch / max(time.perf_counter() - began, 1e-9),
+    }  # fmt: skip
+    averaged = {name: seat.average.module if seat.player.ema else seat.network for name, seat in seats.items()}
+    raw = {name: seat.network.eval() for name, seat in seats.items()}
+    return Trained({name: network.eval() for name, network in averaged.items()}, raw, facts)
+
+
+def _update(
+    objective: Objective, seats: Mapping[str, _Seat], pair: Any, noise: Noise, step: int, share: float, clip: float,
+    accelerator: Any,
+) -> tuple[float, dict[str, float]]:  # fmt: skip
+    """One update of the player whose turn it is: the mean loss over all processes and the objective's numbers."""
+    turn = objective.turn(step)
+    for name, seat in seats.items():
+        for p in seat.weights:
+            p.requires_grad_(name == turn)
+            p.grad = None
+    loss, numbers = objective.loss(turn, pair, noise=noise)
+    loss.backward()  # type: ignore[no-untyped-call]
+    _average_gradients(accelerator, seats[turn].weights)
+    norm = torch.nn.utils.clip_grad_norm_(seats[turn].weights, clip)
+    value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
+    if not (math.isfinite(value) and math.isfinite(float(norm))):
+        raise Diverged(
+            f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good weights are "
+            "kept. Lower the learning rate, or look for extreme values in the data"
+        )
+    seats[turn].update(share, step)
+    return value, numbers
