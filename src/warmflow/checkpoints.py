@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 
 from warmflow import __version__
-from warmflow.contracts import Coupling, Field, Path as FlowPathBase, Solver, Source
+from warmflow.contracts import Coupling, Field, Solver, Source
+from warmflow.contracts import Path as FlowPathBase
 from warmflow.networks import Network
 from warmflow.sampler import Clip, Sampler
 
@@ -221,7 +222,9 @@ def check_version(found: Mapping[str, Any], folder: Path) -> None:
     """A run of another major.minor version is an error that names both."""
     theirs = str(found.get("warmflow", "unknown"))
     if theirs.split(".")[:2] != __version__.split(".")[:2]:
-        raise ValueError(f"{folder} was made by warmflow {theirs}, this is {__version__}: install that version to use it")
+        raise ValueError(
+            f"{folder} was made by warmflow {theirs}, this is {__version__}: install that version to use it"
+        )
 
 
 def save_part(folder: Path, name: str, part: Any) -> None:

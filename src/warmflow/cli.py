@@ -34,7 +34,8 @@ class Commands(click.Group):
         try:
             value = super().main(*args, standalone_mode=False, **kwargs)
         except click.UsageError as error:
-            code = _fail(error.format_message())
+            command = error.ctx.command_path if error.ctx is not None else "warmflow"
+            code = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
         except click.exceptions.Exit as error:
             code = error.exit_code
         except click.ClickException as error:
@@ -45,7 +46,8 @@ class Commands(click.Group):
         except ValueError as error:
             code = _fail(str(error))
         except OSError as error:
-            code = _fail(f"{error.filename or 'a file'}: {error.strerror or error}; free space or choose another place")
+            where = f"{error.filename}: " if error.filename else ""
+            code = _fail(f"{where}{error.strerror or error}; free space or choose another place")
         else:
             code = value if isinstance(value, int) else 0
         if standalone_mode:
@@ -93,9 +95,19 @@ def _threads(threads: int | None) -> None:
 
 def _numbers(text: str, name: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.replace(" ", "").split(",") if part)
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{name} is {text!r}; give whole numbers with commas, like 1,2,4,8") from None
+
+
+def _seeds(seeds: int) -> None:
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; give at least one training seed, better five")
+
+
+def _minutes(minutes: float | None) -> None:
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise ValueError(f"--minutes is {minutes}; give a positive time for the whole comparison")
 
 
 def _jobs(jobs: int | None) -> int:
@@ -127,14 +139,12 @@ def main() -> None:
 @click.option("--quiet", is_flag=True, help="no progress bars")
 def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int | None, quiet: bool) -> None:
     """Warm against cold on real 8x8 digits (or on moons), from data to report, in minutes."""
-    from warmflow.comparison import compare
-
     recipe = {"digits": "images.digits", "moons": "toy.moons"}[what]
     out = out or Path(f"warmflow-{what}")
     changes = {} if updates is None else {"updates": updates}
     s = settings_of(recipe, **changes)
-    if seeds < 1:
-        raise ValueError(f"--seeds is {seeds}; give at least one")
+    _seeds(seeds)
+    jobs = _jobs(jobs)
     drafts = {"mixture": "a Gaussian mixture", "jittered": "a fresh point plus noise"}
     click.echo(
         f"This trains {3 * seeds} small flows on {recipe} ({seeds} seeds; cold, cold with assigned pairs, and warm from "
@@ -142,7 +152,9 @@ def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int
         f"On two CPU cores it takes about four minutes; cut off, the same command continues. The result goes to {out}/.",
         err=True,
     )
-    report = compare(recipe, out=out, seeds=range(seeds), jobs=_jobs(jobs), progress=not quiet, **changes)
+    from warmflow.comparison import compare
+
+    report = compare(recipe, out=out, seeds=range(seeds), jobs=jobs, progress=not quiet, **changes)
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
@@ -229,11 +241,18 @@ def compare(
     warmflow compare folder:photos --minutes 30 --out result
     warmflow compare data.npz --draft drafts.npy --out result
     """
-    _threads(threads)
     whole = _numbers(steps, "--steps")
     changes = _given(settings)
     out = out or Path("warmflow-compare")
+    _seeds(seeds)
+    _minutes(minutes)
+    jobs = _jobs(jobs)
+    _threads(threads)
     if all((Path(w) / "config.json").exists() for w in what):
+        asked = {**changes, "draft": draft, "minutes": minutes, "convergence": convergence or None}
+        ignored = [flag(k) for k, v in asked.items() if v is not None]
+        if ignored:
+            raise ValueError(f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out")
         from warmflow.single import compare_runs
 
         report = compare_runs([Path(w) for w in what], out, steps=whole, device=device, progress=not quiet)
@@ -241,14 +260,12 @@ def compare(
         missing = next(w for w in what if not (Path(w) / "config.json").exists())
         raise ValueError(f"{missing} is not a run folder (it has no config.json); train it first")
     else:
-        if seeds < 1:
-            raise ValueError(f"--seeds is {seeds}; give at least one")
         from warmflow.comparison import compare as compare_data
-        from warmflow.single import read_drafts
+        from warmflow.single import draft_of
 
-        report = compare_data(what[0], read_drafts(what[0], draft, changes), steps=whole, minutes=minutes,
+        report = compare_data(what[0], draft_of(draft), steps=whole, minutes=minutes,
                               seeds=range(seeds), out=out, convergence=convergence, device=device,
-                              jobs=1 if threads else _jobs(jobs), progress=not quiet, **changes)  # fmt: skip
+                              jobs=1 if threads else jobs, progress=not quiet, **changes)  # fmt: skip
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
@@ -265,10 +282,9 @@ def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **se
     """
     _threads(threads)
     from warmflow.prospect import audit as look
-    from warmflow.single import read_drafts
+    from warmflow.single import draft_of
 
-    changes = _given(settings)
-    found = look(data, read_drafts(data, draft, changes), **changes)
+    found = look(data, draft_of(draft), **_given(settings))
     if as_json:
         import json
 
@@ -282,16 +298,9 @@ def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **se
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="the page")
 def report(runs: tuple[Path, ...], out: Path) -> None:
     """One page for one or several run folders."""
-    from warmflow.report import Report, gather
+    from warmflow.report import gather, write
 
-    if len(runs) == 1:
-        click.echo(f"The report: {Report.read(runs[0]).save(out)}")
-        return
-    page = gather(runs)
-    temporary = out.with_name(out.name + ".tmp")
-    temporary.write_text(page)
-    os.replace(temporary, out)
-    click.echo(f"The report: {out}")
+    click.echo(f"The report: {write(gather(runs), out)}")
 
 
 if __name__ == "__main__":

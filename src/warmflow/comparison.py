@@ -18,7 +18,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,26 +31,34 @@ from torch import Tensor
 
 from warmflow import __version__
 from warmflow.checkpoints import (
-    card, device_of, load, load_part, open_run, read_json, save_part, write_json, write_tensors,
+    card,
+    device_of,
+    load,
+    load_part,
+    open_run,
+    read_json,
+    save_part,
+    write_json,
+    write_tensors,
 )  # fmt: skip
 from warmflow.contracts import Batch, Solver, Source
 from warmflow.data import enough
 from warmflow.fields import WrappedField
 from warmflow.metrics.audit import audit_pairs
-from warmflow.metrics.cost import break_even, timed
+from warmflow.metrics.cost import timed
 from warmflow.noise import Noise
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import ARMS, COUPLINGS, OFFLINE, Arm, Plan, arm, pairs
-from warmflow.recipes.settings import Settings, settings_of
+from warmflow.recipes.plan import ARMS, COUPLINGS, Arm, Plan, arm, pairs
+from warmflow.recipes.settings import settings_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, trajectory
 from warmflow.solvers import Euler, Heun
 from warmflow.training import train
 from warmflow.verdict import Measure, Row, Ruler, at_convergence, judge
 
-EULER_STEPS = (1, 2, 4, 8, 12, 20, 32, 50)
-HEUN_STEPS = (2, 3, 5, 8, 10, 16, 25)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31, 49
+EULER_STEPS = (1, 2, 4, 8, 20, 50)
+HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
 SEEDS = (0, 1, 2, 3, 4)
 
 
@@ -253,7 +261,9 @@ def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None 
     return found
 
 
-def pictures(plan: Plan, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], n: int) -> dict[str, Tensor]:
+def pictures(
+    plan: Plan, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], n: int
+) -> dict[str, Tensor]:
     """Samples at equal seeds for the report: real, draft, start, cold and warm; trajectories for points."""
     n = min(n, len(plan.data.heldout))
     out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
@@ -351,8 +361,11 @@ def compare(
     seeds = tuple(dict.fromkeys(seeds))
     if not seeds:
         raise ValueError("seeds is empty; give at least one training seed")
-    return run(plan, root, steps=_whole(steps), minutes=minutes, seeds=seeds, cold=cold, convergence=convergence,
-               device=device, jobs=jobs, progress=progress, own_draft=draft is not None and not isinstance(draft, str))  # fmt: skip
+    own = draft is not None and not isinstance(draft, str)
+    return run(
+        plan, root, steps=_whole(steps), minutes=minutes, seeds=seeds, cold=cold, convergence=convergence, device=device,
+        jobs=jobs, progress=progress, own_draft=own,
+    )  # fmt: skip
 
 
 def run(
@@ -395,7 +408,8 @@ def run(
     verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill)
     facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
     facts["bill"] = _bill(bill, entries, facts.get("paid_after"))
-    write_tensors(root / "pictures.safetensors", pictures(plan, entries, draft, steps, 64 if plan.data.kind == "images" else 1000))
+    shown = pictures(plan, entries, draft, steps, 64 if plan.data.kind == "images" else 1000)
+    write_tensors(root / "pictures.safetensors", shown)
     write_json(root / "verdict.json", facts)
     write_json(root / "config.json", {**found, "state": "complete"})
     report = Report.read(root)

@@ -7,6 +7,7 @@ hangs on (seed, number of the sample): drawing 100 in one batch or in ten gives 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -83,11 +84,8 @@ class Sampler(Source):
         return Start(state.x, start.condition, start.fixed, None, calls)
 
     def _end(self, start: Start, noise: Noise, steps: int) -> State:
-        state = None
-        for state in self.walk(start, noise=noise, steps=steps):
-            pass
-        assert state is not None
-        return state
+        (last,) = deque(self.walk(start, noise=noise, steps=steps), maxlen=1)
+        return last
 
     def __call__(
         self,
@@ -128,7 +126,9 @@ class Sampler(Source):
             noise = Noise.of(seed, rows.stop - first, first)
             before = _clock(device)
             given = None if condition is None else {k: v[rows] for k, v in condition.items()}
-            here = self.source.draw(rows.stop - first, given, noise=noise.fold("source")) if start is None else start[rows]
+            here = (
+                self.source.draw(rows.stop - first, given, noise=noise.fold("source")) if start is None else start[rows]
+            )
             here = here.to(device)
             source_seconds += _clock(device) - before
             parts.append(self._end(here, Noise(noise.key.to(device)).fold("solver"), steps))

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import device_of, load, read_json, write_json, write_tensors
-from warmflow.comparison import Entry, _described, asked_of, audits, measured, pictures, run_arm
+from warmflow.checkpoints import check_version, device_of, load, make_folder, read_json, write_json, write_tensors
+from warmflow.comparison import Entry, _described, _whole, asked_of, audits, measured, pictures, run_arm
 from warmflow.contracts import Solver, Source
 from warmflow.fields import NetworkField
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
-from warmflow.recipes.build import plan_of
+from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import ARMS, Plan, arm, pairs
-from warmflow.recipes.settings import Settings, settings_of, suggest
+from warmflow.recipes.plan import ARMS, Plan, pairs
+from warmflow.recipes.plan import arm as arm_of
+from warmflow.recipes.settings import DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
@@ -32,27 +33,13 @@ from warmflow.sources import Blurred
 from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
+TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
 DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 
-def read_drafts(data: str, draft: str | None, changes: dict[str, Any]) -> Any:
-    """The draft that --draft names: one of ours by name, or a file (.npy, .npz) or folder of ready drafts."""
-    if draft is None or draft in ("mixture", "gaussian", "noise", "jittered"):
-        return draft
-    path = Path(draft)
-    if path.is_dir():
-        from warmflow.data.images import folder
-
-        found = folder(draft, int(changes.get("size", 16)), mode=str(changes.get("mode", "RGB")))
-        return found.everything
-    if path.suffix in (".npy", ".npz"):
-        from warmflow.data.arrays import read_arrays
-        from warmflow.data.images import to_images
-
-        x, _ = read_arrays(path)
-        return to_images(x) if x.dtype == np.uint8 else torch.as_tensor(x)
-    known = ["mixture", "gaussian", "noise", "jittered"]
-    raise ValueError(f"--draft is {draft!r}, neither a draft of ours nor a file or folder; {suggest(draft, known)}")
+def draft_of(draft: str | None) -> Any:
+    """What --draft names: one of ours, or the path of a file (.npy, .npz) or folder of ready drafts."""
+    return draft if draft is None or draft in DRAFTS else path_of(draft)
 
 
 # ---------------------------------------------------------------- train
@@ -65,7 +52,7 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
 
     blank = Batch(plan.data.train.x1, plan.data.train.condition, plan.data.train.index, Start(plan.data.train.x1))
     draft = plan.draft() if name == "warm" else None
-    here = arm(plan, name, 0, draft, blank if name == "warm" else None)
+    here = arm_of(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
     trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
     start = here.sampler.source.draw(64, noise=_streams(64))
@@ -89,11 +76,23 @@ def _streams(n: int) -> Any:
     return Noise.of(0, n)
 
 
+def _asked(run: Path) -> dict[str, Any]:
+    """What a training run's config.json says was asked; ValueError where the folder is no training run of this version."""
+    found = read_json(run / "config.json")
+    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
+        raise ValueError(f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written")
+    check_version(found, run)
+    if found.get("kind") != "run":
+        some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm")
+        raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
+    return dict(found["asked"])
+
+
 def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
     """The network of the cold run to start from."""
-    asked = read_json(begin / "config.json").get("asked", {})
-    if not str(asked.get("arm", "")).startswith("cold"):
-        raise ValueError(f"--from is {begin}, a run of the arm {asked.get('arm')!r}: fine-tuning starts from a cold run")
+    arm = _asked(begin).get("arm")
+    if not str(arm).startswith("cold"):
+        raise ValueError(f"--from is {begin}, a run of the arm {arm!r}: fine-tuning starts from a cold run, give one")
     field = load(begin).field
     assert isinstance(field, NetworkField)
     return field.network, str(begin)
@@ -119,6 +118,8 @@ def train_run(
     draft = paired = None
     if arm == "warm":
         draft = plan.draft()
+        if network is not None:
+            arm_of(plan, arm, seed, draft, plan.data.train, network)  # does it fit? Asked before anything is written
         paired = pairs(plan, draft, None)
     began = time.perf_counter()
     run_arm(
@@ -143,24 +144,30 @@ def sample_run(
     if solver not in SOLVERS:
         raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
     device_of(device)
+    _asked(run)
+    if not out.parent.is_dir():
+        raise ValueError(f"--out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
+    if out.is_dir():
+        raise ValueError(f"--out is {out}, which is a folder; name a file in it")
     sampler = replace(load(run, raw=raw), solver=SOLVERS[solver], device=device)
     if isinstance(sampler.field, NetworkField):
         sampler.field.network.to(device)
-    if not out.parent.is_dir():
-        raise ValueError(f"--out is {out}, but the folder {out.parent} does not exist: make it first")
     if out.suffix == ".png" and len(sampler.shape) not in (1, 3):
         raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
     with tqdm(total=n, unit="sample", disable=quiet, mininterval=0.5) as bar:
-        drawn = sampler(n, seed=seed, steps=steps, batch=batch or min(n, 4096), progress=lambda k: bar.update(k - bar.n))
+        drawn = sampler(n, seed=seed, steps=steps, batch=min(n, 4096) if batch is None else batch, progress=lambda k: bar.update(k - bar.n))
     x = drawn.x.cpu()
     temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
-    if out.suffix == ".npy":
-        np.save(temporary, x.numpy())
-    elif out.suffix == ".npz":
-        np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
-    else:
-        picture(x, temporary)
-    os.replace(temporary, out)
+    try:
+        if out.suffix == ".npy":
+            np.save(temporary, x.numpy())
+        elif out.suffix == ".npz":
+            np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
+        else:
+            picture(x, temporary)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
     calls = float(drawn.calls.double().mean())
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
 
@@ -196,14 +203,26 @@ def picture(x: Tensor, path: Path) -> None:
 
 
 def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+    """ValueError unless the runs share data and training, and those of one arm all settings."""
     first, a = asked[0]
-    for path, b in asked[1:]:
+    seen: dict[tuple[Any, Any], Path] = {}
+    arms: dict[Any, tuple[Path, Mapping[str, Any]]] = {}
+    for path, b in asked:
         for key in ("recipe", "data"):
             if a.get(key) != b.get(key):
-                raise ValueError(f"{first} and {path} are of different {key}: {a.get(key)!r} and {b.get(key)!r}")
-    updates = {b.get("updates") for _, b in asked}
-    if len(updates) > 1:
-        raise ValueError(f"the runs have unequal training ({sorted(map(str, updates))} updates): compare equal ones")
+                what = f"are of different {key}: {a.get(key)!r} and {b.get(key)!r}"
+                raise ValueError(f"{first} and {path} {what}; compare runs of one data set")
+        again = seen.setdefault((b.get("arm"), b.get("seed")), path)
+        if again is not path:
+            raise ValueError(f"{again} and {path} are both {b.get('arm')}, seed {b.get('seed')}; name each arm and seed once")
+        for other, c, keys in ((first, a, TRAINING), (*arms.setdefault(b.get("arm"), (path, b)), None)):
+            for key in keys or sorted(b["settings"]):
+                if b["settings"].get(key) != c["settings"].get(key):
+                    what = f"{key} is {c['settings'].get(key)!r} and {b['settings'].get(key)!r}"
+                    raise ValueError(f"{other} and {path} are trained unequally: {what}; compare runs of equal training")
+        if b.get("updates") != a.get("updates"):
+            what = f"{a.get('updates')} and {b.get('updates')} updates"
+            raise ValueError(f"{first} and {path} are trained unequally: {what}; compare runs of equal training")
 
 
 def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], device: str, progress: bool) -> Report:
@@ -212,18 +231,18 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     Raises:
         ValueError: runs of different data or training, a seed that lacks an arm, no warm or no cold run.
     """
-    asked = [(run, read_json(run / "config.json").get("asked", {})) for run in runs]
-    for run, a in asked:
-        if a.get("kind") != "run":
-            raise ValueError(f"{run} is not a training run but a {a.get('kind')}; name the run folders below it")
+    steps = _whole(steps)
+    device_of(device)
+    asked = [(run, _asked(run)) for run in runs]
     _alike(asked)
     seeds: dict[str, set[int]] = {}
     for _, a in asked:
         seeds.setdefault(a["arm"], set()).add(a["seed"])
     if "warm" not in seeds or not any(k.startswith("cold") for k in seeds):
-        raise ValueError(f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones")
+        raise ValueError(f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones, train the other")
     if len({frozenset(s) for s in seeds.values()}) > 1:
-        raise ValueError(f"the arms have different seeds: { {k: sorted(s) for k, s in seeds.items()} }; train the missing")
+        have = ", ".join(f"{k} has {sorted(s)}" for k, s in sorted(seeds.items()))
+        raise ValueError(f"the arms have different seeds: {have}; train the missing ones")
     recipe = asked[0][1]["recipe"]
     if recipe == "custom":
         raise ValueError("runs on your own arrays are compared from Python: warmflow.compare(data=..., out=...)")
@@ -234,7 +253,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
         sampler = replace(load(run), device=device)
         seconds = float(read_json(run / "config.json")["training"]["seconds"])
         entries.append(Entry(a["arm"], "warm" if a["arm"] == "warm" else "cold", a["seed"], sampler, seconds))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     ruler, about = ruler_for(plan.data, plan.settings.samples)
     source: Source = next(e.sampler.source for e in entries if e.arm == "warm")
     draft = source.source if isinstance(source, Blurred) else source

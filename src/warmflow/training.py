@@ -35,7 +35,7 @@ class Diverged(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The averaged and the raw networks by player, and the facts: steps, seconds, loss, parameters, samples_per_second."""
+    """The averaged and the raw networks by player, and the facts: steps, seconds, loss, parameters, speed."""
 
     networks: Mapping[str, nn.Module]
     raw: Mapping[str, nn.Module]
@@ -172,7 +172,7 @@ def train(
     Args:
         folder: a run folder for checkpoints and log.jsonl; a checkpoint found there is continued from.
         clip: the largest norm of a gradient.
-        save_every: steps between checkpoints; one is also written at the end, on Ctrl-C and before a divergence is reported.
+        save_every: steps between checkpoints; one more at the end, on Ctrl-C, and before a divergence is reported.
         progress: the label of a progress bar, None for no bar.
 
     Raises:
@@ -235,14 +235,14 @@ def train(
         bar.close()
     save()
     seconds = spent + time.perf_counter() - began
-    facts = {
+    record = {
         "steps": steps, "batch": batch, "seconds": seconds, "loss": shown,
         "parameters": sum(p.numel() for seat in seats.values() for p in seat.weights),
         "samples_per_second": (steps - first) * batch / max(time.perf_counter() - began, 1e-9),
     }  # fmt: skip
     averaged = {name: seat.average.module if seat.player.ema else seat.network for name, seat in seats.items()}
     raw = {name: seat.network.eval() for name, seat in seats.items()}
-    return Trained({name: network.eval() for name, network in averaged.items()}, raw, facts)
+    return Trained({name: network.eval() for name, network in averaged.items()}, raw, record)
 
 
 def _update(
@@ -262,8 +262,8 @@ def _update(
     value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
         raise Diverged(
-            f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good weights are "
-            "kept. Lower the learning rate, or look for extreme values in the data"
+            f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
+            "weights are kept. Lower the learning rate, or look for extreme values in the data"
         )
     seats[turn].update(share, step)
     return value, numbers

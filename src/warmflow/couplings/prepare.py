@@ -87,7 +87,10 @@ def prepare(
     n = len(data)
     where = None if folder is None else Path(folder)
     if where is not None:
-        _agree(where, {"coupling": repr(coupling), "source": type(source).__name__, "data": n, "block": block, "seed": seed})
+        _agree(
+            where,
+            {"coupling": repr(coupling), "source": type(source).__name__, "data": n, "block": block, "seed": seed},
+        )
     count = -(-n // block)
     size, pairs = -(-n // count), []  # equal blocks: a small last block would be paired badly
     for k in range(rounds):

@@ -50,6 +50,4 @@ class Guided(Field):
         def guide(a: Tensor | None, b: Tensor | None) -> Tensor | None:
             return None if a is None or b is None else b + self.scale * (a - b)
 
-        return Estimate(
-            c.calls + u.calls, guide(c.x1, u.x1), guide(c.velocity, u.velocity), guide(c.logits, u.logits)
-        )
+        return Estimate(c.calls + u.calls, guide(c.x1, u.x1), guide(c.velocity, u.velocity), guide(c.logits, u.logits))

@@ -21,7 +21,9 @@ def seen(start: Start, sees: tuple[str, ...]) -> dict[str, Tensor]:
     missing = [name for name in sees if name not in start.condition]
     if missing:
         has = sorted(start.condition) or "nothing"
-        raise ValueError(f"the field sees {missing[0]!r}, but the start carries {has}: use the source it was trained with")
+        raise ValueError(
+            f"the field sees {missing[0]!r}, but the start carries {has}: use the source it was trained with"
+        )
     return {name: start.condition[name] for name in sees}
 
 

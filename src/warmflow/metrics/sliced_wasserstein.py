@@ -57,6 +57,8 @@ class SlicedWasserstein(Metric):
             return float((along_a - along_b).square().mean().sqrt())
         steps = torch.cat([torch.arange(1, len(x) + 1, dtype=torch.float64) / len(x) for x in (a, b)]).sort().values
         width = torch.diff(steps, prepend=torch.zeros(1, dtype=torch.float64))
-        middle = steps - width / 2
-        gap = along_a[(middle * len(a)).long()] - along_b[(middle * len(b)).long()]
+        middle = steps - width / 2  # inside one step of each; where two ends coincide the width is 0: any row will do
+        gap = torch.zeros(len(middle), len(u), dtype=torch.float64)
+        for along, sign in ((along_a, 1), (along_b, -1)):
+            gap += sign * along[(middle * len(along)).long().clamp(max=len(along) - 1)]
         return float((width[:, None] * gap.square()).sum(0).mean().sqrt())

@@ -33,6 +33,8 @@ def parameters(network: nn.Module) -> int:
 class TimeEmbedding(nn.Module):
     """Sines and cosines of t (B,) at frequencies geometric from 1 to 100: (B, 2 * half)."""
 
+    frequencies: Tensor
+
     def __init__(self, half: int = 32) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(100.0), half)), persistent=False)

@@ -38,7 +38,9 @@ class LinearPath(FlowPath):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.t0 < 1.0:
-            raise ValueError(f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk")
+            raise ValueError(
+                f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
+            )
 
     def begin(self, start: Start) -> Tensor:
         if start.t is not None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from warmflow.data import enough, load
 from warmflow.recipes.plan import Plan, fitted, network
-from warmflow.recipes.settings import Digits, Folder, Settings, Toy, settings_of
+from warmflow.recipes.settings import DRAFTS, Digits, Folder, Settings, Toy, settings_of, suggest
 from warmflow.sources import External
 
 
@@ -29,23 +35,60 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     """The plan of the user's own data: a recipe's name, "folder:PATH", a file of arrays, a tensor or an array.
 
     Args:
-        draft: None or a draft's name ("mixture", "gaussian") for one of ours; a callable ``draft(n, seed)``; an array.
+        draft: None or a draft's name ("mixture", "gaussian") for one of ours; a callable ``draft(n, seed)``; an array;
+            the path of a file (.npy, .npz) or folder of ready drafts.
+
+    Raises:
+        ValueError: bad data, drafts that do not fit them, unknown or impossible settings.
     """
+    if isinstance(draft, str) and draft not in DRAFTS:
+        draft = path_of(draft)
     if isinstance(draft, str):
         changes["draft"], draft = draft, None
+    if isinstance(data, os.PathLike):
+        data = f"folder:{os.fspath(data)}" if Path(data).is_dir() else os.fspath(data)
     known = {"moons": "toy.moons", "digits": "images.digits"}
     name = known.get(data, data) if isinstance(data, str) else ""
-    if name.startswith(("toy.", "images.")) and name != "images.folder":
+    if name.startswith(("toy.", "images.")):
         plan = plan_of(name, settings_of(name, **changes))
     elif name.startswith("folder:"):
         plan = plan_of("images.folder", settings_of("images.folder", path=name.removeprefix("folder:"), **changes))
     else:
-        found = load(data)
         settings = settings_of("custom", **changes)
+        found = load(data)
         plan = Plan("custom", settings, found, fitted(settings, found.train.x1), network(settings))
     if draft is None:
         return plan
-    from dataclasses import replace
-
-    source = External.of(draft, plan.data.shape)
+    if isinstance(draft, os.PathLike):
+        draft = read_drafts(Path(draft), plan.data.shape)
+    source = External.of(draft, plan.data.shape, plan.data.bounds)
     return replace(plan, draft=lambda: source)
+
+
+def path_of(draft: str) -> Path:
+    """The file or folder that a draft's name means; ValueError if it is none."""
+    path = Path(draft).expanduser()
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz")):
+        return path
+    if path.is_file():
+        raise ValueError(f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, or a folder of images")
+    if path.suffix.lower() in (".npy", ".npz"):
+        raise ValueError(f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts")
+    raise ValueError(f"the draft {draft!r} is neither one of ours nor a file or folder; {suggest(draft, DRAFTS)}")
+
+
+def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
+    """Ready drafts (N, *shape) of a file, or of a folder of images, read at the data's own size and colours."""
+    from warmflow.data.arrays import read_arrays
+    from warmflow.data.images import folder, to_images
+
+    if path.is_dir():
+        if len(shape) != 3:
+            raise ValueError(f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file")
+        return folder(path, shape[1], mode="L" if shape[0] == 1 else "RGB").everything
+    x, _ = read_arrays(path)
+    if x.dtype == np.uint8 and len(shape) == 3:
+        return to_images(x, str(path))
+    if x.dtype.kind not in "fiub":
+        raise ValueError(f"the draft {str(path)!r} is of {x.dtype}; save an array of numbers, (N, *shape)")
+    return torch.as_tensor(x.astype(np.float32))

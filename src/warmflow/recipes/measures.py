@@ -32,8 +32,12 @@ def ruler_for(data: DataSet, samples: int, *, seed: int = 0, splits: int = 200) 
         held = data.heldout
         facts["classifier_accuracy"] = classifier.accuracy(held.x1, held.condition["label"])
         metrics = (mmd_for(train, classifier, "MMD on classifier features"), mmd_for(train, None, "MMD on pixels"))
-        return Ruler.of(train, real, data.everything, metrics, classifier, samples, seed=seed, splits=splits, sets=SETS), facts
+        return Ruler.of(
+            train, real, data.everything, metrics, classifier, samples, seed=seed, splits=splits, sets=SETS
+        ), facts
     name = "MMD on pixels" if data.kind == "images" else "MMD on coordinates"
     labeller = clusters_of(train, k=min(10, len(train) // 20), seed=seed)
     metric = mmd_for(train, None, name)
-    return Ruler.of(train, real, data.everything, (metric,), labeller, samples, seed=seed, splits=splits, sets=SETS), facts
+    return Ruler.of(
+        train, real, data.everything, (metric,), labeller, samples, seed=seed, splits=splits, sets=SETS
+    ), facts

@@ -114,11 +114,20 @@ class Arm:
 
     def trained(self, network: nn.Module, device: str = "cpu") -> Sampler:
         """The sampler with these weights."""
-        return replace(self.sampler, field=replace(self.objective.field, network=network), device=device)
+        field = self.objective.field
+        if isinstance(field, NetworkField):
+            return replace(self.sampler, field=replace(field, network=network), device=device)
+        return replace(self.sampler, field=replace(field, network=network), device=device)
 
 
 def arm(
-    plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None, autocast: str | None = None
+    plan: Plan,
+    name: str,
+    seed: int,
+    draft: Source | None,
+    paired: Batch | None,
+    begin: Any = None,
+    autocast: str | None = None,
 ) -> Arm:
     """An untrained arm: "cold", "cold_assigned" (minibatch assignment of noise to data) or "warm".
 
@@ -145,10 +154,12 @@ def arm(
     field: NetworkField | WrappedField
     if isinstance(begin, WrappedField):
         if not isinstance(begin.network, nn.Module):
-            raise ValueError("the wrapped model is not a torch module, so it cannot be trained; it can be compared with")
+            raise ValueError(
+                "the wrapped model is not a torch module, so it cannot be trained; it can be compared with"
+            )
         field = replace(begin, path=path)
     else:
-        net = plan.network(shape, {k: shape for k in sees}, seed)
+        net = plan.network(shape, dict.fromkeys(sees, shape), seed)
         if begin is not None:
             take_over(net, begin)
         field = NetworkField(net, path, s.predicts, sees, autocast)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,6 +139,22 @@ def suggest(value: Any, known: tuple[str, ...] | list[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"
 
 
+KINDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+
+
+def _typed(recipe: str, name: str, value: Any, default: Any) -> Any:
+    """The value as the type of the default (whole numbers pass for numbers, numpy's for Python's)."""
+    wanted = type(default)
+    if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+        return value
+    number = {int: numbers.Integral, float: numbers.Real}.get(wanted)
+    if number is not None and isinstance(value, number) and not isinstance(value, bool) and abs(value) < 1e300:
+        return wanted(value)
+    if wanted is str and hasattr(value, "__fspath__"):
+        return str(value)
+    raise ValueError(f"{recipe}: {name} is {value!r}; it must be {KINDS[wanted]}, like {default!r}")
+
+
 def settings_of(recipe: str, **changes: Any) -> Settings:
     """The checked settings of a recipe with some of them changed.
 
@@ -151,10 +168,7 @@ def settings_of(recipe: str, **changes: Any) -> Settings:
     for name, value in changes.items():
         if name not in fields:
             raise ValueError(f"{recipe} has no setting {name!r}; {suggest(name, list(fields))}")
-        wanted = type(fields[name].default)
-        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        if not fits and not (wanted is float and isinstance(value, int) and not isinstance(value, bool)):
-            raise ValueError(f"{recipe}: {name} is {value!r}; it is a {wanted.__name__}, like {fields[name].default!r}")
+        changes[name] = _typed(recipe, name, value, fields[name].default)
     settings = kind(**changes)
     settings.check()
     return settings

@@ -12,8 +12,6 @@ from warmflow.noise import Noise
 from warmflow.solvers.runge_kutta import EULER, advance, begin
 
 
-
-
 @dataclass(frozen=True)
 class Euler(Solver):
     """Euler: x + h u(x, t). First order, one call a step."""

@@ -1,5 +1,6 @@
-"""The classical Runge-Kutta rule. Fourth order, four calls a step; the last step is Ralston's third-order rule, whose nodes
-(0, 1/2, 3/4) stay inside. n steps cost 4n - 1 calls.
+"""The classical Runge-Kutta rule. Fourth order, four calls a step.
+
+The last step is Ralston's third-order rule, whose nodes (0, 1/2, 3/4) stay inside. n steps cost 4n - 1 calls.
 
 References:
     Runge-Kutta Methods with Minimum Error Bounds, Anthony Ralston, 1962 (the third-order rule)
@@ -22,7 +23,7 @@ RALSTON = Tableau(((), (0.5,), (0.0, 0.75)), (2 / 9, 1 / 3, 4 / 9), (0.0, 0.5, 0
 
 @dataclass(frozen=True)
 class RK4(Solver):
-    """The classical Runge-Kutta rule. Fourth order, four calls a step; the last step is Ralston's third-order rule, whose nodes"""
+    """The classical rule, ending with a step of Ralston's third-order rule."""
 
     order: ClassVar[int] = 4
     calls_per_step: ClassVar[int] = 4

@@ -41,7 +41,8 @@ def begin(start: Start, t: Tensor, *, noise: Noise) -> State:
 
 def _step(tableau: Tableau, field: Field, state: State, s: Tensor) -> State:
     h = s.double() - state.t
-    step, calls, slopes = spread(h, state.x), state.calls, []
+    step, calls = spread(h, state.x), state.calls
+    slopes: list[Tensor] = []
     for row, node in zip(tableau.a, tableau.c, strict=True):
         x = state.x
         for weight, slope in zip(row, slopes, strict=True):

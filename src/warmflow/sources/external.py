@@ -7,6 +7,7 @@ for row where the condition names ``index``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,11 @@ Draft = Callable[[int, int], Any]
 
 
 def _checked(x: Any, shape: tuple[int, ...], n: int | None) -> Tensor:
-    tensor = torch.as_tensor(x)
+    try:
+        tensor = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        what = f"{type(x).__name__} of {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
+        raise ValueError(f"the drafts are a {what}; give a tensor or an array of numbers, (n, *shape)") from None
     if tuple(tensor.shape[1:]) != shape or (n is not None and len(tensor) != n):
         want = f"({'N' if n is None else n}, {', '.join(map(str, shape))})"
         raise ValueError(f"drafts have shape {tuple(tensor.shape)}, the data asks for {want}: resize or re-draw them")
@@ -32,6 +37,15 @@ def _checked(x: Any, shape: tuple[int, ...], n: int | None) -> Tensor:
     return tensor.detach().float().cpu()
 
 
+def _ranged(x: Tensor, bounds: tuple[float, float] | None) -> None:
+    """Drafts may leave the data's range a little, as a model's raw output does; another scale is an error."""
+    if bounds is None or not len(x):
+        return
+    (low, high), (least, most) = bounds, (float(x.min()), float(x.max()))
+    if least < low - 2 * (high - low) or most > high + 2 * (high - low):
+        raise ValueError(f"drafts reach from {least:.4g} to {most:.4g}, the data lie in [{low:g}, {high:g}]: scale them alike")
+
+
 @dataclass(frozen=True, eq=False)
 class External(Source):
     """``draft`` is a callable (n, seed) -> (n, *shape), or a tensor (N, *shape) of ready drafts."""
@@ -40,23 +54,29 @@ class External(Source):
     shape: tuple[int, ...]
 
     @staticmethod
-    def of(draft: Any, shape: tuple[int, ...]) -> External:
-        """Checks an array, or the first two drafts of a callable, against the data's shape.
+    def of(draft: Any, shape: tuple[int, ...], bounds: tuple[float, float] | None = None) -> External:
+        """Checks an array, or the first two drafts of a callable, against the data's shape and range.
 
         Raises:
-            ValueError: another shape or type, NaN, an empty array, or something that is neither callable nor array.
+            ValueError: another shape or type, NaN, values far from the data's ``bounds``, an empty array, a callable
+                that does not take (n, seed), or something that is neither callable nor array.
         """
         if callable(draft) and not isinstance(draft, Tensor):
-            _checked(draft(2, 0), shape, 2)
+            try:
+                inspect.signature(draft).bind(2, 0)
+            except TypeError as error:
+                raise ValueError(f"the draft cannot be called as draft(n, seed): {error}; let it take both") from None
+            except ValueError:
+                pass  # a builtin without a signature: the call below tells
+            _ranged(_checked(draft(2, 0), shape, 2), bounds)
             return External(draft, shape)
-        try:
-            ready = _checked(draft, shape, None)
-        except (TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"the draft is a {type(draft).__name__}; give a callable draft(n, seed) or an array of drafts"
-            ) from error
+        if not isinstance(draft, Tensor) and not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
+            kind = type(draft).__name__
+            raise ValueError(f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts")
+        ready = _checked(draft, shape, None)
         if not len(ready):
-            raise ValueError("the array of drafts is empty")
+            raise ValueError(f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, better many")
+        _ranged(ready, bounds)
         return External(ready, shape)
 
     @property
@@ -69,6 +89,11 @@ class External(Source):
             rows = given.pop("index", None)
             if rows is None:
                 rows = noise.integers("row", high=len(self.draft))
+            elif len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(self.draft)):
+                raise ValueError(
+                    f"the data ask for draft {int(rows.max())}, but there are {len(self.draft)}: aligned drafts are as many "
+                    "as the data, in their order"
+                )
             return Start(self.draft[rows], given)
         seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
         return Start(_checked(self.draft(n, seed), self.shape, n), given)
