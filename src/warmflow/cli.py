@@ -20,6 +20,7 @@ from warmflow import __version__
 from warmflow.recipes.settings import RECIPES, Settings, flag, settings_of, suggest
 
 LARGEST_GRID = 4096
+TRAINED = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth", "predicts", "t0", "seen", "rounds")
 
 
 class Commands(click.Group):
@@ -34,6 +35,9 @@ class Commands(click.Group):
         try:
             value = super().main(*args, standalone_mode=False, **kwargs)
         except click.UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # bare "warmflow": newer versions of click raise the help
+                click.echo(error.format_message())
+                return sys.exit(0) if standalone_mode else 0
             command = error.ctx.command_path if error.ctx is not None else "warmflow"
             code = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
         except click.exceptions.Exit as error:
@@ -95,9 +99,12 @@ def _threads(threads: int | None) -> None:
 
 def _numbers(text: str, name: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{name} is {text!r}; give whole numbers with commas, like 1,2,4,8") from None
+        found = ()
+    if not found or min(found) < 1:
+        raise ValueError(f"{name} is {text!r}; give whole numbers of at least 1 with commas, like 1,2,4,8")
+    return found
 
 
 def _seeds(seeds: int) -> None:
@@ -130,7 +137,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Warm against cold on digits or moons, in minutes.")
 @click.argument("what", default="digits", type=click.Choice(["digits", "moons"]))
 @out_option
 @click.option("--seeds", default=5, show_default=True, help="training seeds; fewer than two make no claim")
@@ -186,7 +193,7 @@ def train(
               device=device, dtype=dtype, dry_run=dry_run, quiet=quiet, echo=click.echo)  # fmt: skip
 
 
-@main.command()
+@main.command(short_help="Draw samples from a finished run into a file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
 @click.option("--steps", default=4, show_default=True, help="steps on [t0, 1]")
@@ -216,7 +223,7 @@ def sample(
                           quiet=quiet))  # fmt: skip
 
 
-@main.command()
+@main.command(short_help="Judge warm against cold, on finished runs or on data.")
 @click.argument("what", nargs=-1, required=True)
 @out_option
 @click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
@@ -269,12 +276,12 @@ def compare(
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
-@main.command()
+@main.command(short_help="Will a warm start help? Nothing is trained for it.")
 @click.argument("data")
 @click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @threads_option
-@settings_options(list(dict.fromkeys(RECIPES.values())), ("draft",))
+@settings_options(list(dict.fromkeys(RECIPES.values())), ("draft", *TRAINED))
 def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **settings: Any) -> None:
     """Will a warm start help? A minute's answer, before anything is trained.
 

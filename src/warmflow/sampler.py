@@ -142,3 +142,11 @@ def trajectory(sampler: Sampler, start: Start, *, seed: int = 0) -> Tensor:
     """(steps + 1, B, *S): the states of a walk, for pictures."""
     noise = Noise.of(seed, len(start)).fold("solver")
     return torch.stack([state.x for state in sampler.walk(start.to(sampler.device), noise=noise)])
+
+
+def placed(sampler: Sampler, device: str) -> Sampler:
+    """The sampler with its network on a device; starts follow it there."""
+    network = getattr(sampler.field, "network", None)
+    if isinstance(network, torch.nn.Module):
+        network.to(device)
+    return replace(sampler, device=device)

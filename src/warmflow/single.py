@@ -27,7 +27,7 @@ from warmflow.recipes.plan import ARMS, Plan, pairs
 from warmflow.recipes.plan import arm as arm_of
 from warmflow.recipes.settings import DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
-from warmflow.sampler import Sampler
+from warmflow.sampler import placed
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
 from warmflow.sources import Blurred
 from warmflow.verdict import judge
@@ -143,19 +143,22 @@ def sample_run(
 
     if solver not in SOLVERS:
         raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
+    if steps < 1:
+        raise ValueError(f"--steps is {steps}; walk at least 1 step")
+    if batch is not None and batch < 1:
+        raise ValueError(f"--batch-size is {batch}; walk at least 1 sample at a time")
     device_of(device)
     _asked(run)
     if not out.parent.is_dir():
         raise ValueError(f"--out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
     if out.is_dir():
         raise ValueError(f"--out is {out}, which is a folder; name a file in it")
-    sampler = replace(load(run, raw=raw), solver=SOLVERS[solver], device=device)
-    if isinstance(sampler.field, NetworkField):
-        sampler.field.network.to(device)
+    sampler = placed(replace(load(run, raw=raw), solver=SOLVERS[solver]), device)
     if out.suffix == ".png" and len(sampler.shape) not in (1, 3):
         raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
+    at_once = min(n, 4096) if batch is None else batch
     with tqdm(total=n, unit="sample", disable=quiet, mininterval=0.5) as bar:
-        drawn = sampler(n, seed=seed, steps=steps, batch=min(n, 4096) if batch is None else batch, progress=lambda k: bar.update(k - bar.n))
+        drawn = sampler(n, seed=seed, steps=steps, batch=at_once, progress=lambda k: bar.update(k - bar.n))
     x = drawn.x.cpu()
     temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
     try:
@@ -250,7 +253,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     plan = plan_of(recipe, settings_of(recipe, **warm["settings"]))
     entries = []
     for run, a in asked:
-        sampler = replace(load(run), device=device)
+        sampler = placed(load(run), device)
         seconds = float(read_json(run / "config.json")["training"]["seconds"])
         entries.append(Entry(a["arm"], "warm" if a["arm"] == "warm" else "cold", a["seed"], sampler, seconds))
     make_folder(out)

@@ -217,6 +217,7 @@ def judge(
             "warm": warm.brief() if warm else None,
             "draft": {"as_good": draft is not None, **(draft.brief() if draft else {})},
             "compared": shown.brief(),
+            "equal_calls": _equal_calls(ruler, kinds),
             "differences": {d.metric: {**vars(d), "holds": d.holds} for d in compared[id(shown)].differences},
             "guards": {name: vars(guard) for name, guard in guarded[id(shown)].items()},
             "ruler": ruler.to_json(),
@@ -225,6 +226,20 @@ def judge(
             "paid_after": math.ceil(sum(bill.values()) / saved) if bill and saved > 0 else None,
         },
     )
+
+
+def _equal_calls(ruler: Ruler, kinds: Mapping[str, Sequence[_Group]]) -> list[dict[str, Any]]:
+    """Beside each warm row the cold row with the lowest mean primary D among those of no more calls, and D(cold) -
+    D(warm) with its one-sided bounds: what the warm start buys where nobody spends more."""
+    found = []
+    for warm in kinds["warm"]:
+        within = [g for g in kinds["cold"] if g.calls <= warm.calls]
+        if within:
+            cold = min(within, key=lambda g: g.mean(lambda row: row.measure.distance[ruler.primary]))
+            gained = as_good(ruler, cold.by_seed, warm.by_seed).differences
+            rows = {d.metric: {k: getattr(d, k) for k in ("estimate", "low", "high", "margin")} for d in gained}
+            found.append({"calls": warm.calls, "warm": warm.brief(), "cold": cold.brief(), "gain": rows})
+    return found
 
 
 def _nearest(groups: Sequence[_Group], compared: Mapping[int, Comparison], name: str) -> _Group:

@@ -7,7 +7,7 @@ set of resamplings for all arms and seeds):
     bounds   = mean_s d_s -/+ t(95 %, k - 1) sqrt(variance)
 
 The second term also holds a k-th part of the samples' own noise, which the first has already: it errs on the side of
-*not as good* (for two equal arms the standard error comes out a fifth too large).
+*not as good* (for two equal arms the standard error comes out about 30 % too large).
 
 References:
     Proving the null hypothesis in clinical trials, Blackwelder, Controlled Clinical Trials 1982 (non-inferiority)

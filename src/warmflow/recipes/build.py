@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from warmflow.data import enough, load
 from warmflow.recipes.plan import Plan, fitted, network
@@ -22,12 +23,14 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
 
     if recipe.startswith("toy."):
         assert isinstance(settings, Toy)
-        return toy.plan(recipe.removeprefix("toy."), settings)
-    if isinstance(settings, Digits):
-        return images.digits(settings)
-    assert isinstance(settings, Folder)
-    plan = images.folder(settings)
-    enough(len(plan.data.everything), f"folder {settings.path}")
+        plan = toy.plan(recipe.removeprefix("toy."), settings)
+    elif isinstance(settings, Digits):
+        plan = images.digits(settings)
+    else:
+        assert isinstance(settings, Folder)
+        plan = images.folder(settings)
+        enough(len(plan.data.everything), f"folder {settings.path}")
+    _drawable(plan)
     return plan
 
 
@@ -58,11 +61,36 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         found = load(data)
         plan = Plan("custom", settings, found, fitted(settings, found.train.x1), network(settings))
     if draft is None:
+        _drawable(plan)
         return plan
     if isinstance(draft, os.PathLike):
         draft = read_drafts(Path(draft), plan.data.shape)
     source = External.of(draft, plan.data.shape, plan.data.bounds)
+    if plan.settings.pairing == "given":
+        return _aligned(plan, source)
     return replace(plan, draft=lambda: source)
+
+
+def _aligned(plan: Plan, source: External) -> Plan:
+    """Drafts aligned with the user's data: those of the training rows are paired, the others are what is drawn from."""
+    ready, rows = source.draft, plan.data.rows
+    n = len(plan.data.everything)
+    if not isinstance(ready, Tensor) or len(ready) != n or not rows:
+        count = f"{len(ready)} drafts" if isinstance(ready, Tensor) else "a callable"
+        raise ValueError(
+            f"--pairing is 'given', which needs one draft for each of the {n} data of an array or folder, in the same "
+            f"order; got {count}"
+        )
+    others = torch.cat([rows[k] for k in ("validation", "heldout") if k in rows])
+    fresh = External(ready[others], plan.data.shape)
+    return replace(plan, draft=lambda: fresh, aligned=ready[rows["train"]])
+
+
+def _drawable(plan: Plan) -> None:
+    """ValueError where the data are too few to fit the draft that was asked for."""
+    n, components = len(plan.data.train), plan.settings.components
+    if plan.settings.draft == "mixture" and n < 2 * components:
+        raise ValueError(f"--components is {components}; a mixture fitted to {n} data takes at most {n // 2}, lower it")
 
 
 def path_of(draft: str) -> Path:

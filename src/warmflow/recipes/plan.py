@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Coupling, Player, Source
+from warmflow.contracts import Batch, Coupling, Player, Source, Start
 from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft, prepare
 from warmflow.data import DataSet
 from warmflow.fields import NetworkField, WrappedField
@@ -34,6 +34,7 @@ COUPLINGS: dict[str, Coupling] = {
 }
 ARMS = ("cold", "cold_assigned", "warm")
 OFFLINE = ("assignment", "nearest-datum", "nearest-draft")
+PAIRED = (*OFFLINE, "given")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,8 @@ class Plan:
     Args:
         name: the recipe's, or "custom".
         draft: fits or fetches the draft source; called once.
+        aligned: drafts (n, *S) of the training rows, one a row, where the user's drafts are aligned with the data (the
+            pairing "given"); the draft source then holds those of the other rows.
         network: builds a network: (shape, names of the conditions it sees and their shapes, seed) -> module.
     """
 
@@ -51,6 +54,7 @@ class Plan:
     data: DataSet
     draft: Callable[[], Source]
     network: Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]
+    aligned: Tensor | None = None
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -95,6 +99,11 @@ def pairs(
 ) -> Batch:
     """The training data of the warm arm: paired offline where the pairing is, else the bare data."""
     s = replace(plan.settings, **changes) if changes else plan.settings
+    if s.pairing == "given":
+        train = plan.data.train
+        if plan.aligned is None:
+            raise ValueError("--pairing is 'given', which needs an array of drafts aligned with the data: draft=array")
+        return replace(train, start=Start(plan.aligned, {}))
     if s.pairing not in OFFLINE:
         return plan.data.train
     data = plan.data.train
@@ -143,7 +152,7 @@ def arm(
     if name == "warm":
         assert draft is not None and paired is not None
         source, data = plan.warm_source(draft), paired
-        coupling = Given() if s.pairing in OFFLINE else COUPLINGS[s.pairing]
+        coupling = Given() if s.pairing in PAIRED else COUPLINGS[s.pairing]
         sees, path = (("draft",) if s.seen else ()), LinearPath(s.t0)
     elif name in ("cold", "cold_assigned"):
         source, data = StandardNormal(shape), plan.data.train

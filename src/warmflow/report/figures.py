@@ -54,9 +54,7 @@ def _blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[
 def _legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False, labelcolor=INK
-        )
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False, labelcolor=INK)
 
 
 # ---------------------------------------------------------------- quality against cost
@@ -155,7 +153,7 @@ def quality(run: Run, cost: str) -> Figure | None:
     level = words.real(cold.get("distance")) if cold else None
     if level is not None and verdict.margin is not None:
         low, high = level * scale, (level + verdict.margin) * scale
-        ax.axhspan(low, high, color=COLOURS["cold"], alpha=0.13, lw=0, label="best cold + margin")
+        ax.axhspan(low, high, color=COLOURS["cold"], alpha=0.22, lw=0, label="best cold + margin")
         ax.axhline(high, color=COLOURS["cold"], lw=0.9, alpha=0.9)
     for (arm, solver), rows in series.items():
         _draw_series(ax, arm, solver, rows, cost, scale)
@@ -278,7 +276,7 @@ def samples(run: Run) -> Figure | None:
     return figure
 
 
-def trajectories(run: Run, most: int = 150) -> Figure | None:
+def trajectories(run: Run, most: int = 100) -> Figure | None:
     """The walks of a toy, from start (pale dots) to end, one panel an arm. None where there are none."""
     walks = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
     if not walks:
@@ -293,8 +291,8 @@ def trajectories(run: Run, most: int = 150) -> Figure | None:
         arm, walk = name.split(".", 1)[1], np.asarray(walks[name], dtype=np.float64)[:, :most]
         real = run.pictures.get("real")
         if real is not None and real.ndim == 2:
-            ax.scatter(real[:600, 0], real[:600, 1], s=2, color=COLOURS["real"], alpha=0.35, lw=0, rasterized=True)
-        ax.add_collection(LineCollection(list(walk.transpose(1, 0, 2)), colors=colour(arm), lw=0.6, alpha=0.4))
+            ax.scatter(real[:600, 0], real[:600, 1], s=3, color=COLOURS["real"], alpha=0.5, lw=0, rasterized=True)
+        ax.add_collection(LineCollection(list(walk.transpose(1, 0, 2)), colors=colour(arm), lw=0.6, alpha=0.35))
         ax.scatter(walk[0, :, 0], walk[0, :, 1], s=7, facecolor="none", edgecolor=colour(arm), lw=0.6, alpha=0.8)
         ax.scatter(walk[-1, :, 0], walk[-1, :, 1], s=5, color=colour(arm), lw=0)
         ax.set_xlim(*limits[0])

@@ -185,7 +185,9 @@ def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safe_open(str(path), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError):
-        raise ValueError(f"{path} is half-written or no safetensors: delete it, and run the same command again") from None
+        raise ValueError(
+            f"{path} is half-written or no safetensors: delete it, and run the same command again"
+        ) from None
 
 
 def _log(path: Path) -> tuple[Row, ...]:
@@ -222,9 +224,7 @@ def read(folder: str | Path) -> Run:
         raise ValueError(f"{path} has kind {config.get('kind')!r}, not 'compare' or 'run': give another run folder")
     _check_version(path, config.get("warmflow"))
     pictures, captions = _pictures(folder / "pictures.safetensors")
-    logs = {
-        (log.parent.parent.name, log.parent.name): _log(log) for log in sorted(folder.glob("seeds/*/*/log.jsonl"))
-    }
+    logs = {(log.parent.parent.name, log.parent.name): _log(log) for log in sorted(folder.glob("seeds/*/*/log.jsonl"))}
     if (folder / "log.jsonl").exists():
         logs["", "training"] = _log(folder / "log.jsonl")
     verdict = _verdict(folder / "verdict.json", config["kind"])

@@ -16,6 +16,8 @@ from warmflow.report.style import CSS, PAGE_CSS
 from warmflow.report.words import escape
 
 _STATES = {"holds": "holds", "open": "no claim", "fails": "does not hold"}
+_LEVEL = ' colspan="2"'
+_LEFT = ("recipe", "verdict", "claim", "flags")
 
 
 def _section(title: str, body: str) -> str:
@@ -31,7 +33,7 @@ def _cell(value: Any, text: str | None = None, kind: str = "") -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    cells = "".join(f"<th>{escape(h)}</th>" for h in head)
+    cells = "".join(f"<th{' class=left' if h in _LEFT else ''}>{escape(h)}</th>" for h in head)
     top = f"<thead><tr>{cells}</tr></thead>" if head else ""
     return f'<div class="{kind}"><div class="scroll"><table>{top}<tbody>{"".join(rows)}</tbody></table></div></div>'
 
@@ -57,7 +59,7 @@ def _header(run: Run) -> str:
         if not verdict.json:
             badge = "not finished"
     facts = []
-    if verdict.trained:
+    if verdict.trained and verdict.trained not in verdict.claim:
         facts.append(f"at {verdict.trained.removeprefix('at ')}")
     if words.real(verdict.samples) is not None:
         facts.append(f"{words.number(verdict.samples)} samples of each")
@@ -159,7 +161,7 @@ def _run_tiles(run: Run) -> str:
 
 def _quality(run: Run, prefix: str) -> str:
     captions = {
-        "calls": "Quality against calls. Lower is better; warm is as good where it enters the shaded band.",
+        "calls": "Quality against calls. Lower is better. In the shaded band and below it, warm is level with the best cold.",
         "seconds": "Quality against time, everything counted: the draft, the source and the network.",
     }
     drawn = ""
@@ -177,9 +179,7 @@ def _samples(run: Run) -> str:
         caption = escape(figures.picture_caption(run, name))
         source = figures.panel(run, name) if run.points else figures.grid(run.pictures[name])
         kind = "" if run.points else ' class="pixels"'
-        drawn += (
-            f'<figure><img{kind} src="{figures.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-        )
+        drawn += f'<figure><img{kind} src="{figures.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
     if not drawn:
         return ""
     note = "" if run.points else " The same place in each grid of draft, start and warm is the same seed."
@@ -230,15 +230,17 @@ def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str])
     if words.real(row.get("low")) is not None and words.real(row.get("high")) is not None:
         low, high = words.number(row["low"], scale), words.number(row["high"], scale)
         band = f' <span class="dim" title="{row["low"]!r} to {row["high"]!r}">{low} to {high}</span>'
-    cells = [f"<td>{escape(words.row_name(row))} {tag}</td>"]
+    cells = [f"<td{_LEVEL if kind == 'level' else ''}>{escape(words.row_name(row))}</td>"] if kind == "level" else []
     for key in shown:
         value = row.get(key)
-        if key == "distance":
+        if kind == "level" and key in ("steps", "calls"):
+            continue
+        if key == "steps":
+            cells.append(_cell(value, f"{words.number(value)} {tag}".strip()))
+        elif key == "distance":
             cells.append(_cell(value, words.number(value, scale) + band))
         elif key.startswith("seconds"):
             cells.append(_cell(value, words.duration(value)))
-        elif arm in ("real", "draft") and key in ("steps", "calls"):
-            cells.append(_cell(value, words.NONE))
         else:
             cells.append(_cell(value, words.number(value)))
     distances = row.get("distances")
@@ -261,7 +263,8 @@ def _rows(verdict: Verdict) -> str:
         "variation": "class variation",
         "copying": "copying",
     }
-    shown = [k for k in heads if any(words.real(r.get(k)) is not None for r in verdict.rows)]
+    core = ("steps", "calls", "distance")
+    shown = [k for k in heads if k in core or any(words.real(r.get(k)) is not None for r in verdict.rows)]
     extra = _extra_columns(verdict)
     ranked = sorted(
         verdict.rows,
@@ -271,11 +274,16 @@ def _rows(verdict: Verdict) -> str:
             words.real(r.get("calls")) or words.real(r.get("steps")) or 0.0,
         ),
     )
-    head = ["arm", *(heads[k] for k in shown), *(words.metric_name(k) for k in extra)]
-    note = "Beside each distance stands its 95 % interval." if any("low" in r for r in ranked) else ""
-    return _table(head, (_row(r, verdict, shown, extra) for r in ranked), "rows") + (
-        f'<p class="soft">{note}</p>' if note else ""
-    )
+    head = [*(heads[k] for k in shown), *(words.metric_name(k) for k in extra)]
+    lines, group = [], ""
+    for row in ranked:
+        if row.get("arm") not in ("real", "draft") and words.row_name(row) != group:
+            group = words.row_name(row)
+            title = f"<span>{escape(group)}</span>"
+            lines.append(f'<tr class="group"><th colspan="{len(head)}" scope="rowgroup">{title}</th></tr>')
+        lines.append(_row(row, verdict, shown, extra))
+    note = "Beside each distance stands its interval." if any("low" in r for r in ranked) else ""
+    return _table(head, lines, "rows") + (f'<p class="soft">{note}</p>' if note else "")
 
 
 def _passed(value: Any) -> bool | None:
@@ -298,20 +306,24 @@ def _guard_rows(guards: Mapping[str, Any], above: str = "") -> list[str]:
             rows += _guard_rows(value, title)
             continue
         passed = _passed(value)
-        mark = {True: '<span class="yes">passes</span>', False: '<span class="no">fails</span>', None: words.NONE}[passed]
+        mark = {True: '<span class="yes">passes</span>', False: '<span class="no">fails</span>', None: words.NONE}[
+            passed
+        ]
         facts = value if isinstance(value, Mapping) else ({} if isinstance(value, bool) else {"": value})
         text = []
         for key, fact in facts.items():
             if not isinstance(fact, bool):
                 shown = words.number(fact) if words.real(fact) is not None else words.plain(fact)
                 text.append(f"{words.phrase(str(key))} {shown}".strip())
-        rows.append(f'<tr><td>{escape(title)}</td><td class="left">{mark}</td>{_cell("; ".join(text), None, "left long")}</tr>')
+        rows.append(
+            f'<tr><td>{escape(title)}</td><td class="left">{mark}</td>{_cell("; ".join(text), None, "left long")}</tr>'
+        )
     return rows
 
 
 def _guards(verdict: Verdict) -> str:
     rows = _guard_rows(verdict.guards)
-    return _table(("guard", "", ""), rows) if rows else ""
+    return _table((), rows) if rows else ""
 
 
 def _audit(verdict: Verdict) -> str:
@@ -331,17 +343,17 @@ def _audit(verdict: Verdict) -> str:
     rows = []
     for pairing, facts in pairings.items():
         cells = [f"<td>{escape(words.phrase(pairing))}</td>"]
+        flags = facts.get("flags")
+        flags = [flags] if isinstance(flags, str) else list(flags or [])
+        said = "; ".join(str(f) for f in flags)
+        cells.append(f'<td class="left long no">{escape(said)}</td>' if said else '<td class="left yes">none</td>')
         for key in keys:
             scale, x = names[key][1], words.real(facts.get(key))
             share = scale == 100 or (key == "effective_sample_size" and x is not None and x <= 1)
             text = words.number(x, 100.0 if share else 1.0) + (" %" if share and x is not None else "")
             cells.append(_cell(facts.get(key), text))
-        flags = facts.get("flags")
-        flags = [flags] if isinstance(flags, str) else list(flags or [])
-        said = "; ".join(str(f) for f in flags)
-        cells.append(f'<td class="left long no">{escape(said)}</td>' if said else '<td class="left yes">none</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return _table(("pairing", *(names[k][0] for k in keys), "flags"), rows, "rows")
+    return _table(("pairing", "flags", *(names[k][0] for k in keys)), rows, "rows")
 
 
 def _bill(verdict: Verdict) -> str:
@@ -354,7 +366,7 @@ def _bill(verdict: Verdict) -> str:
         if key != "break_even_samples" and words.real(value) is not None:
             title = names.get(key, words.phrase(key))
             rows.append(f"<tr><td>{escape(title)}</td>{_cell(value, words.duration(value))}</tr>")
-    table = _table((), rows) if rows else ""
+    table = _table((), rows, "narrow") if rows else ""
     if "break_even_samples" not in bill:
         return table
     paid = words.real(bill["break_even_samples"])
@@ -396,7 +408,9 @@ def _made(run: Run) -> str:
     facts = {k: config[k] for k in ("recipe", "device", "threads", "seeds", "started") if config.get(k) is not None}
     if run.verdict.margin is not None and not config.get("margins"):
         facts["margin"] = run.verdict.margin
-    body = f"<p>Make it again:</p><pre>{escape(command(config))}</pre>{_facts(facts)}"
+    parts = command(config).split(" --")  # a line breaks between flags, never inside one
+    again = " ".join(f"<span>{escape(part)}</span>" for part in (parts[0], *("--" + p for p in parts[1:])))
+    body = f"<p>Make it again:</p><pre>{again}</pre>{_facts(facts)}"
     for key, title in (("settings", "Settings"), ("data", "Data"), ("margins", "Margins"), ("versions", "Versions")):
         value = config.get(key)
         if isinstance(value, Mapping) and value:
@@ -420,7 +434,7 @@ def _reading(verdict: Verdict) -> str:
         "As good as": "The one-sided 95 % upper bound of the mean over training seeds of D(warm) − D(cold) is below the "
         "margin. With one seed nothing is claimed.",
         "Steps and calls": "Steps are the intervals a solver walks; calls are evaluations of the flow's network, for each "
-        "sample. Heun makes two calls a step. The draft's own cost is not in the calls.",
+        "sample. Heun makes two calls a step, one in the last. The draft's own cost is not in the calls.",
         "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
         "Best cold": "Cold with the best of its solvers and pairings: the one warm has to match.",
         "Class variation": "Half the summed difference between the shares of the classes in samples and in data: "

@@ -23,8 +23,8 @@ font-weight:600;white-space:nowrap;margin-left:.4rem}
 .warmflow .tile svg{display:block;width:100%;height:auto;margin-top:.4rem}
 .warmflow .pair{display:grid;gap:20px;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
 .warmflow figure{margin:0;min-width:0}.warmflow figure>svg{display:block;width:100%;height:auto;max-width:560px}
-.warmflow figure.wide>svg{max-width:760px}
-.warmflow .grids{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(165px,1fr))}
+.warmflow figure.wide>svg{max-width:660px}
+.warmflow .grids{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(135px,1fr))}
 .warmflow .grids img{display:block;width:100%;height:auto;border-radius:4px}
 .warmflow .grids img.pixels{image-rendering:pixelated}
 .warmflow .grids figcaption{margin-top:.3rem;line-height:1.3}
@@ -34,8 +34,10 @@ overflow-wrap:normal;color:inherit}
 .warmflow th,.warmflow td{padding:.42rem .75rem;text-align:right;border:0;border-bottom:1px solid var(--line);
 white-space:nowrap;background:var(--paper)}
 .warmflow tr:last-child td{border-bottom:0}
-.warmflow th{color:var(--soft);font-weight:600;vertical-align:bottom}
-.warmflow th:first-child,.warmflow td:first-child,.warmflow .left{text-align:left}
+.warmflow th{color:var(--soft);font-weight:600;vertical-align:bottom;white-space:normal;line-height:1.25}
+.warmflow th:first-child,.warmflow td:first-child,.warmflow th.left,.warmflow td.left{text-align:left}
+.warmflow tr.group th{color:var(--ink);background:var(--card);font-weight:650;white-space:nowrap}
+.warmflow tr.group span{position:sticky;left:.75rem}
 .warmflow .long{white-space:normal;min-width:13rem}
 .warmflow .rows td:first-child,.warmflow .rows th:first-child{position:sticky;left:0;z-index:1}
 .warmflow tr.level td{background:var(--card)}
@@ -52,16 +54,16 @@ white-space:pre-wrap;
 font:.88rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;user-select:all;-webkit-user-select:all}
 .warmflow .facts td{text-align:left;white-space:normal;vertical-align:top}
 .warmflow .facts td:first-child{color:var(--soft);width:13rem}
-.warmflow .facts .scroll{overflow-x:visible}
+.warmflow .narrow{max-width:420px}.warmflow pre span{display:inline-block;max-width:100%}
 .warmflow a{color:inherit}.warmflow section.run{border-top:1px solid var(--line);margin-top:3rem;padding-top:2rem}
 @media (prefers-color-scheme:dark){.warmflow{--ink:#e8eaed;--soft:#9aa4b0;--paper:#14171b;--card:#1e2329;--line:#333a43;
 --good:#3fa45b;--open:#d98324;--bad:#e5534b;--cold:#6aa5e8;--warm:#ff7b39}}
 @media (max-width:600px){.warmflow{padding:14px 14px 40px}.warmflow h1{font-size:1.35rem}
 .warmflow header{padding-left:.75rem}.warmflow .tiles{grid-template-columns:1fr 1fr;gap:10px}
-.warmflow .tile{padding:.65rem .75rem}.warmflow .tile b{font-size:1.35rem}.warmflow .tile.double{grid-column:1/-1}
+.warmflow .tile{padding:.65rem .75rem}.warmflow .tile b{font-size:1.35rem}.warmflow .tile.double,.warmflow .tile.double+.tile:last-child{grid-column:1/-1}
 .warmflow .grids{grid-template-columns:1fr 1fr;gap:12px}
-.warmflow th,.warmflow td{padding:.38rem .55rem}.warmflow .rows td:first-child,.warmflow .rows th:first-child{
-max-width:9.5rem;white-space:normal}.warmflow .tag{margin-left:0}
+.warmflow th,.warmflow td{padding:.38rem .5rem}.warmflow .rows td:first-child{max-width:7.5rem;white-space:normal}
+.warmflow .tag{margin-left:0}.warmflow td .dim{display:block;font-size:.78rem}
 .warmflow .facts td:first-child{width:38%}.warmflow .long{min-width:11rem}}
 @media print{.warmflow{max-width:none}}
 """

@@ -102,9 +102,9 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 
 def metric_scale(metric: Mapping[str, Any] | str) -> float:
-    """What a distance is multiplied by to be shown: 1000 for MMD^2, else 1, unless ``metric["scale"]`` says."""
+    """What a distance is multiplied by to be shown: 1000 for MMD^2, else 1, unless ``metric["shown_times"]`` says."""
     if not isinstance(metric, str):
-        given = real(metric.get("scale"))
+        given = real(metric.get("shown_times"))
         if given:
             return given
         metric = str(metric.get("name", ""))
@@ -112,10 +112,11 @@ def metric_scale(metric: Mapping[str, Any] | str) -> float:
 
 
 def metric_name(metric: Mapping[str, Any] | str) -> str:
-    """ "MMD² × 1000 on pixels": the distance with its factor and the features it is taken on."""
+    """ "MMD² on pixels × 1,000": the distance with its factor and the features it is taken on."""
     name = metric if isinstance(metric, str) else str(metric.get("name", "distance"))
     scale = metric_scale(metric)
-    known = re.sub(r"mmd\s*(\^?2|²)?", "MMD²", phrase(name), count=1, flags=re.IGNORECASE)
+    known = re.sub(r"^mmd *(\^?2|²|squared)?,? *(?:on )?(?=\S)", "MMD² on ", phrase(name), flags=re.IGNORECASE)
+    known = re.sub(r"^(mmd *(\^?2|²|squared)?) *$", "MMD²", known, flags=re.IGNORECASE)
     known = re.sub(r"^frechet", "Fréchet", known, flags=re.IGNORECASE)
     features = None if isinstance(metric, str) else metric.get("features")
     where = f" on {phrase(features)}" if isinstance(features, str) and features.lower() not in name.lower() else ""

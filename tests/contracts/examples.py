@@ -1,0 +1,171 @@
+"""One small example (or a few) of every concrete class below each abstract base.
+
+Classes are found, not listed: a new class without an entry here makes its contract test fail and say so.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import torch
+
+import warmflow
+from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path, Player, Solver, Source, Start
+from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
+from warmflow.data.fresh import FreshToy
+from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
+from warmflow.networks import MLP, Network, seeded
+from warmflow.noise import Noise
+from warmflow.objectives import FlowMatching
+from warmflow.paths import LinearPath
+from warmflow.sampler import Sampler
+from warmflow.solvers import RK4, Euler, Heun, Midpoint
+from warmflow.sources import Blurred, External, Gaussian, GaussianMixture, Jittered, StandardNormal
+
+T0 = (0.0, 0.1, 0.3, 0.7, 0.9)
+
+
+def normal(name, *shape, dtype=torch.float32):
+    """Fixed numbers, the same in every test."""
+    return Noise.of(99, shape[0]).normal(name, *shape[1:], dtype=dtype)
+
+
+def everything():
+    """Every module of warmflow, imported, so that ``__subclasses__`` knows all classes."""
+    for module in pkgutil.walk_packages(warmflow.__path__, "warmflow."):
+        importlib.import_module(module.name)
+
+
+def below(base):
+    found = []
+    for kind in base.__subclasses__():
+        found += [kind, *below(kind)]
+    return found
+
+
+def concrete(base):
+    """The concrete classes of warmflow below a base, by name."""
+    everything()
+    ours = {k for k in below(base) if k.__module__.split(".")[0] == "warmflow" and not inspect.isabstract(k)}
+    return sorted(ours, key=lambda k: k.__qualname__)
+
+
+def own_draft(n, seed):
+    """A user's draft model with a randomness of its own."""
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def own_velocity(x, t):
+    """A user's trained model."""
+    return 0.5 * x + t[:, None]
+
+
+def mlp(seed=0, **more):
+    """A perceptron whose last layer is not zero."""
+
+    def build():
+        network = MLP((2,), width=16, depth=1, **more)
+        torch.nn.init.normal_(network.out.weight)
+        return network
+
+    return seeded(seed, build)
+
+
+X = normal("fit", 64, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.7]]) + 0.5
+LABEL = torch.arange(64) % 3
+EYE = torch.eye(2, dtype=torch.float64)
+GAUSSIAN = ExactGaussian(
+    torch.zeros(2), EYE, torch.tensor([1.0, -0.5]), torch.tensor([[0.5, 0.1], [0.1, 0.2]]), LinearPath(0.3)
+)
+MIXTURE = ExactMixture(
+    torch.tensor([0.3, 0.7]), X[:2], X[2:4], 0.5, 0.2, LinearPath(0.2)
+)
+
+
+EXAMPLES = {
+    # sources
+    StandardNormal: [lambda: StandardNormal((3,)), lambda: StandardNormal((1, 2, 2))],
+    Gaussian: [lambda: Gaussian.fit(X)],
+    GaussianMixture: [lambda: GaussianMixture.fit(X, components=3), lambda: GaussianMixture.fit(X, components=2, dimensions=1)],
+    Jittered: [lambda: Jittered(Gaussian.fit(X), 0.3)],
+    Blurred: [lambda: Blurred(GaussianMixture.fit(X, components=3), 0.4), lambda: Blurred(StandardNormal((2,)), 0.5)],
+    External: [lambda: External.of(X, (2,)), lambda: External.of(own_draft, (2,))],
+    FreshToy: [lambda: FreshToy("moons"), lambda: FreshToy("checkerboard")],
+    Sampler: [
+        lambda: Sampler(StandardNormal((2,)), GAUSSIAN, Heun(), 5),
+        lambda: Sampler(Blurred(Gaussian.fit(X), 0.4), NetworkField(mlp(sees={"draft": (2,)}), LinearPath(0.6), "x1", ("draft",)),
+                        Euler(), 4),
+    ],  # fmt: skip
+    # couplings
+    Independent: [Independent],
+    Assignment: [Assignment, lambda: Assignment(within="label")],
+    NearestDatum: [NearestDatum],
+    NearestDraft: [NearestDraft],
+    Given: [Given],
+    # paths
+    LinearPath: [lambda t0=t0: LinearPath(t0) for t0 in T0],
+    # fields
+    ExactGaussian: [lambda: GAUSSIAN],
+    ExactMixture: [lambda: MIXTURE],
+    NetworkField: [
+        lambda: NetworkField(mlp(), LinearPath(0.3)),
+        lambda: NetworkField(mlp(sees={"draft": (2,)}), LinearPath(0.7), "x1", ("draft",)),
+    ],
+    Guided: [lambda: Guided(NetworkField(mlp(classes=3), LinearPath(0.1), "velocity", ("label",)), 2.5)],
+    WrappedField: [
+        lambda: wrap(own_velocity),
+        lambda: wrap(own_velocity, "velocity", "descending", scale=1000.0),
+        lambda: wrap(own_velocity, "x1"),
+        lambda: wrap(own_velocity, "epsilon", "descending"),
+    ],
+    # solvers
+    Euler: [Euler],
+    Heun: [Heun],
+    Midpoint: [Midpoint],
+    RK4: [RK4],
+    # networks
+    MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3)],
+    # objectives
+    FlowMatching: [
+        lambda: matching(LinearPath(0.0), StandardNormal((2,)), Independent()),
+        lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
+    ],
+}
+
+OWN = {"draft": own_draft, "network": own_velocity}
+"""What a user passes again when an example of theirs is rebuilt."""
+
+
+def matching(path, source, coupling, predicts="velocity", sees=()):
+    network = mlp(sees={k: (2,) for k in sees})
+    return FlowMatching(NetworkField(network, path, predicts, sees), source, coupling, Player(network))
+
+
+def cases(*bases):
+    """(class, number) of every example of every class below the bases; a class without one still has its case."""
+    return [
+        pytest.param(kind, k, id=f"{kind.__name__}-{k}")
+        for base in bases
+        for kind in concrete(base)
+        for k in range(max(1, len(EXAMPLES.get(kind, ()))))
+    ]
+
+
+def example(kind, k=0):
+    if not EXAMPLES.get(kind):
+        pytest.fail(f"{kind.__module__}.{kind.__qualname__} has no example: add one to tests/contracts/examples.py")
+    return EXAMPLES[kind][k]()
+
+
+def start_of(n, dtype=torch.float32, **more):
+    """A start with every condition that the examples' fields see."""
+    condition = {"draft": normal("draft", n, 2, dtype=dtype), "label": torch.arange(n) % 3}
+    return Start(normal("x0", n, 2, dtype=dtype), condition, **more)
+
+
+def batch_of(n=30):
+    return Batch(X[:n], {"label": LABEL[:n], "tag": torch.arange(n)}, torch.arange(n))
+
+
+BASES = (Source, Coupling, Path, FlowPath, Field, Solver, Objective, Network)

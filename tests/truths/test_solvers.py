@@ -1,0 +1,245 @@
+"""Solvers against closed-form flow maps; calls counted on the network; the grid."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from warmflow.contracts import Estimate, Field, Start
+from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField
+from warmflow.noise import Noise
+from warmflow.paths import LinearPath
+from warmflow.sampler import Sampler
+from warmflow.solvers import RK4, Euler, Heun, Midpoint, grid
+from warmflow.sources import StandardNormal
+
+SOLVERS = [Euler(), Heun(), Midpoint(), RK4()]
+NAMED = {"argvalues": SOLVERS, "ids": lambda s: type(s).__name__}
+T0 = (0.0, 0.3, 0.7)
+
+# a rotation's columns: both covariances share them, so that the flow map is known
+Q = torch.linalg.qr(Noise.of(1, 3).normal("q", 3, dtype=torch.float64))[0]
+S0, S1 = torch.tensor([1.0, 0.8, 1.3]).double(), torch.tensor([0.3, 1.5, 0.7]).double()
+M0, M1 = torch.tensor([0.5, 0.0, -1.0]).double(), torch.tensor([1.0, -2.0, 0.3]).double()
+
+
+def gaussian(t0):
+    return ExactGaussian(M0, Q @ torch.diag(S0**2) @ Q.T, M1, Q @ torch.diag(S1**2) @ Q.T, LinearPath(t0))
+
+
+def starts(n=64):
+    return M0 + (Noise.of(2, n).normal("x0", 3, dtype=torch.float64) * S0) @ Q.T
+
+
+def flow_map(x0, t0=None, t=None):
+    """Along each shared axis the flow of independent Gaussian ends keeps (x - mean_t) / std_t; at t = 1, mean1 and std1."""
+    if t is None:
+        return M1 + ((x0 - M0) @ Q * (S1 / S0)) @ Q.T
+    a, b = (1 - t) / (1 - t0), (t - t0) / (1 - t0)
+    std = torch.sqrt((a * S0) ** 2 + (b * S1) ** 2)
+    return a * M0 + b * M1 + ((x0 - M0) @ Q * (std / S0)) @ Q.T
+
+
+# the slope of the error: a mixture on the line bends, and its flow map is known too, for flows of the line keep order
+
+
+WEIGHTS, CENTRES, END = torch.tensor([0.3, 0.7]).double(), torch.tensor([[-0.8], [0.7]]).double(), 0.5
+X0 = torch.linspace(-2, 2, 41, dtype=torch.float64)[:, None]
+
+
+def mixture(t0):
+    return ExactMixture(WEIGHTS, torch.zeros(1, 1).double(), CENTRES, 1.0, END, LinearPath(t0))
+
+
+def quantiles():
+    """F1^-1(F0(x0)) by bisection."""
+    low, high = torch.full_like(X0, -10), torch.full_like(X0, 10)
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = (WEIGHTS * torch.special.ndtr((middle - CENTRES.T) / END)).sum(1, keepdim=True) < torch.special.ndtr(X0)
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2
+
+
+def error(field, solver, steps):
+    end = Sampler(StandardNormal((1,)), field, solver, steps)(start=Start(X0)).x
+    assert end.dtype == torch.float64
+    return float((end - quantiles()).square().mean().sqrt())
+
+
+def slope(field, solver, steps=32):
+    coarse, fine = error(field, solver, steps), error(field, solver, 2 * steps)
+    return float(torch.log2(torch.tensor(coarse / fine))), fine
+
+
+@pytest.mark.parametrize("t0", T0)
+@pytest.mark.parametrize("solver", **NAMED)
+def test_error_falls_at_the_declared_order(solver, t0):
+    found, fine = slope(mixture(t0), solver)
+    assert abs(found - solver.order) < 0.25 and fine < 0.1 ** (solver.order + 0.5)
+
+
+@pytest.mark.parametrize("solver", **NAMED)
+def test_error_falls_at_least_as_fast_on_gaussians(solver):
+    """Faster for the midpoint rule, whose second-order term happens to vanish on independent Gaussians."""
+    x0, errors = starts(8), []
+    for steps in (16, 32):
+        end = Sampler(StandardNormal((3,)), gaussian(0.3), solver, steps)(start=Start(x0)).x
+        errors.append(float((end - flow_map(x0)).square().mean().sqrt()))
+    assert torch.log2(torch.tensor(errors[0] / errors[1])) > solver.order - 0.3 and errors[1] < 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Turned(Field):
+    """A field with its time or its sign turned round."""
+
+    field: Field
+    which: str
+
+    @property
+    def path(self):
+        return self.field.path
+
+    def __call__(self, x_t, t, start, *, at=None):
+        asked = 1 + self.path.begin(start) - t if self.which == "time" else t
+        estimate = self.field(x_t, asked.clamp(max=1 - 1e-9), start)
+        u = -estimate.velocity if self.which == "sign" else estimate.velocity
+        return Estimate(estimate.calls, velocity=u, x1=x_t)
+
+
+@pytest.mark.parametrize("which", ["time", "sign"])
+@pytest.mark.parametrize("solver", **NAMED)
+def test_a_reversed_field_fails_the_same_check(solver, which):
+    found, fine = slope(Turned(mixture(0.3), which), solver)
+    assert abs(found) < 0.2 and fine > 0.1
+
+
+@pytest.mark.parametrize("t0", T0)
+def test_the_exact_field_follows_the_closed_form_all_the_way(t0):
+    x0 = starts(8)
+    sampler = Sampler(StandardNormal((3,)), gaussian(t0), RK4(), 20)
+    for state in sampler.walk(Start(x0), noise=Noise.of(0, len(x0))):
+        assert torch.allclose(state.x, flow_map(x0, t0, state.t[0]), atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", **NAMED)
+def test_steps_do_not_depend_on_where_the_label_of_time_begins(solver):
+    """In rescaled time t0 changes nothing: the end of n steps is the same for every t0."""
+    ends = [Sampler(StandardNormal((3,)), gaussian(t0), solver, 5)(start=Start(starts(8))).x for t0 in T0]
+    assert torch.allclose(ends[0], ends[1], atol=1e-10) and torch.allclose(ends[0], ends[2], atol=1e-10)
+
+
+@pytest.mark.parametrize("t0", [0.1, 0.7, 0.95])
+def test_an_x1_step_does_not_depend_on_t0(t0):
+    """x += h (x1 - x) / (1 - t): one network, one step, any t0; bit for bit."""
+    network, x = Counter(3), starts().float()
+    state = Euler().begin(Start(x), torch.full((64,), 0.96, dtype=torch.float64), noise=Noise.of(0, 64))
+    s = torch.full((64,), 0.99, dtype=torch.float64)
+    cold, warm = (
+        Euler().step(NetworkField(network, LinearPath(b), "x1"), state, s, noise=Noise.of(0, 64)).x for b in (0.0, t0)
+    )
+    assert torch.equal(cold, warm)
+
+
+# calls, counted on the network
+
+
+class Counter(nn.Module):
+    """Counts the rows it is called with, in all and by the row's name; remembers the latest time."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.calls, self.rows, self.latest = 0, torch.zeros(rows, dtype=torch.int64), 0.0
+
+    def forward(self, x, t, row=None):
+        self.calls += 1
+        if row is not None:
+            self.rows.index_add_(0, row, torch.ones_like(row))
+        self.latest = max(self.latest, float(t.max()))
+        return 0.1 * x
+
+
+def declared(solver, steps):
+    return (steps - 1) * solver.calls_per_step + solver.calls_last_step
+
+
+@pytest.mark.parametrize("solver", **NAMED)
+def test_the_network_is_called_as_declared_for_twenty_t0_and_sixty_four_steps(solver):
+    """Each row of the batch has a t0 of its own."""
+    t0 = torch.tensor([k / 20 for k in range(20)], dtype=torch.float64)
+    start = Start(torch.zeros(20, 1), {"row": torch.arange(20)}, t=t0)
+    for steps in range(1, 65):
+        network = Counter(20)
+        field = NetworkField(network, LinearPath(), sees=("row",))
+        drawn = Sampler(StandardNormal((1,)), field, solver, steps)(start=start)
+        assert network.calls == declared(solver, steps)
+        assert network.rows.tolist() == drawn.calls.tolist() == [declared(solver, steps)] * 20
+        assert network.latest < 1
+
+
+@pytest.mark.parametrize("t0", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
+                                0.85, 0.9, 0.95])  # fmt: skip
+@pytest.mark.parametrize("solver", **NAMED)
+def test_no_stray_call_for_a_t0_of_the_path(solver, t0):
+    """ceil((1 - t0) / h) in float32 makes 4 calls of 3 at t0 = 0.7, h = 0.1."""
+    for steps in (1, 2, 3, 7, 64):
+        network = Counter(1)
+        drawn = Sampler(StandardNormal((1,)), NetworkField(network, LinearPath(t0)), solver, steps)(3)
+        assert network.calls == declared(solver, steps) and drawn.calls.tolist() == [network.calls] * 3
+
+
+@pytest.mark.parametrize("solver", **NAMED)
+def test_guidance_doubles_the_calls(solver):
+    network = Counter(3)
+    field = Guided(NetworkField(network, LinearPath(), sees=("row",)), 2.0, ("row",))
+    drawn = Sampler(StandardNormal((1,)), field, solver, 5)(3, condition={"row": torch.arange(3)})
+    assert network.calls == 2 * declared(solver, 5) and drawn.calls.tolist() == [network.calls] * 3
+
+
+def test_totals_written_out():
+    """n steps: Euler n, Heun 2n - 1, midpoint 2n, RK4 4n - 1."""
+    assert [[declared(s, n) for s in SOLVERS] for n in (1, 10)] == [[1, 1, 2, 3], [10, 19, 20, 39]]
+
+
+# the grid
+
+
+@pytest.mark.parametrize("t0", [0.0, 0.1, 0.3, 1 / 3, 0.7, 0.8, 0.9, 0.999])
+def test_the_grid_is_float64_even_and_exact_at_both_ends(t0):
+    for steps in range(1, 65):
+        times = grid(torch.tensor([t0], dtype=torch.float64), steps)[:, 0]
+        assert times.dtype == torch.float64 and len(times) == steps + 1
+        assert float(times[0]) == t0 and float(times[-1]) == 1.0
+        assert bool((times[1:] > times[:-1]).all())
+        assert torch.allclose(times.diff(), torch.full((steps,), (1 - t0) / steps, dtype=torch.float64), atol=1e-15)
+
+
+def test_the_cold_grid_is_i_over_n():
+    for steps in range(1, 65):
+        times = grid(torch.zeros(1), steps)[:, 0]
+        assert times.tolist() == [i / steps for i in range(steps + 1)]
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, 3.0, True, "3", None])
+def test_steps_are_whole_numbers(steps):
+    with pytest.raises(ValueError, match="whole number of at least 1"):
+        grid(torch.zeros(1), steps)
+
+
+def test_one_step_is_a_step():
+    """linspace(0, 1, n) has n - 1 intervals: one step would return the noise untouched."""
+    x0 = starts()
+    drawn = Sampler(StandardNormal((3,)), gaussian(0.0), Euler(), 1)(start=Start(x0))
+    field = gaussian(0.0)(x0, torch.zeros(len(x0)), Start(x0))
+    assert torch.allclose(drawn.x, x0 + field.velocity) and torch.allclose(drawn.x, field.x1)
+
+
+@pytest.mark.parametrize("solver", **NAMED)
+def test_stopping_short_of_one_does_not_jump_to_the_data(solver):
+    x0, field = starts(), gaussian(0.0)
+    state = solver.begin(Start(x0), torch.full((64,), 0.98, dtype=torch.float64), noise=Noise.of(0, 64))
+    s = torch.full((64,), 0.99, dtype=torch.float64)
+    moved = solver.step(field, state, s, noise=Noise.of(0, 64)).x - x0
+    whole = field(x0, state.t, state.start).velocity
+    assert float((moved - 0.01 * whole).norm() / (0.01 * whole).norm()) < 0.2
