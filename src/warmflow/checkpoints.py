@@ -139,7 +139,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     from safetensors.torch import save_file
 
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(facts or {}))
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(facts or {}) or None)
     with open(temporary, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -243,13 +243,21 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
     folder = Path(folder)
     check_version(read_json(folder / "config.json"), folder)
     if not (folder / f"{name}.json").exists():
+        runs = sorted(folder.glob("seeds/*/*/config.json"))
+        if runs and name in ("model", "raw"):
+            raise ValueError(f"{folder} is a comparison; name one of the runs in it, like {runs[-1].parent}")
         raise ValueError(f"{folder} has no finished {name}: run the same training command again to complete it")
     described = read_json(folder / f"{name}.json")
     tensors, _ = read_tensors(folder / f"{name}.safetensors")
-    part = rebuild(described, tensors, allow, **given)
-    for where, network in _networks(part, "part"):
-        _load(network, tensors, where)
-        network.eval()
+    try:
+        part = rebuild(described, tensors, allow, **given)
+        for where, network in _networks(part, "part"):
+            _load(network, tensors, where)
+            network.eval()
+    except (KeyError, TypeError, AttributeError, RuntimeError):
+        raise ValueError(
+            f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
+        ) from None
     return part
 
 
@@ -270,11 +278,11 @@ def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), *
     return sampler
 
 
-def card(title: str, facts: Mapping[str, Any]) -> str:
+def card(folder: Path, title: str, facts: Mapping[str, Any]) -> str:
     """The README.md of a run: what it is, what it was made with, how to use it."""
     rows = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
-    use = "```\nwarmflow sample FOLDER -n 64 --out samples.png\n```"
-    python = "```python\nimport warmflow\nx = warmflow.load('FOLDER')(64, seed=0).x\n```"
+    use = f"```\nwarmflow sample {folder} -n 64 --out samples.png\n```"
+    python = f"```python\nimport warmflow\nx = warmflow.load('{folder}')(64, seed=0).x\n```"
     return f"# {title}\n\n| | |\n|---|---|\n{rows}\n\n{use}\n\n{python}\n"
 
 

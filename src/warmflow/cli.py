@@ -33,7 +33,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         try:
-            value = super().main(*args, standalone_mode=False, **kwargs)
+            value: Any = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
         except click.UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":  # bare "warmflow": newer versions of click raise the help
                 click.echo(error.format_message())
@@ -75,7 +75,11 @@ def settings_options(kinds: list[type[Settings]], without: tuple[str, ...] = ())
     def decorate(command: Any) -> Any:
         for name, f in reversed(fields.items()):
             kind = type(f.default)
-            text = f"{f.metadata['help']}  [{', '.join(f.metadata['choices'])}]" if f.metadata["choices"] else f.metadata["help"]
+            text = (
+                f"{f.metadata['help']}  [{', '.join(f.metadata['choices'])}]"
+                if f.metadata["choices"]
+                else f.metadata["help"]
+            )
             names = f"{flag(name)}/--no-{name.replace('_', '-')}" if kind is bool else flag(name)
             how: dict[str, Any] = {} if kind is bool else {"type": kind}
             command = click.option(names, name, default=None, help=text, **how)(command)
@@ -148,7 +152,7 @@ def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int
     """Warm against cold on real 8x8 digits (or on moons), from data to report, in minutes."""
     recipe = {"digits": "images.digits", "moons": "toy.moons"}[what]
     out = out or Path(f"warmflow-{what}")
-    changes = {} if updates is None else {"updates": updates}
+    changes: dict[str, Any] = {} if updates is None else {"updates": updates}
     s = settings_of(recipe, **changes)
     _seeds(seeds)
     jobs = _jobs(jobs)
@@ -259,7 +263,9 @@ def compare(
         asked = {**changes, "draft": draft, "minutes": minutes, "convergence": convergence or None}
         ignored = [flag(k) for k, v in asked.items() if v is not None]
         if ignored:
-            raise ValueError(f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out")
+            raise ValueError(
+                f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out"
+            )
         from warmflow.single import compare_runs
 
         report = compare_runs([Path(w) for w in what], out, steps=whole, device=device, progress=not quiet)

@@ -17,12 +17,13 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ from warmflow.noise import Noise
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import ARMS, COUPLINGS, Arm, Plan, arm, pairs
-from warmflow.recipes.settings import settings_of
+from warmflow.recipes.settings import DRAFTS, settings_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed, trajectory
 from warmflow.solvers import Euler, Heun
@@ -78,6 +79,12 @@ class Entry:
 def fingerprint(x: Tensor) -> str:
     """Sixteen hexadecimal digits of a tensor's bytes: another data set under the same name is found out."""
     return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def _named(plan: Plan) -> str:
+    """What config.json says of the user's own drafts: ready ones by their fingerprint."""
+    ready = getattr(plan.draft(), "draft", None)
+    return f"own {fingerprint(ready)}" if isinstance(ready, Tensor) else "own"
 
 
 def versions() -> dict[str, str]:
@@ -113,7 +120,8 @@ def run_arm(
     updates = s.updates if updates is None else updates
     asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name, autocast=autocast)
     found = open_run(folder, asked)
-    if found["state"] == "complete":
+    whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
+    if found["state"] == "complete" and whole:
         return
     here: Arm = arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
     facts = train(
@@ -125,14 +133,23 @@ def run_arm(
     save_part(folder, "raw", here.trained(facts.raw["flow"]))
     save_part(folder, "model", here.trained(facts.networks["flow"]))
     numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
-    text = card(f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
+    text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
     (folder / "README.md").write_text(text)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts)})
+
+
+def _follow_parent() -> None:
+    """Ends this process when its parent is gone (killed): two processes must never write one run folder."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _worker(recipe: str, settings: dict[str, Any], where: str, task: tuple[str, int, int], device: str) -> None:
     """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
     torch.set_num_threads(1)
+    threading.Thread(target=_follow_parent, daemon=True).start()
     plan, root, (name, seed, updates) = plan_of(recipe, settings_of(recipe, **settings)), Path(where), task
     draft = paired = None
     if name == "warm":
@@ -298,6 +315,8 @@ def _say(text: str, progress: bool) -> None:
 
 
 def _whole(steps: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(steps, int | float | str):
+        raise ValueError(f"steps is {steps!r}; give whole numbers in a list, like [1, 2, 4, 8]")
     if not steps:
         raise ValueError("steps is empty; give the numbers of warm steps to try, like 1, 2, 4, 8")
     for k in steps:
@@ -306,10 +325,19 @@ def _whole(steps: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(steps)))
 
 
+def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, int | float | str):
+        raise ValueError(f"seeds is {seeds!r}; give whole numbers in a list, or range({seeds})")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seeds holds {seed!r}; each is a whole number")
+    if not seeds:
+        raise ValueError("seeds is empty; give at least one training seed")
+    return tuple(dict.fromkeys(seeds))
+
+
 def _budgeted(plan: Plan, minutes: float, seeds: int, draft: Source, paired: Batch, threads: int) -> Plan:
     """The plan with as many updates as fit the minutes: a few of each arm are timed first."""
-    if not minutes > 0:
-        raise ValueError(f"minutes is {minutes}; give a positive time for the whole comparison")
     seconds = 0.0
     for name in ARMS:
         here = arm(plan, name, 0, draft, paired)
@@ -354,16 +382,20 @@ def compare(
     Raises:
         ValueError: bad input, named with its remedy.
     """
+    steps, seeds = _whole(steps), _seeds(seeds)
+    if minutes is not None and (isinstance(minutes, str) or not 0 < minutes < float("inf")):
+        raise ValueError(f"minutes is {minutes!r}; give a positive time for the whole comparison")
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise ValueError(f"jobs is {jobs!r}; it is a whole number of at least 1")
+    if cold is not None and not isinstance(cold, WrappedField):
+        raise ValueError(f"cold is a {type(cold).__name__}; wrap your model first: warmflow.wrap(model, predicts=...)")
     plan = plan_for(data, draft, **settings)
     enough(len(plan.data.everything), plan.data.name)
     device_of(device)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
-    seeds = tuple(dict.fromkeys(seeds))
-    if not seeds:
-        raise ValueError("seeds is empty; give at least one training seed")
-    own = draft is not None and not isinstance(draft, str)
+    own = draft is not None and not (isinstance(draft, str) and draft in DRAFTS)
     return run(
-        plan, root, steps=_whole(steps), minutes=minutes, seeds=seeds, cold=cold, convergence=convergence, device=device,
+        plan, root, steps=steps, minutes=minutes, seeds=seeds, cold=cold, convergence=convergence, device=device,
         jobs=jobs, progress=progress, own_draft=own,
     )  # fmt: skip
 
@@ -377,7 +409,7 @@ def run(
     asked = {
         "kind": "compare", "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "steps": list(steps),
         "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": fingerprint(plan.data.train.x1),
-        "cold": "wrapped" if cold else "trained", "draft": "own" if own_draft else plan.settings.draft, "device": device,
+        "cold": "wrapped" if cold else "trained", "draft": _named(plan) if own_draft else plan.settings.draft, "device": device,
     }  # fmt: skip
     found = open_run(root, asked)
     _say("measuring the margin on real data", progress)

@@ -59,19 +59,29 @@ class Prospect:
 
     def text(self) -> str:
         """A table for the terminal, ending in the sentence."""
-        columns = ("never_chosen", "effective_sample_size", "variation", "mean_cost", "explained", "explained_data", "draft_shift")
-        heads = ("never chosen", "effective use", "class variation", "mean cost", "velocity expl.", "datum expl.", "draft shift")
+        heads = {
+            "never_chosen": "never chosen", "effective_sample_size": "effective use", "variation": "class variation",
+            "mean_cost": "mean cost", "explained": "velocity expl.", "explained_data": "datum expl.",
+            "draft_shift": "draft shift",
+        }  # fmt: skip
         lines = [f"{self.data}: the pairings of drafts with data", ""]
-        lines.append(f"{'pairing':22s}" + "".join(f"{h:>16s}" for h in heads))
+        lines.append(f"{'pairing':22s}" + "".join(f"{h:>16s}" for h in heads.values()))
         for name, found in self.pairings.items():
             mark = "*" if name == self.pairing else " "
-            lines.append(f"{mark}{name:21s}" + "".join(f"{found[c]:16.3g}" for c in columns))
+            lines.append(f"{mark}{name:21s}" + "".join(f"{found[c]:16.3g}" for c in heads))
         for name, found in self.pairings.items():
             lines += [f"  {name}: {flag}" for flag in found["flags"]]
-        lines += ["", f"draft alone: D = {self.draft_distance:.3g}, margin {self.margin:.3g} (MMD^2 to the training data)"]
+        lines += [
+            "",
+            f"draft alone: D = {self.draft_distance:.3g}, margin {self.margin:.3g} (MMD^2 to the training data)",
+        ]
         cold = "more than tried" if self.cold_calls is None else str(self.cold_calls)
         warm = "more than tried" if self.warm_calls is None else str(self.warm_calls)
-        lines += [f"exact velocities of the finite data: cold {cold} calls (its best solver), warm {warm}", "", self.sentence]
+        lines += [
+            f"exact velocities of the finite data: cold {cold} calls (its best solver), warm {warm}",
+            "",
+            self.sentence,
+        ]
         return "\n".join(lines)
 
 
@@ -148,10 +158,10 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     best = min(d for series in cold.values() for _, d in series)
     cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
     factor = cold_calls / warm_calls if cold_calls and warm_calls else None
-    sentence = _sentence(draft_distance - best < margin, factor, cold_calls, warm_calls, found[s.pairing]["flags"], s.pairing)
-    return Prospect(
-        sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name
+    sentence = _sentence(
+        draft_distance - best < margin, factor, cold_calls, warm_calls, found[s.pairing]["flags"], s.pairing
     )
+    return Prospect(sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name)
 
 
 def _sentence(

@@ -80,7 +80,9 @@ def _asked(run: Path) -> dict[str, Any]:
     """What a training run's config.json says was asked; ValueError where the folder is no training run of this version."""
     found = read_json(run / "config.json")
     if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
-        raise ValueError(f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written")
+        raise ValueError(
+            f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
+        )
     check_version(found, run)
     if found.get("kind") != "run":
         some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm")
@@ -195,7 +197,11 @@ def picture(x: Tensor, path: Path) -> None:
     n, c, h, w = x.shape
     sheet = torch.ones(rows * columns, c, h + 1, w + 1)
     sheet[:n, :, :h, :w] = x.clamp(-1, 1)
-    sheet = sheet.reshape(rows, columns, c, h + 1, w + 1).permute(0, 3, 1, 4, 2).reshape(rows * (h + 1), columns * (w + 1), c)
+    sheet = (
+        sheet.reshape(rows, columns, c, h + 1, w + 1)
+        .permute(0, 3, 1, 4, 2)
+        .reshape(rows * (h + 1), columns * (w + 1), c)
+    )
     pixels = ((sheet + 1) * 127.5).round().to(torch.uint8).numpy()
     image = Image.fromarray(pixels[..., 0] if c == 1 else pixels)
     scale = max(1, math.ceil(32 / max(h, w)))
@@ -217,12 +223,16 @@ def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
                 raise ValueError(f"{first} and {path} {what}; compare runs of one data set")
         again = seen.setdefault((b.get("arm"), b.get("seed")), path)
         if again is not path:
-            raise ValueError(f"{again} and {path} are both {b.get('arm')}, seed {b.get('seed')}; name each arm and seed once")
+            raise ValueError(
+                f"{again} and {path} are both {b.get('arm')}, seed {b.get('seed')}; name each arm and seed once"
+            )
         for other, c, keys in ((first, a, TRAINING), (*arms.setdefault(b.get("arm"), (path, b)), None)):
             for key in keys or sorted(b["settings"]):
                 if b["settings"].get(key) != c["settings"].get(key):
                     what = f"{key} is {c['settings'].get(key)!r} and {b['settings'].get(key)!r}"
-                    raise ValueError(f"{other} and {path} are trained unequally: {what}; compare runs of equal training")
+                    raise ValueError(
+                        f"{other} and {path} are trained unequally: {what}; compare runs of equal training"
+                    )
         if b.get("updates") != a.get("updates"):
             what = f"{a.get('updates')} and {b.get('updates')} updates"
             raise ValueError(f"{first} and {path} are trained unequally: {what}; compare runs of equal training")
@@ -242,7 +252,9 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     for _, a in asked:
         seeds.setdefault(a["arm"], set()).add(a["seed"])
     if "warm" not in seeds or not any(k.startswith("cold") for k in seeds):
-        raise ValueError(f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones, train the other")
+        raise ValueError(
+            f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones, train the other"
+        )
     if len({frozenset(s) for s in seeds.values()}) > 1:
         have = ", ".join(f"{k} has {sorted(s)}" for k, s in sorted(seeds.items()))
         raise ValueError(f"the arms have different seeds: {have}; train the missing ones")

@@ -188,7 +188,7 @@ def train(
     place = accelerator.device if torch.device(device).index is None else torch.device(device)
     seats = {name: _Seat(player, place) for name, player in objective.players.items()}
     checkpoint = None if where is None else where / "checkpoint.safetensors"
-    first, spent = 0, 0.0
+    first, spent, shown = 0, 0.0, float("nan")
     if checkpoint is not None and checkpoint.exists():
         tensors, facts = read_tensors(checkpoint)
         if int(facts["steps"]) != steps or int(facts["batch"]) != batch or int(facts["seed"]) != seed:
@@ -197,6 +197,7 @@ def train(
                 f"asked are {steps}, {batch}, {seed}: choose another folder"
             )
         first, spent = int(facts["step"]), float(facts["seconds"])
+        shown = float(facts.get("loss", "nan"))
         for name, seat in seats.items():
             seat.restore(name, tensors)
     main = accelerator.is_main_process
@@ -207,12 +208,11 @@ def train(
         if main and checkpoint is not None:
             tensors = {k: v for name, seat in seats.items() for k, v in seat.state(name).items()}
             seconds = spent + time.perf_counter() - began
-            numbers = {"step": done, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds}
+            numbers = {"step": done, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": shown}
             write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
 
     bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
-    shown = float("nan")
     try:
         for step in range(first, steps):
             noise = Noise.of(seed, batch, step * batch).fold("train")
@@ -263,7 +263,7 @@ def _update(
     if not (math.isfinite(value) and math.isfinite(float(norm))):
         raise Diverged(
             f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
-            "weights are kept. Lower the learning rate, or look for extreme values in the data"
+            "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
     seats[turn].update(share, step)
     return value, numbers

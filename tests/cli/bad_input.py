@@ -1,10 +1,10 @@
 """The generator of bad input: every case is a command or a call that must be refused in one line.
 
-    name      what is wrong
-    make      (Place) -> the words of a command, or a call without arguments, which the case prepares in ``place.here``
-    says      what the line must contain: the offending value or path
-    remedy    a word of the remedy
-    leaves    True where the command may leave a folder behind (training that diverged keeps its checkpoint)
+name      what is wrong
+make      (Place) -> the words of a command, or a call without arguments, which the case prepares in ``place.here``
+says      what the line must contain: the offending value or path
+remedy    a word of the remedy
+leaves    True where the command may leave a folder behind (training that diverged keeps its checkpoint)
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-QUICK = (
-    "--updates 10 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 64 --quiet".split()
-)
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+QUICK = words("--updates 10 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 64 --quiet")
 SMALL = {"updates": 10, "samples": 400, "rounds": 1, "block": 400, "width": 16, "depth": 1, "batch": 64}
 
 
@@ -327,12 +330,20 @@ def command_cases() -> Iterator[Case]:
     yield Case("sample of an unfinished run", sample(run=lambda p: p.shared / "started"), "started", "again")
     yield Case("sample of half a config", sample(run=lambda p: p.cut("warm0", "config.json")), "config.json", "delete")
     yield Case(
-        "sample of half a model", sample(run=lambda p: p.cut("warm0", "model.safetensors")), "model.safetensors", "delete"
+        "sample of half a model",
+        sample(run=lambda p: p.cut("warm0", "model.safetensors")),
+        "model.safetensors",
+        "delete",
     )
-    yield Case("sample of half a model.json", sample(run=lambda p: p.cut("warm0", "model.json")), "model.json", "delete")
+    yield Case(
+        "sample of half a model.json", sample(run=lambda p: p.cut("warm0", "model.json")), "model.json", "delete"
+    )
     yield Case("sample without model.json", sample(run=lambda p: p.without("warm0", "model.json")), "model", "again")
     yield Case(
-        "sample without weights", sample(run=lambda p: p.without("warm0", "model.safetensors")), "model.safetensors", "again"
+        "sample without weights",
+        sample(run=lambda p: p.without("warm0", "model.safetensors")),
+        "model.safetensors",
+        "again",
     )
     yield Case(
         "sample of another version", sample(run=lambda p: p.edited("warm0", warmflow="0.9.3")), "0.9.3", "install"
@@ -349,7 +360,10 @@ def command_cases() -> Iterator[Case]:
     yield Case("runs of different width", compare("warm0", "cold0_wider"), "width is 16 and 24", "equal training")
     yield Case("runs of different batch", compare("warm0", "cold0_batch"), "batch is 64 and 32", "equal training")
     yield Case(
-        "warm runs of different sigma", compare("warm0", "warm1_blur", "cold0", "cold1"), "0.1 and 0.2", "equal training"
+        "warm runs of different sigma",
+        compare("warm0", "warm1_blur", "cold0", "cold1"),
+        "0.1 and 0.2",
+        "equal training",
     )
     yield Case("runs of different seeds", compare("warm0", "warm1", "cold0"), "warm has [0, 1]", "train the missing")
     yield Case("only warm runs", compare("warm0", "warm1"), "['warm']", "train the other")
@@ -366,7 +380,9 @@ def command_cases() -> Iterator[Case]:
     yield Case("finished runs and --updates", compare("warm0", "cold0", more=["--updates", "9"]), "--updates", "leave")
     yield Case("finished runs and --minutes", compare("warm0", "cold0", more=["--minutes", "9"]), "--minutes", "leave")
     for steps in ("0", "-1", "2.5", "x", "", "1,,2", "1;2"):
-        yield Case(f"compare --steps {steps!r}", compare("warm0", "cold0", more=["--steps", steps]), repr(steps), "1,2,4,8")
+        yield Case(
+            f"compare --steps {steps!r}", compare("warm0", "cold0", more=["--steps", steps]), repr(steps), "1,2,4,8"
+        )
     yield Case(
         "a comparison where a file is in the way",
         lambda p: ["compare", *p.runs("warm0", "cold0"), "--out", str(p.file("c")), "--quiet"], "/c", "another folder",
@@ -391,7 +407,9 @@ def command_cases() -> Iterator[Case]:
                str(p.file("c"))], "/c", "choose another")  # fmt: skip
     yield Case("audit of an unknown name", data(lambda p: "toy.mons", command="audit"), "toy.mons", "toy.moons")
     yield Case("audit of images.folder alone", data(lambda p: "images.folder", command="audit"), "--path", "folder")
-    yield Case("audit --sigma -1", data(lambda p: "toy.moons", "--sigma", "-1", command="audit"), "--sigma is -1", "0 or more")
+    yield Case(
+        "audit --sigma -1", data(lambda p: "toy.moons", "--sigma", "-1", command="audit"), "--sigma is -1", "0 or more"
+    )
     for what, make, says, remedy in (
         ("an empty folder", lambda p: f"folder:{p.images()}", "photos", "holds no images"),
         ("a folder of broken images", lambda p: f"folder:{p.images(broken=5)}", "5 files", "give png"),
@@ -436,15 +454,24 @@ def command_cases() -> Iterator[Case]:
         yield Case(f"compare with {what}", drafts(make), says, remedy)
     yield Case("audit with an unknown draft", drafts(lambda p: "mixtur", "audit"), "mixtur", "did you mean 'mixture'")
     yield Case(
-        "more components than data", data(lambda p: p.array("d.npy", _points()), "--components", "300"), "300", "lower it"
+        "more components than data",
+        data(lambda p: p.array("d.npy", _points()), "--components", "300"),
+        "300",
+        "lower it",
     )
 
     # report
     yield Case("report of nothing", lambda p: ["report", str(p.here / "no")], "/no", "give the folder")
     yield Case("report of no run", lambda p: ["report", str(p.images(1))], "photos", "give the folder")
-    yield Case("report of half a config", lambda p: ["report", str(p.cut("warm0", "config.json"))], "config.json", "again")
-    yield Case("report of another version", lambda p: ["report", str(p.edited("warm0", warmflow="9.7"))], "9.7", "install")
-    yield Case("report of two, one bad", lambda p: ["report", *p.runs("warm0"), str(p.here / "no")], "/no", "give the folder")
+    yield Case(
+        "report of half a config", lambda p: ["report", str(p.cut("warm0", "config.json"))], "config.json", "again"
+    )
+    yield Case(
+        "report of another version", lambda p: ["report", str(p.edited("warm0", warmflow="9.7"))], "9.7", "install"
+    )
+    yield Case(
+        "report of two, one bad", lambda p: ["report", *p.runs("warm0"), str(p.here / "no")], "/no", "give the folder"
+    )
     yield Case(
         "report below a regular file",
         lambda p: ["report", *p.runs("warm0"), "--out", str(p.file("f") / "page.html")], "f/page.html", "another",
@@ -473,7 +500,9 @@ def _compare(place: Place, data: Any = None, draft: Any = None, **more: Any) -> 
     import warmflow
 
     x = torch.as_tensor(_points()) if data is None else data
-    return lambda: warmflow.compare(x, draft, out=place.here / "c", **{"progress": False, "seeds": [0], **SMALL, **more})
+    return lambda: warmflow.compare(
+        x, draft, out=place.here / "c", **{"progress": False, "seeds": [0], **SMALL, **more}
+    )
 
 
 def call_cases() -> Iterator[Case]:
@@ -514,9 +543,13 @@ def call_cases() -> Iterator[Case]:
     yield Case("images beyond [-1, 1]", compare(torch.rand(300, 1, 6, 6) * 3), "out of [-1, 1]", "scale")
     yield Case("NaN images", compare(torch.full((300, 1, 6, 6), float("nan"))), "300 of 300", "remove or repair")
     yield Case("whole-number images", compare(torch.ones(300, 1, 6, 6, dtype=torch.int64)), "int64", "uint8")
-    yield Case("draft of another shape", compare(draft=lambda n, seed: torch.zeros(n, 3)), "(2, 3)", "resize or re-draw")
+    yield Case(
+        "draft of another shape", compare(draft=lambda n, seed: torch.zeros(n, 3)), "(2, 3)", "resize or re-draw"
+    )
     yield Case("draft of another number", compare(draft=lambda n, seed: torch.zeros(n + 1, 2)), "(3, 2)", "re-draw")
-    yield Case("draft of whole numbers", compare(draft=lambda n, seed: torch.zeros(n, 2, dtype=torch.int64)), "int64", "float")
+    yield Case(
+        "draft of whole numbers", compare(draft=lambda n, seed: torch.zeros(n, 2, dtype=torch.int64)), "int64", "float"
+    )
     yield Case("draft of NaN", compare(draft=lambda n, seed: torch.full((n, 2), float("nan"))), "NaN", "mend the draft")
     yield Case("draft of None", compare(draft=lambda n, seed: None), "NoneType", "tensor")
     yield Case("draft without a seed", compare(draft=lambda n: torch.zeros(n, 2)), "draft(n, seed)", "take both")
@@ -526,11 +559,16 @@ def call_cases() -> Iterator[Case]:
     yield Case("an empty array of drafts", compare(draft=torch.zeros(0, 2)), "(0, 2)", "at least one")
     yield Case("objects as drafts", compare(draft=np.array([None] * 9, dtype=object)), "object", "array of numbers")
     yield Case(
-        "drafts on another scale", compare(torch.rand(300, 1, 6, 6), torch.rand(300, 1, 6, 6) * 255), "[-1, 1]", "scale them"
+        "drafts on another scale",
+        compare(torch.rand(300, 1, 6, 6), torch.rand(300, 1, 6, 6) * 255),
+        "[-1, 1]",
+        "scale them",
     )
     yield Case("too few aligned drafts", lambda p: _misaligned, "draft 5, but there are 3", "as many as the data")
     yield Case("audit of a few rows", lambda p: lambda: _audit(torch.randn(50, 2)), "50", "at least 200")
-    yield Case("audit of a bad draft", lambda p: lambda: _audit(torch.randn(300, 2), torch.zeros(9, 5)), "(9, 5)", "resize")
+    yield Case(
+        "audit of a bad draft", lambda p: lambda: _audit(torch.randn(300, 2), torch.zeros(9, 5)), "(9, 5)", "resize"
+    )
     yield Case("load of nothing", lambda p: lambda: _sampler(p.here / "no"), "/no", "not a run folder")
     yield Case("load of half a model", lambda p: _half(p), "model.safetensors", "delete it")
     yield Case("load of an unfinished run", lambda p: lambda: _sampler(p.shared / "started"), "started", "again")

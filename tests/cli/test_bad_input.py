@@ -12,7 +12,13 @@ from bad_input import Case, Place, call_cases, command_cases, everything, run, s
 
 COMMANDS, CALLS = list(command_cases()), list(call_cases())
 LONGEST = 400
-BY_PROCESS = ("unknown recipe", "--t0 1.5", "sample of half a model", "runs of different updates", "compare of NaN data")
+BY_PROCESS = (
+    "unknown recipe",
+    "--t0 1.5",
+    "sample of half a model",
+    "runs of different updates",
+    "compare of NaN data",
+)
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +113,7 @@ def test_a_damaged_run_can_be_mended_as_the_message_says(place: Place) -> None:
 def test_mixed_sizes_and_modes_are_fine_in_folders(place: Place) -> None:
     import numpy as np
     from PIL import Image
+
     from warmflow.data import load
 
     folder = place.images(200, broken=1)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train
+from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, words
 from PIL import Image
 
 import warmflow
 
+ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ROW = {"arm", "solver", "steps", "calls", "seconds", "distance", "low", "high", "variation", "copying"}
 VERDICT = {
     "claim", "holds", "margin", "metric", "samples", "factor_calls", "factor_seconds", "difference", "rows", "audit", "seeds"
@@ -78,7 +79,14 @@ def test_train_continues_to_the_same_weights(place: Place) -> None:
 
 def test_train_writes_what_a_run_is_made_of(place: Place) -> None:
     found = {p.name for p in (place.shared / "warm0").iterdir()}
-    assert found >= {"config.json", "checkpoint.safetensors", "model.json", "model.safetensors", "log.jsonl", "README.md"}
+    assert found >= {
+        "config.json",
+        "checkpoint.safetensors",
+        "model.json",
+        "model.safetensors",
+        "log.jsonl",
+        "README.md",
+    }
 
 
 def test_dry_run_prints_json_and_writes_nothing(place: Place) -> None:
@@ -95,7 +103,9 @@ def test_from_begins_with_what_the_cold_run_knows(place: Place) -> None:
     ok("train", "toy.moons", *cold)
     ok("train", "toy.moons", *quick, "--out", "fresh")
     ok("train", "toy.moons", *quick, "--out", "tuned", "--from", "cold")
-    fresh, tuned = (json.loads(Path(name, "log.jsonl").read_text().splitlines()[0])["loss"] for name in ("fresh", "tuned"))
+    fresh, tuned = (
+        json.loads(Path(name, "log.jsonl").read_text().splitlines()[0])["loss"] for name in ("fresh", "tuned")
+    )
     assert tuned < 0.8 * fresh
 
 
@@ -178,17 +188,14 @@ def photos(folder: Path, n: int = 240) -> Path:
 
 def test_compare_of_a_folder_of_images(place: Place) -> None:
     folder = photos(place.here / "photos")
-    small = "--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --size 6 --components 4 --seeds 2".split()
-    ok("compare", f"folder:{folder}", *small, "--steps", "1,2", "--jobs", "1", "--out", "c", "--quiet")
+    small = [*ARRAY, "--size", "6", "--components", "4"]
+    ok("compare", f"folder:{folder}", *small, "--steps", "1,2", "--out", "c", "--quiet")
     sound(Path("c"), [0, 1])
     data = json.loads(Path("c/config.json").read_text())["data"]
     assert data["classes"] == ["bright", "dark"]
     assert data["notes"]["read"] == 240 and data["notes"]["unreadable"] == 1
     assert data["notes"]["unreadable_files"][0]["file"] == "dark/broken.png"
     assert "broken.png" in Path("c/report.html").read_text() or "unreadable" in Path("c/report.html").read_text()
-
-
-ARRAY = "--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1".split()
 
 
 def test_compare_of_an_array_with_drafts_and_again(place: Place) -> None:
@@ -204,6 +211,9 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place) -> None:
     assert everything(Path("c/seeds")) == runs
     code, _, err = run([*command, "--updates", "21"])
     assert code == 2 and "updates was 20, is now 21" in err
+    place.array("drafts.npy", np.zeros((300, 2)))
+    code, _, err = run(command)
+    assert code == 2 and "draft was" in err
     assert everything(Path("c/seeds")) == runs
 
 

@@ -51,7 +51,9 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
 
 def test_an_error_in_the_settings_imports_nothing_heavy() -> None:
     program = WATCHED.format(args=["train", "toy.moons", "--t0", "2"])
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=True
+    )
     code, modules = json.loads(done.stdout.splitlines()[-1])
     assert code == 2
     assert not set(HEAVY) & set(modules)

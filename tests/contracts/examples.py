@@ -138,7 +138,7 @@ OWN = {"draft": own_draft, "network": own_velocity}
 
 
 def matching(path, source, coupling, predicts="velocity", sees=()):
-    network = mlp(sees={k: (2,) for k in sees})
+    network = mlp(sees=dict.fromkeys(sees, (2,)))
     return FlowMatching(NetworkField(network, path, predicts, sees), source, coupling, Player(network))
 
 

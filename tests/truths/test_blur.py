@@ -22,6 +22,15 @@ from warmflow.training import train
 HALF = 0.6
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small matrices: on a busy machine several threads are a hundred times slower than one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def data(n):
     noise = Noise.of(0, n)
     c = noise.uniform("c", 1).float() * 2 - 1

@@ -107,7 +107,7 @@ class Perturbed(nn.Module):
 
     def forward(self, x, t):
         x, t = x.double(), t.double()
-        u = self.field(x, (t + self.shift).clamp(max=0.999), Start(x)).velocity
+        u = self.field(x, (t + self.shift).clamp(max=1 - 1e-7), Start(x)).velocity
         r = (x**2).sum(1)
         with torch.no_grad():
             directions = torch.stack([

@@ -77,7 +77,7 @@ def test_uniform_along_every_axis(axis):
     assert stats.chisquare(counts).pvalue > 1e-3
     low = np.bincount((u * 2**20).astype(np.int64) % 16, minlength=16)  # bits further down
     assert stats.chisquare(low).pvalue > 1e-3
-    assert len(np.unique(u)) == len(u) and 0 < u.min() and u.max() < 1
+    assert len(np.unique(u)) == len(u) and u.min() > 0 and u.max() < 1
 
 
 def neighbours():

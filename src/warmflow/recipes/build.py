@@ -99,7 +99,9 @@ def path_of(draft: str) -> Path:
     if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz")):
         return path
     if path.is_file():
-        raise ValueError(f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, or a folder of images")
+        raise ValueError(
+            f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, or a folder of images"
+        )
     if path.suffix.lower() in (".npy", ".npz"):
         raise ValueError(f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts")
     raise ValueError(f"the draft {draft!r} is neither one of ours nor a file or folder; {suggest(draft, DRAFTS)}")
@@ -112,7 +114,9 @@ def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
 
     if path.is_dir():
         if len(shape) != 3:
-            raise ValueError(f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file")
+            raise ValueError(
+                f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file"
+            )
         return folder(path, shape[1], mode="L" if shape[0] == 1 else "RGB").everything
     x, _ = read_arrays(path)
     if x.dtype == np.uint8 and len(shape) == 3:

@@ -59,7 +59,9 @@ class Settings:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
         if not 0 <= self.t0 < 1:
-            raise ValueError(f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk")
+            raise ValueError(
+                f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
+            )
         if self.sigma < 0:
             raise ValueError(f"--sigma is {self.sigma}; the start's own noise has a standard deviation of 0 or more")
         if self.learning_rate <= 0:
@@ -149,8 +151,8 @@ def _typed(recipe: str, name: str, value: Any, default: Any) -> Any:
     wanted = type(default)
     if isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
-    number = {int: numbers.Integral, float: numbers.Real}.get(wanted)
-    if number is not None and isinstance(value, number) and not isinstance(value, bool) and abs(value) < 1e300:
+    number: Any = {int: numbers.Integral, float: numbers.Real}.get(wanted)
+    if number is not None and isinstance(value, number) and not isinstance(value, bool) and -1e300 < value < 1e300:
         return wanted(value)
     if wanted is str and hasattr(value, "__fspath__"):
         return str(value)

@@ -43,7 +43,9 @@ def _ranged(x: Tensor, bounds: tuple[float, float] | None) -> None:
         return
     (low, high), (least, most) = bounds, (float(x.min()), float(x.max()))
     if least < low - 2 * (high - low) or most > high + 2 * (high - low):
-        raise ValueError(f"drafts reach from {least:.4g} to {most:.4g}, the data lie in [{low:g}, {high:g}]: scale them alike")
+        raise ValueError(
+            f"drafts reach from {least:.4g} to {most:.4g}, the data lie in [{low:g}, {high:g}]: scale them alike"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +74,14 @@ class External(Source):
             return External(draft, shape)
         if not isinstance(draft, Tensor) and not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
             kind = type(draft).__name__
-            raise ValueError(f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts")
+            raise ValueError(
+                f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts"
+            )
         ready = _checked(draft, shape, None)
         if not len(ready):
-            raise ValueError(f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, better many")
+            raise ValueError(
+                f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, better many"
+            )
         _ranged(ready, bounds)
         return External(ready, shape)
 
