@@ -35,7 +35,9 @@ def main(moments: int = 20, updates: int = 3000, seed: int = 0) -> int:
                 said = f"DIFFERS: {' '.join(str(error).split())[-200:]}"
             print(f"{k + 1:3d} of {moments}: killed after {after:5.2f} of {seconds:.2f} s: {said}", flush=True)
             shutil.rmtree(folder)
-    print(f"{moments} kills ({alive} while running), {moments - len(failed)} completed bit for bit, {len(failed)} did not")
+    print(
+        f"{moments} kills ({alive} while running), {moments - len(failed)} completed bit for bit, {len(failed)} did not"
+    )
     return bool(failed)
 
 

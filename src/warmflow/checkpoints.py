@@ -51,7 +51,7 @@ def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
         tensors = {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in part.state_dict().items()}
         if not hasattr(part, "arguments"):
             return {"given": name, "state": True}, tensors
-        return {"class": class_name(part), "arguments": part.arguments}, tensors
+        return {"class": class_name(part), "arguments": part.arguments, "weights": name}, tensors
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         fields, tensors = {}, {}
         for f in dataclasses.fields(part):
@@ -59,7 +59,7 @@ def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
             tensors |= more
         return {"class": class_name(part), "fields": fields}, tensors
     if isinstance(part, tuple | frozenset):
-        items = [config(v, f"{name}.{i}") for i, v in enumerate(sorted(part) if isinstance(part, frozenset) else part)]
+        items = [config(v, f"{name}_{i}") for i, v in enumerate(sorted(part) if isinstance(part, frozenset) else part)]
         key = "tuple" if isinstance(part, tuple) else "set"
         return {key: [j for j, _ in items]}, {k: v for _, t in items for k, v in t.items()}
     if part is None or isinstance(part, bool | int | float | str):
@@ -114,7 +114,9 @@ def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = ()
     if "arguments" in json:
         from warmflow.networks import seeded
 
-        return seeded(0, lambda: kind(**json["arguments"]))
+        network = seeded(0, lambda: kind(**json["arguments"]))
+        _load(network, tensors, json["weights"])
+        return network.eval()
     return kind(**{k: rebuild(v, tensors, allow, **given) for k, v in json["fields"].items()})
 
 
@@ -250,24 +252,11 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
     described = read_json(folder / f"{name}.json")
     tensors, _ = read_tensors(folder / f"{name}.safetensors")
     try:
-        part = rebuild(described, tensors, allow, **given)
-        for where, network in _networks(part, "part"):
-            _load(network, tensors, where)
-            network.eval()
+        return rebuild(described, tensors, allow, **given)
     except (KeyError, TypeError, AttributeError, RuntimeError):
         raise ValueError(
             f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
         ) from None
-    return part
-
-
-def _networks(part: Any, name: str) -> list[tuple[str, nn.Module]]:
-    """The networks inside a part, with their place."""
-    if isinstance(part, Network):
-        return [(name, part)]
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return [n for f in dataclasses.fields(part) for n in _networks(getattr(part, f.name), f"{name}.{f.name}")]
-    return []
 
 
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:

@@ -33,6 +33,8 @@ def _each(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
         return value.each(act)
     if isinstance(value, Mapping):
         return {k: _each(v, act) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_each(v, act) for v in value)
     return value
 
 
@@ -70,6 +72,8 @@ def concatenate(records: Sequence[R]) -> R:
             return concatenate(values)
         if isinstance(values[0], Mapping):
             return {k: join([v[k] for v in values]) for k in values[0]}
+        if isinstance(values[0], tuple | list):
+            return type(values[0])(join(list(column)) for column in zip(*values, strict=True))
         return values[0]
 
     return dataclasses.replace(

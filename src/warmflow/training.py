@@ -59,14 +59,17 @@ class _Seat:
             self.weights, player.learning_rate, player.betas, weight_decay=player.weight_decay, fused=True
         )
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(player.ema))
+        self.done, self.whole = 0, True  # steps after which the weights stand; False in the middle of an update
 
     def update(self, share: float, step: int) -> None:
+        self.whole = False
         for group in self.optimiser.param_groups:
             group["lr"] = self.player.learning_rate * share
         self.optimiser.step()
         decay = min(self.player.ema, (1 + step) / (10 + step))
         self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
         self.average.update_parameters(self.network)
+        self.done, self.whole = step + 1, True
 
     def state(self, name: str) -> dict[str, Tensor]:
         tensors = {f"{name}.raw.{k}": v for k, v in self.network.state_dict().items()}
@@ -185,6 +188,8 @@ def train(
     accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
     _checked(objective, data, steps, batch, accelerator.num_processes)
     where = None if folder is None else Path(folder)
+    if where is not None:
+        where.mkdir(parents=True, exist_ok=True)
     place = accelerator.device if torch.device(device).index is None else torch.device(device)
     seats = {name: _Seat(player, place) for name, player in objective.players.items()}
     checkpoint = None if where is None else where / "checkpoint.safetensors"
@@ -206,9 +211,12 @@ def train(
 
     def save() -> None:
         if main and checkpoint is not None:
+            if not all(seat.whole for seat in seats.values()):
+                return  # interrupted within an update: the checkpoint before it is the last good one
             tensors = {k: v for name, seat in seats.items() for k, v in seat.state(name).items()}
             seconds = spent + time.perf_counter() - began
-            numbers = {"step": done, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": shown}
+            reached = max(first, *(seat.done for seat in seats.values()))
+            numbers = {"step": reached, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": shown}
             write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
 
     bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
@@ -255,7 +263,9 @@ def _update(
         for p in seat.weights:
             p.requires_grad_(name == turn)
             p.grad = None
-    loss, numbers = objective.loss(turn, pair, noise=noise)
+    with torch.random.fork_rng(devices=[p.device for p in seats[turn].weights[:1] if p.device.type == "cuda"]):
+        torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout knows only the global generator
+        loss, numbers = objective.loss(turn, pair, noise=noise)
     loss.backward()  # type: ignore[no-untyped-call]
     _average_gradients(accelerator, seats[turn].weights)
     norm = torch.nn.utils.clip_grad_norm_(seats[turn].weights, clip)

@@ -78,24 +78,29 @@ EYE = torch.eye(2, dtype=torch.float64)
 GAUSSIAN = ExactGaussian(
     torch.zeros(2), EYE, torch.tensor([1.0, -0.5]), torch.tensor([[0.5, 0.1], [0.1, 0.2]]), LinearPath(0.3)
 )
-MIXTURE = ExactMixture(
-    torch.tensor([0.3, 0.7]), X[:2], X[2:4], 0.5, 0.2, LinearPath(0.2)
-)
+MIXTURE = ExactMixture(torch.tensor([0.3, 0.7]), X[:2], X[2:4], 0.5, 0.2, LinearPath(0.2))
 
 
 EXAMPLES = {
     # sources
     StandardNormal: [lambda: StandardNormal((3,)), lambda: StandardNormal((1, 2, 2))],
     Gaussian: [lambda: Gaussian.fit(X)],
-    GaussianMixture: [lambda: GaussianMixture.fit(X, components=3), lambda: GaussianMixture.fit(X, components=2, dimensions=1)],
+    GaussianMixture: [
+        lambda: GaussianMixture.fit(X, components=3),
+        lambda: GaussianMixture.fit(X, components=2, dimensions=1),
+    ],
     Jittered: [lambda: Jittered(Gaussian.fit(X), 0.3)],
     Blurred: [lambda: Blurred(GaussianMixture.fit(X, components=3), 0.4), lambda: Blurred(StandardNormal((2,)), 0.5)],
     External: [lambda: External.of(X, (2,)), lambda: External.of(own_draft, (2,))],
     FreshToy: [lambda: FreshToy("moons"), lambda: FreshToy("checkerboard")],
     Sampler: [
         lambda: Sampler(StandardNormal((2,)), GAUSSIAN, Heun(), 5),
-        lambda: Sampler(Blurred(Gaussian.fit(X), 0.4), NetworkField(mlp(sees={"draft": (2,)}), LinearPath(0.6), "x1", ("draft",)),
-                        Euler(), 4),
+        lambda: Sampler(
+            Blurred(Gaussian.fit(X), 0.4),
+            NetworkField(mlp(sees={"draft": (2,)}), LinearPath(0.6), "x1", ("draft",)),
+            Euler(),
+            4,
+        ),
     ],  # fmt: skip
     # couplings
     Independent: [Independent],

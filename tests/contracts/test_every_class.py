@@ -36,7 +36,9 @@ def test_is_final(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", [k for k in KINDS if issubclass(k, (Source, Coupling, Path, Field, Solver, Objective))], ids=lambda k: k.__name__
+    "kind",
+    [k for k in KINDS if issubclass(k, (Source, Coupling, Path, Field, Solver, Objective))],
+    ids=lambda k: k.__name__,
 )
 def test_is_a_frozen_dataclass(kind):
     part = example(kind)

@@ -76,7 +76,9 @@ def correlation(a, b):
     return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
 
 
-@pytest.mark.parametrize("wrapper", [lambda s: Blurred(s, 0.5), lambda s: Jittered(s, 0.5)], ids=["Blurred", "Jittered"])
+@pytest.mark.parametrize(
+    "wrapper", [lambda s: Blurred(s, 0.5), lambda s: Jittered(s, 0.5)], ids=["Blurred", "Jittered"]
+)
 @pytest.mark.parametrize("inner", [lambda: StandardNormal((2,)), lambda: Jittered(StandardNormal((2,)), 1.0),
                                    lambda: Blurred(StandardNormal((2,)), 1.0)])  # fmt: skip
 def test_noise_that_is_added_is_independent_of_what_it_is_added_to(wrapper, inner):

@@ -24,7 +24,9 @@ RECORDS = {
     Pair: lambda: Pair(start(), normal("x1", N, 2), torch.arange(N)),
     Point: lambda: Point(RECORDS[Pair](), torch.linspace(0, 1, N), normal("x_t", N, 2), normal("u", N, 2)),
     Estimate: lambda: Estimate(torch.arange(N), normal("x1", N, 2), None, normal("logits", N, 3, 4)),
-    State: lambda: State(start(), normal("x", N, 2), torch.linspace(0, 1, N), torch.arange(N), {"slope": normal("k", N, 2)}),
+    State: lambda: State(
+        start(), normal("x", N, 2), torch.linspace(0, 1, N), torch.arange(N), {"slope": normal("k", N, 2)}
+    ),
     Samples: lambda: Samples(normal("x", N, 2), start(), 4, torch.arange(N), 1.5, 0.5),
 }
 

@@ -127,7 +127,11 @@ def test_samples_of_finite_data_are_its_points_equally_often(warm):
 @pytest.mark.parametrize("t0", [0.0, 0.5])
 def test_the_continuity_equation_holds(t0):
     """d rho / dt + d (rho u) / dx = 0 for the mixture's own density, in one dimension, by central differences."""
-    w, c, m = torch.tensor([0.4, 0.6], dtype=D), torch.tensor([[-1.0], [0.5]], dtype=D), torch.tensor([[2.0], [-1.0]], dtype=D)
+    w, c, m = (
+        torch.tensor([0.4, 0.6], dtype=D),
+        torch.tensor([[-1.0], [0.5]], dtype=D),
+        torch.tensor([[2.0], [-1.0]], dtype=D),
+    )
     p, q, h = 0.6, 0.4, 1e-4
     field = ExactMixture(w, c, m, p, q, LinearPath(t0))
 

@@ -60,7 +60,9 @@ def test_at_t0_zero_samples_equal_the_reference_bit_for_bit(steps, predicts):
 @pytest.mark.parametrize("predicts", ["velocity", "x1"])
 def test_at_t0_zero_the_loss_and_its_gradient_equal_the_reference_bit_for_bit(predicts):
     network, noise, x1 = Net(), Noise.of(4, 64), Noise.of(5, 64).normal("x1", 2)
-    objective = FlowMatching(NetworkField(network, LinearPath(), predicts), StandardNormal((2,)), Independent(), Player(network))
+    objective = FlowMatching(
+        NetworkField(network, LinearPath(), predicts), StandardNormal((2,)), Independent(), Player(network)
+    )
     pair = objective.pair(Batch(x1), noise=noise)
     loss = objective.loss("flow", pair, noise=noise)[0]
     expected = reference_loss(network, pair.start.x0, x1, noise.uniform("t"), predicts)
@@ -82,7 +84,9 @@ def test_times_are_uniform_on_the_path_and_targets_are_its_velocities(t0):
 
     n = 20_000
     network = Ear()
-    objective = FlowMatching(NetworkField(network, LinearPath(t0)), StandardNormal((2,)), Independent(), Player(network))
+    objective = FlowMatching(
+        NetworkField(network, LinearPath(t0)), StandardNormal((2,)), Independent(), Player(network)
+    )
     noise = Noise.of(2, n)
     pair = objective.pair(Batch(torch.full((n, 2), 3.0)), noise=noise)
     loss = float(objective.loss("flow", pair, noise=noise)[0])
@@ -118,7 +122,10 @@ class Perturbed(nn.Module):
 
 
 def cold_gaussian():
-    mean, cov = torch.tensor([1.0, -0.5], dtype=torch.float64), torch.tensor([[0.5, 0.2], [0.2, 0.3]], dtype=torch.float64)
+    mean, cov = (
+        torch.tensor([1.0, -0.5], dtype=torch.float64),
+        torch.tensor([[0.5, 0.2], [0.2, 0.3]], dtype=torch.float64),
+    )
     n = 8000
     x1 = mean + Noise.of(8, n).normal("x1", 2, dtype=torch.float64) @ torch.linalg.cholesky(cov).T
     field = ExactGaussian(torch.zeros(2).double(), torch.eye(2).double(), mean, cov, LinearPath(0.0))

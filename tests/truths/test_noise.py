@@ -64,7 +64,9 @@ AXES = {
     "seeds": lambda: torch.stack([Noise.of(s, 1).uniform("x")[0] for s in range(4000)]),
     "names": lambda: torch.stack([Noise.of(0, 1).uniform(f"x{s}")[0] for s in range(4000)]),
     "folds": lambda: torch.stack([Noise.of(0, 1).fold(s).uniform("x")[0] for s in range(4000)]),
-    "nested folds": lambda: torch.stack([Noise.of(0, 1).fold(s % 64).fold(s // 64).uniform("x")[0] for s in range(4000)]),
+    "nested folds": lambda: torch.stack(
+        [Noise.of(0, 1).fold(s % 64).fold(s // 64).uniform("x")[0] for s in range(4000)]
+    ),
     "diagonal": lambda: Noise.of(3, 200).uniform("x", 200).diagonal(),
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 SOURCE = Path(__import__("warmflow").__file__).parents[1]
 
-TRAINING = '''
+TRAINING = """
 import json, sys, torch
 from warmflow.contracts import Batch, Player
 from warmflow.couplings import Assignment
@@ -49,7 +50,7 @@ tensors = {f"{k}.{n}": v for k, m in (("raw", trained.raw["flow"]), ("average", 
            for n, v in m.state_dict().items()}
 save_file(tensors, f"{sys.argv[1]}/rank-{rank}.safetensors")
 json.dump({"rows": rows, "loss": trained.facts["loss"]}, open(f"{sys.argv[1]}/rank-{rank}.json", "w"))
-'''
+"""
 
 
 def environment():
@@ -105,7 +106,9 @@ def complete(folder, **more):
 
 def killed(folder, after, **more):
     """Starts the command and kills it after so many seconds; true if it was still running."""
-    process = subprocess.Popen(command(folder, **more), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(folder, **more), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     time.sleep(after)
     alive = process.poll() is None
     if alive:
@@ -115,7 +118,9 @@ def killed(folder, after, **more):
 
 
 def results(folder):
-    tensors = {f"{n}.{k}": v for n in ("model", "raw", "checkpoint") for k, v in load_file(folder / f"{n}.safetensors").items()}
+    tensors = {
+        f"{n}.{k}": v for n in ("model", "raw", "checkpoint") for k, v in load_file(folder / f"{n}.safetensors").items()
+    }
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return tensors, [(line["step"], line["loss"]) for line in log]
 
@@ -128,23 +133,29 @@ def check_equal(a, b):
     assert config["state"] == "complete" and config["training"]["steps"] == config["asked"]["updates"]
 
 
-def test_killed_at_random_moments_then_completed_bit_for_bit(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run, and how long the command took."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
     began = time.perf_counter()
-    complete(tmp_path / "whole")
-    seconds = time.perf_counter() - began
+    complete(folder)
+    return folder, time.perf_counter() - began
+
+
+def test_killed_at_random_moments_then_completed_bit_for_bit(whole, tmp_path):
+    folder, seconds = whole
     for moment in random.Random(0).sample([0.5, 0.6, 0.7, 0.8, 0.9], 3):
         killed(tmp_path / "cut", moment * seconds)
     complete(tmp_path / "cut")
-    check_equal(tmp_path / "whole", tmp_path / "cut")
+    check_equal(folder, tmp_path / "cut")
 
 
-def test_killed_after_the_last_checkpoint_and_before_it_was_called_complete(tmp_path):
+def test_killed_after_the_last_checkpoint_and_before_it_was_called_complete(whole, tmp_path):
     """The window between the last checkpoint and config.json: planted, for chance seldom finds it."""
-    complete(tmp_path / "whole", updates=20)
-    complete(tmp_path / "cut", updates=20)
+    cut = shutil.copytree(whole[0], tmp_path / "cut")
     for name in ("model.json", "model.safetensors", "raw.json", "raw.safetensors"):
-        (tmp_path / "cut" / name).unlink()
-    config = json.loads((tmp_path / "cut" / "config.json").read_text())
-    (tmp_path / "cut" / "config.json").write_text(json.dumps({**config, "state": "started"}))
-    complete(tmp_path / "cut", updates=20)
-    check_equal(tmp_path / "whole", tmp_path / "cut")
+        (cut / name).unlink()
+    config = json.loads((cut / "config.json").read_text())
+    (cut / "config.json").write_text(json.dumps({**config, "state": "started"}))
+    complete(cut)
+    check_equal(whole[0], cut)

@@ -54,7 +54,9 @@ class Rows:
 def objective(coupling=None, dropout=0.0, ema=0.9, learning_rate=1e-2):
     network = seeded(0, lambda: MLP((2,), sees={"draft": (2,)}, width=8, depth=1, dropout=dropout))
     field = NetworkField(network, LinearPath(0.6), "velocity", ("draft",))
-    return FlowMatching(field, Blurred(Gaussian.fit(X), 0.3), coupling or Assignment(), Player(network, learning_rate, ema=ema))
+    return FlowMatching(
+        field, Blurred(Gaussian.fit(X), 0.3), coupling or Assignment(), Player(network, learning_rate, ema=ema)
+    )
 
 
 def run(folder, data=None, what=None, **more):
@@ -288,7 +290,12 @@ def test_an_infinite_loss_is_a_divergence():
 
 @pytest.mark.parametrize(
     ("more", "match"),
-    [({"steps": 0}, "steps is 0"), ({"steps": 2.5}, "steps is"), ({"batch": True}, "batch is"), ({"steps": "3"}, "steps is")],
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": 2.5}, "steps is"),
+        ({"batch": True}, "batch is"),
+        ({"steps": "3"}, "steps is"),
+    ],
 )
 def test_impossible_settings_are_named(more, match):
     with pytest.raises(ValueError, match=match):

@@ -29,4 +29,5 @@ def permuted(start: Start, rows: Tensor, batch: Batch) -> Start:
     """The starts in the order ``rows``, each with the conditions of the datum it now belongs to; what is the start's
     own (its draft, and whatever the source drew) moves with it."""
     moved = start[rows.to(start.x0.device)]
-    return Start(moved.x0, {**moved.condition, **batch.condition}, moved.fixed, moved.t, moved.calls)
+    datum = {k: v for k, v in batch.condition.items() if k != "draft"}
+    return Start(moved.x0, {**moved.condition, **datum}, moved.fixed, moved.t, moved.calls)

@@ -373,6 +373,13 @@ def svg(figure: Figure, prefix: str, label: str) -> str:
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(' xmlns="http://www.w3.org/2000/svg"', "")
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    seen: dict[str, int] = {}
+
+    def once(m: re.Match[str]) -> str:  # matplotlib names an image by its content, so equal images share an id
+        seen[m[1]] = seen.get(m[1], 0) + 1
+        return m[0] if seen[m[1]] == 1 else f'id="{m[1]}-{seen[m[1]]}"'
+
+    text = re.sub(r'\bid="([^"]+)"', once, text)
     text = re.sub(r'xlink:href="#', f'href="#{prefix}-', text).replace("url(#", f"url(#{prefix}-")
     text = text.replace('xlink:href="data:', 'href="data:').replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     head = re.compile(r'<svg ([^>]*?)width="[^"]*pt"([^>]*)>', re.DOTALL)

@@ -60,7 +60,8 @@ font:.88rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;user-select
 --good:#3fa45b;--open:#d98324;--bad:#e5534b;--cold:#6aa5e8;--warm:#ff7b39}}
 @media (max-width:600px){.warmflow{padding:14px 14px 40px}.warmflow h1{font-size:1.35rem}
 .warmflow header{padding-left:.75rem}.warmflow .tiles{grid-template-columns:1fr 1fr;gap:10px}
-.warmflow .tile{padding:.65rem .75rem}.warmflow .tile b{font-size:1.35rem}.warmflow .tile.double,.warmflow .tile.double+.tile:last-child{grid-column:1/-1}
+.warmflow .tile{padding:.65rem .75rem}.warmflow .tile b{font-size:1.35rem}
+.warmflow .tile.double,.warmflow .tile.double+.tile:last-child{grid-column:1/-1}
 .warmflow .grids{grid-template-columns:1fr 1fr;gap:12px}
 .warmflow th,.warmflow td{padding:.38rem .5rem}.warmflow .rows td:first-child{max-width:7.5rem;white-space:normal}
 .warmflow .tag{margin-left:0}.warmflow td .dim{display:block;font-size:.78rem}

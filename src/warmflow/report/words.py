@@ -115,8 +115,12 @@ def metric_name(metric: Mapping[str, Any] | str) -> str:
     """ "MMD² on pixels × 1,000": the distance with its factor and the features it is taken on."""
     name = metric if isinstance(metric, str) else str(metric.get("name", "distance"))
     scale = metric_scale(metric)
-    known = re.sub(r"^mmd *(\^?2|²|squared)?,? *(?:on )?(?=\S)", "MMD² on ", phrase(name), flags=re.IGNORECASE)
-    known = re.sub(r"^(mmd *(\^?2|²|squared)?) *$", "MMD²", known, flags=re.IGNORECASE)
+    known, kernel = (
+        phrase(name),
+        re.match(r"mmd *(?:\^?2|²|squared)?,? *(?:on +)?(.*)$", phrase(name), flags=re.IGNORECASE),
+    )
+    if kernel:
+        known = f"MMD² on {kernel[1]}" if kernel[1] else "MMD²"
     known = re.sub(r"^frechet", "Fréchet", known, flags=re.IGNORECASE)
     features = None if isinstance(metric, str) else metric.get("features")
     where = f" on {phrase(features)}" if isinstance(features, str) and features.lower() not in name.lower() else ""

@@ -1,0 +1,355 @@
+"""Mutants: each plants one mistake in a copy of the source, and a test must turn red.
+
+    python tests/mutations.py [WORD ...]      all mutants, or those whose name holds one of the words
+
+A mutation is an exact replacement of a string that stands once in its file; if the source has changed so that it does not,
+this script (and tests/truths/test_mutations_exist.py) fails loudly. The same tests must first be green on the unchanged copy.
+Exits with 1 if a mutant survives.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+C, T, R = "tests/contracts/", "tests/truths/", "tests/references/"
+
+PATHS, SOURCES, COUPLINGS = C + "test_every_path.py", C + "test_every_source.py", C + "test_every_coupling.py"
+SOLVING, SOLVERS, FIELDS = C + "test_every_solver.py", T + "test_solvers.py", T + "test_fields.py"
+MATCHING, TRAINING, NOISE = T + "test_flow_matching.py", T + "test_training.py", T + "test_noise.py"
+TWO = T + "test_processes.py::test_two_processes_equal_one"
+RESUME = TRAINING + "::test_a_run_cut_off_and_continued_equals_one_that_was_not"
+LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
+
+MUTANTS = [
+    # a drift's sign
+    (
+        "path's velocity turned round",
+        LINEAR,
+        "velocity = (x1 - x0) / spread(1",
+        "velocity = (x0 - x1) / spread(1",
+        [PATHS],
+    ),
+    (
+        "conversion to velocity turned round",
+        LINEAR,
+        "return (x1 - x_t) / spread(",
+        "return (x_t - x1) / spread(",
+        [PATHS],
+    ),
+    ("conversion to x1 turned round", LINEAR, "return x_t + spread(1 - t", "return x_t - spread(1 - t", [PATHS]),
+    (
+        "exact mixture turned round",
+        EXACT,
+        "velocity = m_bar - c_bar + gain",
+        "velocity = c_bar - m_bar - gain",
+        [SOLVERS],
+    ),
+    (
+        "exact Gaussian's slope turned round",
+        EXACT,
+        "self.mean0.double() + slope) /",
+        "self.mean0.double() - slope) /",
+        [SOLVERS],
+    ),
+    (
+        "solver steps backwards",
+        "solvers/runge_kutta.py",
+        "h = s.double() - state.t",
+        "h = state.t - s.double()",
+        [SOLVERS],
+    ),
+    (
+        "wrapped clock turned round",
+        "fields/wrapped.py",
+        'if self.time == "descending" else asked',
+        'if self.time == "ascending" else asked',
+        [C + "test_every_field.py"],
+    ),
+    (
+        "guidance points away",
+        "fields/guided.py",
+        "b + self.scale * (a - b)",
+        "b + self.scale * (b - a)",
+        [C + "test_every_field.py"],
+    ),
+    # the ends of time, and 1/(1 - t0)
+    (
+        "ends of time swapped",
+        LINEAR,
+        "return (1 - t) / (1 - t0), (t - t0) / (1 - t0)",
+        "return (t - t0) / (1 - t0), (1 - t) / (1 - t0)",
+        [PATHS],
+    ),
+    ("path not re-based", LINEAR, "return (1 - t) / (1 - t0), (t - t0) / (1 - t0)", "return 1 - t, t", [PATHS]),
+    (
+        "coefficients in float32",
+        LINEAR,
+        "t, t0 = t.double(), self.begin(start)",
+        "t, t0 = t.float(), self.begin(start).float()",
+        [PATHS],
+    ),
+    (
+        "1/(1-t0) dropped from the target",
+        LINEAR,
+        "velocity = (x1 - x0) / spread(1 - self.begin(pair.start), x1)",
+        "velocity = x1 - x0",
+        [PATHS],
+    ),
+    (
+        "1/(1-t0) dropped from the exact Gaussian",
+        EXACT,
+        "slope) / (1 - self.path.begin(start))[:, None]",
+        "slope)",
+        [FIELDS],
+    ),
+    (
+        "times of training from 0, not t0",
+        "objectives/flow_matching.py",
+        "t = begin + (1 - begin) * noise",
+        "t = begin + 0 * begin + noise",
+        [MATCHING],
+    ),
+    (
+        "all rows of a batch at one time",
+        "objectives/flow_matching.py",
+        'noise.uniform("t").to',
+        'noise.uniform("t")[:1].expand(len(begin)).to',
+        [MATCHING],
+    ),
+    # noise
+    ("names ignored", "noise.py", "word = mix(self.fold(name).key[:, None]", "word = mix(self.key[:, None]", [NOISE]),
+    (
+        "blur uses the draft's stream",
+        "sources/blurred.py",
+        'noise.normal("blur", *self.shape)',
+        'noise.fold("draft").normal("noise", *self.shape)',
+        [SOURCES],
+    ),
+    (
+        "jitter uses the draft's stream",
+        "sources/jittered.py",
+        'noise.normal("jitter"',
+        'noise.fold("jittered").normal("noise"',
+        [SOURCES],
+    ),
+    ("samples of a batch share a stream", "noise.py", "start + rows * _signed(GOLDEN)", "start + 0 * rows", [NOISE]),
+    (
+        "a batch begins at sample 0",
+        "sampler.py",
+        "Noise.of(seed, rows.stop - first, first)",
+        "Noise.of(seed, rows.stop - first)",
+        [SOLVING],
+    ),
+    ("every walk's step has the same noise", "sampler.py", "noise=noise.fold(i))", "noise=noise)", [SOLVING]),
+    (
+        "every training step has the same noise",
+        LOOP,
+        "Noise.of(seed, batch, step * batch)",
+        "Noise.of(seed, batch, 0)",
+        [TRAINING],
+    ),
+    ("rounds of pairs share their starts", "couplings/prepare.py", "k * n + j * size", "j * size", [COUPLINGS]),
+    # calls and the grid
+    ("Heun evaluates at t = 1", "solvers/heun.py", "inner=HEUN, last=EULER", "inner=HEUN, last=HEUN", [SOLVING]),
+    (
+        "RK4 evaluates at t = 1",
+        "solvers/rk4.py",
+        "inner=CLASSICAL, last=RALSTON",
+        "inner=CLASSICAL, last=CLASSICAL",
+        [SOLVING],
+    ),
+    ("grid one interval short", "solvers/grid.py", "torch.arange(steps + 1,", "torch.arange(steps,", [SOLVERS]),
+    (
+        "grid in float32",
+        "solvers/grid.py",
+        "dtype=torch.float64, device=begin.device)[:, None]",
+        "dtype=torch.float32, device=begin.device)[:, None]",
+        [
+            SOLVERS + "::test_the_cold_grid_is_i_over_n",
+            SOLVERS + "::test_the_grid_is_float64_even_and_exact_at_both_ends",
+        ],
+    ),
+    (
+        "calls not counted",
+        "solvers/runge_kutta.py",
+        "calls = calls + estimate.calls",
+        "calls = calls + 1 * (len(slopes) == 1)",
+        [SOLVERS],
+    ),
+    ("guidance counts once", "fields/guided.py", "c.calls + u.calls", "c.calls", [SOLVERS]),
+    (
+        "midpoint asks at the whole step",
+        "solvers/midpoint.py",
+        "(0.0, 1.0), (0.0, 0.5))",
+        "(0.0, 1.0), (0.0, 0.9))",
+        [SOLVERS, R + "test_torchdiffeq.py"],
+    ),
+    # couplings
+    (
+        "pairs with replacement",
+        "couplings/assignment.py",
+        "torch.as_tensor(linear_sum_assignment(cost.numpy())[1])",
+        "cost.argmin(1)",
+        [COUPLINGS],
+    ),
+    (
+        "the worst assignment",
+        "couplings/assignment.py",
+        "- 2 * x1 @ x0.T",
+        "+ 2 * x1 @ x0.T",
+        [R + "test_assignment.py"],
+    ),
+    (
+        "drafts left behind",
+        "couplings/base.py",
+        "moved = start[rows.to(start.x0.device)]",
+        "moved = Start(start.x0[rows], start.condition)",
+        [COUPLINGS],
+    ),
+    (
+        "paired by the blurred start",
+        "couplings/base.py",
+        'start.condition.get("draft", start.x0)',
+        "start.x0",
+        [COUPLINGS],
+    ),
+    (
+        "the field sees the blur",
+        "sources/blurred.py",
+        'draft = given["draft"]\n',
+        'draft = given["draft"]\n        given["draft"] = draft + self.sigma * noise.normal("blur", *self.shape)\n',
+        [SOURCES],
+    ),
+    ("given drafts are not blurred", "couplings/given.py", "x0=fresh.x0", "x0=draft", [COUPLINGS]),
+    # training
+    ("averaged weights off", LOOP, "self.average.update_parameters(self.network)", "pass", [TRAINING]),
+    (
+        "averaged weights lag a step",
+        LOOP,
+        "decay = min(self.player.ema, (1 + step) / (10 + step))",
+        "decay = min(self.player.ema, step / (9 + step))",
+        [TRAINING],
+    ),
+    ("optimiser not restored", LOOP, "self.optimiser.load_state_dict(state)", "pass", [RESUME]),
+    ("average not restored", LOOP, 'self.average.load_state_dict(part(f"{name}.average."))', "pass", [RESUME]),
+    (
+        "resumes a step late",
+        LOOP,
+        'first, spent = int(facts["step"])',
+        'first, spent = 1 + int(facts["step"])',
+        [RESUME],
+    ),
+    ("log not trimmed", LOOP, '["step"] <= step:', '["step"] <= step + 99:', [RESUME]),
+    (
+        "divergence goes unseen",
+        LOOP,
+        "if not (math.isfinite(value) and math.isfinite(float(norm))):",
+        "if False:",
+        [TRAINING],
+    ),
+    # processes
+    (
+        "each process takes the same rows",
+        LOOP,
+        "slice(accelerator.process_index, None, accelerator.num_processes)",
+        "slice(0, None, accelerator.num_processes)",
+        [TWO],
+    ),
+    (
+        "rows not divided by rank",
+        LOOP,
+        "slice(accelerator.process_index, None, accelerator.num_processes)",
+        "slice(None)",
+        [TWO],
+    ),
+    (
+        "each process pairs its own half",
+        LOOP,
+        "objective.pair(data[rows.of(step)], noise=noise)[mine]",
+        "objective.pair(data[rows.of(step)][mine], noise=noise[mine])",
+        [TWO],
+    ),
+    ("gradients not averaged", LOOP, "    _average_gradients(accelerator, seats[turn].weights)", "    pass", [TWO]),
+    # checkpoints
+    (
+        "any class may be built",
+        "checkpoints.py",
+        "issubclass(kind, PARTS) and not inspect.isabstract(kind)",
+        "True",
+        [C + "test_config.py"],
+    ),
+]
+
+
+def mutated(text: str, old: str, new: str, where: str) -> str:
+    """The text with its one occurrence of ``old`` replaced."""
+    if text.count(old) != 1:
+        raise SystemExit(f"{where} holds {old!r} {text.count(old)} times, not once: mend tests/mutations.py")
+    return text.replace(old, new)
+
+
+def tests(source: Path, which: list[str]) -> tuple[int, str]:
+    """pytest's exit code and its last line, on the package below ``source``."""
+    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", *DESELECTED, *which]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    failed = [
+        line.split(" - ")[0].rsplit("::", 1)[-1] for line in done.stdout.splitlines() if line.startswith("FAILED")
+    ]
+    lines = done.stdout.strip().splitlines()
+    return done.returncode, failed[0] if failed else (lines[-1] if lines else done.stderr[-200:])
+
+
+DESELECTED: list[str] = []
+"""Tests that are red on the unchanged source are left out, and named: what they say of a mutant is nothing."""
+
+
+def baseline(source: Path, mutants: list) -> None:
+    which = sorted({t.split("::")[0] for m in mutants for t in m[4] if not t.startswith(TWO)})
+    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", *which]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"the tests do not run on the unchanged source:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+    for line in done.stdout.splitlines():
+        if line.startswith("FAILED"):
+            test = line.removeprefix("FAILED ").split(" - ")[0]
+            DESELECTED.extend(["--deselect", test])
+            print(f"red before any mutation, left out: {test}", flush=True)
+
+
+def main(words: list[str]) -> int:
+    mutants = [m for m in MUTANTS if not words or any(w in m[0] for w in words)]
+    survivors, began = [], time.perf_counter()
+    with tempfile.TemporaryDirectory() as here:
+        source = Path(here) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        where = subprocess.run([sys.executable, "-c", "import warmflow; print(warmflow.__file__)"], capture_output=True,
+                               text=True, env={**os.environ, "PYTHONPATH": str(source)}, check=True, cwd=here)  # fmt: skip
+        assert where.stdout.startswith(str(source)), "the copy is not what is imported"
+        baseline(source, mutants)
+        if any(TWO in m[4] for m in mutants):
+            code, said = tests(source, [TWO])
+            assert code == 0, f"{TWO} is red before any mutation: {said}"
+        for name, file, old, new, which in mutants:
+            path = source / "warmflow" / file
+            text = path.read_text()
+            path.write_text(mutated(text, old, new, file))
+            code, said = tests(source, which)
+            path.write_text(text)
+            red = code == 1
+            if not red:
+                survivors.append(name)
+            verdict = "red" if red else "SURVIVED" if code == 0 else f"pytest exit {code}"
+            print(f"{name:45s} {verdict:9s} {said[:90]}", flush=True)
+    print(f"{len(mutants)} mutants, {len(survivors)} survived, {time.perf_counter() - began:.0f} s")
+    return bool(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
