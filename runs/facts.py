@@ -24,6 +24,11 @@ def main(folder: str) -> None:
     if "doubled" in v:
         print("  doubling the cold training:", json.dumps(v["doubled"]))
     print("  draft alone as good:", v["draft"]["as_good"], "| bill", v["bill"], "| threads", config["threads"])
+    for e in v["equal_calls"]:
+        for name, g in e["gain"].items():
+            beside = f"{e['cold']['arm']} {e['cold']['solver']} at {e['cold']['calls']:g}"
+            print(f"  at {e['calls']:g} calls, {beside}: {name}: cold - warm {g['estimate']:.2e}, at least {g['low']:.2e} "
+                  f"= {g['low'] / g['margin']:.1f} margins")  # fmt: skip
     names = list(v["differences"])
     print(
         f"{'arm':15s} {'solver':6s} {'steps':>5s} {'calls':>5s} {'us':>7s} "

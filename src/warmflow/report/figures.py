@@ -160,7 +160,7 @@ def quality(run: Run, cost: str) -> Figure | None:
     _scale_y(ax, [r for rows in series.values() for r in rows], scale, verdict.margin)
     _scale_x(ax, _numbers(walked, cost), cost)
     ax.grid(color=INK, alpha=0.1, lw=0.6)
-    ax.set_ylabel(f"distance, {words.metric_name(verdict.metric)}", color=INK, fontsize=8.5)
+    ax.set_ylabel(words.metric_name(verdict.metric), color=INK, fontsize=8.5)
     ax.set_xlabel(
         "network calls per sample" if cost == "calls" else "time per sample, draft included", color=INK, fontsize=8.5
     )

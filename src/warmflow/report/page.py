@@ -246,6 +246,7 @@ def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str])
     distances = row.get("distances")
     for key in extra:
         value = distances.get(key) if isinstance(distances, Mapping) else None
+        value = value.get("distance") if isinstance(value, Mapping) else value
         cells.append(_cell(value, words.number(value, words.metric_scale(key))))
     return f"<tr{f' class={kind!r}' if kind else ''}>{''.join(cells)}</tr>"
 
@@ -286,6 +287,44 @@ def _rows(verdict: Verdict) -> str:
     return _table(head, lines, "rows") + (f'<p class="soft">{note}</p>' if note else "")
 
 
+def _equal_calls(verdict: Verdict) -> str:
+    """Beside each warm row the best cold row of no more calls: what the warm start buys where nobody spends more."""
+    rows = []
+    found = verdict.json.get("equal_calls")
+    for line in found if isinstance(found, list) else []:
+        for metric, gain in line["gain"].items():
+            times = words.metric_scale(metric)
+            numbers = [words.number(gain.get(k), times) for k in ("estimate", "low", "high", "margin")]
+            cold = f"{words.row_name(line['cold'])}, {words.number(line['cold']['calls'])} calls"
+            cells = [_cell(line["calls"], words.number(line["calls"])), f"<td>{escape(cold)}</td>"]
+            cells += [f"<td>{escape(words.metric_name(metric))}</td>", *(_cell(None, n) for n in numbers)]
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+    if not rows:
+        return ""
+    head = ("calls", "best cold within them", "distance", "D(cold) - D(warm)", "at least", "at most", "margin")
+    return (
+        _table(head, rows)
+        + '<p class="soft">Above 0 the warm flow is nearer to the data; bounds are one-sided, 95 %.</p>'
+    )
+
+
+def _doubled(verdict: Verdict) -> str:
+    """What is left of the claim against a cold flow that was trained twice as long."""
+    found = verdict.json.get("doubled")
+    if not isinstance(found, Mapping) or not isinstance(found.get("claim"), str):
+        return ""
+    settled = found.get("settled")
+    moved = [
+        f"{words.metric_name(name)} {words.number(v['cold'], words.metric_scale(name))} to "
+        f"{words.number(v['cold_doubled'], words.metric_scale(name))}"
+        for name, v in (settled.items() if isinstance(settled, Mapping) else ())
+    ]
+    return (
+        f"<p>{escape(found['claim'][:1].upper() + found['claim'][1:])}.</p>"
+        f'<p class="soft">Doubling moved the best cold distance: {escape("; ".join(moved))}.</p>'
+    )
+
+
 def _passed(value: Any) -> bool | None:
     """Whether a guard passed, where it says so."""
     if isinstance(value, bool):
@@ -310,8 +349,8 @@ def _guard_rows(guards: Mapping[str, Any], above: str = "") -> list[str]:
             passed
         ]
         facts = value if isinstance(value, Mapping) else ({} if isinstance(value, bool) else {"": value})
-        text = []
-        for key, fact in facts.items():
+        text = [str(facts["says"])] if "says" in facts else []
+        for key, fact in () if text else facts.items():
             if not isinstance(fact, bool):
                 shown = words.number(fact) if words.real(fact) is not None else words.plain(fact)
                 text.append(f"{words.phrase(str(key))} {shown}".strip())
@@ -462,6 +501,8 @@ def body(run: Run, prefix: str = "r") -> str:
         _section("Samples", _samples(run)),
         _section("Trajectories", _trajectories(run, prefix)),
         _section("Every row", _rows(verdict)),
+        _section("At equal calls", _equal_calls(verdict)),
+        _section("Against twice the cold training", _doubled(verdict)),
         _section("Guards", _guards(verdict)),
         _section("Audit of the pairings", _audit(verdict)),
         _section("The bill", _bill(verdict)),
