@@ -167,8 +167,8 @@ MUTANTS = [
     (
         "grid in float32",
         "solvers/grid.py",
-        "dtype=torch.float64, device=begin.device)[:, None]",
-        "dtype=torch.float32, device=begin.device)[:, None]",
+        "times = ((steps - i) * begin.double() + i) / steps",
+        "times = (((steps - i) * begin.double() + i) / steps).float().double()",
         [
             SOLVERS + "::test_the_cold_grid_is_i_over_n",
             SOLVERS + "::test_the_grid_is_float64_even_and_exact_at_both_ends",

@@ -241,7 +241,10 @@ def test_convergence() -> None:
 def test_equal_calls_sets_beside_each_warm_row_the_best_cold_within_its_calls(ruler: Ruler, make: Maker) -> None:
     cold = [*make("cold", 1, 9), *make("cold", 4, 5), *make("cold", 3, 4, arm="cold_assigned"), *make("cold", 20, 0)]
     found = judge(ruler, [*cold, *make("warm", 1, 2), *make("warm", 4, 1)]).to_json()["equal_calls"]
-    assert [(f["calls"], f["cold"]["arm"], f["cold"]["calls"]) for f in found] == [(1, "cold", 1), (4, "cold_assigned", 3)]
+    assert [(f["calls"], f["cold"]["arm"], f["cold"]["calls"]) for f in found] == [
+        (1, "cold", 1),
+        (4, "cold_assigned", 3),
+    ]
     gain = found[1]["gain"]["pixels"]
     assert gain["low"] < gain["estimate"] < gain["high"]
     assert gain["estimate"] == pytest.approx(3 * ruler.margin("pixels"), rel=0.05)

@@ -31,7 +31,9 @@ def assign(x0: Tensor, x1: Tensor) -> Tensor:
 
     x0, x1 = x0.double(), x1.double()
     if not (bool(torch.isfinite(x0).all()) and bool(torch.isfinite(x1).all())):
-        raise ValueError("cannot assign starts to data that hold NaN or infinite values: mend the data or the draft model")
+        raise ValueError(
+            "cannot assign starts to data that hold NaN or infinite values: mend the data or the draft model"
+        )
     cost = (x1**2).sum(1)[:, None] + (x0**2).sum(1) - 2 * x1 @ x0.T
     return torch.as_tensor(linear_sum_assignment(cost.numpy())[1])
 
