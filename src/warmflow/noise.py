@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,13 +48,22 @@ def mix(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """One stream of random numbers a sample; ``key`` is (B,) int64.
+    """One stream of random numbers a sample; ``key`` is (B,) int64, formed when it is first needed.
 
     ``noise.normal("x0", 3, 8, 8)`` is (B, 3, 8, 8), and asking again for the same name gives the same numbers:
     a name is used once in one place, and ``fold`` opens a fresh room of names.
     """
 
-    key: Tensor
+    root: Tensor
+    within: tuple[Noise, str | int] | None = None
+
+    @cached_property
+    def key(self) -> Tensor:
+        if self.within is None:
+            return self.root
+        above, name = self.within
+        digest = hashlib.blake2b(str(name).encode(), digest_size=8).digest()
+        return mix(above.key ^ _signed(int.from_bytes(digest, "little")))
 
     @staticmethod
     def of(seed: int, n: int, first: int = 0, device: torch.device | str = "cpu") -> Noise:
@@ -65,15 +75,14 @@ class Noise:
         return Noise(mix(start + rows * _signed(GOLDEN)))
 
     def __len__(self) -> int:
-        return len(self.key)
+        return len(self.root)
 
     def __getitem__(self, rows: Tensor | slice) -> Noise:
         return Noise(self.key[rows])
 
     def fold(self, name: str | int) -> Noise:
         """The streams below a name or a number (a step, a round): independent of these and of other names."""
-        digest = hashlib.blake2b(str(name).encode(), digest_size=8).digest()
-        return Noise(mix(self.key ^ _signed(int.from_bytes(digest, "little"))))
+        return Noise(self.root, (self, name))
 
     def _bits(self, name: str, shape: tuple[int, ...]) -> Tensor:
         positions = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=self.key.device)
