@@ -227,7 +227,7 @@ MUTANTS = [
     ),
     ("given drafts are not blurred", "couplings/given.py", "x0=fresh.x0", "x0=draft", [COUPLINGS]),
     # training
-    ("averaged weights off", LOOP, "self.average.update_parameters(self.network)", "pass", [TRAINING]),
+    ("averaged weights off", LOOP, "blend(self.averaged, self.weights, None)", "pass", [TRAINING]),
     (
         "averaged weights lag a step",
         LOOP,

@@ -11,6 +11,7 @@ gradients are averaged here (no module is wrapped).
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow.checkpoints import read_tensors, write_tensors
 from warmflow.contracts import Data, Objective, Player
@@ -58,7 +59,9 @@ class _Seat:
         self.optimiser = torch.optim.AdamW(
             self.weights, player.learning_rate, player.betas, weight_decay=player.weight_decay, fused=True
         )
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(player.ema))
+        self.average = copy.deepcopy(self.network)
+        both = zip(self.network.parameters(), self.average.parameters(), strict=True)
+        self.averaged = [a for p, a in both if p.requires_grad]
         self.done, self.whole = 0, True  # steps after which the weights stand; False in the middle of an update
 
     def update(self, share: float, step: int) -> None:
@@ -67,8 +70,8 @@ class _Seat:
             group["lr"] = self.player.learning_rate * share
         self.optimiser.step()
         decay = min(self.player.ema, (1 + step) / (10 + step))
-        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self.average.update_parameters(self.network)
+        blend = get_ema_multi_avg_fn(decay if step else 0.0)  # the first average is the first iterate
+        blend(self.averaged, self.weights, None)
         self.done, self.whole = step + 1, True
 
     def state(self, name: str) -> dict[str, Tensor]:
@@ -248,7 +251,7 @@ def train(
         "parameters": sum(p.numel() for seat in seats.values() for p in seat.weights),
         "samples_per_second": (steps - first) * batch / max(time.perf_counter() - began, 1e-9),
     }  # fmt: skip
-    averaged = {name: seat.average.module if seat.player.ema else seat.network for name, seat in seats.items()}
+    averaged = {name: seat.average if seat.player.ema else seat.network for name, seat in seats.items()}
     raw = {name: seat.network.eval() for name, seat in seats.items()}
     return Trained({name: network.eval() for name, network in averaged.items()}, raw, record)
 
