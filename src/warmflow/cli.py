@@ -20,6 +20,7 @@ from warmflow import __version__
 from warmflow.recipes.settings import RECIPES, Settings, flag, settings_of, suggest
 
 LARGEST_GRID = 4096
+DEMO_UPDATES = 2000
 TRAINED = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth", "predicts", "t0", "seen", "rounds")
 
 
@@ -152,7 +153,7 @@ def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int
     """Warm against cold on real 8x8 digits (or on moons), from data to report, in minutes."""
     recipe = {"digits": "images.digits", "moons": "toy.moons"}[what]
     out = out or Path(f"warmflow-{what}")
-    changes: dict[str, Any] = {} if updates is None else {"updates": updates}
+    changes: dict[str, Any] = {"updates": DEMO_UPDATES if updates is None else updates}
     s = settings_of(recipe, **changes)
     _seeds(seeds)
     jobs = _jobs(jobs)
