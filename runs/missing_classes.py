@@ -4,7 +4,7 @@ A Gaussian mixture is fitted to the training digits 3 .. 9 alone. Paired to the 
 classes; assigned, it must learn the data's. Trains warm and cold arms for each pairing and prints the audit's flags and the
 class total variation beside its floor. About six minutes on two cores.
 
-python runs/missing_classes.py [OUT] [SEEDS] [UPDATES]
+python runs/missing_classes.py [OUT] [SEEDS] [UPDATES] [PAIRINGS]
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ from warmflow.recipes.settings import settings_of
 from warmflow.sources import GaussianMixture
 
 
-def main(out: str = "out-missing-classes", seeds: str = "3", updates: str = "3000") -> None:
-    for pairing in ("nearest-datum", "assignment"):
+def main(
+    out: str = "out-missing-classes",
+    seeds: str = "3",
+    updates: str = "3000",
+    pairings: str = "nearest-datum,assignment",
+) -> None:
+    for pairing in pairings.split(","):
         plan = plan_of("images.digits", settings_of("images.digits", pairing=pairing, updates=int(updates)))
         train = plan.data.train
         kept = train.condition["label"] > 2

@@ -2,6 +2,8 @@
 
     python tests/mutations.py [WORD ...]      all mutants, or those whose name holds one of the words
 
+Two are tried at once, each in a copy of its own.
+
 A mutation is an exact replacement of a string that stands once in its file; if the source has changed so that it does not,
 this script (and tests/truths/test_mutations_exist.py) fails loudly. The same tests must first be green on the unchanged copy.
 Exits with 1 if a mutant survives.
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).parents[1]
 C, T, R = "tests/contracts/", "tests/truths/", "tests/references/"
@@ -323,32 +327,46 @@ def baseline(source: Path, mutants: list) -> None:
             print(f"red before any mutation, left out: {test}", flush=True)
 
 
+def copied(here: str, k: int) -> Path:
+    source = Path(here) / str(k) / "src"
+    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return source
+
+
+def judged(mutant: tuple, copies: "SimpleQueue[Path]") -> bool:
+    """Plants the mutant in a free copy, runs its tests, prints a line; true if it turned one red."""
+    name, file, old, new, which = mutant
+    source = copies.get()
+    path = source / "warmflow" / file
+    text = path.read_text()
+    path.write_text(mutated(text, old, new, file))
+    code, said = tests(source, which)
+    path.write_text(text)
+    copies.put(source)
+    verdict = "red" if code == 1 else "SURVIVED" if code == 0 else f"pytest exit {code}"
+    print(f"{name:45s} {verdict:9s} {said[:90]}", flush=True)
+    return code == 1
+
+
 def main(words: list[str]) -> int:
     mutants = [m for m in MUTANTS if not words or any(w in m[0] for w in words)]
-    survivors, began = [], time.perf_counter()
+    began, copies = time.perf_counter(), SimpleQueue()
     with tempfile.TemporaryDirectory() as here:
-        source = Path(here) / "src"
-        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        where = subprocess.run([sys.executable, "-c", "import warmflow; print(warmflow.__file__)"], capture_output=True,
-                               text=True, env={**os.environ, "PYTHONPATH": str(source)}, check=True, cwd=here)  # fmt: skip
+        source = copied(here, 0)
+        environment = {**os.environ, "PYTHONPATH": str(source)}
+        found = [sys.executable, "-c", "import warmflow; print(warmflow.__file__)"]
+        where = subprocess.run(found, capture_output=True, text=True, env=environment, check=True, cwd=here)
         assert where.stdout.startswith(str(source)), "the copy is not what is imported"
         baseline(source, mutants)
         if any(TWO in m[4] for m in mutants):
             code, said = tests(source, [TWO])
             assert code == 0, f"{TWO} is red before any mutation: {said}"
-        for name, file, old, new, which in mutants:
-            path = source / "warmflow" / file
-            text = path.read_text()
-            path.write_text(mutated(text, old, new, file))
-            code, said = tests(source, which)
-            path.write_text(text)
-            red = code == 1
-            if not red:
-                survivors.append(name)
-            verdict = "red" if red else "SURVIVED" if code == 0 else f"pytest exit {code}"
-            print(f"{name:45s} {verdict:9s} {said[:90]}", flush=True)
-    print(f"{len(mutants)} mutants, {len(survivors)} survived, {time.perf_counter() - began:.0f} s")
-    return bool(survivors)
+        copies.put(source)
+        copies.put(copied(here, 1))
+        with ThreadPoolExecutor(2) as pool:
+            red = list(pool.map(lambda mutant: judged(mutant, copies), mutants))
+    print(f"{len(mutants)} mutants, {len(mutants) - sum(red)} survived, {time.perf_counter() - began:.0f} s")
+    return not all(red)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def test_guidance_is_the_line_through_blind_and_seeing(scale):
     x, t, start, guided = ask(Guided(field, scale))
     seeing = field(x, t, start).velocity
     blind = field(x, t, replace(start, condition={**start.condition, "label": torch.full((N,), -1)})).velocity
-    assert float((seeing - blind).abs().max()) > 1e-3
+    assert (seeing - blind).abs().max().item() > 1e-3
     assert torch.allclose(guided.velocity, blind + scale * (seeing - blind), atol=1e-6)
     assert bool((guided.calls == 2).all())
 

@@ -93,7 +93,7 @@ def test_two_processes_equal_one(tmp_path):
 # killed
 
 
-def command(folder, updates=1200):
+def command(folder, updates=800):
     small = {"updates": updates, "width": 16, "depth": 1, "batch": 16, "rounds": 1, "components": 2}
     flags = [part for k, v in small.items() for part in (f"--{k}", str(v))]
     return [sys.executable, "-m", "warmflow.cli", "train", "images.digits", "--quiet", "--out", str(folder), *flags]

@@ -258,6 +258,50 @@ def test_training_lowers_the_loss_to_the_law_s_own():
     assert trained.facts["loss"] < 1e-2 and trained.facts["steps"] == 150
 
 
+# networks with running statistics, as users bring them
+
+
+class Normed(torch.nn.Module):
+    """A network with batch normalisation: its buffers are moved by the forward pass, not by the optimiser."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 2)
+
+    def forward(self, x, t):
+        return self.out(self.norm(x))
+
+
+def normed():
+    network = seeded(0, Normed)
+    field = NetworkField(network, LinearPath())
+    return FlowMatching(field, StandardNormal((2,)), Independent(), Player(network, 1e-2, ema=0.9))
+
+
+def test_averaged_weights_come_with_the_running_statistics_of_the_run():
+    """With those of the untrained network the averaged one would normalise by the wrong numbers."""
+    trained = run(None, what=normed())
+    ours, theirs = (dict(m["flow"].named_buffers()) for m in (trained.networks, trained.raw))
+    assert float(theirs["norm.running_mean"].abs().max()) > 0.1
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_running_statistics_are_resumed_bit_for_bit(tmp_path):
+    whole = run(None, what=normed())
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "cut", Rows(fail=12), normed())
+    assert same(weights(whole), weights(run(tmp_path / "cut", what=normed())))
+
+
+def test_a_divergence_leaves_no_nan_in_the_running_statistics(tmp_path):
+    """The forward pass that met the NaN has already moved them when the loss is looked at."""
+    with pytest.raises(Diverged, match="step 8:"):
+        run(tmp_path / "run", Rows(spoil=8), normed())
+    tensors, _ = checkpoint(tmp_path / "run")
+    assert all(bool(torch.isfinite(t).all()) for t in tensors.values())
+    assert same(weights(run(tmp_path / "run", what=normed())), weights(run(None, what=normed())))
+
+
 # divergence
 
 
