@@ -62,6 +62,7 @@ class _Seat:
         self.average = copy.deepcopy(self.network)
         both = zip(self.network.parameters(), self.average.parameters(), strict=True)
         self.averaged = [a for p, a in both if p.requires_grad]
+        self.buffers, self.kept = list(self.network.buffers()), list(self.average.buffers())
         self.done, self.whole = 0, True  # steps after which the weights stand; False in the middle of an update
 
     def update(self, share: float, step: int) -> None:
@@ -72,6 +73,8 @@ class _Seat:
         decay = min(self.player.ema, (1 + step) / (10 + step))
         blend = get_ema_multi_avg_fn(decay if step else 0.0)  # the first average is the first iterate
         blend(self.averaged, self.weights, None)
+        for ours, theirs in zip(self.kept, self.buffers, strict=True):
+            ours.copy_(theirs)  # running statistics are taken as they are
         self.done, self.whole = step + 1, True
 
     def state(self, name: str) -> dict[str, Tensor]:
@@ -266,6 +269,7 @@ def _update(
         for p in seat.weights:
             p.requires_grad_(name == turn)
             p.grad = None
+    before = [b.clone() for b in seats[turn].buffers]
     with torch.random.fork_rng(devices=[p.device for p in seats[turn].weights[:1] if p.device.type == "cuda"]):
         torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout knows only the global generator
         loss, numbers = objective.loss(turn, pair, noise=noise)
@@ -274,6 +278,8 @@ def _update(
     norm = torch.nn.utils.clip_grad_norm_(seats[turn].weights, clip)
     value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
+        for buffer, value_before in zip(seats[turn].buffers, before, strict=True):
+            buffer.copy_(value_before)  # the forward pass has already moved the running statistics
         raise Diverged(
             f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"

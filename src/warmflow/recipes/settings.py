@@ -41,7 +41,7 @@ class Settings:
     pairing: str = option("assignment", "how drafts are paired with data", PAIRINGS)
     rounds: int = option(64, "fresh drafts paired with every datum")
     block: int = option(4096, "rows assigned at once")
-    components: int = option(20, "components of a mixture draft")
+    components: int = option(10, "components of a mixture draft")
     samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
     data_seed: int = option(0, "seed of the data's own draws and split")
 
