@@ -3,7 +3,6 @@
     folder/config.json            what was asked, the ruler (margins, floors), fixed before anything is sampled
     folder/draft.json, pairs/     the draft model and the pairs, shared by every seed
     folder/seeds/SEED/ARM/        one run folder an arm
-    folder/rows.json              every measured row
     folder/verdict.json, pictures.safetensors, report.html
 
 Run again, the same command takes up where it was cut off: finished runs are read, unfinished ones continue.
