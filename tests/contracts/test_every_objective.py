@@ -22,7 +22,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_parts(kind, k):
     turn, pair = objective.turn(0), objective.pair(batch_of(), noise=noise)
     whole = objective.loss(turn, pair, noise=noise)[0]
     parts = [objective.loss(turn, pair[slice(i, None, 3)], noise=noise[i::3])[0] for i in range(3)]
-    assert float(whole) == pytest.approx(float(sum(parts)) / 3, rel=1e-5)
+    assert whole.item() == pytest.approx(sum(parts).item() / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "k"), cases(Objective))
@@ -43,5 +43,5 @@ def test_a_loss_is_a_function_of_its_noise(kind, k):
     losses = []
     for seed in (0, 0, 1):
         noise = Noise.of(seed, 30)
-        losses.append(float(objective.loss(objective.turn(0), objective.pair(batch_of(), noise=noise), noise=noise)[0]))
+        losses.append(objective.loss(objective.turn(0), objective.pair(batch_of(), noise=noise), noise=noise)[0].item())
     assert losses[0] == losses[1] != losses[2]
