@@ -9,6 +9,21 @@ import json
 import sys
 from pathlib import Path
 
+from warmflow.measuring import read_rows
+from warmflow.metrics.comparison import difference
+
+
+def gap(folder: Path, margins: dict[str, float], calls: float = 4) -> None:
+    """D(cold) - D(warm) at these calls against each pairing of the cold flow, with its one-sided 95 % lower bound."""
+    rows = [r for r in read_rows(folder) if r.calls == calls and r.solver == "Euler"]
+    warm = {r.seed: r.measure for r in rows if r.arm == "warm"}
+    for arm in sorted({r.arm for r in rows if r.kind == "cold"}):
+        cold = {r.seed: r.measure for r in rows if r.arm == arm}
+        for name, margin in margins.items():
+            found = difference(cold, warm, name)
+            print(f"  gap at {calls:g} calls, {arm}: {name}: {found['estimate']:.2e}, at least {found['low']:.2e} "
+                  f"= {found['low'] / margin:.1f} margins")  # fmt: skip
+
 
 def main(folder: str) -> None:
     v = json.loads((Path(folder) / "verdict.json").read_text())
@@ -30,6 +45,7 @@ def main(folder: str) -> None:
             print(f"  at {e['calls']:g} calls, {beside}: {name}: cold - warm {g['estimate']:.2e}, at least {g['low']:.2e} "
                   f"= {g['low'] / g['margin']:.1f} margins")  # fmt: skip
     names = list(v["differences"])
+    gap(Path(folder), {name: v["ruler"]["metrics"][name]["margin"] for name in names})
     print(
         f"{'arm':15s} {'solver':6s} {'steps':>5s} {'calls':>5s} {'us':>7s} "
         + " ".join(f"{n[-12:]:>14s}" for n in names)

@@ -137,11 +137,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file under a temporary name, then renames; ``facts`` go into its header."""
+    """Writes a safetensors file under a temporary name, then renames; ``facts`` go into its header.
+
+    Every tensor is copied: the format refuses two that share memory, as tied weights do.
+    """
     from safetensors.torch import save_file
 
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(facts or {}) or None)
+    save_file(
+        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, dict(facts or {}) or None
+    )
     with open(temporary, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

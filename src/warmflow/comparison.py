@@ -3,6 +3,7 @@
     folder/config.json            what was asked, the ruler (margins, floors), fixed before anything is sampled
     folder/draft.json, pairs/     the draft model and the pairs, shared by every seed
     folder/seeds/SEED/ARM/        one run folder an arm
+    folder/rows.*                 every measured row, seed by seed
     folder/verdict.json, pictures.safetensors, report.html
 
 Run again, the same command takes up where it was cut off: finished runs are read, unfinished ones continue.
@@ -18,9 +19,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -41,38 +42,22 @@ from warmflow.checkpoints import (
     write_json,
     write_tensors,
 )  # fmt: skip
-from warmflow.contracts import Batch, Solver, Source
-from warmflow.couplings import prepare
+from warmflow.contracts import Batch, Source
 from warmflow.data import enough
 from warmflow.fields import WrappedField
-from warmflow.metrics.audit import audit_pairs
-from warmflow.metrics.cost import timed
-from warmflow.noise import Noise
+from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import ARMS, COUPLINGS, Arm, Plan, arm, pairs
+from warmflow.recipes.plan import ARMS, Arm, Plan, arm, pairs
 from warmflow.recipes.settings import DRAFTS, settings_of
 from warmflow.report import Report
-from warmflow.sampler import Sampler, placed, trajectory
-from warmflow.solvers import Euler, Heun
+from warmflow.sampler import Sampler, placed
+from warmflow.solvers import Euler
 from warmflow.sources import StandardNormal
 from warmflow.training import train
-from warmflow.verdict import Measure, Row, Ruler, at_convergence, judge
+from warmflow.verdict import Row, Ruler, at_convergence, judge
 
-EULER_STEPS = (1, 2, 4, 8, 20, 50)
-HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
 SEEDS = (0, 1, 2, 3, 4)
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """A trained arm of one seed."""
-
-    arm: str
-    kind: str
-    seed: int
-    sampler: Sampler
-    seconds: float
 
 
 def fingerprint(x: Tensor) -> str:
@@ -203,106 +188,6 @@ def train_all(
         label = f"{name}, seed {seed}" if progress else None
         folder = root / "seeds" / str(seed) / name
         run_arm(plan, name, seed, folder, draft, paired, device=device, updates=updates, progress=label)
-
-
-# ---------------------------------------------------------------- measuring
-
-
-def schedule(kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-    """What an arm is walked by: cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
-    if kind == "warm":
-        return [(Euler(), n) for n in steps]
-    return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
-
-
-def _row(arm: str, kind: str, solver: str, steps: int, calls: float, times: tuple[float, float], seed: int,
-         measure: Measure) -> Row:  # fmt: skip
-    return Row(arm, kind, solver, steps, calls, times[0], times[1], seed, measure)
-
-
-def _single(sampler: Sampler, seed: int) -> float:
-    """Seconds of one sample at batch 1, the source included."""
-    return timed(lambda: sampler(1, seed=seed), repeats=7, warmup=1).seconds
-
-
-def measured(
-    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool
-) -> Iterator[Row]:
-    """Every row: each arm and seed on its schedule, and the draft alone on the same seeds."""
-    from tqdm import tqdm
-
-    n, singles = ruler.samples, {}
-    jobs = [(e, solver, k) for e in entries for solver, k in schedule(e.kind, steps)]
-    for e in entries[:1]:
-        e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
-    for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
-        sampler = replace(e.sampler, solver=solver, steps=k)
-        key = (e.arm, type(solver).__name__, k)
-        if key not in singles:
-            singles[key] = _single(sampler, e.seed)
-        drawn = sampler(n, seed=e.seed)
-        calls = float(drawn.calls.double().mean())
-        times = (drawn.seconds / n, singles[key])
-        yield _row(e.arm, e.kind, key[1], k, calls, times, e.seed, ruler.measure(drawn.x.cpu()))
-    if draft is not None:
-        for seed in sorted({e.seed for e in entries}):
-            began = time.perf_counter()
-            x = plan.clip(_drafts(draft, n, seed))
-            seconds = time.perf_counter() - began
-            single = timed(lambda s=seed: draft.draw(1, noise=Noise.of(s, 1)), repeats=5).seconds  # type: ignore[misc]
-            yield _row("draft", "draft", "none", 0, 0.0, (seconds / n, single), seed, ruler.measure(x))
-
-
-def _drafts(draft: Source, n: int, seed: int) -> Tensor:
-    """The drafts that the warm samples of the same seed start from."""
-    return draft.draw(n, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
-
-
-def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None = None) -> dict[str, Any]:
-    """The audit of the pairing that is trained on, and beside it of the others on one round."""
-    data, s = plan.data.train, plan.settings
-    m = min(len(data), 2000)
-    fresh = draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0
-    found = {}
-    for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
-        block = 256 if name == "minibatch-assignment" else s.block
-        if name == s.pairing and paired is not None and paired.start is not None:
-            part = paired[torch.arange(len(data))]
-        else:
-            part = prepare(COUPLINGS[name], data, draft, block=block, seed=s.data_seed)
-        assert part.start is not None and part.index is not None
-        labels = data.condition.get("label")
-        audit = audit_pairs(part.start.x0, part.x1, part.index, len(data), labels, fresh, data.x1, s.data_seed)
-        found[name] = audit.to_json()
-    return found
-
-
-def pictures(
-    plan: Plan, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], n: int
-) -> dict[str, Tensor]:
-    """Samples at equal seeds for the report: real, draft, start, cold and warm; trajectories for points."""
-    n = min(n, len(plan.data.heldout))
-    out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
-    seed = min((e.seed for e in entries), default=0)
-    if draft is not None:
-        out["draft"] = plan.clip(_drafts(draft, n, seed))
-    first = {e.arm: e for e in entries if e.seed == seed}
-    if "warm" in first:
-        sampler = first["warm"].sampler
-        start = sampler.source.draw(n, noise=Noise.of(seed, n).fold("source"))
-        out["start"] = plan.clip(start.x0)
-        for k in steps:
-            out[f"warm.{k}"] = sampler(n, seed=seed, steps=k).x
-        if plan.data.kind == "points":
-            out["trajectory.warm"] = trajectory(replace(sampler, steps=4), start[:200], seed=seed)
-    if "cold" in first:
-        sampler = first["cold"].sampler
-        for k in (1, 4, 20, 50):
-            out[f"cold.{k}"] = sampler(n, seed=seed, steps=k).x
-        if plan.data.kind == "points":
-            start = sampler.source.draw(200, noise=Noise.of(seed, 200).fold("source"))
-            out["trajectory.cold"] = trajectory(replace(sampler, steps=20), start, seed=seed)
-    return {k: v.float().cpu().contiguous() for k, v in out.items()}
 
 
 # ---------------------------------------------------------------- the whole comparison
@@ -438,12 +323,14 @@ def run(
 
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
     rows = list(measured(plan, ruler, entries, draft, steps, progress))
+    save_rows(root, rows)
     trained, doubled = "equal training", {}
     if convergence and cold is None:
         best = _best_cold(rows, ruler.primary)
         _say(f"training {best} twice as long", progress)
         more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), None, steps, progress))
         trained, settled = _converged(ruler, [r for r in rows if r.arm == best], more)
+        save_rows(root, rows + more)
         doubled = {"settled": settled, **_against(ruler, [r for r in rows if r.kind != "cold"] + more)}
     found_audits = audits(plan, draft, paired)
     verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill)

@@ -90,8 +90,13 @@ class Noise:
         return word.reshape(len(self.key), *shape)
 
     def uniform(self, name: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """(B, *shape) uniforms in the open interval (0, 1), 53 bits each; float64 unless told."""
-        return ((_shift(self._bits(name, shape), 11).double() + 0.5) * 2.0**-53).to(dtype)
+        """(B, *shape) uniforms in the open interval (0, 1), 53 bits each; float64 unless told. In a narrower dtype values
+        that would round to an end are the nearest number inside it."""
+        u = (_shift(self._bits(name, shape), 11).double() + 0.5) * 2.0**-53
+        if dtype == torch.float64:
+            return u
+        narrow = torch.finfo(dtype)
+        return u.to(dtype).clamp(narrow.tiny, 1 - narrow.eps / 2)
 
     def normal(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """(B, *shape) standard normals by the inverse distribution function, formed in float64."""

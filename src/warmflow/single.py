@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from warmflow.checkpoints import check_version, device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import Entry, _described, _whole, asked_of, audits, measured, pictures, run_arm
+from warmflow.comparison import _described, _whole, asked_of, run_arm
 from warmflow.contracts import Solver, Source
 from warmflow.fields import NetworkField
+from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
@@ -277,6 +278,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     found |= _described(plan, ruler, about, sorted(seeds["warm"]), device)
     write_json(out / "config.json", found)
     rows = list(measured(plan, ruler, entries, draft, steps, progress))
+    save_rows(out, rows)
     paired = pairs(plan, draft, None)
     verdict = judge(ruler, rows, audit=audits(plan, draft, paired), trained="equal training")
     facts = verdict.to_json()

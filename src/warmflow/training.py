@@ -6,7 +6,7 @@ bit, and two processes compute what one does: every process pairs the whole batc
 gradients are averaged here (no module is wrapped).
 
     learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak
-    averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + step) / (10 + step))
+    averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + k) / (10 + k)) after k earlier updates of that player
 """
 
 from __future__ import annotations
@@ -64,22 +64,24 @@ class _Seat:
         self.averaged = [a for p, a in both if p.requires_grad]
         self.buffers, self.kept = list(self.network.buffers()), list(self.average.buffers())
         self.done, self.whole = 0, True  # steps after which the weights stand; False in the middle of an update
+        self.moves = 0  # this player's own updates: where players take turns, fewer than steps
 
     def update(self, share: float, step: int) -> None:
         self.whole = False
         for group in self.optimiser.param_groups:
             group["lr"] = self.player.learning_rate * share
         self.optimiser.step()
-        decay = min(self.player.ema, (1 + step) / (10 + step))
-        blend = get_ema_multi_avg_fn(decay if step else 0.0)  # the first average is the first iterate
+        decay = min(self.player.ema, (1 + self.moves) / (10 + self.moves))
+        blend = get_ema_multi_avg_fn(decay if self.moves else 0.0)  # the first average is the first iterate
         blend(self.averaged, self.weights, None)
         for ours, theirs in zip(self.kept, self.buffers, strict=True):
             ours.copy_(theirs)  # running statistics are taken as they are
-        self.done, self.whole = step + 1, True
+        self.done, self.moves, self.whole = step + 1, self.moves + 1, True
 
     def state(self, name: str) -> dict[str, Tensor]:
         tensors = {f"{name}.raw.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"{name}.average.{k}": v for k, v in self.average.state_dict().items()}
+        tensors[f"{name}.updates"] = torch.tensor(self.moves)
         for i, p in enumerate(self.weights):
             tensors |= {f"{name}.optimiser.{i}.{k}": v for k, v in self.optimiser.state[p].items()}
         return tensors
@@ -90,6 +92,7 @@ class _Seat:
 
         self.network.load_state_dict(part(f"{name}.raw."))
         self.average.load_state_dict(part(f"{name}.average."))
+        self.moves = int(tensors[f"{name}.updates"])
         state = self.optimiser.state_dict()
         state["state"] = {
             i: part(f"{name}.optimiser.{i}.")

@@ -14,6 +14,8 @@ from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, 
 from PIL import Image
 
 import warmflow
+from warmflow.measuring import read_rows
+from warmflow.metrics.comparison import interval
 
 ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ROW = {"arm", "solver", "steps", "calls", "seconds", "distance", "low", "high", "variation", "copying"}
@@ -49,6 +51,12 @@ def sound(folder: Path, seeds: list[int]) -> dict[str, Any]:
     assert facts["difference"].keys() >= {"estimate", "low", "high", "level"}
     assert facts["seeds"] == seeds
     assert facts["rows"] and all(row.keys() >= ROW for row in facts["rows"])
+    kept = [row for row in read_rows(folder) if not row.arm.endswith("_doubled")]
+    for row in facts["rows"][1:]:  # every interval of the table follows from the rows that were kept
+        key = (row["arm"], row["solver"], row["steps"])
+        group = {r.seed: r.measure for r in kept if (r.arm, r.solver, r.steps) == key}
+        for name, found in row["distances"].items():
+            assert found == interval(group, name), (key, name)
     page = (folder / "report.html").read_text()
     assert "<html" in page and "http://" not in page.replace("http://www.w3.org", "")
     assert json.loads((folder / "config.json").read_text())["warmflow"] == warmflow.__version__

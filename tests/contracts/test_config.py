@@ -9,7 +9,7 @@ from examples import EXAMPLES, OWN, X, batch_of, cases, example, mlp, own_draft,
 from safetensors.torch import load as read
 from safetensors.torch import save as write
 
-from warmflow.checkpoints import config, load, load_part, rebuild, save_part, write_json
+from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
 from warmflow.networks import Network
@@ -186,3 +186,12 @@ def test_loaded_weights_are_those_saved_for_averaged_and_raw(tmp_path):
 def test_the_table_of_examples_is_not_stale():
     assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 1  # the objective is no part of a run folder
     assert len(batch_of()) <= len(X)
+
+
+def test_tied_weights_are_written_and_read(tmp_path):
+    """Two names, one tensor: safetensors refuses shared memory, a language model's output layer often shares it."""
+    tied = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
+    tied[1].weight = tied[0].weight
+    write_tensors(tmp_path / "x.safetensors", tied.state_dict())
+    tensors, _ = read_tensors(tmp_path / "x.safetensors")
+    assert torch.equal(tensors["0.weight"], tied[0].weight) and torch.equal(tensors["1.weight"], tied[0].weight)

@@ -9,7 +9,7 @@ from examples import cases, concrete, example, normal
 from warmflow.contracts import Batch, Coupling, Source, Start
 from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft, prepare
 from warmflow.noise import Noise
-from warmflow.sources import Blurred, StandardNormal
+from warmflow.sources import Blurred, External, StandardNormal
 
 N = 24
 
@@ -205,3 +205,44 @@ def test_prepare_continues_where_it_was_cut_off_and_refuses_other_settings(tmp_p
         arguments = {"coupling": Assignment(), "data": batch, "source": source, "block": 10, "rounds": 2, **changed}
         with pytest.raises(ValueError, match=next(iter(changed))):
             prepare(folder=tmp_path, **arguments)
+
+
+def test_stale_pairs_are_refused_when_only_the_values_changed(tmp_path):
+    """Same class, same sizes: a draft trained further, or data mended, must not be given yesterday's pairs."""
+    batch, sigma = data(), {"source": Blurred(Recorded((2,), frozenset()), 0.1), "data": data()}
+    prepare(Assignment(), batch, sigma["source"], tmp_path, block=10)
+    mended = Batch(batch.x1.clone(), batch.condition, batch.index)
+    mended.x1[-1, 0] += 1e-3
+    relabelled = Batch(batch.x1, {**batch.condition, "label": batch.condition["label"].flip(0)}, batch.index)
+    changes = [("source", Blurred(Recorded((2,), frozenset()), 0.2)), ("data", mended), ("data", relabelled)]
+    for name, value in changes:
+        arguments = {**sigma, name: value}
+        with pytest.raises(ValueError, match=f"pairs made with {name}"):
+            prepare(Assignment(), arguments["data"], arguments["source"], tmp_path, block=10)
+    again = prepare(Assignment(), batch, sigma["source"], tmp_path, block=10)
+    assert torch.equal(again.start.x0, prepare(Assignment(), batch, sigma["source"], block=10).start.x0)
+
+
+def test_a_source_that_does_not_repeat_itself_is_known_by_its_name(tmp_path):
+    """A callable that ignores its seed still resumes: its finished blocks are read, not refused."""
+    generator = torch.Generator().manual_seed(0)
+    source = External(lambda n, seed: torch.randn(n, 2, generator=generator), (2,))
+    first = prepare(Assignment(), data(), source, tmp_path, block=10)
+    again = prepare(Assignment(), data(), source, tmp_path, block=10)
+    assert torch.equal(first.start.x0, again.start.x0)
+
+
+def test_a_draft_that_is_its_own_start_can_be_kept(tmp_path):
+    """x0 and the draft in the condition may be one tensor."""
+
+    @dataclass(frozen=True, eq=False)
+    class Bare(Source):
+        shape: tuple = (2,)
+        takes: frozenset = frozenset()
+
+        def draw(self, n, condition=None, *, noise):
+            x = noise.normal("bare", 2)
+            return Start(x, {**(condition or {}), "draft": x})
+
+    pairs = prepare(Independent(), data(), Bare(), tmp_path, block=10)
+    assert torch.equal(pairs.start.x0, pairs.start.condition["draft"])

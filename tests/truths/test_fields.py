@@ -8,6 +8,7 @@ from scipy import stats
 
 from warmflow.contracts import Start
 from warmflow.fields import ExactGaussian, ExactMixture, finite_data
+from warmflow.fields.guided import dropped
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
@@ -172,3 +173,10 @@ def test_the_gaussian_walk_from_its_source_has_the_end_law():
 def test_finite_data_needs_noise_at_the_start(sigma):
     with pytest.raises(ValueError, match="sigma is"):
         finite_data(torch.zeros(3, 2), sigma=sigma)
+
+
+def test_dropping_a_condition_that_is_not_there_names_it():
+    start = Start(torch.zeros(2, 1), {"draft": torch.ones(2, 1)})
+    with pytest.raises(ValueError, match="cannot drop 'label'.*draft"):
+        dropped(start.condition, ["label"])
+    assert torch.equal(dropped(start.condition, ["draft"])["draft"], torch.zeros(2, 1))

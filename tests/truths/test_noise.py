@@ -173,3 +173,13 @@ def test_impossible_numbers_are_errors():
         Noise.of(0, -1)
     with pytest.raises(ValueError, match="high is 0"):
         Noise.of(0, 1).integers("x", high=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_narrow_uniforms_stay_inside_the_open_interval(dtype, monkeypatch):
+    """Rounding to 24 bits or fewer must not give 1 (a logarithm of 1 - u) or 0 (a logarithm of u)."""
+    ends = torch.tensor([[0, -1]])  # all bits clear, all bits set: the smallest and the largest word
+    monkeypatch.setattr(Noise, "_bits", lambda self, name, shape: ends)
+    u = Noise.of(0, 1).uniform("u", 2, dtype=dtype)
+    assert u.dtype == dtype and bool((u > 0).all()) and bool((u < 1).all())
+    assert bool(torch.isfinite(torch.log(u) + torch.log1p(-u)).all())

@@ -8,7 +8,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from warmflow.checkpoints import read_tensors, write_json
-from warmflow.contracts import Batch, Player
+from warmflow.contracts import Batch, Objective, Pair, Player, Start
 from warmflow.couplings import Assignment, Independent
 from warmflow.fields import NetworkField
 from warmflow.networks import MLP, seeded
@@ -256,6 +256,64 @@ def test_training_lowers_the_loss_to_the_law_s_own():
     what = FlowMatching(field, StandardNormal((2,)), Independent(), Player(network, 1e-2, ema=0.9))
     trained = train(what, Batch(torch.tensor([[1.0, -2.0]])), steps=150, batch=32, seed=0, warmup=10)
     assert trained.facts["loss"] < 1e-2 and trained.facts["steps"] == 150
+
+
+# players that take turns
+
+
+class Turns(Objective):
+    """Two players; the second has its first turn at step 2 and every third step from there."""
+
+    product = "late"
+
+    def __init__(self):
+        nets = {name: seeded(k, lambda: torch.nn.Linear(2, 2)) for k, name in enumerate(("early", "late"))}
+        self.players = {name: Player(net, 1e-2, ema=0.9) for name, net in nets.items()}
+
+    def turn(self, step):
+        return "late" if step % 3 == 2 else "early"
+
+    def pair(self, batch, *, noise):
+        return Pair(Start(noise.normal("x0", 2)), batch.x1)
+
+    def loss(self, turn, pair, *, noise):
+        return (self.players[turn].network(pair.start.x0) - pair.x1).square().mean(), {}
+
+
+def test_each_players_average_counts_its_own_updates():
+    """A player whose turn comes late must not begin its average with untrained weights."""
+    what, history = Turns(), {"early": [], "late": []}
+    owners = {id(p): name for name, player in what.players.items() for p in player.network.parameters()}
+
+    def note(optimiser, *_):
+        weights = optimiser.param_groups[0]["params"]
+        history[owners[id(weights[0])]].append([p.detach().clone().double() for p in weights])
+
+    hook = register_optimizer_step_post_hook(note)
+    try:
+        trained = run(None, what=what)
+    finally:
+        hook.remove()
+    assert {name: len(v) for name, v in history.items()} == {"early": STEPS - STEPS // 3, "late": STEPS // 3}
+    for name, iterates in history.items():
+        average = iterates[0]
+        for k, theta in enumerate(iterates[1:], 1):
+            d = min(0.9, (1 + k) / (10 + k))
+            average = [d * w + (1 - d) * p for w, p in zip(average, theta, strict=True)]
+        found = trained.networks[name].parameters()
+        assert all(torch.allclose(a, b.double(), atol=1e-6) for a, b in zip(average, found, strict=True))
+
+
+@pytest.mark.parametrize("fail", [2, 3, 4, 12])
+def test_players_that_take_turns_are_resumed_bit_for_bit(tmp_path, fail):
+    whole = run(None, what=Turns())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", Rows(fail=fail, error=KeyboardInterrupt), Turns())
+    again = run(tmp_path / "cut", what=Turns())
+    for part in ("networks", "raw"):
+        for name in ("early", "late"):
+            ours, theirs = (list(getattr(t, part)[name].parameters()) for t in (whole, again))
+            assert same(ours, theirs)
 
 
 # networks with running statistics, as users bring them

@@ -2,11 +2,13 @@
 
 The data is visited ``rounds`` times, each time in a new order, in blocks; every block's pairs are one safetensors file,
 written under a temporary name and renamed. Run again, finished blocks are read and missing ones are made; a folder made
-with other settings is an error that names the difference.
+with other settings, other data or another source is an error that names the difference. A source is known by what it
+draws: a draft model that was trained further is another source under the same name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -29,7 +31,7 @@ def _write(pair: Pair, path: Path) -> None:
             tensors[name] = value
     tensors |= {f"condition.{k}": v for k, v in pair.start.condition.items()}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary)
+    save_file({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, temporary)  # no two may share memory
     os.replace(temporary, path)
 
 
@@ -40,6 +42,35 @@ def _read(path: Path) -> Pair:
     condition = {k.removeprefix("condition."): v for k, v in tensors.items() if k.startswith("condition.")}
     start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"))
     return Pair(start, tensors["x1"], tensors.get("index"))
+
+
+def _digest(*values: Tensor | dict[str, Tensor] | None) -> str:
+    """Sixteen hexadecimal digits of tensors' names, shapes and bytes."""
+    found = hashlib.sha256()
+    for value in values:
+        for name, tensor in sorted(value.items()) if isinstance(value, dict) else [("", value)]:
+            if tensor is not None:
+                found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+                found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _data_digest(data: Data, rows: int = 4096) -> str:
+    parts = []
+    for first in range(0, len(data), rows):
+        batch = data[torch.arange(first, min(first + rows, len(data)))]
+        parts.append(_digest(batch.x1, dict(batch.condition), batch.index))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def _source_digest(data: Data, source: Source, n: int = 16) -> str:
+    """A source by its first draws, under the data's own conditions where it takes some; one that draws otherwise when
+    asked the same again can only be known by its name."""
+    rows = torch.arange(n) % len(data)
+    condition = {k: v for k, v in data[rows].condition.items() if k in source.takes}
+    noise = Noise.of(0, n).fold("fingerprint")
+    once, again = (_digest(s.x0, dict(s.condition)) for s in (source.draw(n, condition, noise=noise) for _ in range(2)))
+    return once if once == again else "not repeatable"
 
 
 def _agree(folder: Path, settings: dict[str, Any]) -> None:
@@ -80,17 +111,16 @@ def prepare(
         progress: told (blocks done, blocks in all).
 
     Raises:
-        ValueError: a folder of pairs made with other settings; a block or rounds below 1.
+        ValueError: a folder of pairs made with other settings, data or another source; a block or rounds below 1.
     """
     if block < 1 or rounds < 1:
         raise ValueError(f"block is {block} and rounds is {rounds}; both are at least 1")
     n = len(data)
     where = None if folder is None else Path(folder)
     if where is not None:
-        _agree(
-            where,
-            {"coupling": repr(coupling), "source": type(source).__name__, "data": n, "block": block, "seed": seed},
-        )
+        named = f"{type(source).__name__} {_source_digest(data, source)}"
+        settings = {"coupling": repr(coupling), "source": named, "data": f"{n} rows {_data_digest(data)}"}
+        _agree(where, {**settings, "block": block, "seed": seed})
     count = -(-n // block)
     size, pairs = -(-n // count), []  # equal blocks: a small last block would be paired badly
     for k in range(rounds):

@@ -19,9 +19,16 @@ from warmflow.contracts import Estimate, Field, Start
 
 
 def dropped(condition: Mapping[str, Tensor], names: Iterable[str], rows: Tensor | None = None) -> dict[str, Tensor]:
-    """The conditions with these names dropped, on all rows or where ``rows`` (B,) is true."""
+    """The conditions with these names dropped, on all rows or where ``rows`` (B,) is true.
+
+    Raises:
+        ValueError: a name that is not among the conditions.
+    """
     out = dict(condition)
     for name in names:
+        if name not in out:
+            has = ", ".join(sorted(out)) or "nothing"
+            raise ValueError(f"cannot drop {name!r}: the start carries {has}; give the condition, or drop another")
         value = out[name]
         blank = torch.full_like(value, -1) if name == "label" else torch.zeros_like(value)
         if rows is None:

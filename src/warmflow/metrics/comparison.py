@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,17 +86,23 @@ def as_good(ruler: Ruler, a: Mapping[int, Measure], b: Mapping[int, Measure], le
     """Is a as good as b? Measures by training seed, the same seeds in both; see the module for the bounds."""
     if set(a) != set(b) or not a:
         raise ValueError(f"a has seeds {sorted(a)} and b {sorted(b)}; pairs share the seed: give both the same seeds")
-    seeds, found = sorted(a), []
+    found = []
     for metric in ruler.metrics:
-        name = metric.name
-        values = np.array([a[s].distance[name] - b[s].distance[name] for s in seeds])
-        replicates = torch.stack([a[s].replicates[name] - b[s].replicates[name] for s in seeds]).numpy()
-        estimate, low, high = float(values.mean()), None, None
-        if len(seeds) > 1:
-            reach = float(stdtrit(len(seeds) - 1, level)) * _spread(values, replicates)
-            low, high = estimate - reach, estimate + reach
-        found.append(Difference(name, estimate, low, high, level, ruler.margin(name)))
+        bounds = difference(a, b, metric.name, level)
+        found.append(Difference(metric.name, **bounds, level=level, margin=ruler.margin(metric.name)))
     return Comparison(tuple(found))
+
+
+def difference(a: Mapping[int, Measure], b: Mapping[int, Measure], name: str, level: float = 0.95) -> dict[str, Any]:
+    """The mean over seeds of D(a) - D(b) on metric ``name`` and its one-sided bounds (estimate, low, high)."""
+    seeds = sorted(a)
+    values = np.array([a[s].distance[name] - b[s].distance[name] for s in seeds])
+    replicates = torch.stack([a[s].replicates[name] - b[s].replicates[name] for s in seeds]).numpy()
+    estimate = float(values.mean())
+    if len(seeds) < 2:
+        return {"estimate": estimate, "low": None, "high": None}
+    reach = float(stdtrit(len(seeds) - 1, level)) * _spread(values, replicates)
+    return {"estimate": estimate, "low": estimate - reach, "high": estimate + reach}
 
 
 def guards(ruler: Ruler, row: Mapping[int, Measure], cold: Mapping[int, Measure]) -> dict[str, Guard]:

@@ -7,40 +7,19 @@ Every string from a file is escaped, every number stands in full in its cell's `
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warmflow.report import figures, words
-from warmflow.report.folder import Row, Run, Verdict
+from warmflow.report import figures, tables, words
+from warmflow.report.folder import Run, Verdict
 from warmflow.report.style import CSS, PAGE_CSS
 from warmflow.report.words import escape
 
 _STATES = {"holds": "holds", "open": "no claim", "fails": "does not hold"}
-_LEVEL = ' colspan="2"'
-_LEFT = ("recipe", "verdict", "claim", "flags")
 
 
 def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>{body}" if body else ""
-
-
-def _cell(value: Any, text: str | None = None, kind: str = "") -> str:
-    """A table cell; a number is shown rounded and kept whole in ``data-value``."""
-    x = words.real(value)
-    data = "" if x is None else f' data-value="{value!r}"'
-    shown = escape(words.plain(value)) if text is None else text
-    return f"<td{f' class={kind!r}' if kind else ''}{data}>{shown}</td>"
-
-
-def _table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    cells = "".join(f"<th{' class=left' if h in _LEFT else ''}>{escape(h)}</th>" for h in head)
-    top = f"<thead><tr>{cells}</tr></thead>" if head else ""
-    return f'<div class="{kind}"><div class="scroll"><table>{top}<tbody>{"".join(rows)}</tbody></table></div></div>'
-
-
-def _facts(facts: Mapping[str, Any]) -> str:
-    rows = [f"<tr><td>{escape(words.phrase(str(k)))}</td>{_cell(v)}</tr>" for k, v in facts.items()]
-    return _table((), rows, "facts") if rows else ""
 
 
 # ---------------------------------------------------------------- the sentence and its numbers
@@ -206,218 +185,6 @@ def _loss(run: Run, prefix: str) -> str:
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-# ---------------------------------------------------------------- tables
-
-
-def _extra_columns(verdict: Verdict) -> list[str]:
-    """Keys of a row's ``distances`` that are not the metric of the claim, in the order they appear."""
-    found: dict[str, None] = {}
-    for row in verdict.rows:
-        distances = row.get("distances")
-        if isinstance(distances, Mapping):
-            found.update(dict.fromkeys(str(k) for k in distances))
-    return [k for k in found if k != verdict.metric.get("name")]
-
-
-def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str]) -> str:
-    scale, arm = words.metric_scale(verdict.metric), str(row.get("arm", ""))
-    kind, tag = ("level", "") if arm in ("real", "draft") else ("", "")
-    if row is verdict.best_cold:
-        kind, tag = "cold", '<span class="tag">best cold</span>'
-    elif row is verdict.winner:
-        kind, tag = "warm", '<span class="tag">as good</span>'
-    band = ""
-    if words.real(row.get("low")) is not None and words.real(row.get("high")) is not None:
-        low, high = words.number(row["low"], scale), words.number(row["high"], scale)
-        band = f' <span class="dim" title="{row["low"]!r} to {row["high"]!r}">{low} to {high}</span>'
-    cells = [f"<td{_LEVEL if kind == 'level' else ''}>{escape(words.row_name(row))}</td>"] if kind == "level" else []
-    for key in shown:
-        value = row.get(key)
-        if kind == "level" and key in ("steps", "calls"):
-            continue
-        if key == "steps":
-            cells.append(_cell(value, f"{words.number(value)} {tag}".strip()))
-        elif key == "distance":
-            cells.append(_cell(value, words.number(value, scale) + band))
-        elif key.startswith("seconds"):
-            cells.append(_cell(value, words.duration(value)))
-        else:
-            cells.append(_cell(value, words.number(value)))
-    distances = row.get("distances")
-    for key in extra:
-        value = distances.get(key) if isinstance(distances, Mapping) else None
-        value = value.get("distance") if isinstance(value, Mapping) else value
-        cells.append(_cell(value, words.number(value, words.metric_scale(key))))
-    return f"<tr{f' class={kind!r}' if kind else ''}>{''.join(cells)}</tr>"
-
-
-def _rows(verdict: Verdict) -> str:
-    if not verdict.rows:
-        return ""
-    heads = {
-        "steps": "steps",
-        "calls": "calls",
-        "distance": f"D, {words.metric_name(verdict.metric)}",
-        "seconds": "time a sample",
-        "seconds_single": "time, one at a time",
-        "frechet": "Fréchet distance",
-        "variation": "class variation",
-        "copying": "copying",
-    }
-    core = ("steps", "calls", "distance")
-    shown = [k for k in heads if k in core or any(words.real(r.get(k)) is not None for r in verdict.rows)]
-    extra = _extra_columns(verdict)
-    ranked = sorted(
-        verdict.rows,
-        key=lambda r: (
-            words.order(str(r.get("arm", ""))),
-            str(r.get("solver") or ""),
-            words.real(r.get("calls")) or words.real(r.get("steps")) or 0.0,
-        ),
-    )
-    head = [*(heads[k] for k in shown), *(words.metric_name(k) for k in extra)]
-    lines, group = [], ""
-    for row in ranked:
-        if row.get("arm") not in ("real", "draft") and words.row_name(row) != group:
-            group = words.row_name(row)
-            title = f"<span>{escape(group)}</span>"
-            lines.append(f'<tr class="group"><th colspan="{len(head)}" scope="rowgroup">{title}</th></tr>')
-        lines.append(_row(row, verdict, shown, extra))
-    note = "Beside each distance stands its interval." if any("low" in r for r in ranked) else ""
-    return _table(head, lines, "rows") + (f'<p class="soft">{note}</p>' if note else "")
-
-
-def _equal_calls(verdict: Verdict) -> str:
-    """Beside each warm row the best cold row of no more calls: what the warm start buys where nobody spends more."""
-    rows = []
-    found = verdict.json.get("equal_calls")
-    for line in found if isinstance(found, list) else []:
-        for metric, gain in line["gain"].items():
-            times = words.metric_scale(metric)
-            numbers = [words.number(gain.get(k), times) for k in ("estimate", "low", "high", "margin")]
-            cold = f"{words.row_name(line['cold'])}, {words.number(line['cold']['calls'])} calls"
-            cells = [_cell(line["calls"], words.number(line["calls"])), f"<td>{escape(cold)}</td>"]
-            cells += [f"<td>{escape(words.metric_name(metric))}</td>", *(_cell(None, n) for n in numbers)]
-            rows.append(f"<tr>{''.join(cells)}</tr>")
-    if not rows:
-        return ""
-    head = ("calls", "best cold within them", "distance", "D(cold) - D(warm)", "at least", "at most", "margin")
-    return (
-        _table(head, rows)
-        + '<p class="soft">Above 0 the warm flow is nearer to the data; bounds are one-sided, 95 %.</p>'
-    )
-
-
-def _doubled(verdict: Verdict) -> str:
-    """What is left of the claim against a cold flow that was trained twice as long."""
-    found = verdict.json.get("doubled")
-    if not isinstance(found, Mapping) or not isinstance(found.get("claim"), str):
-        return ""
-    settled = found.get("settled")
-    moved = [
-        f"{words.metric_name(name)} {words.number(v['cold'], words.metric_scale(name))} to "
-        f"{words.number(v['cold_doubled'], words.metric_scale(name))}"
-        for name, v in (settled.items() if isinstance(settled, Mapping) else ())
-    ]
-    return (
-        f"<p>{escape(found['claim'][:1].upper() + found['claim'][1:])}.</p>"
-        f'<p class="soft">Doubling moved the best cold distance: {escape("; ".join(moved))}.</p>'
-    )
-
-
-def _passed(value: Any) -> bool | None:
-    """Whether a guard passed, where it says so."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, Mapping):
-        for key in ("passed", "passes", "pass", "ok", "holds"):
-            if isinstance(value.get(key), bool):
-                return bool(value[key])
-    return None
-
-
-def _guard_rows(guards: Mapping[str, Any], above: str = "") -> list[str]:
-    rows: list[str] = []
-    for name, value in guards.items():
-        title = f"{above} · {words.phrase(str(name))}" if above else words.phrase(str(name))
-        nested = isinstance(value, Mapping) and _passed(value) is None
-        if nested and value and all(isinstance(v, Mapping | bool) for v in value.values()):
-            rows += _guard_rows(value, title)
-            continue
-        passed = _passed(value)
-        mark = {True: '<span class="yes">passes</span>', False: '<span class="no">fails</span>', None: words.NONE}[
-            passed
-        ]
-        facts = value if isinstance(value, Mapping) else ({} if isinstance(value, bool) else {"": value})
-        text = [str(facts["says"])] if "says" in facts else []
-        for key, fact in () if text else facts.items():
-            if not isinstance(fact, bool):
-                shown = words.number(fact) if words.real(fact) is not None else words.plain(fact)
-                text.append(f"{words.phrase(str(key))} {shown}".strip())
-        rows.append(
-            f'<tr><td>{escape(title)}</td><td class="left">{mark}</td>{_cell("; ".join(text), None, "left long")}</tr>'
-        )
-    return rows
-
-
-def _guards(verdict: Verdict) -> str:
-    rows = _guard_rows(verdict.guards)
-    return _table((), rows) if rows else ""
-
-
-def _audit(verdict: Verdict) -> str:
-    names = {
-        "never_chosen": ("data never chosen", 100.0),
-        "effective_sample_size": ("effective sample size", 1.0),
-        "variation": ("class variation", 1.0),
-        "mean_cost": ("mean cost", 1.0),
-        "explained": ("velocity explained by the start", 100.0),
-        "draft_shift": ("draft shift (AUC)", 1.0),
-    }
-    pairings = {str(k): v for k, v in verdict.audit.items() if isinstance(v, Mapping)}
-    keys = [k for k in names if any(words.real(p.get(k)) is not None for p in pairings.values())]
-    flagged = any(p.get("flags") for p in pairings.values())
-    if not keys and not flagged:
-        return ""
-    rows = []
-    for pairing, facts in pairings.items():
-        cells = [f"<td>{escape(words.phrase(pairing))}</td>"]
-        flags = facts.get("flags")
-        flags = [flags] if isinstance(flags, str) else list(flags or [])
-        said = "; ".join(str(f) for f in flags)
-        cells.append(f'<td class="left long no">{escape(said)}</td>' if said else '<td class="left yes">none</td>')
-        for key in keys:
-            scale, x = names[key][1], words.real(facts.get(key))
-            share = scale == 100 or (key == "effective_sample_size" and x is not None and x <= 1)
-            text = words.number(x, 100.0 if share else 1.0) + (" %" if share and x is not None else "")
-            cells.append(_cell(facts.get(key), text))
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return _table(("pairing", "flags", *(names[k][0] for k in keys)), rows, "rows")
-
-
-def _bill(verdict: Verdict) -> str:
-    bill = verdict.bill
-    if not bill:
-        return ""
-    names = {"cold": "training, cold", "warm": "training, warm", "draft": "the draft", "pairing": "pairing"}
-    rows = []
-    for key, value in bill.items():
-        if key != "break_even_samples" and words.real(value) is not None:
-            title = names.get(key, words.phrase(key))
-            rows.append(f"<tr><td>{escape(title)}</td>{_cell(value, words.duration(value))}</tr>")
-    table = _table((), rows, "narrow") if rows else ""
-    if "break_even_samples" not in bill:
-        return table
-    paid = words.real(bill["break_even_samples"])
-    if paid is None:
-        said = "What warm costs beyond cold is never paid back by its samples: they are no cheaper, or nothing holds."
-    elif paid <= 0:
-        said = "Warm has paid from the first sample."
-    else:
-        said = f"What warm costs beyond cold has paid after {words.number(paid)} samples."
-    return f"{table}<p>{escape(said)}</p>"
-
-
 # ---------------------------------------------------------------- how it was made, how it is read
 
 
@@ -449,13 +216,13 @@ def _made(run: Run) -> str:
         facts["margin"] = run.verdict.margin
     parts = command(config).split(" --")  # a line breaks between flags, never inside one
     again = " ".join(f"<span>{escape(part)}</span>" for part in (parts[0], *("--" + p for p in parts[1:])))
-    body = f"<p>Make it again:</p><pre>{again}</pre>{_facts(facts)}"
+    body = f"<p>Make it again:</p><pre>{again}</pre>{tables.fact_table(facts)}"
     for key, title in (("settings", "Settings"), ("data", "Data"), ("margins", "Margins"), ("versions", "Versions")):
         value = config.get(key)
         if isinstance(value, Mapping) and value:
             if key == "versions":
                 value = {"warmflow": config.get("warmflow"), **value}
-            body += f"<details><summary>{title}</summary>{_facts(value)}</details>"
+            body += f"<details><summary>{title}</summary>{tables.fact_table(value)}</details>"
     return body
 
 
@@ -500,12 +267,12 @@ def body(run: Run, prefix: str = "r") -> str:
         _quality(run, prefix),
         _section("Samples", _samples(run)),
         _section("Trajectories", _trajectories(run, prefix)),
-        _section("Every row", _rows(verdict)),
-        _section("At equal calls", _equal_calls(verdict)),
-        _section("Against twice the cold training", _doubled(verdict)),
-        _section("Guards", _guards(verdict)),
-        _section("Audit of the pairings", _audit(verdict)),
-        _section("The bill", _bill(verdict)),
+        _section("Every row", tables.row_table(verdict)),
+        _section("At equal calls", tables.equal_calls(verdict)),
+        _section("Against twice the cold training", tables.doubled(verdict)),
+        _section("Guards", tables.guard_table(verdict)),
+        _section("Audit of the pairings", tables.audit_table(verdict)),
+        _section("The bill", tables.bill_table(verdict)),
         _section("Training", _loss(run, prefix)),
         _section("How it was made", _made(run)),
     ]
@@ -544,12 +311,12 @@ def overview(runs: Sequence[Run], anchors: Sequence[str]) -> str:
             f"<td>{link}</td>",
             f'<td class="left">{escape(run.recipe)}</td>',
             f'<td class="left">{state}</td>',
-            _cell(verdict.factor_calls, words.number(verdict.factor_calls)),
-            _cell(verdict.factor_seconds, words.number(verdict.factor_seconds)),
-            _cell(difference, words.number(difference, scale)),
-            _cell(verdict.margin, words.number(verdict.margin, scale)),
+            tables.cell(verdict.factor_calls, words.number(verdict.factor_calls)),
+            tables.cell(verdict.factor_seconds, words.number(verdict.factor_seconds)),
+            tables.cell(difference, words.number(difference, scale)),
+            tables.cell(verdict.margin, words.number(verdict.margin, scale)),
             f'<td class="left long">{escape(said)}</td>',
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     head = ("run", "recipe", "verdict", "× fewer calls", "× less time", "D(warm) − D(cold)", "margin", "claim")
-    return f"<h1>{len(runs)} runs side by side</h1>{_table(head, rows, 'rows')}"
+    return f"<h1>{len(runs)} runs side by side</h1>{tables.table(head, rows, 'rows')}"

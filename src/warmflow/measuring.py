@@ -1,0 +1,167 @@
+"""Measuring trained arms: every row of a verdict, the audits, the pictures; and rows kept for whoever asks another question.
+
+folder/rows.json, rows.safetensors    each arm, solver, steps and seed with its distances, the resamplings they were
+                                      bounded by, and its guards: any two rows can be compared again without sampling
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
+from warmflow.contracts import Batch, Solver, Source
+from warmflow.couplings import prepare
+from warmflow.metrics.audit import audit_pairs
+from warmflow.metrics.cost import timed
+from warmflow.noise import Noise
+from warmflow.recipes.plan import COUPLINGS, Plan
+from warmflow.sampler import Sampler, trajectory
+from warmflow.solvers import Euler, Heun
+from warmflow.verdict import Measure, Row, Ruler
+
+EULER_STEPS = (1, 2, 4, 8, 20, 50)
+HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A trained arm of one seed."""
+
+    arm: str
+    kind: str
+    seed: int
+    sampler: Sampler
+    seconds: float
+
+
+def schedule(kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
+    """What an arm is walked by: cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
+    if kind == "warm":
+        return [(Euler(), n) for n in steps]
+    return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
+
+
+def _row(arm: str, kind: str, solver: str, steps: int, calls: float, times: tuple[float, float], seed: int,
+         measure: Measure) -> Row:  # fmt: skip
+    return Row(arm, kind, solver, steps, calls, times[0], times[1], seed, measure)
+
+
+def _single(sampler: Sampler, seed: int) -> float:
+    """Seconds of one sample at batch 1, the source included."""
+    return timed(lambda: sampler(1, seed=seed), repeats=7, warmup=1).seconds
+
+
+def measured(
+    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool
+) -> Iterator[Row]:
+    """Every row: each arm and seed on its schedule, and the draft alone on the same seeds."""
+    from tqdm import tqdm
+
+    n, singles = ruler.samples, {}
+    jobs = [(e, solver, k) for e in entries for solver, k in schedule(e.kind, steps)]
+    for e in entries[:1]:
+        e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
+    for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
+        sampler = replace(e.sampler, solver=solver, steps=k)
+        key = (e.arm, type(solver).__name__, k)
+        if key not in singles:
+            singles[key] = _single(sampler, e.seed)
+        drawn = sampler(n, seed=e.seed)
+        calls = float(drawn.calls.double().mean())
+        times = (drawn.seconds / n, singles[key])
+        yield _row(e.arm, e.kind, key[1], k, calls, times, e.seed, ruler.measure(drawn.x.cpu()))
+    if draft is not None:
+        for seed in sorted({e.seed for e in entries}):
+            began = time.perf_counter()
+            x = plan.clip(_drafts(draft, n, seed))
+            seconds = time.perf_counter() - began
+            single = timed(lambda s=seed: draft.draw(1, noise=Noise.of(s, 1)), repeats=5).seconds  # type: ignore[misc]
+            yield _row("draft", "draft", "none", 0, 0.0, (seconds / n, single), seed, ruler.measure(x))
+
+
+def _drafts(draft: Source, n: int, seed: int) -> Tensor:
+    """The drafts that the warm samples of the same seed start from."""
+    return draft.draw(n, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
+
+
+def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None = None) -> dict[str, Any]:
+    """The audit of the pairing that is trained on, and beside it of the others on one round."""
+    data, s = plan.data.train, plan.settings
+    m = min(len(data), 2000)
+    fresh = draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0
+    found = {}
+    for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
+        block = 256 if name == "minibatch-assignment" else s.block
+        if name == s.pairing and paired is not None and paired.start is not None:
+            part = paired[torch.arange(len(data))]
+        else:
+            part = prepare(COUPLINGS[name], data, draft, block=block, seed=s.data_seed)
+        assert part.start is not None and part.index is not None
+        labels = data.condition.get("label")
+        audit = audit_pairs(part.start.x0, part.x1, part.index, len(data), labels, fresh, data.x1, s.data_seed)
+        found[name] = audit.to_json()
+    return found
+
+
+def pictures(
+    plan: Plan, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], n: int
+) -> dict[str, Tensor]:
+    """Samples at equal seeds for the report: real, draft, start, cold and warm; trajectories for points."""
+    n = min(n, len(plan.data.heldout))
+    out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
+    seed = min((e.seed for e in entries), default=0)
+    if draft is not None:
+        out["draft"] = plan.clip(_drafts(draft, n, seed))
+    first = {e.arm: e for e in entries if e.seed == seed}
+    if "warm" in first:
+        sampler = first["warm"].sampler
+        start = sampler.source.draw(n, noise=Noise.of(seed, n).fold("source"))
+        out["start"] = plan.clip(start.x0)
+        for k in steps:
+            out[f"warm.{k}"] = sampler(n, seed=seed, steps=k).x
+        if plan.data.kind == "points":
+            out["trajectory.warm"] = trajectory(replace(sampler, steps=4), start[:200], seed=seed)
+    if "cold" in first:
+        sampler = first["cold"].sampler
+        for k in (1, 4, 20, 50):
+            out[f"cold.{k}"] = sampler(n, seed=seed, steps=k).x
+        if plan.data.kind == "points":
+            start = sampler.source.draw(200, noise=Noise.of(seed, 200).fold("source"))
+            out["trajectory.cold"] = trajectory(replace(sampler, steps=20), start, seed=seed)
+    return {k: v.float().cpu().contiguous() for k, v in out.items()}
+
+
+# ---------------------------------------------------------------- rows, kept
+
+
+def save_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes rows.json and rows.safetensors."""
+    tensors: dict[str, Tensor] = {}
+    lines = []
+    for i, row in enumerate(rows):
+        tensors |= {f"{i}.{name}": value for name, value in row.measure.replicates.items()}
+        facts = {f.name: getattr(row, f.name) for f in dataclasses.fields(Row) if f.name != "measure"}
+        measure = {k: v for k, v in vars(row.measure).items() if k != "replicates"}
+        lines.append({**facts, "measure": measure})
+    write_tensors(folder / "rows.safetensors", tensors)
+    write_json(folder / "rows.json", lines)
+
+
+def read_rows(folder: str | Path) -> list[Row]:
+    """The rows that ``save_rows`` wrote; feed them to ``verdict.as_good`` or ``verdict.judge``."""
+    folder = Path(folder)
+    tensors, _ = read_tensors(folder / "rows.safetensors")
+    rows = []
+    for i, line in enumerate(read_json(folder / "rows.json")):
+        facts = line.pop("measure")
+        replicates = {name: tensors[f"{i}.{name}"] for name in facts["distance"]}
+        rows.append(Row(**line, measure=Measure(**facts, replicates=replicates)))
+    return rows
