@@ -279,6 +279,14 @@ MUTANTS = [
         [TWO],
     ),
     ("gradients not averaged", LOOP, "    _average_gradients(accelerator, seats[turn].weights)", "    pass", [TWO]),
+    ("averages count everyone's updates", LOOP, "decay if self.moves else 0.0", "decay if step else 0.0", [TRAINING]),
+    (
+        "pairs of another draft reused",
+        "couplings/prepare.py",
+        '"source": named,',
+        '"source": type(source).__name__,',
+        [COUPLINGS],
+    ),
     # checkpoints
     (
         "any class may be built",
