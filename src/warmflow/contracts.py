@@ -225,6 +225,14 @@ class JumpPath(Path):
     def fires(self, t: Tensor, s: Tensor) -> Tensor:
         """Probability that a position still at its start at t has jumped by s: (k(s) - k(t)) / (1 - k(t)); 1 at s = 1."""
 
+    @abstractmethod
+    def rate(self, t: Tensor) -> Tensor:
+        """The rate of jumping at t, k'(t) / (1 - k(t)), finite for t < 1."""
+
+    @abstractmethod
+    def settled(self, x_t: Tensor, start: Start) -> Tensor:
+        """(B, L) bool: positions of x_t that cannot change any more (they are fixed, or are seen to have jumped)."""
+
 
 class Field(ABC):
     """The motion along a path: a network, or an exact oracle."""
@@ -233,8 +241,8 @@ class Field(ABC):
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
-        """The estimate at x_t (B, *S) and t (B,), seeing of the start only its condition. ``at`` (B, L) bool asks for
-        logits at those positions only."""
+        """The estimate at x_t (B, *S) and t (B,), seeing of the start only its condition. A field on a jump path gives
+        logits (B, L, V), or (M, V) at the M positions where ``at`` (B, L) bool is true, row by row."""
 
 
 class Solver(ABC):
