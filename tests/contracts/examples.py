@@ -9,6 +9,7 @@ import pkgutil
 
 import pytest
 import torch
+from token_examples import TOKEN_EXAMPLES
 
 import warmflow
 from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path, Player, Solver, Source, Start
@@ -44,11 +45,11 @@ def below(base):
     return found
 
 
-def concrete(base):
-    """The concrete classes of warmflow below a base, by name."""
+def concrete(base, tokens=False):
+    """The concrete classes of warmflow below a base, by name: those of floats, or those of tokens."""
     everything()
     ours = {k for k in below(base) if k.__module__.split(".")[0] == "warmflow" and not inspect.isabstract(k)}
-    return sorted(ours, key=lambda k: k.__qualname__)
+    return sorted((k for k in ours if (k in TOKEN_EXAMPLES) is tokens), key=lambda k: k.__qualname__)
 
 
 def own_draft(n, seed):

@@ -1,8 +1,22 @@
-"""The motion along a path: networks, a guidance wrapper, a wrapper for a user's own model, exact oracles."""
+"""The motion along a path: networks, wrappers for guidance and temperature, a user's own model, exact oracles."""
 
 from warmflow.fields.exact import ExactGaussian, ExactMixture, finite_data
+from warmflow.fields.exact_tokens import ExactMarkov, ExactTokens
 from warmflow.fields.guided import Guided
 from warmflow.fields.network import NetworkField
+from warmflow.fields.tokens import Tempered, TokenField
 from warmflow.fields.wrapped import WrappedField, wrap
 
-__all__ = ["ExactGaussian", "ExactMixture", "Guided", "NetworkField", "WrappedField", "finite_data", "wrap"]
+__all__ = [
+    "ExactGaussian",
+    "ExactMarkov",
+    "ExactMixture",
+    "ExactTokens",
+    "Guided",
+    "NetworkField",
+    "Tempered",
+    "TokenField",
+    "WrappedField",
+    "finite_data",
+    "wrap",
+]

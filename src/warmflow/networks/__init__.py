@@ -2,5 +2,6 @@
 
 from warmflow.networks.base import Network, parameters, seeded
 from warmflow.networks.mlp import MLP
+from warmflow.networks.transformer import TokenTransformer
 
-__all__ = ["MLP", "Network", "parameters", "seeded"]
+__all__ = ["MLP", "Network", "TokenTransformer", "parameters", "seeded"]

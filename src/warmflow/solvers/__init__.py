@@ -3,7 +3,8 @@
 from warmflow.solvers.euler import Euler
 from warmflow.solvers.grid import grid
 from warmflow.solvers.heun import Heun
+from warmflow.solvers.jump import Jump
 from warmflow.solvers.midpoint import Midpoint
 from warmflow.solvers.rk4 import RK4
 
-__all__ = ["RK4", "Euler", "Heun", "Midpoint", "grid"]
+__all__ = ["RK4", "Euler", "Heun", "Jump", "Midpoint", "grid"]

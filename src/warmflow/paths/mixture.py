@@ -1,0 +1,99 @@
+"""The mixture path of tokens: every position stays at its start until it jumps to its datum, once, at a random time.
+
+    k(t) = ((t - t0) / (1 - t0))^n,        x_t^i = x1^i with probability k(t), else x0^i, each position alone
+
+    jumped by s, given not by t:    (k(s) - k(t)) / (1 - k(t))        exact for any t < s; 1 at s = 1
+    rate of jumping at t:           k'(t) / (1 - k(t))
+
+For n = 1 both are free of t0: (s - t) / (1 - t) and 1 / (1 - t). The walk of a warm flow is then that of a cold one from
+another place at another time. For n != 1 this is false, and a warm flow must be trained and walked on its own path.
+
+A start that carries its own time t stands where the path's points stand at that time: a sequence of which a share a is
+known already (the rest at its start, say masked) belongs at the t with k(t) = a, which ``when`` gives.
+
+References:
+    Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595 (mixture paths, schedules)
+    Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Minyoung Kim, 2026, arXiv 2603.19360 (the start)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import JumpPath, Pair, Point, Start
+from warmflow.noise import Noise
+
+STEEPEST = 1e3
+"""The largest rate used as a weight: beyond it, in the last thousandth of the time, a position has all but jumped."""
+
+
+@dataclass(frozen=True, eq=False)
+class MixturePath(JumpPath):
+    """Each position at its datum with probability k(t) = ((t - t0) / (1 - t0))^power, else at its start.
+
+    Args:
+        t0: in [0, 1), where the path begins, unless a start carries its own time.
+        power: n > 0 above; 1 is linear.
+        mask: the token that stands for "not known yet" if all starts are that token; a position that shows another token
+            has then jumped, and cannot jump again. None where starts are ordinary tokens.
+    """
+
+    t0: float = 0.0
+    power: float = 1.0
+    mask: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.t0 < 1.0:
+            raise ValueError(
+                f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
+            )
+        if not (math.isfinite(self.power) and self.power > 0):
+            raise ValueError(f"power is {self.power}; the schedule k(t) = t^power needs a positive one, 1 is linear")
+
+    def begin(self, start: Start) -> Tensor:
+        if start.t is not None:
+            return start.t.double()
+        return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=start.x0.device)
+
+    def kappa(self, t: Tensor) -> Tensor:
+        """The share of positions at their datum at t (B,), float64."""
+        return ((t.double() - self.t0) / (1 - self.t0)).clamp(0, 1) ** self.power
+
+    def when(self, share: Tensor) -> Tensor:
+        """The time (B,) at which a share (B,) of the positions is expected to be at its datum: k's inverse."""
+        return self.t0 + (1 - self.t0) * share.double().clamp(0, 1) ** (1 / self.power)
+
+    def fires(self, t: Tensor, s: Tensor) -> Tensor:
+        t, s = t.double(), s.double()
+        if self.power == 1:
+            chance = (s - t) / (1 - t)
+        else:
+            before = self.kappa(t)
+            chance = (self.kappa(s) - before) / (1 - before)
+        chance = torch.where(s >= 1, torch.ones_like(chance), chance.clamp(0, 1))
+        return torch.where(s > t, chance, torch.zeros_like(chance))
+
+    def rate(self, t: Tensor) -> Tensor:
+        t = t.double()
+        if self.power == 1:
+            return 1 / (1 - t).clamp(min=1 / STEEPEST)
+        u = ((t - self.t0) / (1 - self.t0)).clamp(1e-9, 1)
+        slope = self.power * u ** (self.power - 1) / (1 - self.t0)
+        return (slope / (1 - u**self.power).clamp(min=1e-12)).clamp(max=STEEPEST)
+
+    def settled(self, x_t: Tensor, start: Start) -> Tensor:
+        done = torch.zeros_like(x_t, dtype=torch.bool) if self.mask is None else x_t != self.mask
+        return done if start.fixed is None else done | start.fixed
+
+    def sample(self, pair: Pair, t: Tensor, *, noise: Noise) -> Point:
+        x0, x1 = pair.start.x0, pair.x1
+        chance = self.fires(self.begin(pair.start), t).to(x0.device)
+        uniform = noise.uniform("jump", *x0.shape[1:]).to(x0.device)
+        jumped = uniform < chance.reshape(-1, *[1] * (x0.ndim - 1))
+        if pair.start.fixed is not None:
+            jumped = jumped & ~pair.start.fixed
+        return Point(pair, t, torch.where(jumped, x1, x0))

@@ -1,0 +1,113 @@
+"""The walk of tokens: from t to s each free position fires with probability (k(s) - k(t)) / (1 - k(t)), and where it fires
+it takes a draw from the field's p(x1 | x_t).
+
+The chance to fire is exact for any step: a position that is still at its start at t has jumped by s just so often. The
+last step is the same formula, which is 1 at s = 1. What a step approximates is only that all positions that fire in
+it draw at once, each from its own marginal: with one token there is no error at any number of steps.
+
+Which positions fire is drawn first. A row in which none fires needs no network, so it costs no call; elsewhere logits are
+asked for at the firing positions alone. Draws invert the distribution function in float64: in float32 the tails of a
+large vocabulary are lost, which acts like a lower temperature.
+
+    expected calls of a sample of L free positions in N steps, k linear:    sum over m = 1 .. N of 1 - (1 - 1/m)^L
+
+The corrector (``renoise`` = c > 0; it changes the law). Before the last step a step goes further, to where only a share
+(1 - c) (1 - k(s)) is unjumped, and puts so many tokens back to their start that a share k(s) is left: those that were drawn
+with a low chance q first, in proportion to 1 - q. It costs no call: what was put back is drawn again later, when more of
+its neighbours are known.
+
+References:
+    Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595
+    Generative Flows on Discrete State-Spaces, Campbell et al., 2024, arXiv 2402.04997
+    Remasking Discrete Diffusion Models with Inference-Time Scaling, Wang et al., 2025, arXiv 2503.00307 (putting back
+        tokens of low confidence)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Field, JumpPath, Solver, Start, State
+from warmflow.noise import Noise
+
+UNDRAWN = 2.0
+"""Stands for the chance of a token that was not drawn."""
+
+
+def categorical(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws by the inverse distribution function, in float64: tokens (M,) and the probabilities (M,) they had.
+
+    Args:
+        logits: (M, V), minus infinity for what cannot be.
+        uniform: (M,) in (0, 1).
+    """
+    levels = torch.softmax(logits.double(), 1)
+    chance = levels
+    levels = levels.cumsum(1)
+    top = levels[:, -1:]
+    value = torch.minimum(uniform.double()[:, None] * top, torch.nextafter(top, torch.zeros_like(top)))
+    token = torch.searchsorted(levels, value, right=True)  # the first whose level lies above: never one of chance 0
+    return token[:, 0], chance.gather(1, token)[:, 0]
+
+
+@dataclass(frozen=True)
+class Jump(Solver):
+    """Fire, then draw where it fired; ``renoise`` in [0, 1) is the corrector's strength, 0 for none.
+
+    ``calls_per_step`` is the most a step costs: steps at which nothing fires cost nothing.
+    """
+
+    renoise: float = 0.0
+    order: ClassVar[int] = 1
+    calls_per_step: ClassVar[int] = 1
+    calls_last_step: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.renoise < 1:
+            raise ValueError(f"renoise is {self.renoise}; the corrector's strength lies in [0, 1), 0 is off")
+
+    def begin(self, start: Start, t: Tensor, *, noise: Noise) -> State:
+        x = start.x0
+        if x.is_floating_point():
+            raise ValueError(f"the starts are {x.dtype}; a jump walks tokens, int64")
+        calls = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        sure = torch.full(x.shape, UNDRAWN, dtype=torch.float64, device=x.device) if self.renoise else None
+        return State(start, x, t.double(), calls, sure)
+
+    def step(self, field: Field, state: State, s: Tensor, *, noise: Noise) -> State:
+        path = field.path
+        assert isinstance(path, JumpPath), "a jump solver needs a field on a jump path"
+        x, s, sure = state.x, s.double(), state.memory
+        chance = path.fires(state.t, s)
+        inner = ((s < 1) & (s > state.t)) if self.renoise else None
+        if inner is not None:
+            chance = torch.where(inner, chance + self.renoise * (1 - chance), chance)
+        fires = noise.uniform("fires", x.shape[1]) < chance[:, None]
+        fires &= ~path.settled(x, state.start)
+        rows = fires.any(1)
+        calls = state.calls
+        if bool(rows.any()):
+            if bool(rows.all()):
+                estimate = field(x, state.t, state.start, at=fires)
+                spent = estimate.calls
+            else:
+                estimate = field(x[rows], state.t[rows], state.start[rows], at=fires[rows])
+                spent = torch.zeros_like(calls).masked_scatter(rows, estimate.calls)
+            assert estimate.logits is not None, "a jump solver needs a field that gives logits"
+            token, confidence = categorical(estimate.logits, noise.uniform("token", x.shape[1])[fires])
+            x, calls = x.masked_scatter(fires, token), calls + spent
+            if sure is not None:
+                sure = sure.masked_scatter(fires, confidence)
+        if sure is not None and inner is not None:
+            share = path.fires(path.begin(state.start), s)
+            reached = share + self.renoise * (1 - share)
+            doubt = torch.where(sure <= 1, 1.001 - sure, 0.0)  # 0 where nothing was drawn yet
+            evened = doubt / doubt.mean(1, keepdim=True).clamp(min=1e-9) * (doubt > 0).double().mean(1, keepdim=True)
+            back = noise.uniform("renoise", x.shape[1]) < ((reached - share) / reached)[:, None] * evened
+            back &= inner[:, None]
+            x, sure = torch.where(back, state.start.x0, x), torch.where(back, UNDRAWN, sure)
+        return replace(state, x=x, t=torch.where(s > state.t, s, state.t), calls=calls, memory=sure)

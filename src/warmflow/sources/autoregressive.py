@@ -1,0 +1,77 @@
+"""Drafts that are written from left to right, one token after the other; and what their chances say of any text.
+
+    x^i ~ q(. | x^1 .. x^(i-1)),        log q(x) = sum_i log q(x^i | x^1 .. x^(i-1))
+
+A leaf gives three things: the state before the first token, the chances of the next token in a state, and the state after a
+token. Sampling, sampling around tokens that are given, and likelihood follow here for all of them. The cost is L
+evaluations one after the other, however cheap each is: it is measured by the clock and kept in ``Start.calls`` where a
+network is evaluated.
+
+Tokens that are given (``condition["given"]`` (B, L), -1 where free) are written as they are. What stands to the left of a
+free position is seen by it, what stands to its right is not.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+
+
+def inverse(levels: Tensor, uniform: Tensor) -> Tensor:
+    """Tokens (n,) at which the cumulative chances (n, V) first exceed uniform (n,) times their total."""
+    value = uniform[:, None] * levels[:, -1:]
+    return (levels <= value).sum(1).clamp(max=levels.shape[1] - 1)
+
+
+class Autoregressive(Source):
+    """Tokens (L,) from left to right; leaves give ``first``, ``chances`` and ``after``."""
+
+    vocabulary: int
+    calls_per_token: int = 0
+    takes = frozenset({"given"})
+
+    @abstractmethod
+    def first(self, n: int, device: torch.device | str) -> Any:
+        """The state of n empty texts."""
+
+    @abstractmethod
+    def chances(self, state: Any) -> Tensor:
+        """(n, V) float64 chances of the next token, rows summing to 1."""
+
+    @abstractmethod
+    def after(self, state: Any, token: Tensor) -> Any:
+        """The state after the tokens (n,)."""
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        kept = dict(condition or {})
+        given = kept.pop("given", None)
+        device, (length,) = noise.root.device, self.shape
+        x = torch.empty(n, length, dtype=torch.int64, device=device)
+        uniform, state = noise.uniform("token", length), self.first(n, device)
+        with torch.no_grad():
+            for i in range(length):
+                token = inverse(self.chances(state).cumsum(1), uniform[:, i])
+                if given is not None:
+                    token = torch.where(given[:, i] >= 0, given[:, i], token)
+                x[:, i] = token
+                if i + 1 < length:
+                    state = self.after(state, token)
+        spent = length * self.calls_per_token
+        calls = torch.full((n,), spent, dtype=torch.int64, device=device) if spent else None
+        return Start(x, kept, None if given is None else given >= 0, None, calls)
+
+    @torch.no_grad()
+    def log_chances(self, x: Tensor) -> Tensor:
+        """(n, L) float64: log q of each token of x (n, L) given those before it."""
+        state, parts = self.first(len(x), x.device), []
+        for i in range(x.shape[1]):
+            parts.append(self.chances(state).gather(1, x[:, i : i + 1]))
+            if i + 1 < x.shape[1]:
+                state = self.after(state, x[:, i])
+        return torch.log(torch.cat(parts, 1))

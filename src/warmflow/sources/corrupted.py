@@ -1,0 +1,55 @@
+"""A draft of known quality: another source's tokens, each replaced through a kernel K(x0^i | x1^i), once.
+
+The inner source is usually fresh data. What was corrupted travels as ``condition["clean"]``: a coupling that pairs each
+draft with it (data first) has the posterior that ``ExactMarkov`` knows in closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+from warmflow.sources.autoregressive import inverse
+
+
+def uniform_kernel(vocabulary: int, rate: float) -> Tensor:
+    """(V, V): a token is replaced by a uniform one with chance ``rate``, else kept.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate is {rate}; the share of tokens that are replaced lies in [0, 1]")
+    flat = torch.full((vocabulary, vocabulary), rate / vocabulary, dtype=torch.float64)
+    return flat + (1 - rate) * torch.eye(vocabulary, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Corrupted(Source):
+    """``kernel`` (V, V), row v the law of the draft's token where the inner source has v."""
+
+    source: Source
+    kernel: Tensor
+
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return self.source.takes | {"clean"}
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.source.shape
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        given = dict(condition or {})
+        if "clean" in given:
+            clean = given["clean"]
+        else:
+            drawn = self.source.draw(n, given, noise=noise.fold("clean"))
+            clean, given = drawn.x0, {**drawn.condition, "clean": drawn.x0}
+        levels = self.kernel.double().cumsum(1)
+        x0 = inverse(levels[clean.flatten()], noise.uniform("kernel", *self.shape).flatten())
+        return Start(x0.reshape(clean.shape), given)

@@ -1,0 +1,122 @@
+"""An n-gram model as a draft: the next token by what followed the last n - 1 tokens, smoothed, as one table.
+
+With c the counts of the training text and h' the context h without its oldest token,
+
+    q(w | h) = max(c(h w) - D(c(h w)), 0) / c(h) + gamma(h) q(w | h'),        down to uniform below the empty context
+
+gamma(h) being the mass the discounts took from h. D has three values by order, for counts of 1, 2 and 3 or more, from
+the counts of counts. Lower orders keep their true counts, not their numbers of contexts, because a window begins in the
+middle of a text: its first tokens are drawn from them.
+
+Contexts that were seen are rows of a table of chances (R, V), and ``next`` (R, V) names the row of the longest seen
+context after one more token. So sampling is two look-ups a token for a whole batch, whatever n.
+
+References:
+    An empirical study of smoothing techniques for language modeling, Chen and Goodman, Computer Speech and Language 1999
+        (section 2.7 and 3: absolute discounting, and its three discounts)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.sources.autoregressive import Autoregressive
+
+
+def discounts(counts: Tensor) -> tuple[float, float, float]:
+    """D for counts of 1, 2 and at least 3, from how many n-grams were seen once, twice, three and four times; a guess
+    where a text has too few of them to tell."""
+    n1, n2, n3, n4 = (float((counts == k).sum()) for k in (1, 2, 3, 4))
+    if not (n1 and n2 and n3 and n4):
+        return 0.5, 0.75, 0.9
+    y = n1 / (n1 + 2 * n2)
+    found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    one, two, more = (min(max(d, 0.1), k - 0.1) for k, d in enumerate(found, 1))
+    return one, two, more
+
+
+@dataclass(frozen=True, eq=False)
+class NGram(Autoregressive):
+    """Chances (R, V) float32 and next rows (R, V) int32 of the seen contexts; row 0 is the empty one. Build with ``fit``."""
+
+    table: Tensor
+    next: Tensor
+    order: int
+    shape: tuple[int, ...]
+
+    @property
+    def vocabulary(self) -> int:  # type: ignore[override]
+        return self.table.shape[1]
+
+    @staticmethod
+    def fit(text: Tensor, *, vocabulary: int, order: int, length: int, least: int = 1) -> NGram:
+        """Fits a text (T,) of tokens below ``vocabulary``; contexts met fewer than ``least`` times are left out.
+
+        Raises:
+            ValueError: an impossible order, a text shorter than it, tokens outside the vocabulary.
+        """
+        most = int(62 / math.log2(max(2, vocabulary)))
+        if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= most:
+            raise ValueError(f"order is {order!r}; with {vocabulary} tokens it is a whole number in 1 .. {most}")
+        if len(text) <= order:
+            raise ValueError(f"the text has {len(text)} tokens, too few for the order {order}: bring more text")
+        text = text.long()
+        if int(text.min()) < 0 or int(text.max()) >= vocabulary:
+            bad = int(text.max()) if int(text.max()) >= vocabulary else int(text.min())
+            raise ValueError(f"the text holds token {bad}; tokens lie in 0 .. {vocabulary - 1}")
+        tables: list[Tensor] = []
+        nexts: list[Tensor] = []
+        codes, contexts, offset = text, torch.zeros(1, dtype=torch.int64), 0
+        rows = torch.zeros(1, dtype=torch.int64)  # of the parents: the same contexts without their oldest token
+        for m in range(order):
+            grams, times = _counted(codes, vocabulary ** (m + 1))
+            place = torch.searchsorted(contexts, grams // vocabulary).clamp(max=len(contexts) - 1)
+            known = contexts[place] == grams // vocabulary
+            place, token = place[known], (grams % vocabulary)[known]
+            counts = torch.zeros(len(contexts), vocabulary, dtype=torch.float64)
+            counts[place, token] = times[known].double()
+            lower = torch.full((1, vocabulary), 1 / vocabulary, dtype=torch.float64) if m == 0 else tables[-1][rows]
+            tables.append(_smoothed(counts, lower, discounts(times)))
+            follow = torch.zeros(1, vocabulary, dtype=torch.int64) if m == 0 else nexts[-1][rows]
+            offset += len(contexts)
+            if m + 1 < order:
+                kept = known & (times >= least)
+                longer = grams[kept]
+                follow = follow.clone()
+                follow[place[kept[known]], longer % vocabulary] = offset + torch.arange(len(longer))
+                rows = torch.searchsorted(contexts, longer % vocabulary**m)
+                contexts, codes = longer, codes[:-1] * vocabulary + text[m + 1 :]
+            nexts.append(follow)
+        return NGram(torch.cat(tables).float(), torch.cat(nexts).int(), order, (length,))
+
+    def first(self, n: int, device: torch.device | str) -> Tensor:
+        return torch.zeros(n, dtype=torch.int64, device=device)
+
+    def chances(self, state: Tensor) -> Tensor:
+        return self.table[state].double()
+
+    def after(self, state: Tensor, token: Tensor) -> Tensor:
+        return self.next[state, token].long()
+
+
+def _counted(codes: Tensor, bound: int) -> tuple[Tensor, Tensor]:
+    """The distinct codes (all below ``bound``), sorted, and how often each occurs."""
+    if bound <= 1 << 24:
+        times = torch.bincount(codes, minlength=1)
+        found = torch.nonzero(times)[:, 0]
+        return found, times[found]
+    found, times = codes.unique(return_counts=True)
+    return found, times
+
+
+def _smoothed(counts: Tensor, lower: Tensor, discount: tuple[float, float, float]) -> Tensor:
+    """The chances (R, V) from counts (R, V) and those of the shorter contexts; a context that nothing followed has them."""
+    one, two, more = discount
+    taken = torch.where(counts >= 3, more, torch.where(counts == 2, two, torch.where(counts == 1, one, 0.0)))
+    total = counts.sum(1, keepdim=True)
+    found = (counts - taken + taken.sum(1, keepdim=True) * lower) / total.clamp(min=1)
+    return torch.where(total > 0, found, lower)

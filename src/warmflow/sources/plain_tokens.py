@@ -1,0 +1,39 @@
+"""The cold starts of token flows: every position uniform, or every position the mask.
+
+UniformTokens    x0^i uniform on 0 .. V - 1
+MaskTokens       x0^i = mask, one token more than the data may hold: V
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class UniformTokens(Source):
+    """Positions drawn uniformly and alone; ``shape`` is (L,). Ignores conditions and passes them on."""
+
+    shape: tuple[int, ...]
+    vocabulary: int
+    takes: frozenset[str] = frozenset()
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        return Start(noise.integers("token", *self.shape, high=self.vocabulary), dict(condition or {}))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskTokens(Source):
+    """Every position the token ``mask``; ``shape`` is (L,). Ignores conditions and passes them on."""
+
+    shape: tuple[int, ...]
+    mask: int
+    takes: frozenset[str] = frozenset()
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        x0 = torch.full((n, *self.shape), self.mask, dtype=torch.int64, device=noise.root.device)
+        return Start(x0, dict(condition or {}))
