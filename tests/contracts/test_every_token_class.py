@@ -241,6 +241,13 @@ def test_rotary_positions_are_relative():
     assert abs(score(3, 7) - score(3, 8)) > 1e-3
 
 
+def test_without_places_a_masked_text_looks_alike_everywhere():
+    x, t = torch.full((1, L), V), torch.zeros(1)
+    for length, alike in ((0, True), (L, False)):
+        logits = transformer(extra=1, length=length)(x, t)
+        assert torch.allclose(logits[:, 0], logits[:, -1], atol=1e-5) is alike
+
+
 def test_an_untrained_network_finds_every_token_equally_likely():
     from warmflow.networks import TokenTransformer, seeded
 

@@ -66,7 +66,7 @@ TOKEN_EXAMPLES = {
     # solvers
     Jump: [Jump, lambda: Jump(0.3)],
     # networks
-    TokenTransformer: [transformer, lambda: transformer(extra=1, sees=("draft",), classes=3)],
+    TokenTransformer: [transformer, lambda: transformer(extra=1, sees=("draft",), classes=3, length=L)],
     # objectives
     DiscreteFlowMatching: [
         lambda: learning(MixturePath(), UniformTokens((L,), V)),

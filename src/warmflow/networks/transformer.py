@@ -1,12 +1,16 @@
 """A bidirectional transformer for tokens: rotary positions, time by adaptive layer norm, logits where they are asked for.
 
-    h = E[x_t] + sum of E_c[condition];     e = W silu(V [sin t, cos t]) (+ label)
+    h = E[x_t] + sum of E_c[condition] (+ P);     e = W silu(V [sin t, cos t]) (+ label)
     h <- h + g1(e) * attention(norm(h) * (1 + a1(e)) + b1(e))
     h <- h + g2(e) * mlp(norm(h) * (1 + a2(e)) + b2(e))
     logits = W_out (norm(h) * (1 + a(e)) + b(e))
 
 Gates g and the output start at zero: an untrained network says that every token is equally likely. With ``at`` the last
 block forms queries, and everything after them, for the chosen positions only: the rest of it would be thrown away.
+
+Rotary positions are distances: in a sequence of equal tokens (all masked) no position can be told from another. That is
+right for windows cut anywhere from a text; where place matters (the two tokens of a point), give ``length``, which
+adds a learned vector P to each place.
 
 References:
     RoFormer: Enhanced Transformer with Rotary Position Embedding, Su et al., 2021, arXiv 2104.09864
@@ -91,6 +95,7 @@ class TokenTransformer(Network):
         extra: further tokens that only starts hold (a mask is token V): seen, never predicted.
         sees: conditions given as tokens (B, L), such as "draft".
         classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
+        length: places that have a learned vector of their own; 0 for none: distances only.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class TokenTransformer(Network):
         extra: int = 0,
         sees: Sequence[str] = (),
         classes: int = 0,
+        length: int = 0,
         width: int = 128,
         depth: int = 3,
         heads: int = 4,
@@ -109,12 +115,13 @@ class TokenTransformer(Network):
         if width % (2 * heads):
             raise ValueError(f"width is {width} and heads {heads}; rotary positions need an even width a head")
         self.arguments = {
-            "vocabulary": vocabulary, "extra": extra, "sees": list(sees), "classes": classes, "width": width,
-            "depth": depth, "heads": heads, "dropout": dropout,
+            "vocabulary": vocabulary, "extra": extra, "sees": list(sees), "classes": classes,
+            "length": length, "width": width, "depth": depth, "heads": heads, "dropout": dropout,
         }  # fmt: skip
         self.tokens = nn.Embedding(vocabulary + extra, width)
         self.seen = nn.ModuleDict({name: nn.Embedding(vocabulary + extra, width) for name in sees})
         self.label = nn.Embedding(classes + 1, width) if classes else None
+        self.places = nn.Embedding(length, width) if length else None
         self.embed = TimeEmbedding()
         self.time = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList([_Block(width, heads, dropout) for _ in range(depth)])
@@ -143,6 +150,8 @@ class TokenTransformer(Network):
         h = self.tokens(x)
         for name, embedding in self.seen.items():
             h = h + embedding(conditions[name])
+        if self.places is not None:
+            h = h + self.places.weight[: x.shape[1]]
         cos, sin = self._turns(x.shape[1], x.device)
         only = meant = None
         if at is not None and not bool(at.all()):
