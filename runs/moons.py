@@ -42,6 +42,7 @@ def main(out: str = "out-moons", seeds: str = "5") -> None:
         ruler, _ = ruler_for(plan.data, plan.settings.samples)
         alone = judge(ruler, [r for r in read_rows(folder) if r.arm != "cold_assigned"])
         v["factor_calls_independent"] = alone.factor_calls
+        v["draft_suffices"] = alone.claim.startswith("the draft alone")
         found[s] = v
         print(f"s = {s}: {v['claim']}  (seconds {v['factor_seconds']})")
         print("  " + ", ".join(f"{name}: {v[key]}" for key, (name, _) in FACTORS.items()))
