@@ -48,7 +48,7 @@ from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import ARMS, Arm, Plan, arm, pairs
+from warmflow.recipes.plan import Arm, Plan, pairs
 from warmflow.recipes.settings import DRAFTS, settings_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
@@ -107,7 +107,7 @@ def run_arm(
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
         return
-    here: Arm = arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
+    here: Arm = plan.flow.arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
     facts = train(
         here.objective, here.data, steps=updates, batch=min(s.batch, len(here.data)), seed=seed, folder=folder,
         device=device, warmup=min(200, max(1, updates // 10)), save_every=500, progress=progress,
@@ -223,8 +223,8 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 def _budgeted(plan: Plan, minutes: float, seeds: int, draft: Source, paired: Batch, threads: int) -> Plan:
     """The plan with as many updates as fit the minutes: a few of each arm are timed first."""
     seconds = 0.0
-    for name in ARMS:
-        here = arm(plan, name, 0, draft, paired)
+    for name in plan.flow.arms:
+        here = plan.flow.arm(plan, name, 0, draft, paired)
         trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
         seconds += trial.facts["seconds"] / 40
     updates = int(0.75 * minutes * 60 / (seconds * seeds))
@@ -315,7 +315,7 @@ def run(
     found |= _described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
     write_json(root / "config.json", found)
     u = plan.settings.updates
-    arms = [("warm", u)] if cold else [(name, u) for name in ARMS]
+    arms = [("warm", u)] if cold else [(name, u) for name in plan.flow.arms]
 
     def entries_of(arms: Sequence[tuple[str, int]]) -> list[Entry]:
         tasks = [(name, seed, updates) for seed in seeds for name, updates in arms]

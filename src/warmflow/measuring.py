@@ -17,18 +17,14 @@ import torch
 from torch import Tensor
 
 from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
-from warmflow.contracts import Batch, Solver, Source
+from warmflow.contracts import Batch, Source
 from warmflow.couplings import prepare
 from warmflow.metrics.audit import audit_pairs
 from warmflow.metrics.cost import timed
 from warmflow.noise import Noise
-from warmflow.recipes.plan import COUPLINGS, Plan
+from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler, trajectory
-from warmflow.solvers import Euler, Heun
 from warmflow.verdict import Measure, Row, Ruler
-
-EULER_STEPS = (1, 2, 4, 8, 20, 50)
-HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +36,6 @@ class Entry:
     seed: int
     sampler: Sampler
     seconds: float
-
-
-def schedule(kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-    """What an arm is walked by: cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
-    if kind == "warm":
-        return [(Euler(), n) for n in steps]
-    return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
 
 
 def _row(arm: str, kind: str, solver: str, steps: int, calls: float, times: tuple[float, float], seed: int,
@@ -66,7 +55,7 @@ def measured(
     from tqdm import tqdm
 
     n, singles = ruler.samples, {}
-    jobs = [(e, solver, k) for e in entries for solver, k in schedule(e.kind, steps)]
+    jobs = [(e, solver, k) for e in entries for solver, k in plan.flow.schedule(plan, e.kind, steps)]
     for e in entries[:1]:
         e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
     for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
@@ -103,7 +92,7 @@ def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None 
         if name == s.pairing and paired is not None and paired.start is not None:
             part = paired[torch.arange(len(data))]
         else:
-            part = prepare(COUPLINGS[name], data, draft, block=block, seed=s.data_seed)
+            part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)
         assert part.start is not None and part.index is not None
         labels = data.condition.get("label")
         audit = audit_pairs(part.start.x0, part.x1, part.index, len(data), labels, fresh, data.x1, s.data_seed)

@@ -23,10 +23,11 @@ from warmflow.contracts import Field, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.data import enough
 from warmflow.fields import finite_data
-from warmflow.measuring import EULER_STEPS, HEUN_STEPS, audits
+from warmflow.measuring import audits
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
 from warmflow.recipes.build import plan_for
+from warmflow.recipes.flows import EULER_STEPS, HEUN_STEPS
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.sampler import Sampler
 from warmflow.solvers import Euler, Heun

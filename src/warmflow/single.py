@@ -24,8 +24,7 @@ from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import ARMS, Plan, pairs
-from warmflow.recipes.plan import arm as arm_of
+from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import placed
@@ -53,11 +52,11 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
 
     blank = Batch(plan.data.train.x1, plan.data.train.condition, plan.data.train.index, Start(plan.data.train.x1))
     draft = plan.draft() if name == "warm" else None
-    here = arm_of(plan, name, 0, draft, blank if name == "warm" else None)
+    here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
     trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
     start = here.sampler.source.draw(64, noise=_streams(64))
-    field = here.objective.field
+    field: Any = here.sampler.field
     t = torch.full((64,), 0.5, dtype=torch.float64)
     with torch.no_grad():
         seconds = timed(lambda: field(start.x0, t, start), repeats=10).seconds
@@ -106,14 +105,14 @@ def train_run(
     dry_run: bool, quiet: bool, echo: Callable[[str], None],
 ) -> None:  # fmt: skip
     """``warmflow train``."""
-    if arm not in ARMS:
-        raise ValueError(f"--arm is {arm!r}; {suggest(arm, list(ARMS))}")
     if dtype not in DTYPES:
         raise ValueError(f"--dtype is {dtype!r}; {suggest(dtype, list(DTYPES))}")
     if begin is not None and arm != "warm":
         raise ValueError(f"--from fine-tunes a warm flow; --arm is {arm!r}")
     device_of(device)
     plan = plan_of(recipe, settings)
+    if arm not in plan.flow.arms:
+        raise ValueError(f"--arm is {arm!r}; {suggest(arm, list(plan.flow.arms))}")
     if dry_run:
         _dry(plan, arm, asked_of(plan, arm, seed, device=device, dtype=dtype, out=str(out)), echo)
         return
@@ -122,7 +121,9 @@ def train_run(
     if arm == "warm":
         draft = plan.draft()
         if network is not None:
-            arm_of(plan, arm, seed, draft, plan.data.train, network)  # does it fit? Asked before anything is written
+            plan.flow.arm(
+                plan, arm, seed, draft, plan.data.train, network
+            )  # does it fit? Asked before anything is written
         paired = pairs(plan, draft, None)
     began = time.perf_counter()
     run_arm(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import enough, load
+from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import DRAFTS, Digits, Folder, Settings, Toy, settings_of, suggest
 from warmflow.sources import External
@@ -59,7 +60,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     else:
         settings = settings_of("custom", **changes)
         found = load(data)
-        plan = Plan("custom", settings, found, fitted(settings, found.train.x1), network(settings))
+        plan = Plan("custom", settings, found, fitted(settings, found.train.x1), network(settings), FloatFlow())
     if draft is None:
         _drawable(plan)
         return plan

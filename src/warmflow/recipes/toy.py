@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from warmflow.data.fresh import FreshToy
 from warmflow.data.toy import toy
+from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import Toy
 from warmflow.sources.jittered import Jittered
@@ -18,5 +19,7 @@ def plan(name: str, settings: Toy) -> Plan:
     draft = fitted(settings, data.train.x1)
     if settings.draft == "jittered":
         fresh = FreshToy(name)
-        return Plan(f"toy.{name}", settings, data, lambda: Jittered(fresh, settings.spread), network(settings))
-    return Plan(f"toy.{name}", settings, data, draft, network(settings))
+        return Plan(
+            f"toy.{name}", settings, data, lambda: Jittered(fresh, settings.spread), network(settings), FloatFlow()
+        )
+    return Plan(f"toy.{name}", settings, data, draft, network(settings), FloatFlow())

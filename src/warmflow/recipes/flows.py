@@ -1,0 +1,111 @@
+"""Flows of floats: points and images. The cold arms start at N(0, I), paired independently or by minibatch assignment; the
+warm one at the draft, blurred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
+from warmflow.fields import NetworkField, WrappedField
+from warmflow.objectives import FlowMatching
+from warmflow.paths import LinearPath
+from warmflow.recipes.plan import Arm, Flow, Plan
+from warmflow.sampler import Sampler
+from warmflow.solvers import Euler, Heun
+from warmflow.sources import Blurred, StandardNormal
+
+COUPLINGS: dict[str, Coupling] = {
+    "assignment": Assignment(),
+    "minibatch-assignment": Assignment(),
+    "nearest-datum": NearestDatum(),
+    "nearest-draft": NearestDraft(),
+    "independent": Independent(),
+}
+EULER_STEPS = (1, 2, 4, 8, 20, 50)
+HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
+
+
+@dataclass(frozen=True)
+class FloatFlow(Flow):
+    """ "cold", "cold_assigned" (minibatch assignment of noise to data) and "warm", on the linear path."""
+
+    arms = ("cold", "cold_assigned", "warm")
+    offline = ("assignment", "nearest-datum", "nearest-draft")
+
+    def warm_source(self, plan: Plan, draft: Source) -> Source:
+        """The draft with noise of its own, unless sigma is 0 and the field is blind to it."""
+        s = plan.settings
+        return Blurred(draft, s.sigma) if s.seen or s.sigma else draft
+
+    def coupling(self, plan: Plan, pairing: str) -> Coupling:
+        return COUPLINGS[pairing]
+
+    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
+        """Cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
+        if kind == "warm":
+            return [(Euler(), n) for n in steps]
+        return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
+
+    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
+            autocast: str | None = None) -> Arm:  # fmt: skip
+        s, shape = plan.settings, plan.data.shape
+        source: Source
+        if name == "warm":
+            assert draft is not None and paired is not None
+            source, data = self.warm_source(plan, draft), paired
+            coupling = Given() if s.pairing in (*self.offline, "given") else COUPLINGS[s.pairing]
+            sees, path = (("draft",) if s.seen else ()), LinearPath(s.t0)
+        elif name in self.arms:
+            source, data = StandardNormal(shape), plan.data.train
+            coupling = Independent() if name == "cold" else Assignment()
+            sees, path = (), LinearPath(0.0)
+        else:
+            raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
+        field: NetworkField | WrappedField
+        if isinstance(begin, WrappedField):
+            if not isinstance(begin.network, nn.Module):
+                raise ValueError(
+                    "the wrapped model is not a torch module, so it cannot be trained; it can be compared with"
+                )
+            field = replace(begin, path=path)
+        else:
+            net = plan.network(shape, dict.fromkeys(sees, shape), seed)
+            if begin is not None:
+                take_over(net, begin)
+            field = NetworkField(net, path, s.predicts, sees, autocast)
+        player = Player(field.network, s.learning_rate, ema=s.ema)  # type: ignore[arg-type]
+        objective = FlowMatching(field, source, coupling, player)
+        return Arm(name, objective, data, Sampler(source, field, Euler(), 4, plan.hooks))
+
+
+def take_over(network: nn.Module, trained: nn.Module) -> None:
+    """Copies a cold network's weights; a first layer that also sees a draft keeps zeros there, so that the warm flow
+    begins as the cold one.
+
+    Raises:
+        ValueError: the networks differ in more than what they see.
+    """
+    ours, theirs = network.state_dict(), trained.state_dict()
+    for name, value in ours.items():
+        old = theirs.get(name)
+        if old is not None and old.shape == value.shape:
+            value.copy_(old)
+        elif old is None and name.startswith("seen."):
+            value.zero_()  # an embedding of what the cold network did not see
+        elif old is not None and name == "into.weight" and old.shape[0] == value.shape[0]:
+            if old.shape[1] > value.shape[1]:
+                raise ValueError("the run to start from sees more than this one: start from a cold run")
+            value.zero_()
+            value[:, : old.shape[1]] = old
+        else:
+            had = "nothing" if old is None else str(tuple(old.shape))
+            raise ValueError(
+                f"cannot start from that run: its network has {had} at {name}, this one {tuple(value.shape)}; "
+                "use the same width and depth"
+            )
