@@ -3,13 +3,14 @@
 import torch
 
 from warmflow.contracts import Player
+from warmflow.data.grid import Gridded
 from warmflow.couplings import Independent
 from warmflow.fields import ExactMarkov, ExactTokens, Tempered, TokenField
 from warmflow.networks import TokenTransformer, seeded
 from warmflow.objectives import DiscreteFlowMatching
 from warmflow.paths import MixturePath
 from warmflow.solvers import Jump
-from warmflow.sources import Corrupted, MarkovChain, MaskTokens, NGram, UniformTokens, random_chain, uniform_kernel
+from warmflow.sources import Corrupted, MarkovChain, MaskTokens, NGram, StandardNormal, UniformTokens, random_chain, uniform_kernel
 
 V, L = 5, 6
 CHAIN = random_chain(V, L, seed=1)
@@ -43,6 +44,7 @@ TOKEN_EXAMPLES = {
         lambda: NGram.fit(TEXT, vocabulary=V, order=1, length=L),
         lambda: NGram.fit(TEXT, vocabulary=V, order=3, length=L),
     ],
+    Gridded: [lambda: Gridded(StandardNormal((L,)), 8)],
     Corrupted: [lambda: Corrupted(CHAIN, uniform_kernel(V, 0.3))],
     # paths
     MixturePath: [

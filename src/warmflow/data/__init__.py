@@ -27,7 +27,7 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.noise import permutation
 
-Kind = Literal["points", "images"]
+Kind = Literal["points", "images", "tokens"]
 
 LEAST = 200
 """Rows below which no verdict is given."""
@@ -44,13 +44,16 @@ class DataSet:
 
     Args:
         name: what the user called it.
-        kind: "points", (N, d) floats in the user's own units; or "images", (N, C, H, W) floats in [-1, 1].
+        kind: "points", (N, d) floats in the user's own units; "images", (N, C, H, W) floats in [-1, 1]; or "tokens",
+            (N, L) int64.
         train, validation, heldout: the parts. Labels travel as ``condition["label"]`` (n,) int64; ``index`` counts the
             rows of the part.
         classes: the name of each label, empty where there are none.
         notes: facts worth telling, ready for JSON (files that could not be read, for example).
         rows: for each part the (n,) int64 rows it has in the user's array or in the sorted list of readable files;
             empty where the data is drawn.
+        codec: what the tokens stand for: an ``Alphabet``, or the ``Grid`` of a plane; None for floats.
+        streams: of a text, the tokens (T,) of the parts "train" and "judge", uncut.
     """
 
     name: str
@@ -61,6 +64,8 @@ class DataSet:
     classes: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Tensor] = field(default_factory=dict)
+    codec: Any = None
+    streams: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

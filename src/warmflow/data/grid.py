@@ -1,0 +1,87 @@
+"""The toys as tokens: a point of the plane is two tokens, its column and its row on a grid.
+
+    token = floor((x - low) / (high - low) * levels), kept in 0 .. levels - 1
+
+on [-3, 3] of the standardised toys: 128 levels are steps of 0.047, below the moons' own noise of 0.11. Back in the plane a
+token stands for the middle of its cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.data import DataSet
+from warmflow.data.toy import toy
+from warmflow.noise import Noise
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``levels`` cells an axis on [low, high]."""
+
+    levels: int = 128
+    low: float = -3.0
+    high: float = 3.0
+
+    def __len__(self) -> int:
+        return self.levels
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Tokens (n, d) int64 of points (n, d); what lies outside goes to the edge."""
+        cell = ((x.double() - self.low) / (self.high - self.low) * self.levels).floor().long()
+        return cell.clamp(0, self.levels - 1)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Points (n, d) float32 in the middle of their cells; a mask, beyond the last level, lands outside the grid."""
+        return (self.low + (tokens.double() + 0.5) * (self.high - self.low) / self.levels).float()
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """The points, for metrics."""
+        return self.decode(tokens)
+
+    def labels(self, tokens: Tensor) -> Tensor:
+        """Which of 16 x 16 coarse cells a point lies in."""
+        coarse = (tokens * 4 // self.levels).clamp(max=3)
+        return coarse[:, 0] * 4 + coarse[:, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Gridded(Source):
+    """Another source's points as tokens."""
+
+    source: Source
+    grid_levels: int = 128
+
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return self.source.takes
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.source.shape
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        start = self.source.draw(n, condition, noise=noise.fold("gridded"))
+        return replace(start, x0=Grid(self.grid_levels).encode(start.x0))
+
+
+def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
+    """A toy (:func:`warmflow.data.toy.toy`) on the grid: (N, 2) tokens below ``levels``.
+
+    Raises:
+        ValueError: an unknown toy, a part without rows, fewer than 8 levels.
+    """
+    if isinstance(levels, bool) or not isinstance(levels, int) or levels < 8:
+        raise ValueError(f"--levels is {levels!r}; a grid has a whole number of at least 8")
+    points, codec = toy(name, train=train, heldout=heldout, seed=seed), Grid(levels)
+    parts = {k: replace(getattr(points, k), x1=codec.encode(getattr(points, k).x1)) for k in ("train", "heldout")}
+    return replace(points, name=f"grid.{name}", kind="tokens", codec=codec, **parts)
+
+
+def distinct_cells(tokens: Tensor) -> int:
+    """How many different points a set of tokens (n, 2) has."""
+    return len(torch.unique(tokens, dim=0))

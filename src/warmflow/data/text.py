@@ -1,0 +1,285 @@
+"""Text as tokens: an alphabet, parts that share no line, and windows of equal length.
+
+    text -> symbols -> tokens 0 .. V - 1 -> parts -> windows (n, L)
+
+Two alphabets. ``text8``: 27 symbols, space and a .. z, after the normaliser of the text8 corpus (lower case, accents taken
+off, each digit spelled out, everything else a space, runs of spaces one). ``full``: the symbols of the text itself, the
+rarest beyond the first 255 replaced.
+
+Windows that overlap, or stand side by side in two parts, would let a model that copies look like one that writes. So every
+document is cut into contiguous parts, in this order and by length:
+
+    train 70 %    judge 15 %    validation 5 %    held out 10 %
+
+Each document is in every part, so the parts have one mixture of authors; the judge's part trains the models that tell how
+likely a text is, and nothing else. Documents too short to be cut are joined first.
+
+References:
+    About the test data, Mahoney, 2011, mattmahoney.net/dc/textdata (the normaliser of text8)
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, part
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz"
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SHARES = {"train": 0.70, "judge": 0.15, "validation": 0.05, "heldout": 0.10}
+MOST = 255
+"""Symbols a full alphabet holds, the stand-in for all others not counted."""
+ALPHABETS = ("text8", "full")
+OTHER = "\ufffd"
+
+
+def normalised(text: str) -> str:
+    """The text in 27 symbols, by the rules above."""
+    text = unicodedata.normalize("NFKD", text.lower())
+    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = re.sub(r"[0-9]", lambda digit: f" {DIGITS[int(digit.group())]} ", text)
+    return re.sub(r"[^a-z]+", " ", text).strip()
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The symbols that tokens stand for, in the order of the tokens."""
+
+    symbols: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str) -> Tensor:
+        """Tokens (T,) int64.
+
+        Raises:
+            ValueError: a symbol that is not of this alphabet, with its place.
+        """
+        number = {symbol: i for i, symbol in enumerate(self.symbols)}
+        other = number.get(OTHER)
+        try:
+            if other is not None:
+                return torch.tensor([number.get(c, other) for c in text], dtype=torch.int64)
+            return torch.tensor([number[c] for c in text], dtype=torch.int64)
+        except KeyError as error:
+            symbol = error.args[0]
+            raise ValueError(
+                f"the text holds {symbol!r} at place {text.index(symbol)}, which is not among the {len(self)} symbols "
+                "of this alphabet: normalise it first (--alphabet text8), or train with --alphabet full"
+            ) from None
+
+    def decode(self, tokens: Tensor) -> str:
+        """The text of tokens (T,); a mask shows as an underscore."""
+        return "".join(self.symbols[i] if i < len(self.symbols) else "_" for i in tokens.tolist())
+
+    @staticmethod
+    def of(text: str) -> Alphabet:
+        """The symbols of a text, in code order, with a stand-in where there are more than 255."""
+        counts = Counter(text)
+        kept = sorted(c for c, _ in counts.most_common(MOST))
+        return Alphabet(tuple(kept) + ((OTHER,) if len(counts) > MOST else ()))
+
+
+def _fast(text: str) -> Tensor:
+    """The tokens of a normalised text: space 0, a 1, ..., z 26."""
+    codes = torch.from_numpy(np.frombuffer(text.encode("ascii"), dtype=np.uint8).copy()).long()
+    return torch.where(codes == 32, 0, codes - 96)
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """The text of a file's bytes, UTF-8 with or without a mark; line ends made one.
+
+    Raises:
+        ValueError: an empty file, one that is not text, or text in another encoding.
+    """
+    if not raw.strip():
+        raise ValueError(f"{name} is empty: give a file with text in it")
+    if b"\0" in raw[:100_000]:
+        raise ValueError(f"{name} is not text (it holds zero bytes): give a plain text file in UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} at {error.start}): convert it, for example with "
+            f"iconv -f latin1 -t utf-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read(path: str | Path) -> dict[str, str]:
+    """The documents of a text file, of a folder (its .txt files, deep), or of a .tar archive of .txt files, by name.
+
+    Raises:
+        ValueError: a path that does not exist, a folder or archive without .txt files, a file that cannot be read as text.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*.txt") if p.is_file())
+        if not files:
+            raise ValueError(f"the folder {path} holds no .txt files: give a text file, or a folder of them")
+        return {str(p.relative_to(path)): _bytes(p) for p in files}
+    if not path.exists():
+        raise ValueError(
+            f"the text {str(path)!r} does not exist: give the path of a text file or a folder of .txt files"
+        )
+    if re.search(r"\.tar(\.\w+)?$|\.tgz$", path.name):
+        return _archive(path)
+    return {path.name: _bytes(path)}
+
+
+def _bytes(path: Path) -> str:
+    try:
+        return decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _archive(path: Path) -> dict[str, str]:
+    found = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
+                if file is not None:
+                    found[member.name] = decoded(io.BufferedReader(file).read(), f"{path}:{member.name}")  # type: ignore[type-var, arg-type]
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is not an archive that can be read ({error}): give a .tar of .txt files") from None
+    if not found:
+        raise ValueError(f"the archive {path} holds no .txt files")
+    return dict(sorted(found.items()))
+
+
+def embedded() -> dict[str, str]:
+    """English prose that every Python brings: the help texts on the language's topics, about 0.5 MB."""
+    from pydoc_data.topics import topics
+
+    return {name: str(topics[name]) for name in sorted(topics)}
+
+
+def parts_of(documents: Iterable[Tensor], least: int) -> dict[str, Tensor]:
+    """The token streams (T,) of the parts: every document of at least ``least`` tokens cut by the shares above, the shorter
+    ones joined and cut together."""
+    long_: list[Tensor] = []
+    short: list[Tensor] = []
+    for tokens in documents:
+        (long_ if len(tokens) >= least else short).append(tokens)
+    if short:
+        long_.append(torch.cat(short))
+    cut: dict[str, list[Tensor]] = {name: [] for name in SHARES}
+    for tokens in long_:
+        first = 0
+        for i, (name, share) in enumerate(SHARES.items()):
+            last = len(tokens) if i == len(SHARES) - 1 else first + int(share * len(tokens))
+            cut[name].append(tokens[first:last])
+            first = last
+    return {name: torch.cat(streams) for name, streams in cut.items()}
+
+
+def windows(stream: Tensor, length: int) -> Tensor:
+    """(n, length): a stream (T,) cut into windows that do not overlap; what is left over is dropped."""
+    n = len(stream) // length
+    return stream[: n * length].reshape(n, length)
+
+
+def text(
+    source: str | Path | Mapping[str, str] = "embedded", *, length: int = 64, alphabet: str = "text8", most: int = 0
+) -> DataSet:
+    """A text as a data set of windows (n, length) int64.
+
+    Args:
+        source: "embedded", a path (see :func:`read`), or documents by name.
+        alphabet: "text8" or "full".
+        most: the largest number of training windows, evenly spread over the training part; 0 for all.
+
+    Returns:
+        A DataSet of kind "tokens"; ``codec`` is the alphabet, ``streams`` the tokens of the parts "train" and "judge".
+
+    Raises:
+        ValueError: an unknown alphabet, an impossible length, a text too short to be judged, or what :func:`read` raises.
+    """
+    if alphabet not in ALPHABETS:
+        raise ValueError(f"--alphabet is {alphabet!r}; known: {', '.join(ALPHABETS)}")
+    if isinstance(length, bool) or not isinstance(length, int) or length < 2:
+        raise ValueError(f"--length is {length!r}; windows hold a whole number of at least 2 symbols")
+    name = "embedded" if source == "embedded" else ("text" if isinstance(source, Mapping) else str(source))
+    documents = embedded() if source == "embedded" else dict(source) if isinstance(source, Mapping) else read(source)
+    if alphabet == "text8":
+        codec = Alphabet(tuple(LETTERS))
+        tokens = [_fast(normalised(t)) for t in documents.values()]
+    else:
+        codec = Alphabet.of("".join(documents.values()))
+        tokens = [codec.encode(t) for t in documents.values()]
+    space = torch.zeros(1, dtype=torch.int64)
+    tokens = [torch.cat([t, space]) for t in tokens if len(t)] if alphabet == "text8" else tokens
+    streams = parts_of(tokens, 40 * length)
+    found = {k: windows(v, length) for k, v in streams.items()}
+    total = sum(len(t) for t in tokens)
+    if len(found["heldout"]) < 50 or len(found["train"]) < 200:
+        raise ValueError(
+            f"{name}: too few to tell: {total:,} symbols make {len(found['heldout'])} held-out windows of {length}; bring "
+            f"at least {600 * length:,} symbols, or shorten the windows with --length"
+        )
+    train = found["train"]
+    if most and len(train) > most:
+        train = train[torch.linspace(0, len(train) - 1, most).round().long()]
+    return DataSet(
+        name=f"text.{name}",
+        kind="tokens",
+        train=part(train),
+        validation=part(found["validation"]) if len(found["validation"]) else None,
+        heldout=part(found["heldout"]),
+        notes={"documents": len(documents), "symbols": total, "alphabet": alphabet, "vocabulary": len(codec)},
+        codec=codec,
+        streams={k: streams[k] for k in ("train", "judge")},
+    )
+
+
+def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, Tensor | None]:
+    """Drafts (N, L), and the texts they were refined to where the file has them, from a .txt (one draft a line) or a
+    .jsonl (``{"draft": ..., "refined": ...}`` a line).
+
+    Raises:
+        ValueError: an empty file, lines of another length, symbols outside the alphabet, JSON without a draft.
+    """
+    import json
+
+    lines = [line for line in _bytes(Path(path)).split("\n") if line != ""]
+    drafts: list[Tensor] = []
+    refined: list[Tensor] = []
+    for i, line in enumerate(lines, 1):
+        pair = {"draft": line}
+        if str(path).endswith(".jsonl"):
+            try:
+                pair = json.loads(line)
+                drafts_line = pair["draft"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                raise ValueError(
+                    f'{path}, line {i} is not a JSON object with a "draft": give {{"draft": "..."}}'
+                ) from None
+            if not isinstance(drafts_line, str):
+                raise ValueError(f"{path}, line {i}: the draft is a {type(drafts_line).__name__}; give text")
+        for key, rows in (("draft", drafts), ("refined", refined)):
+            if key in pair:
+                if len(pair[key]) != length:
+                    raise ValueError(
+                        f"{path}, line {i}: the {key} has {len(pair[key])} symbols, the windows have {length}: cut or pad it"
+                    )
+                try:
+                    rows.append(codec.encode(pair[key]))
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {i}: {error}") from None
+    if refined and len(refined) < len(drafts):
+        raise ValueError(f"{path}: {len(drafts)} drafts and {len(refined)} refined texts: give one a draft, or none")
+    return torch.stack(drafts), torch.stack(refined) if refined else None
