@@ -20,7 +20,13 @@ from warmflow import __version__
 from warmflow.recipes.settings import RECIPES, Settings, flag, settings_of, suggest
 
 LARGEST_GRID = 4096
-DEMO_UPDATES = 2000
+DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
+    "digits": ("images.digits", {"updates": 2000}),
+    "moons": ("toy.moons", {"updates": 2000}),
+    "grid": ("toy.grid", {"updates": 1500}),
+    "text": ("text.characters", {"updates": 600}),
+}
+DEMO_STEPS = {"grid": (1, 2, 4, 8, 16), "text": (4, 16, 64)}
 TRAINED = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth", "predicts", "t0", "seen", "rounds")
 
 
@@ -142,31 +148,35 @@ def main() -> None:
     """
 
 
-@main.command(short_help="Warm against cold on digits or moons, in minutes.")
-@click.argument("what", default="digits", type=click.Choice(["digits", "moons"]))
+@main.command(short_help="Warm against cold on digits, moons, a grid or a text, in minutes.")
+@click.argument("what", default="digits", type=click.Choice(["digits", "moons", "grid", "text"]))
 @out_option
 @click.option("--seeds", default=5, show_default=True, help="training seeds; fewer than two make no claim")
 @click.option("--updates", default=None, type=int, help="updates of each flow")
 @click.option("--jobs", type=int, default=None, help="flows trained at once, one thread each [default: the cores]")
 @click.option("--quiet", is_flag=True, help="no progress bars")
 def demo(what: str, out: Path | None, seeds: int, updates: int | None, jobs: int | None, quiet: bool) -> None:
-    """Warm against cold on real 8x8 digits (or on moons), from data to report, in minutes."""
-    recipe = {"digits": "images.digits", "moons": "toy.moons"}[what]
+    """Warm against cold on real 8x8 digits (or on moons, moons on a grid, characters), from data to report, in minutes."""
+    recipe, asked = DEMOS[what]
     out = out or Path(f"warmflow-{what}")
-    changes: dict[str, Any] = {"updates": DEMO_UPDATES if updates is None else updates}
+    changes: dict[str, Any] = {**asked, **({} if updates is None else {"updates": updates})}
     s = settings_of(recipe, **changes)
     _seeds(seeds)
     jobs = _jobs(jobs)
-    drafts = {"mixture": "a Gaussian mixture", "jittered": "a fresh point plus noise"}
+    drafts = {"mixture": "a Gaussian mixture", "jittered": "a fresh point plus noise", "ngram": "a trigram model"}
+    tokens = what in ("grid", "text")
+    colds = "cold from uniform tokens, cold from a mask" if tokens else "cold, cold with assigned pairs"
+    minutes = "about ten" if tokens else "about four"
     click.echo(
-        f"This trains {3 * seeds} small flows on {recipe} ({seeds} seeds; cold, cold with assigned pairs, and warm from "
+        f"This trains {3 * seeds} small flows on {recipe} ({seeds} seeds; {colds}, and warm from "
         f"{drafts.get(s.draft, s.draft)}), {s.updates} updates each, then samples and judges them.\n"
-        f"On two CPU cores it takes about four minutes; cut off, the same command continues. The result goes to {out}/.",
+        f"On two CPU cores it takes {minutes} minutes; cut off, the same command continues. The result goes to {out}/.",
         err=True,
     )
     from warmflow.comparison import compare
 
-    report = compare(recipe, out=out, seeds=range(seeds), jobs=jobs, progress=not quiet, **changes)
+    steps = DEMO_STEPS.get(what, (1, 2, 4, 8))
+    report = compare(recipe, out=out, seeds=range(seeds), steps=steps, jobs=jobs, progress=not quiet, **changes)
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
@@ -188,7 +198,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train one flow of a recipe into a run folder, or continue it.
 
-    RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, images.digits, images.folder.
+    RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.folder,
+    text.characters, text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
     _threads(threads)
@@ -202,30 +213,44 @@ def train(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
 @click.option("--steps", default=4, show_default=True, help="steps on [t0, 1]")
-@click.option("--solver", default="euler", show_default=True, help="euler, heun, midpoint, rk4")
+@click.option("--solver", default=None, help="euler, heun, midpoint, rk4 (tokens: by jumps)  [default: euler]")
 @click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
 @click.option("--batch-size", default=None, type=int, help="samples walked at once")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="a .png grid, .npz or .npy")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="a .png grid, .npz, .npy; texts: .txt, .jsonl"
+)
+@click.option("--prefix", default="", help="texts: what every sample begins with")
+@click.option("--template", default="", help="texts: a window with underscores where it is free")
+@click.option(
+    "--temperature", default=1.0, show_default=True, help="tokens: below 1 likelier, less diverse: another law"
+)
+@click.option(
+    "--top-p", default=1.0, show_default=True, help="tokens: the likeliest with this chance in all: another law"
+)
+@click.option(
+    "--renoise", default=0.0, show_default=True, help="tokens: how much is put back and drawn again: another law"
+)
 @click.option("--raw", is_flag=True, help="the weights that were not averaged")
 @click.option("--quiet", is_flag=True, help="no progress bar")
 @device_option
 @threads_option
 def sample(
-    run: Path, n: int, steps: int, solver: str, seed: int, batch_size: int | None, out: Path, raw: bool, quiet: bool,
-    device: str, threads: int | None,
+    run: Path, n: int, steps: int, solver: str | None, seed: int, batch_size: int | None, out: Path, prefix: str,
+    template: str, temperature: float, top_p: float, renoise: float, raw: bool, quiet: bool, device: str,
+    threads: int | None,
 ) -> None:  # fmt: skip
     """Draw samples from a finished run into a file; the suffix decides how."""
-    if out.suffix not in (".png", ".npz", ".npy"):
-        raise ValueError(f"--out is {out}; its suffix is .png (a grid), .npz or .npy")
+    if out.suffix not in (".png", ".npz", ".npy", ".txt", ".jsonl"):
+        raise ValueError(f"--out is {out}; its suffix is .png (a grid), .npz or .npy; for texts .txt or .jsonl too")
     if n < 1:
         raise ValueError(f"-n is {n}; ask for at least one sample")
     if out.suffix == ".png" and n > LARGEST_GRID:
         raise ValueError(f"-n is {n}; a grid shows at most {LARGEST_GRID} samples, use .npz for more")
     _threads(threads)
-    from warmflow.single import sample_run
+    from warmflow.single import Writing, sample_run
 
     click.echo(sample_run(run, n, out, steps=steps, solver=solver, seed=seed, batch=batch_size, raw=raw, device=device,
-                          quiet=quiet))  # fmt: skip
+                          quiet=quiet, writing=Writing(temperature, top_p, renoise, prefix, template)))  # fmt: skip
 
 
 @main.command(short_help="Judge warm against cold, on finished runs or on data.")

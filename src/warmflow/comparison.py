@@ -44,6 +44,8 @@ from warmflow.checkpoints import (
 )  # fmt: skip
 from warmflow.contracts import Batch, Source
 from warmflow.data import enough
+from warmflow.data.grid import Grid
+from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.recipes.build import plan_for, plan_of
@@ -119,7 +121,8 @@ def run_arm(
     numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
     text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
     (folder / "README.md").write_text(text)
-    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts)})
+    codec = dataclasses.asdict(plan.data.codec) if plan.data.codec is not None else None
+    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts), "codec": codec})
 
 
 def _follow_parent() -> None:
@@ -299,8 +302,10 @@ def run(
     _say("measuring the margin on real data", progress)
     ruler, facts = ruler_for(plan.data, plan.settings.samples)
     began = time.perf_counter()
-    draft, draft_seconds = plan.draft(), time.perf_counter() - began
-    if not own_draft and not (root / "draft.json").exists():
+    kept = not own_draft and (root / "draft.json").exists()
+    draft = load_part(root, "draft") if kept else plan.draft()
+    draft_seconds = time.perf_counter() - began
+    if not own_draft and not kept:
         save_part(root, "draft", draft)
     _say("pairing drafts with data", progress)
     began = time.perf_counter()
@@ -348,12 +353,15 @@ def run(
 def _described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
     """What config.json says beside what was asked."""
     d = plan.data
+    shown: dict[str, Any] = {"shown": "points"} if isinstance(d.codec, Grid) else {}
+    if isinstance(d.codec, Alphabet):
+        shown = {"symbols": list(d.codec.symbols)}
     validation = 0 if d.validation is None else len(d.validation)
     return {
         "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "versions": versions(), "device": device,
         "threads": torch.get_num_threads(), "seeds": list(seeds), "margins": ruler.to_json(), "facts": dict(facts),
         "data": {"name": d.name, "kind": d.kind, "shape": list(d.shape), "train": len(d.train), "validation": validation,
-                 "heldout": len(d.heldout), "classes": list(d.classes), "notes": dict(d.notes)},
+                 "heldout": len(d.heldout), "classes": list(d.classes), "notes": dict(d.notes), **shown},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 

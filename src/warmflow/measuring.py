@@ -19,9 +19,11 @@ from torch import Tensor
 from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
 from warmflow.contracts import Batch, Source
 from warmflow.couplings import prepare
+from warmflow.data.grid import Grid
+from warmflow.data.text import Alphabet
 from warmflow.metrics.audit import audit_pairs
 from warmflow.metrics.cost import timed
-from warmflow.noise import Noise
+from warmflow.noise import Noise, permutation
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler, trajectory
 from warmflow.verdict import Measure, Row, Ruler
@@ -81,11 +83,19 @@ def _drafts(draft: Source, n: int, seed: int) -> Tensor:
     return draft.draw(n, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
 
 
+def seen_as(plan: Plan, x: Tensor) -> Tensor:
+    """Samples as they are measured and drawn: tokens of a grid as points of the plane, all else as it is."""
+    return plan.data.codec.decode(x) if isinstance(plan.data.codec, Grid) else x
+
+
 def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None = None) -> dict[str, Any]:
     """The audit of the pairing that is trained on, and beside it of the others on one round."""
     data, s = plan.data.train, plan.settings
+    if isinstance(plan.data.codec, Alphabet):
+        return _text_audits(plan, draft, paired)
     m = min(len(data), 2000)
-    fresh = draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0
+    fresh = seen_as(plan, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
+    x1 = seen_as(plan, data.x1)
     found = {}
     for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
         block = 256 if name == "minibatch-assignment" else s.block
@@ -95,7 +105,28 @@ def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None 
             part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)
         assert part.start is not None and part.index is not None
         labels = data.condition.get("label")
-        audit = audit_pairs(part.start.x0, part.x1, part.index, len(data), labels, fresh, data.x1, s.data_seed)
+        start, end = seen_as(plan, part.start.x0), seen_as(plan, part.x1)
+        audit = audit_pairs(start, end, part.index, len(data), labels, fresh, x1, s.data_seed)
+        found[name] = audit.to_json()
+    return found
+
+
+def _text_audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
+    """The audit of the pairing of texts that is trained on, and of independent pairs beside it."""
+    from warmflow.metrics.audit_tokens import audit_tokens
+
+    data, s, found = plan.data.train, plan.settings, {}
+    rows = permutation(s.data_seed, len(data), "audit")[:2000].sort().values
+    few = data[rows]
+    fresh = draft.draw(len(few), noise=Noise.of(s.data_seed + 7919, len(few))).x0
+    for name in dict.fromkeys((s.pairing, "independent")):
+        if name == s.pairing and paired is not None and paired.start is not None:
+            part = paired[torch.arange(min(len(few), len(paired)))]
+        else:
+            part = prepare(plan.flow.coupling(plan, name), few, draft, block=s.block, seed=s.data_seed)
+        assert part.start is not None
+        index = None if name == "rewritten" else part.index
+        audit = audit_tokens(part.start.x0, part.x1, index, len(data), fresh, few.x1, len(plan.data.codec), s.data_seed)
         found[name] = audit.to_json()
     return found
 
@@ -106,6 +137,7 @@ def pictures(
     """Samples at equal seeds for the report: real, draft, start, cold and warm; trajectories for points."""
     n = min(n, len(plan.data.heldout))
     out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
+    plane = plan.data.kind == "points" or isinstance(plan.data.codec, Grid)
     seed = min((e.seed for e in entries), default=0)
     if draft is not None:
         out["draft"] = plan.clip(_drafts(draft, n, seed))
@@ -116,16 +148,17 @@ def pictures(
         out["start"] = plan.clip(start.x0)
         for k in steps:
             out[f"warm.{k}"] = sampler(n, seed=seed, steps=k).x
-        if plan.data.kind == "points":
+        if plane:
             out["trajectory.warm"] = trajectory(replace(sampler, steps=4), start[:200], seed=seed)
     if "cold" in first:
         sampler = first["cold"].sampler
-        for k in (1, 4, 20, 50):
+        for k in (1, 4, 20, 50) if plan.data.kind != "tokens" else (4, 16, 64):
             out[f"cold.{k}"] = sampler(n, seed=seed, steps=k).x
-        if plan.data.kind == "points":
+        if plane:
             start = sampler.source.draw(200, noise=Noise.of(seed, 200).fold("source"))
             out["trajectory.cold"] = trajectory(replace(sampler, steps=20), start, seed=seed)
-    return {k: v.float().cpu().contiguous() for k, v in out.items()}
+    whole = {k: seen_as(plan, v).cpu().contiguous() for k, v in out.items()}
+    return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}
 
 
 # ---------------------------------------------------------------- rows, kept

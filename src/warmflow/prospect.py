@@ -129,6 +129,10 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     plan: Plan = plan_for(data, draft, **settings)
     enough(len(plan.data.everything), plan.data.name)
     s, train = plan.settings, plan.data.train
+    if plan.data.kind == "tokens":
+        raise ValueError(
+            f"{plan.name} is of tokens, which this audit does not walk: warmflow compare {plan.name} audits its pairing"
+        )
     source = plan.draft()
     one = pairs(plan, source, None, rounds=1)
     found = audits(plan, source, one)

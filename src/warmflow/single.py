@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch import Tensor
 
 from warmflow.checkpoints import check_version, device_of, load, make_folder, read_json, write_json, write_tensors
 from warmflow.comparison import _described, _whole, asked_of, run_arm
-from warmflow.contracts import Solver, Source
-from warmflow.fields import NetworkField
+from warmflow.contracts import JumpPath, Samples, Solver, Source
+from warmflow.data.grid import Grid
+from warmflow.data.text import Alphabet
+from warmflow.fields import NetworkField, Tempered, TokenField
 from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
@@ -27,9 +29,9 @@ from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
-from warmflow.sampler import placed
-from warmflow.solvers import RK4, Euler, Heun, Midpoint
-from warmflow.sources import Blurred
+from warmflow.sampler import Sampler, placed
+from warmflow.solvers import RK4, Euler, Heun, Jump, Midpoint
+from warmflow.sources import Blurred, Filled, Shown, together
 from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
@@ -50,7 +52,9 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     from warmflow.contracts import Batch, Start
     from warmflow.training import train
 
-    blank = Batch(plan.data.train.x1, plan.data.train.condition, plan.data.train.index, Start(plan.data.train.x1))
+    data = plan.data.train
+    paired = plan.settings.pairing in (*plan.flow.offline, "given")
+    blank = Batch(data.x1, data.condition, data.index, Start(data.x1) if paired else None)
     draft = plan.draft() if name == "warm" else None
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
@@ -96,7 +100,7 @@ def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
     if not str(arm).startswith("cold"):
         raise ValueError(f"--from is {begin}, a run of the arm {arm!r}: fine-tuning starts from a cold run, give one")
     field = load(begin).field
-    assert isinstance(field, NetworkField)
+    assert isinstance(field, NetworkField | TokenField)
     return field.network, str(begin)
 
 
@@ -132,20 +136,22 @@ def train_run(
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) == 0:
         seconds = time.perf_counter() - began
-        echo(f"{out} is complete ({seconds:.0f} s). Look: warmflow sample {out} --out {out}/samples.png")
+        suffix = "txt" if isinstance(plan.data.codec, Alphabet) else "png"
+        echo(f"{out} is complete ({seconds:.0f} s). Look: warmflow sample {out} --out {out}/samples.{suffix}")
 
 
 # ---------------------------------------------------------------- sample
 
 
 def sample_run(
-    run: Path, n: int, out: Path, *, steps: int, solver: str, seed: int, batch: int | None, raw: bool, device: str,
-    quiet: bool,
+    run: Path, n: int, out: Path, *, steps: int, solver: str | None, seed: int, batch: int | None, raw: bool,
+    device: str, quiet: bool, writing: Writing | None = None,
 ) -> str:  # fmt: skip
     """``warmflow sample``: draws and writes; returns the line to print."""
     from tqdm import tqdm
 
-    if solver not in SOLVERS:
+    writing = writing or Writing()
+    if solver is not None and solver not in SOLVERS:
         raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
     if steps < 1:
         raise ValueError(f"--steps is {steps}; walk at least 1 step")
@@ -157,17 +163,35 @@ def sample_run(
         raise ValueError(f"--out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
     if out.is_dir():
         raise ValueError(f"--out is {out}, which is a folder; name a file in it")
-    sampler = placed(replace(load(run, raw=raw), solver=SOLVERS[solver]), device)
+    loaded, codec = load(run, raw=raw), codec_of(run)
+    if isinstance(loaded.field.path, JumpPath):
+        if solver is not None:
+            raise ValueError(f"--solver is {solver!r}, but {run} walks tokens, by jumps: leave it out")
+        loaded = writing.applied(loaded, codec)
+    else:
+        writing.none_for(run)
+        loaded = replace(loaded, solver=SOLVERS[solver or "euler"])
+    if out.suffix in (".txt", ".jsonl") and not isinstance(codec, Alphabet):
+        raise ValueError(f"--out is {out}, but {run} makes no texts; write .npz or .npy")
+    if out.suffix == ".png" and isinstance(codec, Alphabet):
+        raise ValueError(f"--out is {out}, but {run} makes texts; write .txt, .jsonl, .npz or .npy")
+    sampler = placed(loaded, device)
     if out.suffix == ".png" and len(sampler.shape) not in (1, 3):
         raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
     at_once = min(n, 4096) if batch is None else batch
     with tqdm(total=n, unit="sample", disable=quiet, mininterval=0.5) as bar:
         drawn = sampler(n, seed=seed, steps=steps, batch=at_once, progress=lambda k: bar.update(k - bar.n))
     x = drawn.x.cpu()
+    if isinstance(codec, Grid) and out.suffix == ".png":
+        x = codec.decode(x)
     temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
     try:
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
+        elif out.suffix == ".txt":
+            temporary.write_text("".join(codec.decode(row) + "\n" for row in x), encoding="utf-8")
+        elif out.suffix == ".jsonl":
+            temporary.write_text(_lines(drawn, codec), encoding="utf-8")
         elif out.suffix == ".npz":
             np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
         else:
@@ -177,6 +201,78 @@ def sample_run(
         temporary.unlink(missing_ok=True)
     calls = float(drawn.calls.double().mean())
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What may be asked of a token run: changes of its law, by name, and tokens that are given.
+
+    ``prefix`` is text that every sample begins with; ``template`` a text of the window's length with underscores where
+    it is free.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    renoise: float = 0.0
+    prefix: str = ""
+    template: str = ""
+
+    def none_for(self, run: Path) -> None:
+        """ValueError where something is asked of a run that walks no tokens."""
+        for f in fields(self):
+            if getattr(self, f.name) != f.default:
+                raise ValueError(f"--{f.name.replace('_', '-')} is for runs that walk tokens, which {run} does not")
+
+    def applied(self, sampler: Sampler, codec: Any) -> Sampler:
+        """The sampler with all of it; ValueError for impossible values and texts that do not fit."""
+        found = replace(sampler, solver=Jump(self.renoise))
+        if self.temperature != 1 or self.top_p != 1:
+            found = replace(found, field=Tempered(found.field, self.temperature, self.top_p))
+        patterns = []
+        (length,) = sampler.shape
+        for name in ("prefix", "template"):
+            text = getattr(self, name)
+            if not text:
+                continue
+            if not isinstance(codec, Alphabet):
+                raise ValueError(f"--{name} is {text!r}, but this run makes no texts")
+            if len(text) > length or (name == "template" and len(text) != length):
+                raise ValueError(
+                    f"--{name} has {len(text)} symbols, the windows of this run have {length}: fit it to them"
+                )
+            patterns.append(_pattern(text, codec, length, free="_" if name == "template" else None))
+        return replace(found, source=Filled(found.source, together(*patterns))) if patterns else found
+
+
+def _pattern(text: str, codec: Alphabet, length: int, free: str | None) -> Tensor:
+    """Tokens (length,), -1 where the text says ``free`` or has ended."""
+    out = torch.full((length,), -1, dtype=torch.int64)
+    for i, symbol in enumerate(text):
+        if symbol != free:
+            out[i] = codec.encode(symbol)[0]
+    return out
+
+
+def codec_of(run: Path) -> Any:
+    """What the tokens of a run stand for, from its config.json; None for floats."""
+    found = read_json(run / "config.json").get("codec")
+    if not isinstance(found, dict):
+        return None
+    return (
+        Alphabet(tuple(found["symbols"])) if "symbols" in found else Grid(found["levels"], found["low"], found["high"])
+    )
+
+
+def _lines(drawn: Samples, codec: Alphabet) -> str:
+    """A JSON line a sample: its text, its draft where it had one, its calls."""
+    drafts = drawn.start.condition.get("draft")
+    lines = []
+    for i, row in enumerate(drawn.x.cpu()):
+        facts: dict[str, Any] = {"text": codec.decode(row)}
+        if drafts is not None:
+            facts["draft"] = codec.decode(drafts[i].cpu())
+        lines.append(json.dumps({**facts, "calls": int(drawn.calls[i])}, ensure_ascii=False) + "\n")
+    return "".join(lines)
 
 
 def picture(x: Tensor, path: Path) -> None:
@@ -273,7 +369,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     make_folder(out)
     ruler, about = ruler_for(plan.data, plan.settings.samples)
     source: Source = next(e.sampler.source for e in entries if e.arm == "warm")
-    draft = source.source if isinstance(source, Blurred) else source
+    draft = source.source if isinstance(source, Blurred | Shown) else source
     found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
              "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
     found |= _described(plan, ruler, about, sorted(seeds["warm"]), device)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
@@ -26,6 +25,11 @@ class Grid:
     levels: int = 128
     low: float = -3.0
     high: float = 3.0
+
+    @property
+    def classes(self) -> int:
+        """Coarse cells: 4 an axis."""
+        return 16
 
     def __len__(self) -> int:
         return self.levels
@@ -44,7 +48,7 @@ class Grid:
         return self.decode(tokens)
 
     def labels(self, tokens: Tensor) -> Tensor:
-        """Which of 16 x 16 coarse cells a point lies in."""
+        """Which of the 4 x 4 coarse cells a point lies in: (n,) int64."""
         coarse = (tokens * 4 // self.levels).clamp(max=3)
         return coarse[:, 0] * 4 + coarse[:, 1]
 
@@ -80,8 +84,3 @@ def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_
     points, codec = toy(name, train=train, heldout=heldout, seed=seed), Grid(levels)
     parts = {k: replace(getattr(points, k), x1=codec.encode(getattr(points, k).x1)) for k in ("train", "heldout")}
     return replace(points, name=f"grid.{name}", kind="tokens", codec=codec, **parts)
-
-
-def distinct_cells(tokens: Tensor) -> int:
-    """How many different points a set of tokens (n, 2) has."""
-    return len(torch.unique(tokens, dim=0))

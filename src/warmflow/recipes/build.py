@@ -11,18 +11,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from warmflow.contracts import Batch, Start
 from warmflow.data import enough, load
+from warmflow.data.text import Alphabet, drafts_of
+from warmflow.noise import permutation
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
-from warmflow.recipes.settings import DRAFTS, Digits, Folder, Settings, Toy, settings_of, suggest
+from warmflow.recipes.settings import (
+    DRAFTS,
+    TOKEN_DRAFTS,
+    Digits,
+    Folder,
+    Grid,
+    Settings,
+    Text,
+    Toy,
+    settings_of,
+    suggest,
+)
 from warmflow.sources import External
 
 
 def plan_of(recipe: str, settings: Settings) -> Plan:
     """The plan of a named recipe under checked settings."""
-    from warmflow.recipes import images, toy
+    from warmflow.recipes import images, tokens, toy
 
-    if recipe.startswith("toy."):
+    if isinstance(settings, Grid):
+        plan = tokens.grid(settings)
+    elif isinstance(settings, Text):
+        plan = tokens.characters(settings, recipe)
+    elif recipe.startswith("toy."):
         assert isinstance(settings, Toy)
         plan = toy.plan(recipe.removeprefix("toy."), settings)
     elif isinstance(settings, Digits):
@@ -45,15 +63,15 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     Raises:
         ValueError: bad data, drafts that do not fit them, unknown or impossible settings.
     """
-    if isinstance(draft, str) and draft not in DRAFTS:
+    if isinstance(draft, str) and draft not in DRAFTS + TOKEN_DRAFTS:
         draft = path_of(draft)
     if isinstance(draft, str):
         changes["draft"], draft = draft, None
     if isinstance(data, os.PathLike):
         data = f"folder:{os.fspath(data)}" if Path(data).is_dir() else os.fspath(data)
-    known = {"moons": "toy.moons", "digits": "images.digits"}
+    known = {"moons": "toy.moons", "digits": "images.digits", "grid": "toy.grid", "text": "text.characters"}
     name = known.get(data, data) if isinstance(data, str) else ""
-    if name.startswith(("toy.", "images.")):
+    if name.startswith(("toy.", "images.", "text.")):
         plan = plan_of(name, settings_of(name, **changes))
     elif name.startswith("folder:"):
         plan = plan_of("images.folder", settings_of("images.folder", path=name.removeprefix("folder:"), **changes))
@@ -64,9 +82,16 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     if draft is None:
         _drawable(plan)
         return plan
+    codec = plan.data.codec
     if isinstance(draft, os.PathLike):
+        if isinstance(codec, Alphabet) and Path(draft).suffix.lower() in (".txt", ".jsonl"):
+            return _written(plan, Path(draft), codec)
+        if Path(draft).suffix.lower() in (".txt", ".jsonl"):
+            raise ValueError(
+                f"the draft '{draft}' is a file of texts, but the data are none; give drafts as .npy or .npz, or images"
+            )
         draft = read_drafts(Path(draft), plan.data.shape)
-    source = External.of(draft, plan.data.shape, plan.data.bounds)
+    source = External.of(draft, plan.data.shape, plan.data.bounds, None if codec is None else len(codec))
     if plan.settings.pairing == "given":
         return _aligned(plan, source)
     return replace(plan, draft=lambda: source)
@@ -87,6 +112,30 @@ def _aligned(plan: Plan, source: External) -> Plan:
     return replace(plan, draft=lambda: fresh, aligned=ready[rows["train"]])
 
 
+def _written(plan: Plan, path: Path, codec: Alphabet) -> Plan:
+    """Drafts of texts from a file; with what they were refined to, and ``pairing`` "given", those pairs are trained on: all
+    but the last fifth, which samples start from.
+
+    Raises:
+        ValueError: what ``drafts_of`` raises; pairing "given" without refined texts, or with fewer than 200 pairs.
+    """
+    drafts, refined = drafts_of(path, codec, plan.data.shape[0])
+    if plan.settings.pairing != "given":
+        ready = External.of(drafts, plan.data.shape, None, len(codec))
+        return replace(plan, draft=lambda: ready)
+    if refined is None:
+        raise ValueError(
+            f'--pairing is \'given\', but {path} holds drafts alone: give {{"draft": ..., "refined": ...}} lines'
+        )
+    if len(drafts) < 200:
+        raise ValueError(f"{path} holds {len(drafts)} pairs: too few to tell, give at least 200")
+    order = permutation(plan.settings.data_seed, len(drafts), "given")
+    rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
+    fresh = External.of(drafts[rest], plan.data.shape, None, len(codec))
+    pairs = Batch(refined[rows], {}, rows, Start(drafts[rows]))
+    return replace(plan, draft=lambda: fresh, given=pairs)
+
+
 def _drawable(plan: Plan) -> None:
     """ValueError where the data are too few to fit the draft that was asked for."""
     n, components = len(plan.data.train), plan.settings.components
@@ -97,11 +146,11 @@ def _drawable(plan: Plan) -> None:
 def path_of(draft: str) -> Path:
     """The file or folder that a draft's name means; ValueError if it is none."""
     path = Path(draft).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz")):
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz", ".txt", ".jsonl")):
         return path
     if path.is_file():
         raise ValueError(
-            f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, or a folder of images"
+            f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, a folder of images, or texts (.txt)"
         )
     if path.suffix.lower() in (".npy", ".npz"):
         raise ValueError(f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts")
@@ -124,4 +173,6 @@ def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
         return to_images(x, str(path))
     if x.dtype.kind not in "fiub":
         raise ValueError(f"the draft {str(path)!r} is of {x.dtype}; save an array of numbers, (N, *shape)")
+    if len(shape) == 1 and x.dtype.kind in "iu":
+        return torch.as_tensor(x.astype(np.int64))  # tokens; on points the check of the drafts' type says so
     return torch.as_tensor(x.astype(np.float32))

@@ -83,6 +83,7 @@ class Plan:
         draft: fits or fetches the draft source; called once.
         aligned: drafts (n, *S) of the training rows, one a row, where the user's drafts are aligned with the data (the
             pairing "given"); the draft source then holds those of the other rows.
+        given: pairs made elsewhere (drafts and what they were refined to), to be trained on as they are.
         network: builds a network: (shape, names of the conditions it sees and their shapes, seed) -> module.
     """
 
@@ -93,6 +94,7 @@ class Plan:
     network: Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]
     flow: Flow
     aligned: Tensor | None = None
+    given: Batch | None = None
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -135,6 +137,8 @@ def pairs(
     s = replace(plan.settings, **changes) if changes else plan.settings
     if s.pairing == "given":
         train = plan.data.train
+        if plan.given is not None:
+            return plan.given
         if plan.aligned is None:
             raise ValueError("--pairing is 'given', which needs an array of drafts aligned with the data: draft=array")
         return replace(train, start=Start(plan.aligned, {}))

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 INK = "#010203"
 """The colour of text and axes; ``svg`` turns it into the page's own text colour."""
-COLOURS = {"real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "warm": "#e8590c"}
+COLOURS = {
+    "real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "cold_masked": "#8b5cf6",
+    "warm": "#e8590c",
+}  # fmt: skip
 _MARKERS = {"euler": "o", "heun": "s", "midpoint": "^", "rk4": "D"}
 _DASHES = {"euler": "-", "heun": "--", "midpoint": "-.", "rk4": ":"}
 _SIZE = (4.6, 3.7)

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warmflow.report import figures, tables, words
+from warmflow.report import figures, tables, texts, words
 from warmflow.report.folder import Run, Verdict
 from warmflow.report.style import CSS, PAGE_CSS
 from warmflow.report.words import escape
@@ -153,6 +153,8 @@ def _quality(run: Run, prefix: str) -> str:
 
 
 def _samples(run: Run) -> str:
+    if run.symbols:
+        return texts.side_by_side(run)
     drawn = ""
     for name in figures.picture_names(run):
         caption = escape(figures.picture_caption(run, name))

@@ -28,6 +28,11 @@ font-weight:600;white-space:nowrap;margin-left:.4rem}
 .warmflow .grids img{display:block;width:100%;height:auto;border-radius:4px}
 .warmflow .grids img.pixels{image-rendering:pixelated}
 .warmflow .grids figcaption{margin-top:.3rem;line-height:1.3}
+.warmflow dl.text{background:var(--card);border-radius:12px;padding:.6rem 1rem;margin:.7rem 0}
+.warmflow dl.text dt{font-size:.8rem;font-weight:600;color:var(--soft);margin-top:.3rem}
+.warmflow dl.text code{color:var(--ink);font:.9rem/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
+white-space:pre-wrap;background:none;padding:0}
+.warmflow mark{background:var(--warm);color:#fff;border-radius:3px;padding:0 .05em}
 .warmflow .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:12px}
 .warmflow table{border-collapse:collapse;width:100%;font-size:.9rem;margin:0;font-variant-numeric:tabular-nums;
 overflow-wrap:normal;color:inherit}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ARMS = ("real", "draft", "cold", "cold_assigned", "warm")
+ARMS = ("real", "draft", "cold", "cold_assigned", "cold_masked", "warm")
 """The order in which arms are shown."""
 
 _ARM_NAMES = {
@@ -19,6 +19,7 @@ _ARM_NAMES = {
     "draft": "draft alone",
     "cold": "cold (independent pairs)",
     "cold_assigned": "cold (assigned pairs)",
+    "cold_masked": "cold (masked start)",
     "warm": "warm",
 }
 _SOLVERS = {"rk4": "RK4", "euler": "Euler", "heun": "Heun"}

@@ -21,7 +21,7 @@ from warmflow.noise import Noise
 Draft = Callable[[int, int], Any]
 
 
-def _checked(x: Any, shape: tuple[int, ...], n: int | None) -> Tensor:
+def _checked(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
     try:
         tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
@@ -30,6 +30,17 @@ def _checked(x: Any, shape: tuple[int, ...], n: int | None) -> Tensor:
     if tuple(tensor.shape[1:]) != shape or (n is not None and len(tensor) != n):
         want = f"({'N' if n is None else n}, {', '.join(map(str, shape))})"
         raise ValueError(f"drafts have shape {tuple(tensor.shape)}, the data asks for {want}: resize or re-draw them")
+    if vocabulary is not None:
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise ValueError(
+                f"drafts are {tensor.dtype}; the data are tokens: give whole numbers in 0 .. {vocabulary - 1}"
+            )
+        if len(tensor) and (int(tensor.min()) < 0 or int(tensor.max()) >= vocabulary):
+            bad = int(tensor.max()) if int(tensor.max()) >= vocabulary else int(tensor.min())
+            raise ValueError(
+                f"drafts hold token {bad}; the data's tokens lie in 0 .. {vocabulary - 1}: use one alphabet"
+            )
+        return tensor.detach().long().cpu()
     if not tensor.is_floating_point():
         raise ValueError(f"drafts are {tensor.dtype}; give floats in the data's range (images: [-1, 1])")
     if not bool(torch.isfinite(tensor).all()):
@@ -50,13 +61,17 @@ def _ranged(x: Tensor, bounds: tuple[float, float] | None) -> None:
 
 @dataclass(frozen=True, eq=False)
 class External(Source):
-    """``draft`` is a callable (n, seed) -> (n, *shape), or a tensor (N, *shape) of ready drafts."""
+    """``draft`` is a callable (n, seed) -> (n, *shape), or a tensor (N, *shape) of ready drafts; of floats, or of tokens
+    below ``vocabulary``."""
 
     draft: Draft | Tensor
     shape: tuple[int, ...]
+    vocabulary: int | None = None
 
     @staticmethod
-    def of(draft: Any, shape: tuple[int, ...], bounds: tuple[float, float] | None = None) -> External:
+    def of(
+        draft: Any, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
+    ) -> External:
         """Checks an array, or the first two drafts of a callable, against the data's shape and range.
 
         Raises:
@@ -70,20 +85,20 @@ class External(Source):
                 raise ValueError(f"the draft cannot be called as draft(n, seed): {error}; let it take both") from None
             except ValueError:
                 pass  # a builtin without a signature: the call below tells
-            _ranged(_checked(draft(2, 0), shape, 2), bounds)
-            return External(draft, shape)
+            _ranged(_checked(draft(2, 0), shape, 2, vocabulary), bounds)
+            return External(draft, shape, vocabulary)
         if not isinstance(draft, Tensor) and not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
             kind = type(draft).__name__
             raise ValueError(
                 f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts"
             )
-        ready = _checked(draft, shape, None)
+        ready = _checked(draft, shape, None, vocabulary)
         if not len(ready):
             raise ValueError(
                 f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, better many"
             )
         _ranged(ready, bounds)
-        return External(ready, shape)
+        return External(ready, shape, vocabulary)
 
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]
@@ -102,4 +117,4 @@ class External(Source):
                 )
             return Start(self.draft[rows], given)
         seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
-        return Start(_checked(self.draft(n, seed), self.shape, n), given)
+        return Start(_checked(self.draft(n, seed), self.shape, n, self.vocabulary), given)

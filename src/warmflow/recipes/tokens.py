@@ -1,0 +1,167 @@
+"""Flows of tokens: the toys on a grid, characters of a text. Two cold arms, from uniform tokens and from the mask; the warm one
+from a draft that the field sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
+from warmflow.data.fresh import FreshToy
+from warmflow.data.grid import Gridded
+from warmflow.data.grid import grid as read_grid
+from warmflow.data.text import text as read_text
+from warmflow.fields import TokenField
+from warmflow.networks import TokenTransformer, seeded
+from warmflow.objectives import DiscreteFlowMatching
+from warmflow.paths import MixturePath
+from warmflow.recipes.flows import take_over
+from warmflow.recipes.plan import Arm, Flow, Plan
+from warmflow.recipes.settings import Grid, Text
+from warmflow.sampler import Sampler
+from warmflow.solvers import Jump
+from warmflow.sources import Jittered, MaskTokens, NGram, Shown, UniformTokens
+
+STEPS = {"grid": (1, 2, 4, 8, 16, 32, 64, 128), "text": (4, 16, 64, 256)}
+"""What the cold arms are walked by."""
+ON_THE_GRID: dict[str, Coupling] = {
+    "assignment": Assignment(),
+    "nearest-datum": NearestDatum(),
+    "nearest-draft": NearestDraft(),
+    "independent": Independent(),
+}
+
+
+@dataclass(frozen=True)
+class TokenFlow(Flow):
+    """ "cold" (uniform starts), "cold_masked" and "warm", on the mixture path. ``kind`` is "grid" or "text"."""
+
+    kind: str
+
+    arms = ("cold", "cold_masked", "warm")
+
+    @property
+    def offline(self) -> tuple[str, ...]:  # type: ignore[override]
+        if self.kind == "grid":
+            return ("assignment", "nearest-datum", "nearest-draft")
+        return ("rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment")
+
+    def warm_source(self, plan: Plan, draft: Source) -> Source:
+        return Shown(draft) if plan.settings.seen else draft
+
+    def coupling(self, plan: Plan, pairing: str) -> Coupling:
+        if self.kind == "grid":
+            if pairing not in ON_THE_GRID:
+                raise ValueError(f"--pairing is {pairing!r}; on a grid it is one of {', '.join(ON_THE_GRID)}")
+            return ON_THE_GRID[pairing]
+        return text_coupling(plan, pairing)
+
+    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
+        return [(Jump(), n) for n in (steps if kind == "warm" else STEPS[self.kind])]
+
+    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
+            autocast: str | None = None) -> Arm:  # fmt: skip
+        s, shape, size = plan.settings, plan.data.shape, len(plan.data.codec)
+        assert isinstance(s, Grid | Text)
+        source: Source
+        coupling: Coupling = Independent()
+        data, path = plan.data.train, MixturePath(0.0, s.power)
+        sees: tuple[str, ...] = ()
+        if name == "warm":
+            assert draft is not None and paired is not None
+            source, data, path = self.warm_source(plan, draft), paired, MixturePath(s.t0, s.power)
+            offline = s.pairing in (*self.offline, "given")
+            coupling = Given() if offline else self.coupling(plan, s.pairing)
+            sees = ("draft",) if s.seen else ()
+        elif name == "cold":
+            source = UniformTokens(shape, size)
+        elif name == "cold_masked":
+            source, path = MaskTokens(shape, size), MixturePath(0.0, s.power, size)
+        else:
+            raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
+        net = plan.network(shape, dict.fromkeys(sees, shape), seed)
+        if begin is not None:
+            if not isinstance(begin, nn.Module) or isinstance(begin, type):
+                raise ValueError("a token flow is fine-tuned from a trained cold token flow: give such a run")
+            take_over(net, begin)
+        field = TokenField(net, path, sees, autocast)
+        player = Player(net, s.learning_rate, ema=s.ema)
+        objective = DiscreteFlowMatching(field, source, coupling, player, s.weighting)
+        return Arm(name, objective, data, Sampler(source, field, Jump(), 16))
+
+
+def network(settings: Grid | Text, vocabulary: int, length: int) -> Any:
+    """The recipes' network: a transformer; every arm's has the mask among its tokens, so that all are of one size.
+    ``length`` > 0 gives places a vector of their own."""
+
+    def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
+        s = settings
+        return seeded(seed, lambda: TokenTransformer(
+            vocabulary, extra=1, sees=tuple(sees), length=length, width=s.width, depth=s.depth, heads=s.heads,
+            dropout=s.dropout))  # fmt: skip
+
+    return build
+
+
+def grid(settings: Grid) -> Plan:
+    """A toy on a grid; a draft of grade s is a fresh point plus N(0, s^2 I), on the grid."""
+    heldout = max(settings.samples // 4, 50)
+    data = read_grid(
+        settings.law, levels=settings.levels, train=settings.train, heldout=heldout, seed=settings.data_seed
+    )
+    fresh: Source = UniformTokens((2,), settings.levels)
+    if settings.draft == "jittered":
+        fresh = Gridded(Jittered(FreshToy(settings.law), settings.spread), settings.levels)
+    return Plan("toy.grid", settings, data, lambda: fresh, network(settings, settings.levels, 2), TokenFlow("grid"))
+
+
+def characters(settings: Text, name: str) -> Plan:
+    """Characters of the embedded prose, or of the user's text."""
+    source = settings.path or "embedded"
+    data = read_text(source, length=settings.length, alphabet=settings.alphabet, most=settings.most)
+    size = len(data.codec)
+
+    def draft() -> Source:
+        if settings.draft == "uniform":
+            return UniformTokens((settings.length,), size)
+        if settings.draft == "lstm":
+            from warmflow.recipes.drafts import train_draft
+
+            return train_draft(data.train, size, steps=settings.draft_updates, batch=64, seed=settings.data_seed)
+        return NGram.fit(data.streams["train"], vocabulary=size, order=settings.order, length=settings.length)
+
+    return Plan(name, settings, data, draft, network(settings, size, 0), TokenFlow("text"))
+
+
+def text_coupling(plan: Plan, pairing: str) -> Coupling:
+    """The couplings of texts: those with a model fit it to the training part."""
+    from warmflow import couplings
+
+    s, size = plan.settings, len(plan.data.codec)
+    assert isinstance(s, Text)
+    if pairing == "independent":
+        return Independent()
+    simple = {
+        "hamming-datum": "NearestDatumHamming",
+        "hamming-draft": "NearestDraftHamming",
+        "hamming-assignment": "AssignmentHamming",
+    }
+    if pairing in simple:
+        return getattr(couplings, simple[pairing])()
+    stream = plan.data.streams["train"]
+
+    def model(order: int) -> NGram:
+        return NGram.fit(stream, vocabulary=size, order=order, length=s.length)
+
+    if pairing == "maximal":
+        return couplings.Maximal(model(s.writer))
+    if pairing == "rewritten":
+        return couplings.Rewritten(model(s.writer), s.strength, model(min(3, s.writer)))
+    if pairing == "resampled":
+        return couplings.Resampled(model(s.order), s.strength)
+    raise ValueError(f"--pairing is {pairing!r}, which texts do not have")
