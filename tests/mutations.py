@@ -27,6 +27,8 @@ SOLVING, SOLVERS, FIELDS = C + "test_every_solver.py", T + "test_solvers.py", T 
 MATCHING, TRAINING, NOISE = T + "test_flow_matching.py", T + "test_training.py", T + "test_noise.py"
 TWO = T + "test_processes.py::test_two_processes_equal_one"
 RESUME = TRAINING + "::test_a_run_cut_off_and_continued_equals_one_that_was_not"
+JUMPS, DISCRETE, TOKENS = T + "test_jump.py", T + "test_discrete_flow_matching.py", C + "test_every_token_class.py"
+MIXTURE = "paths/mixture.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -286,6 +288,69 @@ MUTANTS = [
         '"source": named,',
         '"source": type(source).__name__,',
         [COUPLINGS],
+    ),
+    # tokens
+    ("chance to fire of a step alone", MIXTURE, "chance = (s - t) / (1 - t)", "chance = s - t", [JUMPS]),
+    (
+        "the small-step rule",
+        MIXTURE,
+        "chance = (s - t) / (1 - t)",
+        "chance = 1 - torch.exp(-(s - t) / (1 - t))",
+        [JUMPS],
+    ),
+    (
+        "chances to fire not taken from where the walk is",
+        MIXTURE,
+        "(self.kappa(s) - before) / (1 - before)",
+        "self.kappa(s) - before",
+        [JUMPS],
+    ),
+    ("the path's share at another time", MIXTURE, "uniform < chance.reshape", "uniform > chance.reshape", [TOKENS]),
+    ("power dropped from the rate", MIXTURE, "slope = self.power * u", "slope = u", [TOKENS]),
+    ("what has jumped fires again", "solvers/jump.py", "fires &= ~path.settled(x, state.start)", "pass", [JUMPS]),
+    ("draws reuse the noise of firing", "solvers/jump.py", 'noise.uniform("token"', 'noise.uniform("fires"', [JUMPS]),
+    (
+        "draws in single precision",
+        "solvers/jump.py",
+        "torch.softmax(logits.double(), 1)",
+        "torch.softmax(logits.float(), 1)",
+        [JUMPS],
+    ),
+    (
+        "every row is charged",
+        "solvers/jump.py",
+        "torch.zeros_like(calls).masked_scatter(rows, estimate.calls)",
+        "torch.ones_like(calls)",
+        [JUMPS],
+    ),
+    (
+        "the weight of the bound dropped",
+        "objectives/discrete_flow_matching.py",
+        "each * path.rate(t).to(chance.dtype)[rows]",
+        "each * path.rate(t * 0).to(chance.dtype)[rows]",
+        [DISCRETE],
+    ),
+    (
+        "learning where nothing can change",
+        "objectives/discrete_flow_matching.py",
+        "open_ = ~path.settled(x_t, start)",
+        "open_ = x_t == x_t",
+        [DISCRETE],
+    ),
+    ("backward messages dropped", "fields/exact_tokens.py", "chance = forward * backward", "chance = forward", [JUMPS]),
+    (
+        "chosen positions turned by their number",
+        "networks/transformer.py",
+        "(cos[only][:, None], sin[only][:, None])",
+        "(cos[: only.shape[1]], sin[: only.shape[1]])",
+        [TOKENS],
+    ),
+    (
+        "discounts dropped from n-grams",
+        "sources/ngram.py",
+        "counts - taken + taken.sum",
+        "counts + taken.sum",
+        [TOKENS],
     ),
     # checkpoints
     (

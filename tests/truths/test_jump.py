@@ -240,15 +240,16 @@ def test_a_partly_known_sequence_starts_at_the_time_its_share_belongs_to():
 
 
 def test_draws_are_in_double_precision_and_never_of_chance_zero():
-    """A tail of 1e-9 each in a large vocabulary holds its mass; float32 sums lose it."""
-    logits = torch.full((1, 50_257), -20.0)
+    """A tail of 2e-9 each in a large vocabulary holds its mass and its order; sums in float32 lose it."""
+    n = 50_257
+    logits = torch.full((1, n), -20.0)
     logits[0, 0] = 0.0
-    tail = 50_256 * torch.exp(torch.tensor(-20.0, dtype=torch.float64))
-    tail = float(tail / (1 + tail))
-    u = Noise.of(0, 400_000).uniform("u")
-    levels = torch.softmax(logits.double(), 1).cumsum(1)
-    token = torch.searchsorted(levels[0], u)
-    assert float((token > 0).double().mean()) == pytest.approx(tail, rel=0.2)
+    each = torch.exp(torch.tensor(-20.0, dtype=torch.float64))
+    total = 1 + (n - 1) * each
+    wanted = torch.tensor([10, 20_000, 50_000])
+    u = (1 + (wanted.double() - 0.5) * each) / total
+    drawn, chance = categorical(logits.expand(3, n), u)
+    assert drawn.tolist() == wanted.tolist() and torch.allclose(chance, each / total)
     impossible = torch.tensor([[-float("inf"), 0.0, -float("inf"), 0.0, -float("inf")]]).expand(7, 5)
     ends = torch.tensor([2.0**-54, 0.25, 0.5 - 1e-17, 0.5, 0.75, 1 - 2.0**-53, 1 - 2.0**-54], dtype=torch.float64)
     drawn, chance = categorical(impossible, ends)
