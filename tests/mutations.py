@@ -237,8 +237,8 @@ MUTANTS = [
     (
         "averaged weights lag a step",
         LOOP,
-        "decay = min(self.player.ema, (1 + step) / (10 + step))",
-        "decay = min(self.player.ema, step / (9 + step))",
+        "decay = min(self.player.ema, (1 + self.moves) / (10 + self.moves))",
+        "decay = min(self.player.ema, self.moves / (9 + self.moves))",
         [TRAINING],
     ),
     ("optimiser not restored", LOOP, "self.optimiser.load_state_dict(state)", "pass", [RESUME]),

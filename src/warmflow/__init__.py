@@ -17,14 +17,17 @@ _ROOMS = {
     "contracts": "Batch Condition Coupling Data Estimate Field FlowPath JumpPath Metric Objective Pair Path Player Point "
     "Record Samples Solver Source Start State",
     "noise": "Noise",
-    "sources": "Blurred External Gaussian GaussianMixture StandardNormal",
-    "couplings": "Assignment Given Independent NearestDatum NearestDraft prepare",
-    "paths": "LinearPath",
-    "networks": "MLP Network",
-    "fields": "ExactGaussian ExactMixture Guided NetworkField WrappedField finite_data wrap",
-    "solvers": "Euler Heun Midpoint RK4",
+    "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture LSTM MarkovChain MaskTokens NGram Shown "
+    "StandardNormal UniformTokens",
+    "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
+    "NearestDraftHamming Resampled Rewritten prepare",
+    "paths": "LinearPath MixturePath",
+    "networks": "MLP Network TokenLSTM TokenTransformer",
+    "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
+    "finite_data wrap",
+    "solvers": "Euler Heun Jump Midpoint RK4",
     "sampler": "Clip Sampler",
-    "objectives": "FlowMatching",
+    "objectives": "DiscreteFlowMatching FlowMatching NextToken",
     "verdict": "Verdict judge",
     "training": "train",
     "checkpoints": "load",

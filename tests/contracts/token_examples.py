@@ -3,14 +3,34 @@
 import torch
 
 from warmflow.contracts import Player
+from warmflow.couplings import (
+    AssignmentHamming,
+    Independent,
+    Maximal,
+    NearestDatumHamming,
+    NearestDraftHamming,
+    Resampled,
+    Rewritten,
+)
 from warmflow.data.grid import Gridded
-from warmflow.couplings import Independent
 from warmflow.fields import ExactMarkov, ExactTokens, Tempered, TokenField
-from warmflow.networks import TokenTransformer, seeded
-from warmflow.objectives import DiscreteFlowMatching
+from warmflow.networks import CausalTransformer, TokenLSTM, TokenTransformer, seeded
+from warmflow.objectives import DiscreteFlowMatching, NextToken
 from warmflow.paths import MixturePath
 from warmflow.solvers import Jump
-from warmflow.sources import Corrupted, MarkovChain, MaskTokens, NGram, StandardNormal, UniformTokens, random_chain, uniform_kernel
+from warmflow.sources import (
+    LSTM,
+    Corrupted,
+    Filled,
+    MarkovChain,
+    MaskTokens,
+    NGram,
+    Shown,
+    StandardNormal,
+    UniformTokens,
+    random_chain,
+    uniform_kernel,
+)
 
 V, L = 5, 6
 CHAIN = random_chain(V, L, seed=1)
@@ -30,9 +50,30 @@ def transformer(seed=0, **more):
     return seeded(seed, build)
 
 
+def reader(kind, seed=0, **more):
+    """A network that reads from left to right, with no weight at zero."""
+
+    def build():
+        network = kind(V, width=16, **more)
+        for p in network.parameters():
+            torch.nn.init.normal_(p, std=0.3)
+        return network
+
+    return seeded(seed, build)
+
+
+def reading(kind, **more):
+    network = reader(kind, **more)
+    return NextToken(network, Player(network))
+
+
 def learning(path, source, weighting="cross_entropy", sees=(), **more):
     field = TokenField(transformer(extra=1, sees=sees), path, sees)
     return DiscreteFlowMatching(field, source, Independent(), Player(field.network), weighting, **more)
+
+
+def ngram(order):
+    return NGram.fit(TEXT, vocabulary=V, order=order, length=L)
 
 
 TOKEN_EXAMPLES = {
@@ -44,8 +85,18 @@ TOKEN_EXAMPLES = {
         lambda: NGram.fit(TEXT, vocabulary=V, order=1, length=L),
         lambda: NGram.fit(TEXT, vocabulary=V, order=3, length=L),
     ],
+    Shown: [lambda: Shown(CHAIN)],
+    Filled: [lambda: Filled(Shown(CHAIN), torch.tensor([-1, 2, -1, -1, -1, 0]))],
     Gridded: [lambda: Gridded(StandardNormal((L,)), 8)],
+    LSTM: [lambda: LSTM(reader(TokenLSTM), (L,)), lambda: LSTM(reader(TokenLSTM, layers=1, dropout=0.5), (L,))],
     Corrupted: [lambda: Corrupted(CHAIN, uniform_kernel(V, 0.3))],
+    # couplings
+    NearestDatumHamming: [NearestDatumHamming],
+    NearestDraftHamming: [NearestDraftHamming],
+    AssignmentHamming: [AssignmentHamming],
+    Maximal: [lambda: Maximal(random_chain(V, L, seed=2)), lambda: Maximal(ngram(3))],
+    Rewritten: [lambda: Rewritten(CHAIN, 1.5), lambda: Rewritten(ngram(4), 2.0, ngram(2), 4)],
+    Resampled: [lambda: Resampled(CHAIN, 1.5), lambda: Resampled(ngram(4), 2.0, ngram(2), 4)],
     # paths
     MixturePath: [
         *[lambda t0=t0: MixturePath(t0) for t0 in (0.0, 0.1, 0.3, 0.7, 0.9)],
@@ -69,7 +120,13 @@ TOKEN_EXAMPLES = {
     Jump: [Jump, lambda: Jump(0.3)],
     # networks
     TokenTransformer: [transformer, lambda: transformer(extra=1, sees=("draft",), classes=3, length=L)],
+    TokenLSTM: [lambda: reader(TokenLSTM), lambda: reader(TokenLSTM, layers=3, dropout=0.1)],
+    CausalTransformer: [
+        lambda: reader(CausalTransformer, depth=2, heads=2),
+        lambda: reader(CausalTransformer, depth=1, heads=4, tied=True, dropout=0.1),
+    ],
     # objectives
+    NextToken: [lambda: reading(TokenLSTM), lambda: reading(CausalTransformer, depth=2, heads=2)],
     DiscreteFlowMatching: [
         lambda: learning(MixturePath(), UniformTokens((L,), V)),
         lambda: learning(MixturePath(mask=V), MaskTokens((L,), V), "generalised_kl"),

@@ -2,8 +2,25 @@
 
 from warmflow.couplings.assignment import Assignment
 from warmflow.couplings.given import Given
+from warmflow.couplings.hamming import AssignmentHamming, NearestDatumHamming, NearestDraftHamming
 from warmflow.couplings.independent import Independent
+from warmflow.couplings.maximal import Maximal
 from warmflow.couplings.nearest import NearestDatum, NearestDraft
 from warmflow.couplings.prepare import prepare
+from warmflow.couplings.resampled import Resampled
+from warmflow.couplings.rewritten import Rewritten
 
-__all__ = ["Assignment", "Given", "Independent", "NearestDatum", "NearestDraft", "prepare"]
+__all__ = [
+    "Assignment",
+    "AssignmentHamming",
+    "Given",
+    "Independent",
+    "Maximal",
+    "NearestDatum",
+    "NearestDatumHamming",
+    "NearestDraft",
+    "NearestDraftHamming",
+    "Resampled",
+    "Rewritten",
+    "prepare",
+]

@@ -3,7 +3,8 @@
 The data is visited ``rounds`` times, each time in a new order, in blocks; every block's pairs are one safetensors file,
 written under a temporary name and renamed. Run again, finished blocks are read and missing ones are made; a folder made
 with other settings, other data or another source is an error that names the difference. A source is known by what it
-draws: a draft model that was trained further is another source under the same name.
+draws: a draft model that was trained further is another source under the same name. A coupling is known by its settings,
+a model among them by the bytes of its tensors.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,12 @@ def _write(pair: Pair, path: Path) -> None:
     from safetensors.torch import save_file
 
     tensors = {"x1": pair.x1, "x0": pair.start.x0}
-    for name, value in (("index", pair.index), ("t", pair.start.t), ("fixed", pair.start.fixed)):
+    for name, value in (
+        ("index", pair.index),
+        ("t", pair.start.t),
+        ("fixed", pair.start.fixed),
+        ("calls", pair.start.calls),
+    ):
         if value is not None:
             tensors[name] = value
     tensors |= {f"condition.{k}": v for k, v in pair.start.condition.items()}
@@ -40,7 +47,7 @@ def _read(path: Path) -> Pair:
 
     tensors = load_file(path)
     condition = {k.removeprefix("condition."): v for k, v in tensors.items() if k.startswith("condition.")}
-    start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"))
+    start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"), tensors.get("calls"))
     return Pair(start, tensors["x1"], tensors.get("index"))
 
 
@@ -71,6 +78,17 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     noise = Noise.of(0, n).fold("fingerprint")
     once, again = (_digest(s.x0, dict(s.condition)) for s in (source.draw(n, condition, noise=noise) for _ in range(2)))
     return once if once == again else "not repeatable"
+
+
+def _named(part: Any) -> str:
+    """A part as its repr would have it, with tensors as their digests: a table's repr shows its corners only."""
+    if isinstance(part, Tensor):
+        return _digest(part)
+    if isinstance(part, torch.nn.Module):
+        return f"{type(part).__name__} {_digest(dict(part.state_dict()))}"
+    if is_dataclass(part) and not isinstance(part, type):
+        return f"{type(part).__name__}({', '.join(f'{f.name}={_named(getattr(part, f.name))}' for f in fields(part))})"
+    return repr(part)
 
 
 def _agree(folder: Path, settings: dict[str, Any]) -> None:
@@ -104,6 +122,8 @@ def prepare(
 ) -> Batch:
     """Pairs of the whole set: a Batch with ``rounds`` x len(data) rows that carry their starts.
 
+    ``index`` names the datum each pair ends in, or is None where the coupling makes targets of its own (``Rewritten``).
+
     Args:
         folder: where blocks are kept and found again; None keeps them in memory only.
         block: rows paired at once. Assignment costs about block^3 operations and block^2 x 8 bytes.
@@ -119,7 +139,7 @@ def prepare(
     where = None if folder is None else Path(folder)
     if where is not None:
         named = f"{type(source).__name__} {_source_digest(data, source)}"
-        settings = {"coupling": repr(coupling), "source": named, "data": f"{n} rows {_data_digest(data)}"}
+        settings = {"coupling": _named(coupling), "source": named, "data": f"{n} rows {_data_digest(data)}"}
         _agree(where, {**settings, "block": block, "seed": seed})
     count = -(-n // block)
     size, pairs = -(-n // count), []  # equal blocks: a small last block would be paired badly
@@ -132,9 +152,10 @@ def prepare(
             else:
                 rows: Tensor = order[j * size : (j + 1) * size]
                 noise = Noise.of(seed, len(rows), k * n + j * size).fold("prepare")
-                pair = coupling.pair(data[rows], source, noise=noise)
-                if pair.index is None:
-                    pair = Pair(pair.start, pair.x1, rows)
+                batch = data[rows]
+                if batch.index is None:
+                    batch = replace(batch, index=rows)
+                pair = coupling.pair(batch, source, noise=noise)
                 if path is not None:
                     _write(pair, path)
                 pairs.append(pair)

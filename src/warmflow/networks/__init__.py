@@ -1,7 +1,19 @@
-"""Bare networks: they know nothing of losses, paths or t0, and are called ``network(x, t, **conditions)``."""
+"""Bare networks: they know nothing of losses, paths or t0, and are called ``network(x, t, **conditions)``,
+or ``network(x)`` where they read tokens from left to right."""
 
 from warmflow.networks.base import Network, parameters, seeded
+from warmflow.networks.causal import CausalTransformer, log_chances
+from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.mlp import MLP
 from warmflow.networks.transformer import TokenTransformer
 
-__all__ = ["MLP", "Network", "TokenTransformer", "parameters", "seeded"]
+__all__ = [
+    "MLP",
+    "CausalTransformer",
+    "Network",
+    "TokenLSTM",
+    "TokenTransformer",
+    "log_chances",
+    "parameters",
+    "seeded",
+]

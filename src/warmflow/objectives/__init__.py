@@ -2,5 +2,6 @@
 
 from warmflow.objectives.discrete_flow_matching import DiscreteFlowMatching
 from warmflow.objectives.flow_matching import FlowMatching
+from warmflow.objectives.next_token import NextToken
 
-__all__ = ["DiscreteFlowMatching", "FlowMatching"]
+__all__ = ["DiscreteFlowMatching", "FlowMatching", "NextToken"]

@@ -165,8 +165,7 @@ class Text(Settings):
     draft_updates: int = option(2000, "updates of an LSTM draft")
     pairing: str = option("rewritten", "how drafts are paired with data", TOKEN_PAIRINGS)
     writer: int = option(6, "order of the n-gram model that rewrites, resamples, or stands for the data")
-    strength: float = option(6.0, "how much each changed symbol costs where drafts are rewritten or data resampled")
-    judge: int = option(6, "order of the n-gram model that judges, fitted to a part of its own")
+    strength: float = option(4.0, "how much each changed symbol costs where drafts are rewritten or data resampled")
     power: float = option(1.0, "the schedule k(t) = t^power; 1 is linear")
     weighting: str = option("cross_entropy", "what the flow is trained on", WEIGHTINGS)
     learning_rate: float = option(1e-3, "AdamW's peak rate; linear warm-up, then a cosine")
@@ -181,7 +180,7 @@ class Text(Settings):
     def check(self) -> None:
         Settings.check(self)
         _tokens(self)
-        for name in ("length", "order", "writer", "judge", "draft_updates"):
+        for name in ("length", "order", "writer", "draft_updates"):
             least = 2 if name == "length" else 1
             if getattr(self, name) < least:
                 raise ValueError(f"{flag(name)} is {getattr(self, name)}; it is a whole number of at least {least}")

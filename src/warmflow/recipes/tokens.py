@@ -29,6 +29,8 @@ from warmflow.sources import Jittered, MaskTokens, NGram, Shown, UniformTokens
 
 STEPS = {"grid": (1, 2, 4, 8, 16, 32, 64, 128), "text": (4, 16, 64, 256)}
 """What the cold arms are walked by."""
+PARTICLES = 16
+"""Texts weighted against each other where drafts are rewritten (runs/rewriting.py: one is not enough)."""
 ON_THE_GRID: dict[str, Coupling] = {
     "assignment": Assignment(),
     "nearest-datum": NearestDatum(),
@@ -161,7 +163,7 @@ def text_coupling(plan: Plan, pairing: str) -> Coupling:
     if pairing == "maximal":
         return couplings.Maximal(model(s.writer))
     if pairing == "rewritten":
-        return couplings.Rewritten(model(s.writer), s.strength, model(min(3, s.writer)))
+        return couplings.Rewritten(model(s.writer), s.strength, model(min(3, s.writer)), particles=PARTICLES)
     if pairing == "resampled":
         return couplings.Resampled(model(s.order), s.strength)
     raise ValueError(f"--pairing is {pairing!r}, which texts do not have")

@@ -4,27 +4,34 @@ from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
 from warmflow.sources.external import External
+from warmflow.sources.filled import Filled, together
 from warmflow.sources.gaussian import Gaussian
 from warmflow.sources.gaussian_mixture import GaussianMixture
 from warmflow.sources.jittered import Jittered
+from warmflow.sources.lstm import LSTM
 from warmflow.sources.markov import MarkovChain, random_chain
 from warmflow.sources.ngram import NGram
 from warmflow.sources.noise import StandardNormal
 from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
+from warmflow.sources.shown import Shown
 
 __all__ = [
+    "LSTM",
     "Autoregressive",
     "Blurred",
     "Corrupted",
     "External",
+    "Filled",
     "Gaussian",
     "GaussianMixture",
     "Jittered",
     "MarkovChain",
     "MaskTokens",
     "NGram",
+    "Shown",
     "StandardNormal",
     "UniformTokens",
     "random_chain",
+    "together",
     "uniform_kernel",
 ]

@@ -1,0 +1,145 @@
+"""Networks that read tokens from left to right, trained: drafts to start from, and judges that tell how likely a text is.
+
+A judge must not learn from the rows that a draft or a flow learns from: give it text of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import open_run, save_part, write_json
+from warmflow.contracts import Batch, Data, Player
+from warmflow.networks import CausalTransformer, Network, TokenLSTM, causal, lstm, seeded
+from warmflow.objectives import NextToken
+from warmflow.sources import LSTM
+from warmflow.training import train
+
+N = TypeVar("N", bound=Network)
+
+
+def train_draft(
+    tokens: Tensor | Data,
+    vocabulary: int,
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    preset: str = "small",
+    width: int | None = None,
+    layers: int | None = None,
+    dropout: float = 0.0,
+    learning_rate: float = 5e-3,
+    ema: float = 0.999,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> LSTM:
+    """An LSTM trained to write what it has read, as a source of texts of the same length; averaged weights.
+
+    Args:
+        tokens: (n, L) int64 below ``vocabulary``; or data whose x1 is that (a Batch, or anything that loads on demand).
+        seed: of the weights and of the order of the rows.
+        preset: "small" or "paper" (see ``networks.lstm``); ``width`` and ``layers`` replace its own.
+        ema: decay of the averaged weights, 0 for none.
+        folder: a run folder: training goes on from the checkpoint found there, and ``checkpoints.load_part(folder)`` is
+            the finished source. None to keep nothing.
+        progress: the label of a progress bar, None for no bar.
+
+    Raises:
+        ValueError: impossible tokens, sizes or steps; a folder that holds another run; training that diverged.
+    """
+    data, length = _checked(tokens, vocabulary)
+    sizes = lstm.preset(preset, vocabulary, dropout=dropout, **_given(width=width, layers=layers))
+    network = _trained(
+        "draft", lambda: TokenLSTM(**sizes), lambda network: LSTM(network, (length,)), data, length,
+        steps, batch, seed, learning_rate, ema, folder, device, progress,
+    )  # fmt: skip
+    network.lstm.flatten_parameters()  # averaged weights are a copy, which a GPU wants in one piece
+    return LSTM(network, (length,))
+
+
+def train_judge(
+    tokens: Tensor | Data,
+    vocabulary: int,
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    preset: str = "tiny",
+    width: int | None = None,
+    depth: int | None = None,
+    heads: int | None = None,
+    tied: bool = False,
+    dropout: float = 0.0,
+    learning_rate: float = 1e-3,
+    ema: float = 0.999,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> CausalTransformer:
+    """A causal transformer trained to tell how likely a text is, by ``networks.log_chances(judge, x)``.
+
+    Arguments and errors are those of ``train_draft``, but for the sizes: presets "tiny", "small" and "base" (see
+    ``networks.causal``), replaced by ``width``, ``depth`` and ``heads``; ``tied`` for an output tied to the embeddings.
+    """
+    data, length = _checked(tokens, vocabulary)
+    changes = _given(width=width, depth=depth, heads=heads)
+    sizes = causal.preset(preset, vocabulary, tied=tied, dropout=dropout, **changes)
+    return _trained(
+        "judge", lambda: CausalTransformer(**sizes), lambda network: network, data, length,
+        steps, batch, seed, learning_rate, ema, folder, device, progress,
+    )  # fmt: skip
+
+
+def _given(**changes: int | None) -> dict[str, int]:
+    return {k: v for k, v in changes.items() if v is not None}
+
+
+def _checked(tokens: Tensor | Data, vocabulary: int) -> tuple[Data, int]:
+    """The data and the length of its rows; of data that loads on demand only the first row is looked at."""
+    data = Batch(tokens, {}, torch.arange(len(tokens))) if isinstance(tokens, Tensor) else tokens
+    if not len(data):
+        raise ValueError("tokens are (0, L): there is nothing to train on, give at least one row")
+    x = data.x1 if isinstance(data, Batch) else data[torch.arange(1)].x1
+    if x.ndim != 2 or not x.shape[1] or x.dtype != torch.int64:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"tokens are {kind} of shape {tuple(x.shape)}; give int64 (n, L), a long text cut into windows"
+        )
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high >= vocabulary:
+        bad = high if high >= vocabulary else low
+        raise ValueError(f"tokens hold {bad}; with a vocabulary of {vocabulary} they lie in 0 .. {vocabulary - 1}")
+    return data, x.shape[1]
+
+
+def _trained(
+    kind: str, build: Callable[[], N], finished: Callable[[N], Any], data: Data, length: int, steps: int, batch: int,
+    seed: int, learning_rate: float, ema: float, folder: str | Path | None, device: str, progress: str | None,
+) -> N:  # fmt: skip
+    """The trained network; in the folder, what ``finished`` makes of it as its model."""
+    network = seeded(seed, build)
+    where = None if folder is None else Path(folder)
+    if where is not None:
+        asked = {
+            "kind": kind, "network": network.arguments, "rows": len(data), "length": length, "steps": steps,
+            "batch": batch, "seed": seed, "learning_rate": learning_rate, "ema": ema,
+        }  # fmt: skip
+        found = open_run(where, asked)
+    objective = NextToken(network, Player(network, learning_rate, ema=ema))
+    facts = train(
+        objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
+        warmup=min(200, max(1, steps // 10)), progress=progress,
+    )  # fmt: skip
+    trained = facts.networks[objective.product]
+    assert isinstance(trained, type(network))
+    if where is not None and int(os.environ.get("RANK", "0")) == 0:  # one process writes
+        save_part(where, "model", finished(trained))
+        write_json(where / "config.json", {"training": dict(facts.facts), **found, "state": "complete"})
+    return trained
