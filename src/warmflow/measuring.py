@@ -111,22 +111,24 @@ def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None 
     return found
 
 
-def _text_audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
-    """The audit of the pairing of texts that is trained on, and of independent pairs beside it."""
+def _text_audits(plan: Plan, draft: Source, paired: Batch | None, rows: int = 2000) -> dict[str, Any]:
+    """The audit of the pairing of texts that is trained on, and of independent pairs: each made once more, on some rows of
+    the data (pairs from a file are taken as they are)."""
     from warmflow.metrics.audit_tokens import audit_tokens
 
     data, s, found = plan.data.train, plan.settings, {}
-    rows = permutation(s.data_seed, len(data), "audit")[:2000].sort().values
-    few = data[rows]
+    few = data[permutation(s.data_seed, len(data), "audit")[:rows]]
+    few = Batch(few.x1, {}, torch.arange(len(few)))
     fresh = draft.draw(len(few), noise=Noise.of(s.data_seed + 7919, len(few))).x0
     for name in dict.fromkeys((s.pairing, "independent")):
-        if name == s.pairing and paired is not None and paired.start is not None:
-            part = paired[torch.arange(min(len(few), len(paired)))]
+        if name == "given":
+            assert paired is not None
+            part = paired[torch.arange(min(rows, len(paired)))]
         else:
             part = prepare(plan.flow.coupling(plan, name), few, draft, block=s.block, seed=s.data_seed)
         assert part.start is not None
-        index = None if name == "rewritten" else part.index
-        audit = audit_tokens(part.start.x0, part.x1, index, len(data), fresh, few.x1, len(plan.data.codec), s.data_seed)
+        index = None if name == "given" else part.index
+        audit = audit_tokens(part.start.x0, part.x1, index, len(few), fresh, few.x1, len(plan.data.codec), s.data_seed)
         found[name] = audit.to_json()
     return found
 

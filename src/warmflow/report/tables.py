@@ -193,6 +193,8 @@ def guard_table(verdict: Verdict) -> str:
 
 def audit_table(verdict: Verdict) -> str:
     names = {
+        "agreement": ("tokens kept", 100.0),
+        "divergence": ("bigram divergence of the targets", 1.0),
         "never_chosen": ("data never chosen", 100.0),
         "effective_sample_size": ("effective sample size", 1.0),
         "variation": ("class variation", 1.0),
