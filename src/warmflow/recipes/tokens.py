@@ -27,7 +27,7 @@ from warmflow.sampler import Sampler
 from warmflow.solvers import Jump
 from warmflow.sources import Jittered, MaskTokens, NGram, Shown, UniformTokens
 
-STEPS = {"grid": (1, 2, 4, 8, 16, 32, 64, 128), "text": (4, 16, 64, 256)}
+STEPS = {"grid": (1, 2, 4, 8, 16, 32, 64, 128), "text": (4, 8, 16, 32, 64)}
 """What the cold arms are walked by."""
 PARTICLES = 16
 """Texts weighted against each other where drafts are rewritten (runs/rewriting.py: one is not enough)."""
