@@ -2,7 +2,8 @@
 
     margin   delta = 95 % quantile of D(R1, R2) over random splits of the real data into disjoint sets of the sizes used
     floor    the total variation TV(R1, R2) of the same splits: mean and 95 % quantile
-    band     the nearest-over-second-nearest ratio of real points that were not trained on
+    band     the copying ratio of real points that were not trained on: nearest over second-nearest distance, unless
+             another is given (text has one of its own)
     counts   the R multinomial resamplings of the held-out real set, the same ones for every arm
 
 An arm is measured on ``sets`` sets of ``samples / sets`` samples each, and each number is the mean over the sets. D is
@@ -18,8 +19,9 @@ References:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +97,7 @@ class Ruler:
     """Metrics (the first is primary), real sets and floors; build it with ``Ruler.of``, before sampling.
 
     ``margins`` holds for each metric the distance between real sets (``limit`` is delta). ``samples`` is how many an
-    arm draws for a seed, measured in ``sets`` equal parts.
+    arm draws for a seed, measured in ``sets`` equal parts. ``copies`` gives samples (n, *S) their copying ratio (n,).
     """
 
     metrics: tuple[ResampledMetric, ...]
@@ -112,6 +114,7 @@ class Ruler:
     beside_floors: Mapping[str, Floor]
     variation: Floor
     copying: CopyingBand
+    copies: Callable[[Tensor], Tensor]
     facts: Mapping[str, Any]
 
     @staticmethod
@@ -127,12 +130,16 @@ class Ruler:
         *,
         sets: int = 1,
         beside: Sequence[Metric] | None = None,
+        copies: Callable[[Tensor], Tensor] | None = None,
     ) -> Ruler:
         """The ruler for arms of ``samples`` samples against the held-out ``real`` (m, *S).
 
         ``train`` (k, *S) is what the arms are trained on; ``pool`` is all real data that may be split (training,
         validation and held out), at least samples / sets + m rows; a fixed 10,000 of them are used where there are
         more. ``beside`` defaults to the Frechet distance, in the classifier's features where the labeller is one.
+        ``copies`` gives samples (n, *S) a ratio (n,) in [0, 1], 0 for a copy and 1 where nothing is copied; it defaults
+        to the ratio of distances to the nearest two training points. Rows may be tokens (int64) where the metrics, the
+        labeller and ``copies`` take them.
         """
         _check(train, real, pool, metrics, samples, splits, sets)
         size, m = samples // sets, len(real)
@@ -143,7 +150,11 @@ class Ruler:
         if beside is None:
             beside = (Frechet(extractor=labeller if isinstance(labeller, Classifier) else None),)
         margins = {metric.name: Floor.of(metric.splits(metric.features(pool), first, second)) for metric in metrics}
-        labels, known = labeller.labels(pool), distinct(train)
+        known = train
+        if copies is None:
+            known = distinct(train)
+            copies = partial(copying_ratio, train=known)
+        labels = labeller.labels(pool)
         floor = total_variation(*(histogram(labels[rows], labeller.classes) for rows in (first, second)))
         beside_floors = {}
         for metric in beside:
@@ -165,7 +176,8 @@ class Ruler:
             margins=margins,
             beside_floors=beside_floors,
             variation=Floor.of(floor),
-            copying=_copying_band(copying_ratio(real, known), size, splits, seed),
+            copying=_copying_band(copies(real), size, splits, seed),
+            copies=copies,
             facts={
                 "seed": seed,
                 "splits": splits,
@@ -204,7 +216,7 @@ class Ruler:
             parts, real = shown.features(x).chunk(self.sets), self.beside_real[shown.name]
             beside[shown.name] = float(np.mean([shown.distance(part, real) for part in parts]))
         shares = histogram(self.labeller.labels(x).reshape(self.sets, -1), self.labeller.classes)
-        ratio = copying_ratio(x, self.train)
+        ratio = self.copies(x)
         return Measure(
             samples=len(x),
             distance=distance,
@@ -223,6 +235,7 @@ class Ruler:
                 metric.name: {
                     "kind": type(metric).__name__,
                     "scale": getattr(metric, "scale", None),
+                    **{part: getattr(metric, part) for part in ("k", "bag") if hasattr(metric, part)},
                     "margin": self.margin(metric.name),
                     "real": vars(self.margins[metric.name]),
                 }
