@@ -18,7 +18,7 @@ _ROOMS = {
     "Record Samples Solver Source Start State",
     "noise": "Noise",
     "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture LSTM MarkovChain MaskTokens NGram Shown "
-    "StandardNormal UniformTokens",
+    "StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
     "NearestDraftHamming Resampled Rewritten prepare",
     "paths": "LinearPath MixturePath",

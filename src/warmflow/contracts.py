@@ -230,6 +230,10 @@ class JumpPath(Path):
         """The rate of jumping at t, k'(t) / (1 - k(t)), finite for t < 1."""
 
     @abstractmethod
+    def when(self, share: Tensor) -> Tensor:
+        """The time (B,) at which a share (B,) of the positions is expected to have jumped."""
+
+    @abstractmethod
     def settled(self, x_t: Tensor, start: Start) -> Tensor:
         """(B, L) bool: positions of x_t that cannot change any more (they are fixed, or are seen to have jumped)."""
 

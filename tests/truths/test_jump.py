@@ -1,19 +1,32 @@
 """The jump solver's law equals the enumerated law of its own n-step factorised chain; calls follow their formula."""
 
 import itertools
+import warnings
 
 import pytest
 import torch
 from scipy import stats
 
 from warmflow.contracts import Field, Start
-from warmflow.fields import ExactMarkov, ExactTokens, Tempered
+from warmflow.fields import ExactMarkov, ExactTokens, Guided, Tempered, TokenField
+from warmflow.networks import TokenTransformer, seeded
 from warmflow.noise import Noise
 from warmflow.paths import MixturePath
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump, grid
 from warmflow.solvers.jump import categorical
-from warmflow.sources import External, MarkovChain, MaskTokens, UniformTokens, random_chain, uniform_kernel
+from warmflow.sources import (
+    Corrupted,
+    External,
+    Filled,
+    MarkovChain,
+    MaskTokens,
+    Shown,
+    UniformTokens,
+    partly_known,
+    random_chain,
+    uniform_kernel,
+)
 
 DRAWS = 100_000
 ENDS = torch.tensor([[0, 0], [1, 2], [2, 1], [2, 2]])
@@ -234,6 +247,52 @@ def test_a_partly_known_sequence_starts_at_the_time_its_share_belongs_to():
         drawn = Sampler(MaskTokens((2,), 3), field, Jump(), 8)(start=start)
         assert bool((drawn.x[:, 1] == 2).all()) and bool((drawn.x[:, 0] < 3).all())
         assert torch.allclose(grid(path.begin(start), 8)[0], path.when(share))
+
+
+def test_partly_known_starts_stand_where_their_share_belongs_and_keep_the_conditional_law():
+    """What is given stays, whatever the source; from the mask one step has the law p(x^1 | x^2) already."""
+    field, _, _ = problem("mask", 2.0)
+    given = torch.tensor([[-1, 2], [-1, -1]]).repeat_interleave(DRAWS // 2, 0)
+    start = partly_known(given, MaskTokens((2,), 3), field.path, noise=Noise.of(0, DRAWS))
+    assert torch.allclose(field.path.kappa(start.t), (given >= 0).double().mean(1))
+    x = Sampler(MaskTokens((2,), 3), field, Jump(), 6)(start=start, seed=1).x
+    half = DRAWS // 2
+    assert bool((x[:half, 1] == 2).all())
+    counts = torch.bincount(x[:half, 0], minlength=3)
+    assert stats.chisquare(counts[1:], torch.tensor([0.75, 0.25]) * half).pvalue > 1e-3
+    with pytest.raises(ValueError, match="row 1 is known whole"):
+        partly_known(torch.tensor([[-1, 2], [1, 2]]), MaskTokens((2,), 3), field.path, noise=Noise.of(0, 2))
+
+
+def test_a_draft_that_cannot_see_what_is_given_is_overwritten_with_a_warning():
+    chain = random_chain(3, 2, seed=0)
+    given = {"given": torch.tensor([[2, -1]] * 50)}
+    blind = External.of(torch.zeros(9, 2, dtype=torch.int64), (2,), None, 3)
+    with pytest.warns(UserWarning, match="does not see"):
+        start = Filled(blind, torch.tensor([-1, -1])).draw(50, given, noise=Noise.of(0, 50))
+    assert bool((start.x0[:, 0] == 2).all()) and torch.equal(start.fixed, given["given"] >= 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for source in (chain, Shown(chain), Corrupted(chain, uniform_kernel(3, 0.5)), UniformTokens((2,), 3)):
+            seen = Filled(source, torch.tensor([-1, 1])).draw(50, given, noise=Noise.of(0, 50))
+            assert bool((seen.x0 == torch.tensor([2, 1])).all())
+
+
+def test_guidance_of_logits_is_the_formula_at_two_calls():
+    """u + scale (c - u) on logits, at all positions and at some."""
+    network = seeded(0, lambda: TokenTransformer(4, classes=3, width=16, depth=1, heads=2))
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.3, generator=torch.Generator().manual_seed(2))
+    field = TokenField(network, MixturePath(0.2), ("label",))
+    x, t, label = torch.arange(12).reshape(3, 4) % 4, torch.full((3,), 0.5), torch.tensor([0, 1, 2])
+    start, blind = Start(x, {"label": label}), Start(x, {"label": torch.full((3,), -1)})
+    with torch.no_grad():
+        c, u = field(x, t, start).logits, field(x, t, blind).logits
+        whole = Guided(field, 2.5)(x, t, start)
+        at = x == 1
+        part = Guided(field, 2.5)(x, t, start, at=at)
+    assert torch.allclose(whole.logits, u + 2.5 * (c - u), atol=1e-5) and whole.calls.tolist() == [2, 2, 2]
+    assert torch.allclose(part.logits, whole.logits[at], atol=1e-5)
 
 
 # draws

@@ -19,10 +19,10 @@ The root of J is a distance in a Hilbert space, J(p, q) = |f(p) - f(q)|^2. Hence
 
     E D(a, b) = |E f(A) - E f(B)|^2
 
-exactly, for windows drawn independently, however many: never below 0, 0 for equal laws at every s, J of the two laws as s grows. It is
-an unbiased squared distance as MMD^2 is: single values fall below 0, and a ratio of two of them means nothing. No floor has to
-be measured beforehand. Where p and q differ by rare k-grams only, D of small bags is well below J of the laws: k-grams that
-are met once say nothing of their chances.
+exactly, for windows drawn independently, however many: never below 0, 0 for equal laws at every s, and J of the two laws as s
+grows. It is an unbiased squared distance as MMD^2 is: single values fall below 0, and a ratio of two of them means nothing.
+No floor has to be measured beforehand. Where p and q differ by rare k-grams only, D of small bags is well below J of the
+laws: k-grams that are met once say nothing of their chances.
 
 Resampling the real set. Windows drawn again and again lift J (fewer distinct windows: 0.03 nats at k = 4, twenty margins,
 and D by two margins), and k-grams that were met once are then missing or met twice, which is not how they vary: the

@@ -4,7 +4,7 @@ from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
 from warmflow.sources.external import External
-from warmflow.sources.filled import Filled, together
+from warmflow.sources.filled import Filled, partly_known, together
 from warmflow.sources.gaussian import Gaussian
 from warmflow.sources.gaussian_mixture import GaussianMixture
 from warmflow.sources.jittered import Jittered
@@ -31,6 +31,7 @@ __all__ = [
     "Shown",
     "StandardNormal",
     "UniformTokens",
+    "partly_known",
     "random_chain",
     "together",
     "uniform_kernel",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, JumpPath, Source, Start
 from warmflow.noise import Noise
 
 
@@ -35,6 +35,23 @@ def together(*patterns: Tensor) -> Tensor:
             )
         whole = torch.where(whole >= 0, whole, other)
     return whole
+
+
+def partly_known(given: Tensor, source: Source, path: JumpPath, *, noise: Noise) -> Start:
+    """Starts from sequences of which a part is known: ``given`` (B, L), -1 where it is not.
+
+    What is known is fixed; the rest is drawn from ``source`` (the one the flow was trained from). The walk begins at the
+    time at which the path's points have such a share at their data, k(t) = share: there the network has seen as many
+    right tokens as it is given. Begun at t0 instead, it would be told that all of them may be noise.
+
+    Raises:
+        ValueError: a row of which nothing is left to fill.
+    """
+    share = (given >= 0).double().mean(1)
+    if bool((share == 1).any()):
+        raise ValueError(f"row {int((share == 1).nonzero()[0, 0])} is known whole: nothing is left to fill in it")
+    start = Filled(source, torch.full((given.shape[1],), -1)).draw(len(given), {"given": given}, noise=noise)
+    return replace(start, t=path.when(share))
 
 
 @dataclass(frozen=True, eq=False)
