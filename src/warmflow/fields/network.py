@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,11 @@ def seen(start: Start, sees: tuple[str, ...]) -> dict[str, Tensor]:
             f"the field sees {missing[0]!r}, but the start carries {has}: use the source it was trained with"
         )
     return {name: start.condition[name] for name in sees}
+
+
+def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextManager[Any]:
+    """The arithmetic of a network on x: autocast to a dtype by its name, or as it is."""
+    return torch.autocast(x.device.type, dtype=getattr(torch, autocast)) if autocast else contextlib.nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +55,7 @@ class NetworkField(Field):
 
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         condition: Condition = seen(start, self.sees)
-        precision = (
-            torch.autocast(x_t.device.type, dtype=getattr(torch, self.autocast))
-            if self.autocast
-            else contextlib.nullcontext()
-        )
-        with precision:
+        with precision(x_t, self.autocast):
             out = self.network(x_t, t.to(x_t.dtype), **condition)
         out = out.to(x_t.dtype)
         calls = torch.ones(len(x_t), dtype=torch.int64, device=x_t.device)

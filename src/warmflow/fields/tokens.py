@@ -6,7 +6,6 @@ stand beside it and say so: ``Tempered``.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Condition, Estimate, Field, JumpPath, Start
-from warmflow.fields.network import seen
+from warmflow.fields.network import precision, seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +32,7 @@ class TokenField(Field):
 
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         condition: Condition = seen(start, self.sees)
-        precision = (
-            torch.autocast(x_t.device.type, dtype=getattr(torch, self.autocast))
-            if self.autocast
-            else contextlib.nullcontext()
-        )
-        with precision:
+        with precision(x_t, self.autocast):
             logits = self.network(x_t, t.float(), at=at, **condition)
         return Estimate(torch.ones(len(x_t), dtype=torch.int64, device=x_t.device), logits=logits.float())
 
