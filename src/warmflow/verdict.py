@@ -69,6 +69,11 @@ class Row:
             raise ValueError(f"kind of row {self.arm!r} is {self.kind!r}; it must be one of {', '.join(KINDS)}")
 
 
+def _calls(calls: float) -> str:
+    """A number of calls as a sentence says it; where steps are skipped it is a mean, and no whole number."""
+    return f"{round(calls, 1):g}"
+
+
 @dataclass(frozen=True)
 class _Group:
     """The rows of one arm, solver and number of steps, over its seeds."""
@@ -96,7 +101,7 @@ class _Group:
 
     @property
     def label(self) -> str:
-        parts = [self.first.arm.replace("_", " "), self.first.solver, f"{self.calls:g} calls"]
+        parts = [self.first.arm.replace("_", " "), self.first.solver, f"{_calls(self.calls)} calls"]
         return ", ".join(p for p in parts if p)
 
     def brief(self) -> dict[str, Any]:
@@ -272,13 +277,13 @@ def _claim(
     if warm is None:
         lost = next((d for d in compared[id(shown)].differences if not d.holds), None)
         if lost is None:
-            return f"{no}: at {shown.calls:g} calls it fails the {failed}", False
-        why = f"at {shown.calls:g} calls, D on {lost.metric} differs by {lost.estimate:.2e}, at most {lost.high:.2e}"
+            return f"{no}: at {_calls(shown.calls)} calls it fails the {failed}", False
+        why = f"at {_calls(shown.calls)} calls, D on {lost.metric} differs by {lost.estimate:.2e}, at most {lost.high:.2e}"
         also = f"; it also fails the {failed}" if failed else ""
         return f"{no}: {why}, margin {lost.margin:.2e}{also}", False
     calls = cold.calls / warm.calls
     if calls <= 1:
-        needs = f"warm needs {warm.calls:g} calls, cold {cold.calls:g}"
+        needs = f"warm needs {_calls(warm.calls)} calls, cold {_calls(cold.calls)}"
         return f"warm is as good as cold but no faster {when}: {needs}", False
     time = cold.seconds / warm.seconds if warm.seconds > 0 else math.inf
     said = f", {time:.1f} times less time" if time >= 1.05 else f", but {1 / max(time, 1e-9):.1f} times the time"
