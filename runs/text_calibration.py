@@ -32,7 +32,7 @@ from warmflow.data.text import DIGITS, text
 from warmflow.metrics.copying import CopiedRuns
 from warmflow.metrics.judged import Words, judged, text_numbers
 from warmflow.noise import Noise
-from warmflow.recipes.measures import JUDGE_ORDER, text_ruler
+from warmflow.recipes.measures import JUDGE_ORDER, TEXT_SETS, text_ruler
 from warmflow.sources import NGram
 from warmflow.verdict import Row, Ruler, Verdict, judge
 
@@ -189,7 +189,7 @@ def main(repetitions: str = "20", *settings: str) -> None:
         tally = Tally(dict.fromkeys(ARMS, 0), {}, {}, [])
         for repetition in range(int(repetitions)):
             tally.add(*verdicts(found, repetition, samples, real))
-        print(f"\n{samples} samples an arm and seed in 4 sets, {real} real windows, {SEEDS} seeds")
+        print(f"\n{samples} samples an arm and seed in {TEXT_SETS} sets, {real} real windows, {SEEDS} seeds")
         tally.show(int(repetitions))
     numbers(found)
 

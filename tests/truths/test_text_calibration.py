@@ -32,7 +32,7 @@ from warmflow.sources import NGram
 from warmflow.verdict import Row, Ruler, Verdict, judge
 
 LENGTH, VOCABULARY = 64, 27
-TRAIN, JUDGE, REAL = 5_000, 1_500, 1_000
+TRAIN, JUDGE, REAL = 5_000, 1_500, 500
 SAMPLES, SEEDS, SPLITS = 1_000, 5, 60
 ARMS = ("equal", "corrupted", "sampler", "likely", "copies", "word", "start")
 
@@ -54,7 +54,7 @@ def verdicts(repetition: int) -> dict[str, Verdict]:
     def draw(n: int, model: NGram = law) -> Tensor:
         return model.draw(n, noise=Noise.of(int(rng.integers(2**62)), n)).x0
 
-    train, real, pool = draw(TRAIN), draw(REAL), draw(2 * REAL)
+    train, real, pool = draw(TRAIN), draw(REAL), draw(4 * REAL)
     stream = train.reshape(-1)
     reader = NGram.fit(draw(JUDGE).reshape(-1), vocabulary=VOCABULARY, order=5, length=LENGTH)
     sampler = NGram.fit(stream, vocabulary=VOCABULARY, order=4, length=LENGTH)
@@ -121,7 +121,7 @@ def right_of(repetitions: int) -> dict[str, int]:
 
 
 def test_planted_arms_of_text_are_judged_right() -> None:
-    assert right_of(2) == dict.fromkeys(ARMS, 2)
+    assert right_of(1) == dict.fromkeys(ARMS, 1)
 
 
 @pytest.mark.slow

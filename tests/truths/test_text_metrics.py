@@ -327,7 +327,7 @@ def test_a_ruler_measures_tokens() -> None:
     assert good.distance["4-grams"] < ruler.measure(torch.zeros_like(fresh[:96])).distance["4-grams"]
     assert type(good).from_json(good.to_json()).to_json() == good.to_json()
     shown = ruler.to_json()["metrics"]["4-grams"]
-    assert (shown["kind"], shown["k"], shown["bag"]) == ("KGrams", 4, 6)
+    assert (shown["kind"], shown["k"], shown["bag"]) == ("KGrams", 4, 3)
     with pytest.raises(ValueError, match=r"token 27; with vocabulary=27"):
         ruler.measure(fresh[:96].clamp(min=27))
     with pytest.raises(ValueError, match=r"float32; give windows of tokens"):

@@ -304,6 +304,14 @@ def test_each_players_average_counts_its_own_updates():
         assert all(torch.allclose(a, b.double(), atol=1e-6) for a, b in zip(average, found, strict=True))
 
 
+def test_the_first_average_of_a_late_player_is_its_first_iterate():
+    """After three steps it has moved once: nothing of its untrained weights may be left."""
+    trained = run(None, what=Turns(), steps=3)
+    ours, theirs = (list(t["late"].parameters()) for t in (trained.networks, trained.raw))
+    assert same(ours, theirs)
+    assert not same(ours, Turns().players["late"].network.parameters())
+
+
 @pytest.mark.parametrize("fail", [2, 3, 4, 12])
 def test_players_that_take_turns_are_resumed_bit_for_bit(tmp_path, fail):
     whole = run(None, what=Turns())
