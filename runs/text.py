@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
+from warmflow.arms import run_arm
 from warmflow.checkpoints import load, read_json
-from warmflow.comparison import run_arm
 from warmflow.measuring import Entry, measured, save_rows
 from warmflow.metrics.judged import Words, conditional_entropy, duplicates, likelihood, valid_words
 from warmflow.networks.causal import log_chances

@@ -12,18 +12,14 @@ Run again, the same command takes up where it was cut off: finished runs are rea
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import platform
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +27,8 @@ import torch
 from torch import Tensor
 
 from warmflow import __version__
+from warmflow.arms import fingerprint, train_all
 from warmflow.checkpoints import (
-    card,
     device_of,
     load,
     load_part,
@@ -48,10 +44,10 @@ from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, measured, pictures, save_rows
-from warmflow.recipes.build import plan_for, plan_of
+from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import Arm, Plan, pairs
-from warmflow.recipes.settings import DRAFTS, settings_of
+from warmflow.recipes.plan import Plan, pairs
+from warmflow.recipes.settings import DRAFTS
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
@@ -60,11 +56,6 @@ from warmflow.training import train
 from warmflow.verdict import Row, Ruler, at_convergence, judge
 
 SEEDS = (0, 1, 2, 3, 4)
-
-
-def fingerprint(x: Tensor) -> str:
-    """Sixteen hexadecimal digits of a tensor's bytes: another data set under the same name is found out."""
-    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def _named(plan: Plan) -> str:
@@ -79,118 +70,6 @@ def versions() -> dict[str, str]:
 
     names = ("torch", "numpy", "scikit-learn", "scipy", "accelerate")
     return {"warmflow": __version__, "python": platform.python_version()} | {n: version(n) for n in names}
-
-
-# ---------------------------------------------------------------- training
-
-
-def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
-    """What a run folder's config.json says was asked."""
-    return {
-        "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
-        "settings": dataclasses.asdict(plan.settings), **more,
-    }  # fmt: skip
-
-
-def run_arm(
-    plan: Plan, name: str, seed: int, folder: Path, draft: Source | None, paired: Batch | None, *,
-    device: str = "cpu", updates: int | None = None, begin: Any = None, begin_name: str | None = None,
-    autocast: str | None = None, progress: str | None = None,
-) -> None:  # fmt: skip
-    """Trains one arm into a run folder, or continues it; does nothing if it is complete.
-
-    Raises:
-        ValueError: the folder holds another run; the data or settings are impossible; training diverged.
-    """
-    s = plan.settings
-    updates = s.updates if updates is None else updates
-    asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name, autocast=autocast)
-    found = open_run(folder, asked)
-    whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
-    if found["state"] == "complete" and whole:
-        return
-    here: Arm = plan.flow.arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
-    facts = train(
-        here.objective, here.data, steps=updates, batch=min(s.batch, len(here.data)), seed=seed, folder=folder,
-        device=device, warmup=min(200, max(1, updates // 10)), save_every=500, progress=progress,
-    )  # fmt: skip
-    if int(os.environ.get("RANK", "0")) != 0:
-        return  # one process writes
-    save_part(folder, "raw", here.trained(facts.raw["flow"]))
-    save_part(folder, "model", here.trained(facts.networks["flow"]))
-    numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
-    text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
-    (folder / "README.md").write_text(text)
-    codec = dataclasses.asdict(plan.data.codec) if plan.data.codec is not None else None
-    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts), "codec": codec})
-
-
-def _follow_parent() -> None:
-    """Ends this process when its parent is gone (killed): two processes must never write one run folder."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _worker(recipe: str, settings: dict[str, Any], where: str, task: tuple[str, int, int], device: str) -> None:
-    """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
-    torch.set_num_threads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    plan, root, (name, seed, updates) = plan_of(recipe, settings_of(recipe, **settings)), Path(where), task
-    draft = paired = None
-    if name == "warm":
-        draft = load_part(root, "draft")
-        paired = pairs(plan, draft, root / "pairs")
-    run_arm(plan, name, seed, root / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
-
-
-def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
-    """Updates done so far by all tasks, by the last line of their logs."""
-    total = 0
-    for name, seed, updates in tasks:
-        folder = root / "seeds" / str(seed) / name
-        try:
-            last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
-            total += min(int(last.split('"step": ')[1].split(",")[0]), updates)
-        except (OSError, IndexError, ValueError):
-            continue
-    return total
-
-
-def train_all(
-    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], draft: Source | None, paired: Batch | None, *,
-    jobs: int, device: str, progress: bool, given: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name."""
-    from tqdm import tqdm
-
-    named = plan.name != "custom" and not given
-    if jobs > 1 and named and device == "cpu":
-        settings = dataclasses.asdict(plan.settings)
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            waiting = [pool.submit(_worker, plan.name, settings, str(root), task, device) for task in tasks]
-            total = sum(t[2] for t in tasks)
-            with tqdm(total=total, desc="training", unit="update", disable=not progress, mininterval=0.5) as bar:
-                try:
-                    while not all(f.done() for f in waiting):
-                        bar.update(_updates_done(root, tasks) - bar.n)
-                        time.sleep(0.3)
-                        if any(f.done() and f.exception() for f in waiting):
-                            break
-                except KeyboardInterrupt:
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise
-                bar.update(_updates_done(root, tasks) - bar.n)
-            for future in waiting:
-                if future.done() and not future.cancelled() and future.exception():
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    future.result()
-        return
-    for name, seed, updates in tasks:
-        label = f"{name}, seed {seed}" if progress else None
-        folder = root / "seeds" / str(seed) / name
-        run_arm(plan, name, seed, folder, draft, paired, device=device, updates=updates, progress=label)
 
 
 # ---------------------------------------------------------------- the whole comparison

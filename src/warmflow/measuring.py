@@ -40,11 +40,6 @@ class Entry:
     seconds: float
 
 
-def _row(arm: str, kind: str, solver: str, steps: int, calls: float, times: tuple[float, float], seed: int,
-         measure: Measure) -> Row:  # fmt: skip
-    return Row(arm, kind, solver, steps, calls, times[0], times[1], seed, measure)
-
-
 def _single(sampler: Sampler, seed: int) -> float:
     """Seconds of one sample at batch 1, the source included."""
     return timed(lambda: sampler(1, seed=seed), repeats=7, warmup=1).seconds
@@ -67,15 +62,15 @@ def measured(
             singles[key] = _single(sampler, e.seed)
         drawn = sampler(n, seed=e.seed)
         calls = float(drawn.calls.double().mean())
-        times = (drawn.seconds / n, singles[key])
-        yield _row(e.arm, e.kind, key[1], k, calls, times, e.seed, ruler.measure(drawn.x.cpu()))
+        measure = ruler.measure(drawn.x.cpu())
+        yield Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
     if draft is not None:
         for seed in sorted({e.seed for e in entries}):
             began = time.perf_counter()
             x = plan.clip(_drafts(draft, n, seed))
             seconds = time.perf_counter() - began
             single = timed(lambda s=seed: draft.draw(1, noise=Noise.of(s, 1)), repeats=5).seconds  # type: ignore[misc]
-            yield _row("draft", "draft", "none", 0, 0.0, (seconds / n, single), seed, ruler.measure(x))
+            yield Row("draft", "draft", "none", 0, 0.0, seconds / n, single, seed, ruler.measure(x))
 
 
 def _drafts(draft: Source, n: int, seed: int) -> Tensor:
@@ -88,7 +83,7 @@ def seen_as(plan: Plan, x: Tensor) -> Tensor:
     return plan.data.codec.decode(x) if isinstance(plan.data.codec, Grid) else x
 
 
-def audits(plan: Plan, draft: Source, paired: Batch | None, folder: Path | None = None) -> dict[str, Any]:
+def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
     """The audit of the pairing that is trained on, and beside it of the others on one round."""
     data, s = plan.data.train, plan.settings
     if isinstance(plan.data.codec, Alphabet):

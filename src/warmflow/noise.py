@@ -109,6 +109,12 @@ class Noise:
         return _shift(self._bits(name, shape), 1) % high
 
 
+def inverse(levels: Tensor, uniform: Tensor) -> Tensor:
+    """Draws by the inverse distribution function: places (n,) at which the cumulative weights (n, V) first exceed
+    uniform (n,) times their total."""
+    return (levels <= uniform[:, None] * levels[:, -1:]).sum(1).clamp(max=levels.shape[1] - 1)
+
+
 def permutation(seed: int, n: int, name: str = "permutation") -> Tensor:
     """A permutation of 0 .. n - 1, (n,) int64: the order of n counter-based uniforms."""
     return torch.argsort(Noise.of(seed, n).uniform(name), stable=True)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from warmflow.arms import asked_of, run_arm
 from warmflow.checkpoints import check_version, device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import _described, _whole, asked_of, run_arm
+from warmflow.comparison import _described, _whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet

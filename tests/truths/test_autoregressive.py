@@ -5,7 +5,19 @@ import torch
 
 from warmflow.checkpoints import load_part
 from warmflow.contracts import Batch, Player
-from warmflow.networks import MLP, CausalTransformer, TokenLSTM, log_chances, seeded
+from warmflow.networks import (
+    MLP,
+    CausalTransformer,
+    TokenLSTM,
+    TokenTransformer,
+    causal,
+    log_chances,
+    lstm,
+    parameters,
+    seeded,
+    transformer,
+)
+from warmflow.networks.base import preset
 from warmflow.noise import Noise
 from warmflow.objectives import NextToken
 from warmflow.recipes.drafts import train_draft, train_judge
@@ -300,3 +312,19 @@ def test_impossible_networks_and_sources_are_named():
         CausalTransformer(V, width=20, heads=4)
     with pytest.raises(ValueError, match=r"shape is \(2, 3\)"):
         LSTM(reader("LSTM"), (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "presets", "more", "counts"),
+    [
+        (TokenLSTM, lstm.PRESETS, {}, [839_387, 4_230_683]),
+        (CausalTransformer, causal.PRESETS, {}, [602_139, 3_173_659, 25_248_283]),
+        (TokenTransformer, transformer.PRESETS, {"extra": 1}, [955_419, 4_962_075, 38_659_611]),
+    ],
+)
+def test_presets_have_the_parameters_that_are_stated(kind, presets, more, counts):
+    with torch.device("meta"):
+        found = [parameters(kind(**preset(presets, name, 27, **more))) for name in presets]
+    assert found == counts
+    with pytest.raises(ValueError, match="preset 'huge' is unknown"):
+        preset(presets, "huge", 27)

@@ -41,8 +41,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.couplings.tokens import Writer, inverse, within
-from warmflow.noise import Noise
+from warmflow.couplings.tokens import Writer, within
+from warmflow.noise import Noise, inverse
 
 ENTRIES = 2**25
 """How many numbers of 8 bytes one chunk of texts may hold at once: 256 MiB."""

@@ -34,8 +34,8 @@ from typing import ClassVar
 import torch
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
-from warmflow.couplings.tokens import Writer, inverse, start_at, tokens_of, within
-from warmflow.noise import Noise
+from warmflow.couplings.tokens import Writer, start_at, tokens_of, within
+from warmflow.noise import Noise, inverse
 
 
 @dataclass(frozen=True, eq=False)

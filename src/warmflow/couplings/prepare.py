@@ -163,8 +163,3 @@ def prepare(
                 progress(k * count + j + 1, rounds * count)
     whole = concatenate(pairs)
     return Batch(whole.x1, {}, whole.index, whole.start)
-
-
-def rows_of(pairs: Batch) -> Tensor:
-    """(n,) int64: the datum each pair ends in."""
-    return torch.arange(len(pairs)) if pairs.index is None else pairs.index

@@ -34,11 +34,6 @@ class Writer(Protocol):
         """The state after the tokens (n,)."""
 
 
-def inverse(levels: Tensor, uniform: Tensor) -> Tensor:
-    """Places (n,) at which the cumulative weights (n, V) first exceed uniform (n,) times their total."""
-    return (levels <= uniform[:, None] * levels[:, -1:]).sum(1).clamp(max=levels.shape[1] - 1)
-
-
 def tokens_of(batch: Batch) -> Tensor:
     """The batch's data x1 (B, L), refused where they are paired already or are no tokens.
 

@@ -58,7 +58,7 @@ class Gridded(Source):
     """Another source's points as tokens."""
 
     source: Source
-    grid_levels: int = 128
+    levels: int = 128
 
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]
@@ -70,7 +70,7 @@ class Gridded(Source):
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         start = self.source.draw(n, condition, noise=noise.fold("gridded"))
-        return replace(start, x0=Grid(self.grid_levels).encode(start.x0))
+        return replace(start, x0=Grid(self.levels).encode(start.x0))
 
 
 def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:

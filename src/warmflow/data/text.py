@@ -20,7 +20,6 @@ References:
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
 import unicodedata
@@ -153,7 +152,7 @@ def _archive(path: Path) -> dict[str, str]:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
                 if file is not None:
-                    found[member.name] = decoded(io.BufferedReader(file).read(), f"{path}:{member.name}")  # type: ignore[type-var, arg-type]
+                    found[member.name] = decoded(file.read(), f"{path}:{member.name}")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{path} is not an archive that can be read ({error}): give a .tar of .txt files") from None
     if not found:
@@ -217,12 +216,11 @@ def text(
     documents = embedded() if source == "embedded" else dict(source) if isinstance(source, Mapping) else read(source)
     if alphabet == "text8":
         codec = Alphabet(tuple(LETTERS))
-        tokens = [_fast(normalised(t)) for t in documents.values()]
+        plain = [normalised(t) for t in documents.values()]
+        tokens = [_fast(t + " ") for t in plain if t]
     else:
         codec = Alphabet.of("".join(documents.values()))
         tokens = [codec.encode(t) for t in documents.values()]
-    space = torch.zeros(1, dtype=torch.int64)
-    tokens = [torch.cat([t, space]) for t in tokens if len(t)] if alphabet == "text8" else tokens
     streams = parts_of(tokens, 40 * length)
     found = {k: windows(v, length) for k, v in streams.items()}
     total = sum(len(t) for t in tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -28,6 +28,13 @@ def seeded(seed: int, build: Callable[[], M]) -> M:
 def parameters(network: nn.Module) -> int:
     """The number of trainable numbers in a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def preset(presets: Mapping[str, Mapping[str, int]], name: str, vocabulary: int, **more: Any) -> dict[str, Any]:
+    """The arguments of a network of tokens by the name of a preset; ValueError for an unknown one."""
+    if name not in presets:
+        raise ValueError(f"preset {name!r} is unknown; known: {', '.join(presets)}")
+    return {"vocabulary": vocabulary, **presets[name], **more}
 
 
 class TimeEmbedding(nn.Module):

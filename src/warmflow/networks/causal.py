@@ -6,6 +6,7 @@
 
 The begin token is V. Positions are rotary, so no length is built in; tied, W_out is the first V rows of E. What each block
 adds starts at zero, and so does W_out where it is not tied: that untrained network says that every token is equally likely.
+The presets' sizes are those of ``TokenTransformer``: with 27 tokens, untied, 602,139, 3,173,659 and 25,248,283 parameters.
 
 References:
     Attention Is All You Need, Vaswani et al., 2017, arXiv 1706.03762
@@ -15,22 +16,15 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from warmflow.networks.base import Network
 from warmflow.networks.lstm import TokenLSTM
-from warmflow.networks.transformer import rotary, turned
+from warmflow.networks.transformer import PRESETS, rotary, turned
 
-PRESETS = {
-    "tiny": {"width": 128, "depth": 3, "heads": 4},
-    "small": {"width": 256, "depth": 4, "heads": 8},
-    "base": {"width": 512, "depth": 8, "heads": 8},
-}
-"""With 27 tokens, untied: 602,139, 3,173,659 and 25,248,283 parameters."""
+__all__ = ["PRESETS", "CausalTransformer", "log_chances"]
 
 
 class _Block(nn.Module):
@@ -110,10 +104,3 @@ def log_chances(network: CausalTransformer | TokenLSTM, x: Tensor, batch: int = 
         found.append(chance.gather(2, here[..., None])[..., 0].to(x.device))
     network.train(training)
     return torch.cat(found)
-
-
-def preset(name: str, vocabulary: int, **more: Any) -> dict[str, Any]:
-    """The arguments of a preset; ValueError for an unknown one."""
-    if name not in PRESETS:
-        raise ValueError(f"preset {name!r} is unknown; known: {', '.join(PRESETS)}")
-    return {"vocabulary": vocabulary, **PRESETS[name], **more}

@@ -19,7 +19,6 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,10 +109,3 @@ class TokenLSTM(Network):
             c.append(keep.sigmoid_() * state.c[k] + enter.sigmoid_() * new.tanh_())
             h.append(show.sigmoid_() * torch.tanh(c[-1]))
         return self.out(h[-1]).to(state.device), replace(state, h=tuple(h), c=tuple(c))
-
-
-def preset(name: str, vocabulary: int, **more: Any) -> dict[str, Any]:
-    """The arguments of a preset; ValueError for an unknown one."""
-    if name not in PRESETS:
-        raise ValueError(f"preset {name!r} is unknown; known: {', '.join(PRESETS)}")
-    return {"vocabulary": vocabulary, **PRESETS[name], **more}

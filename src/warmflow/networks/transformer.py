@@ -32,7 +32,7 @@ PRESETS = {
     "small": {"width": 256, "depth": 4, "heads": 8},
     "base": {"width": 512, "depth": 8, "heads": 8},
 }
-"""Without embeddings and output: 0.9, 4.8 and 38 million parameters."""
+"""With 27 tokens and a mask: 955,419, 4,962,075 and 38,659,611 parameters."""
 
 
 def rotary(length: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -167,10 +167,3 @@ class TokenTransformer(Network):
             h = h.flatten(0, 1)
         logits: Tensor = self.out(h)
         return logits
-
-
-def preset(name: str, vocabulary: int, **more: object) -> dict[str, object]:
-    """The arguments of a preset; ValueError for an unknown one."""
-    if name not in PRESETS:
-        raise ValueError(f"preset {name!r} is unknown; known: {', '.join(PRESETS)}")
-    return {"vocabulary": vocabulary, **PRESETS[name], **more}

@@ -16,6 +16,7 @@ from torch import Tensor
 from warmflow.checkpoints import open_run, save_part, write_json
 from warmflow.contracts import Batch, Data, Player
 from warmflow.networks import CausalTransformer, Network, TokenLSTM, causal, lstm, seeded
+from warmflow.networks.base import preset as sizes_of
 from warmflow.objectives import NextToken
 from warmflow.sources import LSTM
 from warmflow.training import train
@@ -55,7 +56,7 @@ def train_draft(
         ValueError: impossible tokens, sizes or steps; a folder that holds another run; training that diverged.
     """
     data, length = _checked(tokens, vocabulary)
-    sizes = lstm.preset(preset, vocabulary, dropout=dropout, **_given(width=width, layers=layers))
+    sizes = sizes_of(lstm.PRESETS, preset, vocabulary, dropout=dropout, **_given(width=width, layers=layers))
     network = _trained(
         "draft", lambda: TokenLSTM(**sizes), lambda network: LSTM(network, (length,)), data, length,
         steps, batch, seed, learning_rate, ema, folder, device, progress,
@@ -90,7 +91,7 @@ def train_judge(
     """
     data, length = _checked(tokens, vocabulary)
     changes = _given(width=width, depth=depth, heads=heads)
-    sizes = causal.preset(preset, vocabulary, tied=tied, dropout=dropout, **changes)
+    sizes = sizes_of(causal.PRESETS, preset, vocabulary, tied=tied, dropout=dropout, **changes)
     return _trained(
         "judge", lambda: CausalTransformer(**sizes), lambda network: network, data, length,
         steps, batch, seed, learning_rate, ema, folder, device, progress,

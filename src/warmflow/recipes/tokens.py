@@ -6,12 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Coupling, Player, Solver, Source
-from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
+from warmflow.couplings import (
+    Assignment,
+    AssignmentHamming,
+    Given,
+    Independent,
+    Maximal,
+    NearestDatum,
+    NearestDatumHamming,
+    NearestDraft,
+    NearestDraftHamming,
+    Resampled,
+    Rewritten,
+)
 from warmflow.data.fresh import FreshToy
 from warmflow.data.grid import Gridded
 from warmflow.data.grid import grid as read_grid
@@ -35,6 +48,12 @@ ON_THE_GRID: dict[str, Coupling] = {
     "assignment": Assignment(),
     "nearest-datum": NearestDatum(),
     "nearest-draft": NearestDraft(),
+    "independent": Independent(),
+}
+OF_TEXTS: dict[str, Coupling] = {
+    "hamming-datum": NearestDatumHamming(),
+    "hamming-draft": NearestDraftHamming(),
+    "hamming-assignment": AssignmentHamming(),
     "independent": Independent(),
 }
 
@@ -88,7 +107,7 @@ class TokenFlow(Flow):
             raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
         net = plan.network(shape, dict.fromkeys(sees, shape), seed)
         if begin is not None:
-            if not isinstance(begin, nn.Module) or isinstance(begin, type):
+            if not isinstance(begin, nn.Module):
                 raise ValueError("a token flow is fine-tuned from a trained cold token flow: give such a run")
             take_over(net, begin)
         field = TokenField(net, path, sees, autocast)
@@ -140,30 +159,25 @@ def characters(settings: Text, name: str) -> Plan:
     return Plan(name, settings, data, draft, network(settings, size, 0), TokenFlow("text"))
 
 
+@lru_cache(maxsize=2)
+def _ngram(stream: Tensor, vocabulary: int, order: int, length: int) -> NGram:
+    """A model of the training part, kept: pairs and their audit ask for the same one."""
+    return NGram.fit(stream, vocabulary=vocabulary, order=order, length=length)
+
+
 def text_coupling(plan: Plan, pairing: str) -> Coupling:
     """The couplings of texts: those with a model fit it to the training part."""
-    from warmflow import couplings
-
     s, size = plan.settings, len(plan.data.codec)
     assert isinstance(s, Text)
-    if pairing == "independent":
-        return Independent()
-    simple = {
-        "hamming-datum": "NearestDatumHamming",
-        "hamming-draft": "NearestDraftHamming",
-        "hamming-assignment": "AssignmentHamming",
-    }
-    if pairing in simple:
-        return getattr(couplings, simple[pairing])()
+    if pairing in OF_TEXTS:
+        return OF_TEXTS[pairing]
     stream = plan.data.streams["train"]
-
-    def model(order: int) -> NGram:
-        return NGram.fit(stream, vocabulary=size, order=order, length=s.length)
-
-    if pairing == "maximal":
-        return couplings.Maximal(model(s.writer))
-    if pairing == "rewritten":
-        return couplings.Rewritten(model(s.writer), s.strength, model(min(3, s.writer)), particles=PARTICLES)
     if pairing == "resampled":
-        return couplings.Resampled(model(s.order), s.strength)
+        return Resampled(_ngram(stream, size, s.order, s.length), s.strength)
+    writer = _ngram(stream, size, s.writer, s.length)
+    if pairing == "maximal":
+        return Maximal(writer)
+    if pairing == "rewritten":
+        ahead = _ngram(stream, size, min(3, s.writer), s.length)
+        return Rewritten(writer, s.strength, ahead, particles=PARTICLES)
     raise ValueError(f"--pairing is {pairing!r}, which texts do not have")

@@ -103,7 +103,9 @@ class Run:
     @property
     def symbols(self) -> tuple[str, ...]:
         """What the tokens of a text stand for; empty where the data are no text."""
-        return _symbols(self.config)
+        data = self.config.get("data")
+        found = data.get("symbols") if isinstance(data, Mapping) else None
+        return tuple(str(s) for s in found) if isinstance(found, list | str) else ()
 
     @property
     def points(self) -> bool:
@@ -112,12 +114,6 @@ class Run:
         if isinstance(data, Mapping) and data.get("kind"):
             return "points" in (data["kind"], data.get("shown"))
         return any(x.ndim == 2 and x.shape[1] == 2 for x in self.pictures.values())
-
-
-def _symbols(config: Mapping[str, Any]) -> tuple[str, ...]:
-    data = config.get("data")
-    found = data.get("symbols") if isinstance(data, Mapping) else None
-    return tuple(str(s) for s in found) if isinstance(found, list | str) else ()
 
 
 def _load(path: Path) -> dict[str, Any]:

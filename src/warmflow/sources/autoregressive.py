@@ -20,13 +20,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
-from warmflow.noise import Noise
-
-
-def inverse(levels: Tensor, uniform: Tensor) -> Tensor:
-    """Tokens (n,) at which the cumulative chances (n, V) first exceed uniform (n,) times their total."""
-    value = uniform[:, None] * levels[:, -1:]
-    return (levels <= value).sum(1).clamp(max=levels.shape[1] - 1)
+from warmflow.noise import Noise, inverse
 
 
 class Autoregressive(Source):

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
-from warmflow.noise import Noise
-from warmflow.sources.autoregressive import inverse
+from warmflow.noise import Noise, inverse
 
 
 def uniform_kernel(vocabulary: int, rate: float) -> Tensor:

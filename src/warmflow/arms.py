@@ -1,0 +1,142 @@
+"""Training the arms of a comparison, each into a run folder of its own, one after another or several beside each other.
+
+A run folder that is complete is left alone, one that was cut off continues. Beside each other every arm is a process of one
+thread that reads everything again from the recipe's name and the comparison's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import card, load_part, open_run, save_part, write_json
+from warmflow.contracts import Batch, Source
+from warmflow.recipes.build import plan_of
+from warmflow.recipes.plan import Arm, Plan, pairs
+from warmflow.recipes.settings import settings_of
+from warmflow.training import train
+
+
+def fingerprint(x: Tensor) -> str:
+    """Sixteen hexadecimal digits of a tensor's bytes: another data set under the same name is found out."""
+    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
+    """What a run folder's config.json says was asked."""
+    return {
+        "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
+        "settings": dataclasses.asdict(plan.settings), **more,
+    }  # fmt: skip
+
+
+def run_arm(
+    plan: Plan, name: str, seed: int, folder: Path, draft: Source | None, paired: Batch | None, *,
+    device: str = "cpu", updates: int | None = None, begin: Any = None, begin_name: str | None = None,
+    autocast: str | None = None, progress: str | None = None,
+) -> None:  # fmt: skip
+    """Trains one arm into a run folder, or continues it; does nothing if it is complete.
+
+    Raises:
+        ValueError: the folder holds another run; the data or settings are impossible; training diverged.
+    """
+    s = plan.settings
+    updates = s.updates if updates is None else updates
+    asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name, autocast=autocast)
+    found = open_run(folder, asked)
+    whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
+    if found["state"] == "complete" and whole:
+        return
+    here: Arm = plan.flow.arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
+    facts = train(
+        here.objective, here.data, steps=updates, batch=min(s.batch, len(here.data)), seed=seed, folder=folder,
+        device=device, warmup=min(200, max(1, updates // 10)), save_every=500, progress=progress,
+    )  # fmt: skip
+    if int(os.environ.get("RANK", "0")) != 0:
+        return  # one process writes
+    save_part(folder, "raw", here.trained(facts.raw["flow"]))
+    save_part(folder, "model", here.trained(facts.networks["flow"]))
+    numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
+    text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
+    (folder / "README.md").write_text(text)
+    codec = dataclasses.asdict(plan.data.codec) if plan.data.codec is not None else None
+    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts), "codec": codec})
+
+
+def _follow_parent() -> None:
+    """Ends this process when its parent is gone (killed): two processes must never write one run folder."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _worker(recipe: str, settings: dict[str, Any], where: str, task: tuple[str, int, int], device: str) -> None:
+    """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
+    torch.set_num_threads(1)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    plan, root, (name, seed, updates) = plan_of(recipe, settings_of(recipe, **settings)), Path(where), task
+    draft = paired = None
+    if name == "warm":
+        draft = load_part(root, "draft")
+        paired = pairs(plan, draft, root / "pairs")
+    run_arm(plan, name, seed, root / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
+
+
+def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
+    """Updates done so far by all tasks, by the last line of their logs."""
+    total = 0
+    for name, seed, updates in tasks:
+        folder = root / "seeds" / str(seed) / name
+        try:
+            last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
+            total += min(int(last.split('"step": ')[1].split(",")[0]), updates)
+        except (OSError, IndexError, ValueError):
+            continue
+    return total
+
+
+def train_all(
+    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], draft: Source | None, paired: Batch | None, *,
+    jobs: int, device: str, progress: bool, given: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name."""
+    from tqdm import tqdm
+
+    named = plan.name != "custom" and not given
+    if jobs > 1 and named and device == "cpu":
+        settings = dataclasses.asdict(plan.settings)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            waiting = [pool.submit(_worker, plan.name, settings, str(root), task, device) for task in tasks]
+            total = sum(t[2] for t in tasks)
+            with tqdm(total=total, desc="training", unit="update", disable=not progress, mininterval=0.5) as bar:
+                try:
+                    while not all(f.done() for f in waiting):
+                        bar.update(_updates_done(root, tasks) - bar.n)
+                        time.sleep(0.3)
+                        if any(f.done() and f.exception() for f in waiting):
+                            break
+                except KeyboardInterrupt:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+                bar.update(_updates_done(root, tasks) - bar.n)
+            for future in waiting:
+                if future.done() and not future.cancelled() and future.exception():
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    future.result()
+        return
+    for name, seed, updates in tasks:
+        label = f"{name}, seed {seed}" if progress else None
+        folder = root / "seeds" / str(seed) / name
+        run_arm(plan, name, seed, folder, draft, paired, device=device, updates=updates, progress=label)
