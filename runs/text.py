@@ -42,7 +42,7 @@ def plan(pairing: str, updates: int) -> Plan:
         "path": str(NOVELS),
         "pairing": pairing,
         "updates": updates,
-        "most": 40_000,
+        "most": 100_000,
         "rounds": 1,
         "samples": 2000,
     }

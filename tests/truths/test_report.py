@@ -194,6 +194,26 @@ def test_numbers_on_the_page_are_those_of_the_file(tmp_path: Path) -> None:
     assert "4,021 samples" in page.text and "9.75 ×" in page.text and "−0.99" in page.text
 
 
+def test_what_is_not_judged_stands_beside(tmp_path: Path) -> None:
+    """Every number of ``beside`` is in the table, and the frontier's lines pass through nats and entropy of the rows."""
+    from warmflow.report import figures
+
+    verdict, rows = copy.deepcopy(VERDICT), []
+    for i, row in enumerate(ROWS):
+        beside = {figures.NATS: 0.125 * i, figures.ENTROPY: -0.25 * i, "odd <b>": 7.0 + i}
+        rows.append({**row, "beside": beside})
+    made = make(tmp_path, verdict={**verdict, "rows": rows})
+    run, page = folder.read(made), check(Report.read(made).html())
+    assert "odd <b>" in page.text
+    for i in range(len(ROWS)):
+        assert 7.0 + i in page.values
+    figure = figures.frontier(run)
+    assert figure is not None
+    drawn = {tuple(p) for line in figure.axes[0].lines for p in np.asarray(line.get_xydata())}
+    assert {(-0.25 * i, 0.125 * i) for i in range(1, len(ROWS))} <= drawn
+    assert figures.frontier(folder.read(make(tmp_path / "images"))) is None
+
+
 def test_best_cold_and_winner() -> None:
     view = folder.Verdict("x", True, rows=tuple(ROWS), factor_calls=9.75, reference=VERDICT["reference"])
     assert view.best_cold is ROWS[4] and view.winner is ROWS[6]

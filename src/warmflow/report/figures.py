@@ -171,6 +171,39 @@ def quality(run: Run, cost: str) -> Figure | None:
     return figure
 
 
+NATS, ENTROPY = "nats a token less real", "entropy of pairs less real"
+"""Of texts: how unlikely the judge finds them, and how much they vary. One is had for the price of the other."""
+
+
+def frontier(run: Run) -> Figure | None:
+    """Each row's nats a token against its entropy, both less real text's: real text is at (0, 0), repetition to the lower
+    left, noise to the upper right. None where no row has both."""
+    found: dict[str, list[tuple[float, float, int]]] = {}
+    for row in run.verdict.rows:
+        beside = row.get("beside")
+        x, y = (words.real(beside.get(k)) if isinstance(beside, Mapping) else None for k in (ENTROPY, NATS))
+        if x is not None and y is not None and row.get("arm") != "real":
+            found.setdefault(str(row.get("arm", "?")), []).append((x, y, int(words.real(row.get("steps")) or 0)))
+    if not found:
+        return None
+    figure, (ax,) = _blank(_SIZE)
+    ax.axhline(0, color=COLOURS["real"], lw=0.8)
+    ax.axvline(0, color=COLOURS["real"], lw=0.8)
+    ax.plot([0], [0], marker="+", markersize=12, color=COLOURS["real"], linestyle="none", label=words.arm("real"))
+    for arm, points in sorted(found.items(), key=lambda item: words.order(item[0])):
+        points.sort(key=lambda p: p[2])
+        x, y, steps = zip(*points, strict=True)
+        ax.plot(x, y, color=colour(arm), marker="o", markersize=4, lw=1.2, label=words.arm(arm))
+        for place in {0, len(points) - 1} if points[0][2] else ():
+            ax.annotate(
+                str(steps[place]), (x[place], y[place]), (4, 4), textcoords="offset points", fontsize=7.5, color=INK
+            )
+    ax.set_xlabel("entropy of pairs, less real text's (nats)", color=INK, fontsize=8.5)
+    ax.set_ylabel("nats a token, less real text's", color=INK, fontsize=8.5)
+    _legend(figure, ax)
+    return figure
+
+
 # ---------------------------------------------------------------- pictures
 
 

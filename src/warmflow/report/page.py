@@ -176,6 +176,19 @@ def _trajectories(run: Run, prefix: str) -> str:
     return f'<figure class="wide">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
+def _beside(run: Run, prefix: str) -> str:
+    """What is shown and not judged; of texts, how likely they are beside how much they vary."""
+    body, figure = tables.beside_table(run.verdict), figures.frontier(run)
+    if figure is None:
+        return body
+    caption = (
+        "How likely a judge finds the texts, against how much they vary; numbers are steps. Real text is the cross. "
+        "Lower alone is no better: repetition is likely."
+    )
+    picture = figures.svg(figure, f"{prefix}-frontier", caption)
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>{body}"
+
+
 def _loss(run: Run, prefix: str) -> str:
     figure = figures.loss(run)
     if figure is None:
@@ -270,6 +283,7 @@ def body(run: Run, prefix: str = "r") -> str:
         _section("Samples", _samples(run)),
         _section("Trajectories", _trajectories(run, prefix)),
         _section("Every row", tables.row_table(verdict)),
+        _section("Beside the verdict", _beside(run, prefix)),
         _section("At equal calls", tables.equal_calls(verdict)),
         _section("Against twice the cold training", tables.doubled(verdict)),
         _section("Guards", tables.guard_table(verdict)),

@@ -113,6 +113,18 @@ def row_table(verdict: Verdict) -> str:
     return table(head, lines, "rows") + (f'<p class="soft">{note}</p>' if note else "")
 
 
+def beside_table(verdict: Verdict) -> str:
+    """What was measured of every row and is not judged."""
+    found = [(row, row["beside"]) for row in verdict.rows if isinstance(row.get("beside"), Mapping) and row["beside"]]
+    names = list(dict.fromkeys(str(name) for _, beside in found for name in beside))
+    rows = []
+    for row, beside in sorted(found, key=lambda f: words.order(str(f[0].get("arm", "")))):
+        cells = [f"<td>{escape(words.row_name(row))}</td>", cell(row.get("steps") or None)]
+        cells += [cell(beside.get(k), words.number(beside.get(k), words.metric_scale(k))) for k in names]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return table(("", "steps", *(words.metric_name(k) for k in names)), rows, "rows") if rows else ""
+
+
 def equal_calls(verdict: Verdict) -> str:
     """Beside each warm row the best cold row of no more calls: what the warm start buys where nobody spends more."""
     rows = []
