@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -82,16 +83,33 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _worker(recipe: str, settings: dict[str, Any], where: str, task: tuple[str, int, int], device: str) -> None:
-    """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
+Asked = tuple[tuple[str, Any], ...]
+"""Settings by name, as what a cache can be asked for."""
+
+
+@lru_cache(maxsize=1)
+def _plan(recipe: str, settings: Asked) -> Plan:
+    """The plan of this process: read once, not once an arm."""
+    return plan_of(recipe, settings_of(recipe, **dict(settings)))
+
+
+@lru_cache(maxsize=1)
+def _drafted(recipe: str, settings: Asked, where: str) -> tuple[Source, Batch]:
+    """The draft and the pairs of this process."""
+    draft = load_part(Path(where), "draft")
+    return draft, pairs(_plan(recipe, settings), draft, Path(where) / "pairs")
+
+
+def _begin() -> None:
     torch.set_num_threads(1)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    plan, root, (name, seed, updates) = plan_of(recipe, settings_of(recipe, **settings)), Path(where), task
-    draft = paired = None
-    if name == "warm":
-        draft = load_part(root, "draft")
-        paired = pairs(plan, draft, root / "pairs")
-    run_arm(plan, name, seed, root / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
+
+
+def _worker(recipe: str, settings: Asked, where: str, task: tuple[str, int, int], device: str) -> None:
+    """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
+    plan, (name, seed, updates) = _plan(recipe, settings), task
+    draft, paired = _drafted(recipe, settings, where) if name == "warm" else (None, None)
+    run_arm(plan, name, seed, Path(where) / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
 
 
 def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
@@ -116,8 +134,8 @@ def train_all(
 
     named = plan.name != "custom" and not given
     if jobs > 1 and named and device == "cpu":
-        settings = dataclasses.asdict(plan.settings)
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        settings = tuple(dataclasses.asdict(plan.settings).items())
+        with ProcessPoolExecutor(jobs, get_context("spawn"), _begin) as pool:
             waiting = [pool.submit(_worker, plan.name, settings, str(root), task, device) for task in tasks]
             total = sum(t[2] for t in tasks)
             with tqdm(total=total, desc="training", unit="update", disable=not progress, mininterval=0.5) as bar:

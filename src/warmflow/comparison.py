@@ -47,7 +47,7 @@ from warmflow.measuring import Entry, audits, measured, pictures, save_rows
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import DRAFTS
+from warmflow.recipes.settings import KNOWN_DRAFTS
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
@@ -159,7 +159,7 @@ def compare(
     enough(len(plan.data.everything), plan.data.name)
     device_of(device)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
-    own = draft is not None and not (isinstance(draft, str) and draft in DRAFTS)
+    own = draft is not None and not (isinstance(draft, str) and draft in KNOWN_DRAFTS)
     return run(
         plan, root, steps=steps, minutes=minutes, seeds=seeds, cold=cold, convergence=convergence, device=device,
         jobs=jobs, progress=progress, own_draft=own,

@@ -28,7 +28,7 @@ from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import DRAFTS, Settings, settings_of, suggest
+from warmflow.recipes.settings import KNOWN_DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import RK4, Euler, Heun, Jump, Midpoint
@@ -42,7 +42,7 @@ DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 def draft_of(draft: str | None) -> Any:
     """What --draft names: one of ours, or the path of a file (.npy, .npz) or folder of ready drafts."""
-    return draft if draft is None or draft in DRAFTS else path_of(draft)
+    return draft if draft is None or draft in KNOWN_DRAFTS else path_of(draft)
 
 
 # ---------------------------------------------------------------- train

@@ -54,6 +54,20 @@ def test_a_text_is_compared_and_its_edits_are_marked(here: Path) -> None:
     assert page.count("<mark>") > 3 and "% changed" in page and "real data" in page
 
 
+def test_an_lstm_drafts_by_its_name_and_is_kept(here: Path) -> None:
+    """The name is known on the command line; the trained draft is read again, not trained again; two processes agree."""
+    asked = ["text.characters", *TEXT, "--draft", "lstm", "--draft-updates", "3", "--pairing", "maximal"]
+    asked += ["--steps", "2", "--seeds", "2", "--jobs", "2", "--quiet", "--out", "c"]
+    ok("compare", *asked)
+    facts = sound(here / "c", [0, 1])
+    assert {row["arm"] for row in facts["rows"]} >= {"draft", "warm"} and "maximal" in facts["audit"]
+    kept = (here / "c" / "draft.safetensors").stat().st_mtime_ns
+    (here / "c" / "verdict.json").unlink()
+    ok("compare", *asked)
+    assert (here / "c" / "draft.safetensors").stat().st_mtime_ns == kept
+    assert json.loads((here / "c" / "verdict.json").read_text())["claim"] == facts["claim"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("text") / "run"

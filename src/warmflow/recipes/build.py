@@ -18,8 +18,7 @@ from warmflow.noise import permutation
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import (
-    DRAFTS,
-    TOKEN_DRAFTS,
+    KNOWN_DRAFTS,
     Digits,
     Folder,
     Grid,
@@ -63,7 +62,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     Raises:
         ValueError: bad data, drafts that do not fit them, unknown or impossible settings.
     """
-    if isinstance(draft, str) and draft not in DRAFTS + TOKEN_DRAFTS:
+    if isinstance(draft, str) and draft not in KNOWN_DRAFTS:
         draft = path_of(draft)
     if isinstance(draft, str):
         changes["draft"], draft = draft, None
@@ -154,7 +153,7 @@ def path_of(draft: str) -> Path:
         )
     if path.suffix.lower() in (".npy", ".npz"):
         raise ValueError(f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts")
-    raise ValueError(f"the draft {draft!r} is neither one of ours nor a file or folder; {suggest(draft, DRAFTS)}")
+    raise ValueError(f"the draft {draft!r} is neither one of ours nor a file or folder; {suggest(draft, KNOWN_DRAFTS)}")
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:

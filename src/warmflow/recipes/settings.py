@@ -17,6 +17,7 @@ DRAFTS = ("mixture", "gaussian", "jittered", "noise")
 PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment", "given")
 PREDICTIONS = ("velocity", "x1")
 TOKEN_DRAFTS = ("ngram", "lstm", "uniform")
+KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS
 TOKEN_PAIRINGS = (
     "rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment", "independent", "given"
 )  # fmt: skip
