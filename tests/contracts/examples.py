@@ -13,16 +13,25 @@ from token_examples import TOKEN_EXAMPLES
 
 import warmflow
 from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path, Player, Solver, Source, Start
-from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
+from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Network, seeded
+from warmflow.networks import MLP, Auxiliary, Network, seeded
 from warmflow.noise import Noise
-from warmflow.objectives import FlowMatching
+from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
-from warmflow.sources import Blurred, External, Gaussian, GaussianMixture, Jittered, StandardNormal
+from warmflow.sources import (
+    Blurred,
+    External,
+    Gaussian,
+    GaussianMixture,
+    Jittered,
+    Labelled,
+    LearnedPrior,
+    StandardNormal,
+)
 
 T0 = (0.0, 0.1, 0.3, 0.7, 0.9)
 
@@ -73,6 +82,10 @@ def mlp(seed=0, **more):
     return seeded(seed, build)
 
 
+def auxiliary():
+    return seeded(0, lambda: Auxiliary((2,), latent=3, width=16, depth=1))
+
+
 X = normal("fit", 64, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.7]]) + 0.5
 LABEL = torch.arange(64) % 3
 EYE = torch.eye(2, dtype=torch.float64)
@@ -94,6 +107,11 @@ EXAMPLES = {
     Blurred: [lambda: Blurred(GaussianMixture.fit(X, components=3), 0.4), lambda: Blurred(StandardNormal((2,)), 0.5)],
     External: [lambda: External.of(X, (2,)), lambda: External.of(own_draft, (2,))],
     FreshToy: [lambda: FreshToy("moons"), lambda: FreshToy("checkerboard")],
+    Labelled: [lambda: Labelled.of(StandardNormal((2,)), LABEL)],
+    LearnedPrior: [
+        lambda: LearnedPrior(StandardNormal((3,)), auxiliary(), (2,)),
+        lambda: LearnedPrior(Labelled.of(StandardNormal((3,)), LABEL), auxiliary(), (2,), 0.5),
+    ],
     Sampler: [
         lambda: Sampler(StandardNormal((2,)), GAUSSIAN, Heun(), 5),
         lambda: Sampler(
@@ -109,6 +127,7 @@ EXAMPLES = {
     NearestDatum: [NearestDatum],
     NearestDraft: [NearestDraft],
     Given: [Given],
+    Encoded: [lambda: Encoded(auxiliary())],
     # paths
     LinearPath: [lambda t0=t0: LinearPath(t0) for t0 in T0],
     # fields
@@ -131,12 +150,15 @@ EXAMPLES = {
     Midpoint: [Midpoint],
     RK4: [RK4],
     # networks
-    MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3)],
+    MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
+    Auxiliary: [auxiliary],
     # objectives
     FlowMatching: [
         lambda: matching(LinearPath(0.0), StandardNormal((2,)), Independent()),
+        lambda: matching(LinearPath(0.0), LearnedPrior(StandardNormal((3,)), auxiliary(), (2,)), Encoded(auxiliary())),
         lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
     ],
+    VarianceGuided: [lambda: VarianceGuided(network := auxiliary(), Player(network))],
 }
 
 OWN = {"draft": own_draft, "network": own_velocity}

@@ -12,7 +12,7 @@ from safetensors.torch import save as write
 from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
-from warmflow.networks import Network
+from warmflow.networks import Auxiliary, Network
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Clip, Sampler
@@ -38,8 +38,10 @@ def behaviour(part):
     if isinstance(part, Field):
         estimate = part(start.x0, t, start)
         return [estimate.velocity, estimate.x1]
+    if isinstance(part, Auxiliary):
+        return [*part.encode(start.x0), *part.decode(start.x0[:, [0, 1, 0]])]
     if isinstance(part, Network):
-        more = {"draft": start.condition["draft"]} if part.names else {}
+        more = {"draft": start.condition["draft"]} if part.names or part.modulators else {}
         label = start.condition["label"] if part.label is not None else None
         return [part(start.x0, t.float(), label, **more)]
     if isinstance(part, Solver):
@@ -184,7 +186,7 @@ def test_loaded_weights_are_those_saved_for_averaged_and_raw(tmp_path):
 
 
 def test_the_table_of_examples_is_not_stale():
-    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 1  # the objective is no part of a run folder
+    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 2  # objectives are no part of a run folder
     assert len(batch_of()) <= len(X)
 
 

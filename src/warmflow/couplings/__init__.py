@@ -1,6 +1,7 @@
 """Who is paired with whom."""
 
 from warmflow.couplings.assignment import Assignment
+from warmflow.couplings.encoded import Encoded
 from warmflow.couplings.given import Given
 from warmflow.couplings.hamming import AssignmentHamming, NearestDatumHamming, NearestDraftHamming
 from warmflow.couplings.independent import Independent
@@ -13,6 +14,7 @@ from warmflow.couplings.rewritten import Rewritten
 __all__ = [
     "Assignment",
     "AssignmentHamming",
+    "Encoded",
     "Given",
     "Independent",
     "Maximal",

@@ -1,6 +1,7 @@
 """Bare networks: they know nothing of losses, paths or t0, and are called ``network(x, t, **conditions)``,
 or ``network(x)`` where they read tokens from left to right."""
 
+from warmflow.networks.auxiliary import Auxiliary
 from warmflow.networks.base import Network, parameters, seeded
 from warmflow.networks.causal import CausalTransformer, log_chances
 from warmflow.networks.lstm import TokenLSTM
@@ -9,6 +10,7 @@ from warmflow.networks.transformer import TokenTransformer
 
 __all__ = [
     "MLP",
+    "Auxiliary",
     "CausalTransformer",
     "Network",
     "TokenLSTM",

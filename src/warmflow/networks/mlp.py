@@ -2,7 +2,8 @@
 
     h = W_in [x, conditions];   h <- h + B silu(A norm(h) + E [time, label]);   out = W_out norm(h)
 
-The output layer starts at zero, so that an untrained field stands still.
+The output layer starts at zero, so that an untrained field stands still. A condition that says what a sample is rather than
+where it stands (a latent) may change the scale and shift of every norm instead: norm(h) (1 + a(z)) + b(z), a and b from zero.
 """
 
 from __future__ import annotations
@@ -18,15 +19,23 @@ from warmflow.networks.base import Network, TimeEmbedding
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, embedding: int, dropout: float) -> None:
+    def __init__(self, width: int, embedding: int, dropout: float, modulation: int = 0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.into, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.time = nn.Linear(embedding, width)
         self.dropout = nn.Dropout(dropout)
+        self.modulate = nn.Linear(modulation, 2 * width) if modulation else None
+        if self.modulate is not None:
+            nn.init.zeros_(self.modulate.weight)
+            nn.init.zeros_(self.modulate.bias)
 
-    def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        return h + self.out(self.dropout(F.silu(self.into(self.norm(h)) + self.time(e))))
+    def forward(self, h: Tensor, e: Tensor, z: Tensor | None = None) -> Tensor:
+        normed = self.norm(h)
+        if self.modulate is not None:
+            scale, shift = self.modulate(z).chunk(2, 1)
+            normed = normed * (1 + scale) + shift
+        return h + self.out(self.dropout(F.silu(self.into(normed) + self.time(e))))
 
 
 class MLP(Network):
@@ -35,6 +44,7 @@ class MLP(Network):
     Args:
         shape: of one sample.
         sees: conditions given as tensors, name to shape; they are flattened and put beside x.
+        modulated: conditions given as tensors that scale and shift the norms, name to shape.
         classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
     """
 
@@ -43,6 +53,7 @@ class MLP(Network):
         shape: Sequence[int],
         *,
         sees: Mapping[str, Sequence[int]] | None = None,
+        modulated: Mapping[str, Sequence[int]] | None = None,
         classes: int = 0,
         width: int = 256,
         depth: int = 3,
@@ -53,12 +64,15 @@ class MLP(Network):
         self.arguments = {
             "shape": list(shape), "sees": sees, "classes": classes, "width": width, "depth": depth, "dropout": dropout
         }  # fmt: skip
-        size = math.prod(shape)
-        self.names = tuple(sees)
+        modulated = {k: list(v) for k, v in (modulated or {}).items()}
+        if modulated:
+            self.arguments["modulated"] = modulated
+        size, modulation = math.prod(shape), sum(math.prod(s) for s in modulated.values())
+        self.names, self.modulators = tuple(sees), tuple(modulated)
         self.embed = TimeEmbedding()
         self.label = nn.Embedding(classes + 1, 64) if classes else None
         self.into = nn.Linear(size + sum(math.prod(s) for s in sees.values()), width)
-        self.blocks = nn.ModuleList([_Block(width, 128 if classes else 64, dropout) for _ in range(depth)])
+        self.blocks = nn.ModuleList([_Block(width, 128 if classes else 64, dropout, modulation) for _ in range(depth)])
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, size)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -69,6 +83,7 @@ class MLP(Network):
             assert label is not None, "this network sees labels"
             e = torch.cat([e, self.label(label + 1)], 1)  # -1, the dropped label, is row 0
         h = self.into(torch.cat([x.flatten(1), *(conditions[name].flatten(1) for name in self.names)], 1))
+        z = torch.cat([conditions[name].flatten(1) for name in self.modulators], 1) if self.modulators else None
         for block in self.blocks:
-            h = block(h, e)
+            h = block(h, e, z)
         return self.out(self.norm(h)).reshape(x.shape)

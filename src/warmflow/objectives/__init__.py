@@ -3,5 +3,6 @@
 from warmflow.objectives.discrete_flow_matching import DiscreteFlowMatching
 from warmflow.objectives.flow_matching import FlowMatching
 from warmflow.objectives.next_token import NextToken
+from warmflow.objectives.variance_guided import VarianceGuided
 
-__all__ = ["DiscreteFlowMatching", "FlowMatching", "NextToken"]
+__all__ = ["DiscreteFlowMatching", "FlowMatching", "NextToken", "VarianceGuided"]

@@ -5,6 +5,9 @@
 The minimiser is the marginal velocity E[u | x_t, c]: the regression's target is noisy, its mean is the field. A field that
 predicts the end x1 is trained on |x1_theta - x1|^2, which is the same problem weighted by (1 - t)^2.
 
+Where starts are N(mu, sigma^2) with a sigma at every pixel (``LearnedPrior``), the error may be weighted by 1 / sigma^2. Then
+it is exactly the plain loss on the whitened residual: (x_t - mu) / sigma = (1 - t) eps + t (x1 - mu) / sigma.
+
 References:
     Flow Matching for Generative Modeling, Lipman et al., 2022, arXiv 2210.02747, eq. 9
 """
@@ -20,6 +23,7 @@ from torch import Tensor
 from warmflow.contracts import Batch, Coupling, Objective, Pair, Player, Source
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.fields.guided import dropped
+from warmflow.fields.network import seen
 from warmflow.noise import Noise
 
 
@@ -29,6 +33,7 @@ class FlowMatching(Objective):
 
     Args:
         player: the optimiser's settings; its network is the field's.
+        weigh_by: a condition that holds log sigma (B, *S): squared errors are divided by sigma^2. None for equal weights.
         drop: share of rows whose conditions named in ``drops`` are dropped, for guidance later.
     """
 
@@ -38,6 +43,7 @@ class FlowMatching(Objective):
     player: Player
     drop: float = 0.0
     drops: tuple[str, ...] = ("label",)
+    weigh_by: str | None = None
 
     product = "flow"
 
@@ -62,5 +68,10 @@ class FlowMatching(Objective):
         estimate = self.field(point.x_t, t, start)
         assert estimate.velocity is not None and estimate.x1 is not None and point.velocity is not None
         if self.field.predicts == "x1":
-            return torch.nn.functional.mse_loss(estimate.x1, pair.x1), {}
-        return torch.nn.functional.mse_loss(estimate.velocity, point.velocity), {}
+            ours, target = estimate.x1, pair.x1
+        else:
+            ours, target = estimate.velocity, point.velocity
+        if self.weigh_by is None:
+            return torch.nn.functional.mse_loss(ours, target), {}
+        (log_sigma,) = seen(pair.start, (self.weigh_by,)).values()
+        return ((ours - target).square() * (-2 * log_sigma).exp()).mean(), {}

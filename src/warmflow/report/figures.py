@@ -192,12 +192,18 @@ def frontier(run: Run) -> Figure | None:
     ax.plot([0], [0], marker="+", markersize=12, color=COLOURS["real"], linestyle="none", label=words.arm("real"))
     for arm, points in sorted(found.items(), key=lambda item: words.order(item[0])):
         points.sort(key=lambda p: p[2])
-        x, y, steps = zip(*points, strict=True)
-        ax.plot(x, y, color=colour(arm), marker="o", markersize=4, lw=1.2, label=words.arm(arm))
+        ax.plot(
+            [p[0] for p in points],
+            [p[1] for p in points],
+            color=colour(arm),
+            marker="o",
+            markersize=4,
+            lw=1.2,
+            label=words.arm(arm),
+        )
         for place in {0, len(points) - 1} if points[0][2] else ():
-            ax.annotate(
-                str(steps[place]), (x[place], y[place]), (4, 4), textcoords="offset points", fontsize=7.5, color=INK
-            )
+            across, up, steps = points[place]
+            ax.annotate(str(steps), (across, up), (4, 4), textcoords="offset points", fontsize=7.5, color=INK)
     ax.set_xlabel("entropy of pairs, less real text's (nats)", color=INK, fontsize=8.5)
     ax.set_ylabel("nats a token, less real text's", color=INK, fontsize=8.5)
     _legend(figure, ax)

@@ -8,6 +8,8 @@ from warmflow.sources.filled import Filled, partly_known, together
 from warmflow.sources.gaussian import Gaussian
 from warmflow.sources.gaussian_mixture import GaussianMixture
 from warmflow.sources.jittered import Jittered
+from warmflow.sources.labelled import Labelled
+from warmflow.sources.learned_prior import LearnedPrior
 from warmflow.sources.lstm import LSTM
 from warmflow.sources.markov import MarkovChain, random_chain
 from warmflow.sources.ngram import NGram
@@ -25,6 +27,8 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Jittered",
+    "Labelled",
+    "LearnedPrior",
     "MarkovChain",
     "MaskTokens",
     "NGram",
