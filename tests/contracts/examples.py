@@ -18,7 +18,7 @@ from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
 from warmflow.networks import MLP, Auxiliary, Network, seeded
 from warmflow.noise import Noise
-from warmflow.objectives import FlowMatching, VarianceGuided
+from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
@@ -158,6 +158,7 @@ EXAMPLES = {
         lambda: matching(LinearPath(0.0), LearnedPrior(StandardNormal((3,)), auxiliary(), (2,)), Encoded(auxiliary())),
         lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
     ],
+    FlowGeneratorMatching: [lambda: distilling(), lambda: distilling(0.5, 2, times="logit_normal", errors="velocity")],
     VarianceGuided: [lambda: VarianceGuided(network := auxiliary(), Player(network))],
 }
 
@@ -168,6 +169,12 @@ OWN = {"draft": own_draft, "network": own_velocity}
 def matching(path, source, coupling, predicts="velocity", sees=()):
     network = mlp(sees=dict.fromkeys(sees, (2,)))
     return FlowMatching(NetworkField(network, path, predicts, sees), source, coupling, Player(network))
+
+
+def distilling(*numbers, **more):
+    teacher, online, student = (NetworkField(mlp(k), LinearPath(0.0), "x1") for k in range(3))
+    by = {"online": Player(online.network), "student": Player(student.network)}
+    return FlowGeneratorMatching(teacher, online, student, StandardNormal((2,)), Independent(), by, *numbers, **more)
 
 
 def cases(*bases):
