@@ -17,22 +17,23 @@ _ROOMS = {
     "contracts": "Batch Condition Coupling Data Estimate Field FlowPath JumpPath Metric Objective Pair Path Player Point "
     "Record Samples Solver Source Start State",
     "noise": "Noise",
-    "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture LSTM MarkovChain MaskTokens NGram Shown "
-    "StandardNormal UniformTokens partly_known",
+    "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain MaskTokens "
+    "NGram Shown StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
-    "NearestDraftHamming Resampled Rewritten prepare",
+    "NearestDraftHamming Resampled Rewritten Encoded Walked prepare",
     "paths": "LinearPath MixturePath",
-    "networks": "MLP Network TokenLSTM TokenTransformer",
+    "networks": "MLP Auxiliary Network TokenLSTM TokenTransformer",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
     "finite_data wrap",
     "solvers": "Euler Heun Jump Midpoint RK4",
     "sampler": "Clip Sampler",
-    "objectives": "DiscreteFlowMatching FlowMatching NextToken",
+    "objectives": "DiscreteFlowMatching FlowGeneratorMatching FlowMatching NextToken VarianceGuided",
     "verdict": "Verdict judge",
     "training": "train",
     "checkpoints": "load",
     "report": "Report",
     "comparison": "compare",
+    "distilling": "distill",
     "prospect": "audit",
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import card, load_part, open_run, save_part, write_json
+from warmflow.checkpoints import card, check_version, load_part, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Source
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.plan import Arm, Plan, pairs
@@ -40,6 +40,20 @@ def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
         "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
         "settings": dataclasses.asdict(plan.settings), **more,
     }  # fmt: skip
+
+
+def read_asked(run: Path) -> dict[str, Any]:
+    """What a training run's config.json says was asked; ValueError where the folder is no training run of this version."""
+    found = read_json(run / "config.json")
+    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
+        raise ValueError(
+            f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
+        )
+    check_version(found, run)
+    if found.get("kind") != "run":
+        some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm")
+        raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
+    return dict(found["asked"])
 
 
 def run_arm(

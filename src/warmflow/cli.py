@@ -1,4 +1,4 @@
-"""The command line: demo, train, sample, compare, audit, report.
+"""The command line: demo, train, sample, compare, distill, audit, report.
 
 Nothing heavy is imported until a command runs: ``warmflow --help`` reads only click and the settings page. Every error of
 the user's is one line on standard error and exit code 2; Ctrl-C leaves a run that the same command continues, and exit
@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from warmflow import __version__
-from warmflow.recipes.settings import RECIPES, Settings, flag, settings_of, suggest
+from warmflow.recipes.settings import RECIPES, Distillation, flag, settings_of, suggest
 
 LARGEST_GRID = 4096
 DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -72,7 +72,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def settings_options(kinds: list[type[Settings]], without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+def settings_options(kinds: list[type[Any]], without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
     """A flag for every setting of these recipes; unset flags leave the recipe's own default."""
     fields: dict[str, Any] = {}
     for kind in kinds:
@@ -214,7 +214,7 @@ def train(
 @main.command(short_help="Draw samples from a finished run into a file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
-@click.option("--steps", default=4, show_default=True, help="steps on [t0, 1]")
+@click.option("--steps", default=None, type=int, help="steps on [t0, 1]  [default: 4, of a student 1]")
 @click.option("--solver", default=None, help="euler, heun, midpoint, rk4 (tokens: by jumps)  [default: euler]")
 @click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
 @click.option("--batch-size", default=None, type=int, help="samples walked at once")
@@ -237,7 +237,7 @@ def train(
 @device_option
 @threads_option
 def sample(
-    run: Path, n: int, steps: int, solver: str | None, seed: int, batch_size: int | None, out: Path, prefix: str,
+    run: Path, n: int, steps: int | None, solver: str | None, seed: int, batch_size: int | None, out: Path, prefix: str,
     template: str, temperature: float, top_p: float, renoise: float, raw: bool, quiet: bool, device: str,
     threads: int | None,
 ) -> None:  # fmt: skip
@@ -294,9 +294,15 @@ def compare(
             raise ValueError(
                 f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out"
             )
+        from warmflow.arms import read_asked
+        from warmflow.distilling import compare_students
         from warmflow.single import compare_runs
 
-        report = compare_runs([Path(w) for w in what], out, steps=whole, device=device, progress=not quiet)
+        runs = [Path(w) for w in what]
+        if any(read_asked(run).get("arm") == "student" for run in runs):
+            report = compare_students(runs, out, progress=not quiet)
+        else:
+            report = compare_runs(runs, out, steps=whole, device=device, progress=not quiet)
     elif len(what) > 1:
         missing = next(w for w in what if not (Path(w) / "config.json").exists())
         raise ValueError(f"{missing} is not a run folder (it has no config.json); train it first")
@@ -308,6 +314,49 @@ def compare(
                               seeds=range(seeds), out=out, convergence=convergence, device=device,
                               jobs=1 if threads else jobs, progress=not quiet, **changes)  # fmt: skip
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
+
+
+@main.command(short_help="Distil a finished flow into one call.")
+@click.argument("run", type=click.Path(path_type=Path))
+@out_option
+@click.option(
+    "--reflow/--no-reflow", default=True, help="train the teacher's reflow as well, to stand beside the student"
+)
+@click.option("--report/--no-report", "measure", default=True, help="measure teacher and student, write report.html")
+@click.option("--quiet", is_flag=True, help="no progress bars")
+@device_option
+@threads_option
+@settings_options([Distillation])
+def distill(
+    run: Path,
+    out: Path | None,
+    reflow: bool,
+    measure: bool,
+    quiet: bool,
+    device: str,
+    threads: int | None,
+    **settings: Any,
+) -> None:
+    """Distil a finished RUN into a student of one call by Flow Generator Matching, and measure it beside its teacher.
+
+    \b
+    warmflow train images.digits --out teacher
+    warmflow distill teacher --out student
+    warmflow sample student --out samples.png
+    """
+    _threads(threads)
+    s = Distillation(**_given(settings))
+    s.check()
+    out = out or Path(f"{run}-student")
+    from warmflow.checkpoints import device_of
+    from warmflow.distilling import distill as distil
+
+    device_of(device)
+    distil(run, out, device=device, reflow=reflow, report=measure, progress=not quiet, echo=click.echo,
+           **dataclasses.asdict(s))  # fmt: skip
+    click.echo(f"{out} is complete. Look: warmflow sample {out} --out {out}/samples.png")
+    if (out / "report.html").exists():
+        click.echo(f"The report: {out / 'report.html'}")
 
 
 @main.command(short_help="Will a warm start help? Nothing is trained for it.")

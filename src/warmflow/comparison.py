@@ -80,7 +80,7 @@ def _say(text: str, progress: bool) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _whole(steps: Sequence[int]) -> tuple[int, ...]:
+def whole(steps: Sequence[int]) -> tuple[int, ...]:
     if isinstance(steps, int | float | str):
         raise ValueError(f"steps is {steps!r}; give whole numbers in a list, like [1, 2, 4, 8]")
     if not steps:
@@ -148,7 +148,7 @@ def compare(
     Raises:
         ValueError: bad input, named with its remedy.
     """
-    steps, seeds = _whole(steps), _seeds(seeds)
+    steps, seeds = whole(steps), _seeds(seeds)
     if minutes is not None and (isinstance(minutes, str) or not 0 < minutes < float("inf")):
         raise ValueError(f"minutes is {minutes!r}; give a positive time for the whole comparison")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
@@ -196,7 +196,7 @@ def run(
             if "updates" in found
             else _budgeted(plan, minutes, len(seeds), draft, paired, jobs)
         )
-    found |= _described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
+    found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
     write_json(root / "config.json", found)
     u = plan.settings.updates
     arms = [("warm", u)] if cold else [(name, u) for name in plan.flow.arms]
@@ -229,7 +229,7 @@ def run(
     return report
 
 
-def _described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
+def described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
     """What config.json says beside what was asked."""
     d = plan.data
     shown: dict[str, Any] = {"shown": "points"} if isinstance(d.codec, Grid) else {}

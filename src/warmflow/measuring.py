@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
-from warmflow.contracts import Batch, Source
+from warmflow.contracts import Batch, Solver, Source
 from warmflow.couplings import prepare
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -46,13 +46,15 @@ def _single(sampler: Sampler, seed: int) -> float:
 
 
 def measured(
-    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool
-) -> Iterator[Row]:
-    """Every row: each arm and seed on its schedule, and the draft alone on the same seeds."""
+    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool,
+    walks: Callable[[Entry], Sequence[tuple[Solver, int]]] | None = None,
+) -> Iterator[Row]:  # fmt: skip
+    """Every row: each arm and seed by its ``walks`` (the flow's own schedule), and the draft alone on the same seeds."""
     from tqdm import tqdm
 
     n, singles = ruler.samples, {}
-    jobs = [(e, solver, k) for e in entries for solver, k in plan.flow.schedule(plan, e.kind, steps)]
+    schedule = walks or (lambda e: plan.flow.schedule(plan, e.kind, steps))
+    jobs = [(e, solver, k) for e in entries for solver, k in schedule(e)]
     for e in entries[:1]:
         e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
     for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):

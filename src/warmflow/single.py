@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.arms import asked_of, run_arm
-from warmflow.checkpoints import check_version, device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import _described, _whole
+from warmflow.arms import asked_of, read_asked, run_arm
+from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
+from warmflow.comparison import described, whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -37,6 +37,8 @@ from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
 TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
+STEPS = 4
+"""What a run is walked by where nothing is asked."""
 DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 
@@ -81,23 +83,9 @@ def _streams(n: int) -> Any:
     return Noise.of(0, n)
 
 
-def _asked(run: Path) -> dict[str, Any]:
-    """What a training run's config.json says was asked; ValueError where the folder is no training run of this version."""
-    found = read_json(run / "config.json")
-    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
-        raise ValueError(
-            f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
-        )
-    check_version(found, run)
-    if found.get("kind") != "run":
-        some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm")
-        raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
-    return dict(found["asked"])
-
-
 def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
     """The network of the cold run to start from."""
-    arm = _asked(begin).get("arm")
+    arm = read_asked(begin).get("arm")
     if not str(arm).startswith("cold"):
         raise ValueError(f"--from is {begin}, a run of the arm {arm!r}: fine-tuning starts from a cold run, give one")
     field = load(begin).field
@@ -145,7 +133,7 @@ def train_run(
 
 
 def sample_run(
-    run: Path, n: int, out: Path, *, steps: int, solver: str | None, seed: int, batch: int | None, raw: bool,
+    run: Path, n: int, out: Path, *, steps: int | None, solver: str | None, seed: int, batch: int | None, raw: bool,
     device: str, quiet: bool, writing: Writing | None = None,
 ) -> str:  # fmt: skip
     """``warmflow sample``: draws and writes; returns the line to print."""
@@ -154,12 +142,15 @@ def sample_run(
     writing = writing or Writing()
     if solver is not None and solver not in SOLVERS:
         raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
-    if steps < 1:
+    if steps is not None and steps < 1:
         raise ValueError(f"--steps is {steps}; walk at least 1 step")
     if batch is not None and batch < 1:
         raise ValueError(f"--batch-size is {batch}; walk at least 1 sample at a time")
     device_of(device)
-    _asked(run)
+    student = read_asked(run).get("arm") == "student"
+    if student and (steps not in (None, 1) or solver not in (None, "euler")):
+        raise ValueError(f"{run} is a student of one call: leave --steps and --solver out")
+    steps = steps or (1 if student else STEPS)
     if not out.parent.is_dir():
         raise ValueError(f"--out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
     if out.is_dir():
@@ -343,9 +334,9 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     Raises:
         ValueError: runs of different data or training, a seed that lacks an arm, no warm or no cold run.
     """
-    steps = _whole(steps)
+    steps = whole(steps)
     device_of(device)
-    asked = [(run, _asked(run)) for run in runs]
+    asked = [(run, read_asked(run)) for run in runs]
     _alike(asked)
     seeds: dict[str, set[int]] = {}
     for _, a in asked:
@@ -373,7 +364,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     draft = source.source if isinstance(source, Blurred | Shown) else source
     found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
              "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
-    found |= _described(plan, ruler, about, sorted(seeds["warm"]), device)
+    found |= described(plan, ruler, about, sorted(seeds["warm"]), device)
     write_json(out / "config.json", found)
     rows = list(measured(plan, ruler, entries, draft, steps, progress))
     save_rows(out, rows)

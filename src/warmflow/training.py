@@ -229,19 +229,21 @@ def train(
             write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
 
     bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
+    norms: dict[str, float] = {}  # of the gradient of each player's last turn: lines fall on the turns of one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
     try:
         for step in range(first, steps):
             noise = Noise.of(seed, batch, step * batch).fold("train")
             pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
-            shown, numbers = _update(objective, seats, pair, Noise(noise[mine].key.to(place)), step,
+            shown, norms[objective.turn(step)], numbers = _update(objective, seats, pair, Noise(noise[mine].key.to(place)), step,
                                      rate(step, steps, warmup), clip, accelerator)  # fmt: skip
             done = step + 1
             bar.update()
             if done % log_every == 0 or done == steps:
                 speed = (done - first) * batch / (time.perf_counter() - began)
                 if main:
-                    log.write({"step": done, "loss": shown, "samples_per_second": round(speed, 1), **numbers})
+                    more = {**numbers, "gradient_norm": dict(norms)}
+                    log.write({"step": done, "loss": shown, "samples_per_second": round(speed, 1), **more})
                 bar.set_postfix_str(f"loss {shown:.4f}, {speed:,.0f} samples/s")
             if done % save_every == 0 and done < steps:
                 save()
@@ -265,8 +267,9 @@ def train(
 def _update(
     objective: Objective, seats: Mapping[str, _Seat], pair: Any, noise: Noise, step: int, share: float, clip: float,
     accelerator: Any,
-) -> tuple[float, dict[str, float]]:  # fmt: skip
-    """One update of the player whose turn it is: the mean loss over all processes and the objective's numbers."""
+) -> tuple[float, float, dict[str, float]]:  # fmt: skip
+    """One update of the player whose turn it is: the mean loss over all processes, the gradient's norm before it is
+    clipped, and the objective's numbers."""
     turn = objective.turn(step)
     for name, seat in seats.items():
         for p in seat.weights:
@@ -288,4 +291,4 @@ def _update(
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
     seats[turn].update(share, step)
-    return value, numbers
+    return value, float(norm), numbers

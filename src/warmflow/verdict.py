@@ -41,15 +41,16 @@ __all__ = [
     "judge",
 ]
 
-KINDS = ("real", "draft", "cold", "warm")
-TRAINED = {"equal training": "at equal training", "convergence": "at convergence"}
+KINDS = ("real", "draft", "cold", "warm", "beside")
+TRAINED = {"equal training": " at equal training", "convergence": " at convergence", "distilled": ""}
 
 
 @dataclass(frozen=True)
 class Row:
     """One arm at one number of steps under one training seed.
 
-    ``arm`` is a name ("warm", "cold_assigned"), ``kind`` one of real, draft, cold, warm. ``calls`` are the flow
+    ``arm`` is a name ("warm", "cold_assigned"), ``kind`` one of real, draft, cold, warm, or beside: measured and shown, not
+    judged. ``calls`` are the flow
     network's evaluations a sample; ``seconds`` a sample at a large batch and ``seconds_single`` at batch 1, both with
     the source's own time in them.
     """
@@ -157,7 +158,7 @@ def _best(kinds: Mapping[str, Sequence[_Group]], name: str) -> _Group:
             f"rows hold {len(kinds['cold'])} cold, {len(kinds['warm'])} warm settings; a verdict needs both"
         )
     best = min(kinds["cold"], key=lambda g: g.mean(lambda row: row.measure.distance[name]))
-    for group in (*kinds["draft"], *kinds["cold"], *kinds["warm"]):
+    for group in (*kinds["draft"], *kinds["cold"], *kinds["warm"], *kinds["beside"]):
         if set(group.by_seed) != set(best.by_seed):
             seeds = f"{sorted(group.by_seed)}, {best.label} has {sorted(best.by_seed)}"
             raise ValueError(f"rows: {group.label} has seeds {seeds}; run every arm under the same seeds")
@@ -172,10 +173,12 @@ def judge(
     trained: str = "equal training",
     source_seconds: float | None = None,
     bill: Mapping[str, float] | None = None,
+    names: tuple[str, str] = ("warm", "cold"),
 ) -> Verdict:
     """The verdict on rows of cold and warm arms (draft and real ones beside them), all under the same seeds.
 
-    ``trained`` is what was held equal: "equal training", or "convergence" where ``at_convergence`` said so.
+    ``trained`` is what was held equal: "equal training", or "convergence" where ``at_convergence`` said so; "distilled"
+    where nothing was. ``names`` are what the sentence calls the two.
     ``source_seconds`` is the source's time a sample (already in the rows' seconds; printed). ``bill`` lists one-off
     seconds that only the warm arm spends (training its draft, pairing); the verdict tells after how many samples the
     time saved has paid it.
@@ -199,7 +202,7 @@ def judge(
     warm = _fewest(kinds["warm"], warm_passes)
     draft = next((g for g in kinds["draft"] if draft_passes(g)), None)
     shown = draft or warm or _nearest(kinds["warm"], compared, ruler.primary)
-    claim, holds = _claim(best, cold, warm, draft, shown, compared, guarded, trained)
+    claim, holds = _claim(best, cold, warm, draft, shown, compared, guarded, trained, names)
     saved = cold.seconds - warm.seconds if holds and warm else 0.0
     primary = compared[id(shown)].primary
     return Verdict(
@@ -217,6 +220,7 @@ def judge(
         more={
             "factor_calls_best": best.calls / warm.calls if holds and warm else None,
             "trained": trained,
+            "names": list(names),
             "reference": best.brief(),
             "cold": cold.brief(),
             "warm": warm.brief() if warm else None,
@@ -264,16 +268,21 @@ def _claim(
     compared: Mapping[int, Comparison],
     guarded: Mapping[int, Mapping[str, Guard]],
     trained: str,
+    names: tuple[str, str],
 ) -> tuple[str, bool]:
     """The sentence, in the order of the definition, and whether warm is as good as cold and shorter."""
     failed = " and ".join(guard.says for guard in guarded[id(shown)].values() if not guard.passes)
     when = TRAINED[trained]
-    no = f"warm is not as good as cold ({best.label}) {when}"
+    ours, theirs = names
+    no = f"{ours} is not as good as {theirs} ({best.label}){when}"
     if len(best.rows) == 1:
-        return "one seed: no claim; train warm and cold under at least two more (the table is an indication)", False
+        return (
+            f"one seed: no claim; train {ours} and {theirs} under at least two more (the table is an indication)",
+            False,
+        )
     if draft is not None:
         note = f"; but it fails the {failed}" if failed else ""
-        return f"the draft alone does as well as cold ({best.label}) {when}: no flow is needed{note}", False
+        return f"the draft alone does as well as {theirs} ({best.label}){when}: no flow is needed{note}", False
     if warm is None:
         lost = next((d for d in compared[id(shown)].differences if not d.holds), None)
         if lost is None:
@@ -283,13 +292,13 @@ def _claim(
         return f"{no}: {why}, margin {lost.margin:.2e}{also}", False
     calls = cold.calls / warm.calls
     if calls <= 1:
-        needs = f"warm needs {_calls(warm.calls)} calls, cold {_calls(cold.calls)}"
-        return f"warm is as good as cold but no faster {when}: {needs}", False
+        needs = f"{ours} needs {_calls(warm.calls)} calls, {theirs} {_calls(cold.calls)}"
+        return f"{ours} is as good as {theirs} but no faster{when}: {needs}", False
     time = cold.seconds / warm.seconds if warm.seconds > 0 else math.inf
     said = f", {time:.1f} times less time" if time >= 1.05 else f", but {1 / max(time, 1e-9):.1f} times the time"
     if 1 / 1.05 < time < 1.05:
         said = ", but in the same time"
-    return f"warm is as good as cold in {calls:.1f} times fewer calls{said}, {when}", True
+    return f"{ours} is as good as {theirs} in {calls:.1f} times fewer calls{said}{when and ','}{when}", True
 
 
 def _table(

@@ -13,7 +13,7 @@ from token_examples import TOKEN_EXAMPLES
 
 import warmflow
 from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path, Player, Solver, Source, Start
-from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft
+from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
 from warmflow.networks import MLP, Auxiliary, Network, seeded
@@ -128,6 +128,7 @@ EXAMPLES = {
     NearestDraft: [NearestDraft],
     Given: [Given],
     Encoded: [lambda: Encoded(auxiliary())],
+    Walked: [lambda: Walked(Sampler(StandardNormal((2,)), GAUSSIAN, Euler(), 1), 3)],
     # paths
     LinearPath: [lambda t0=t0: LinearPath(t0) for t0 in T0],
     # fields

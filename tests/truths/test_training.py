@@ -304,6 +304,15 @@ def test_each_players_average_counts_its_own_updates():
         assert all(torch.allclose(a, b.double(), atol=1e-6) for a, b in zip(average, found, strict=True))
 
 
+def test_every_line_of_the_log_tells_the_gradients_of_all_players(tmp_path):
+    """Lines fall on every third step, always the late player's turn: the early one's last norm must be there as well."""
+    run(tmp_path, what=Turns(), log_every=3)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == STEPS // 3
+    assert all(set(line["gradient_norm"]) == {"early", "late"} for line in lines)
+    assert len({line["gradient_norm"]["early"] for line in lines}) == len(lines)
+
+
 def test_the_first_average_of_a_late_player_is_its_first_iterate():
     """After three steps it has moved once: nothing of its untrained weights may be left."""
     trained = run(None, what=Turns(), steps=3)

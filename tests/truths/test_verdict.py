@@ -86,6 +86,19 @@ def test_warm_wins(ruler: Ruler, make: Maker) -> None:
     assert judge(ruler, rows, trained="convergence").claim.endswith("at convergence")
 
 
+def test_rows_beside_are_shown_and_change_nothing_and_names_are_as_told(ruler: Ruler, make: Maker) -> None:
+    rows = make("cold", 20, 1, arm="teacher") + make("warm", 1, 1.1, arm="student")
+    verdict = judge(ruler, rows, trained="distilled", names=("the student", "the teacher"))
+    assert verdict.claim == "the student is as good as the teacher in 20.0 times fewer calls, 20.0 times less time"
+    more = judge(ruler, rows + make("beside", 1, 0.1, arm="reflow"), trained="distilled", names=("a", "b"))
+    assert more.claim == verdict.claim.replace("the student", "a").replace("the teacher", "b")
+    assert more.difference == verdict.difference and more.more["reference"] == verdict.more["reference"]
+    (line,) = [r for r in more.rows if r["arm"] == "reflow"]
+    assert line["kind"] == "beside" and "as_good" not in line
+    lost = judge(ruler, make("cold", 20, 1) + make("warm", 1, 9), trained="distilled", names=("a", "b"))
+    assert lost.claim.startswith("a is not as good as b (cold, euler, 20 calls): at 1 calls")
+
+
 def test_time_is_told_as_it_is(ruler: Ruler, make: Maker) -> None:
     cold = make("cold", 8, 1)
     slow = judge(ruler, cold + make("warm", 4, 1, seconds=0.016))

@@ -10,6 +10,7 @@ from warmflow.couplings.nearest import NearestDatum, NearestDraft
 from warmflow.couplings.prepare import prepare
 from warmflow.couplings.resampled import Resampled
 from warmflow.couplings.rewritten import Rewritten
+from warmflow.couplings.walked import Walked
 
 __all__ = [
     "Assignment",
@@ -24,5 +25,6 @@ __all__ = [
     "NearestDraftHamming",
     "Resampled",
     "Rewritten",
+    "Walked",
     "prepare",
 ]

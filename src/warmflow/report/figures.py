@@ -27,7 +27,8 @@ INK = "#010203"
 """The colour of text and axes; ``svg`` turns it into the page's own text colour."""
 COLOURS = {
     "real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "cold_masked": "#8b5cf6",
-    "warm": "#e8590c",
+    "warm": "#e8590c", "prior": "#2f9e44", "lediflow": "#c2255c", "lediflow_mean": "#868e96", "teacher": "#3b82d0",
+    "reflow": "#8b5cf6", "student": "#e8590c",
 }  # fmt: skip
 _MARKERS = {"euler": "o", "heun": "s", "midpoint": "^", "rk4": "D"}
 _DASHES = {"euler": "-", "heun": "--", "midpoint": "-.", "rk4": ":"}
@@ -68,7 +69,7 @@ def _series(rows: Iterable[Row], cost: str) -> dict[tuple[str, str], list[Row]]:
     series: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         x, y = words.real(row.get(cost)), words.real(row.get("distance"))
-        if y is None or (row.get("arm") not in ("real", "draft") and not (x and x > 0)):
+        if y is None or (row.get("arm") not in words.LEVELS and not (x and x > 0)):
             continue
         series.setdefault((str(row.get("arm", "?")), str(row.get("solver") or "")), []).append(row)
     for found in series.values():
@@ -83,11 +84,11 @@ def _numbers(rows: Iterable[Row], key: str, scale: float = 1.0) -> np.ndarray:
 def _draw_series(ax: Axes, arm: str, solver: str, rows: list[Row], cost: str, scale: float) -> None:
     y, low, high = (_numbers(rows, key, scale) for key in ("distance", "low", "high"))
     tint, label = colour(arm), words.row_name({"arm": arm, "solver": solver})
-    if arm in ("real", "draft"):  # no steps to vary: a level, not a curve
+    if arm in words.LEVELS:  # no steps to vary: a level, not a curve
         ax.axhline(y[0], color=tint, linestyle=(0, (1, 1.5)) if arm == "real" else (0, (5, 2)), lw=1.4, label=label)
         return
     x = _numbers(rows, cost)
-    first = arm == "warm"
+    first = arm in words.JUDGED
     ax.plot(
         x,
         y,
@@ -148,7 +149,7 @@ def quality(run: Run, cost: str) -> Figure | None:
     verdict = run.verdict
     scale = words.metric_scale(verdict.metric)
     series = _series(verdict.rows, cost)
-    walked = [r for (arm, _), rows in series.items() if arm not in ("real", "draft") for r in rows]
+    walked = [r for (arm, _), rows in series.items() if arm not in words.LEVELS for r in rows]
     if not walked:
         return None
     figure, (ax,) = _blank(_SIZE)

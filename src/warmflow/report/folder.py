@@ -48,7 +48,7 @@ class Verdict:
     @property
     def best_cold(self) -> Row | None:
         """The row warm is compared with: the one ``reference`` names, else the cold row of least distance."""
-        cold = [r for r in self.rows if str(r.get("arm", "")).startswith("cold")]
+        cold = [r for r in self.rows if r.get("kind") == "cold" or str(r.get("arm", "")).startswith("cold")]
         named = {k: self.reference[k] for k in ("arm", "solver", "steps", "calls") if self.reference.get(k) is not None}
         if "arm" in named or "steps" in named:
             for row in cold:
@@ -60,6 +60,10 @@ class Verdict:
     @property
     def winner(self) -> Row | None:
         """The warm row the claim speaks of: the one whose calls are the best cold's over ``factor_calls``."""
+        named = self.json.get("warm")
+        if self.holds and isinstance(named, Mapping) and named.get("arm"):
+            keys = ("arm", "solver", "steps")
+            return next((r for r in self.rows if all(r.get(k) == named.get(k) for k in keys)), None)
         cold, factor = self.best_cold, words.real(self.factor_calls)
         if cold is None or factor is None or not self.holds:
             return None

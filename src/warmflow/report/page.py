@@ -102,7 +102,8 @@ def _difference_tile(verdict: Verdict) -> str:
     drawn = ""
     if low is not None and high is not None and margin:
         drawn = _ruler(estimate, low, high, margin)
-    title = f"D(warm) − D(cold){'' if scale == 1 else f', × {words.number(scale)}'}"
+    ours, theirs = (str(n) for n in verdict.json.get("names") or ("warm", "cold"))
+    title = f"D({ours}) − D({theirs}){'' if scale == 1 else f', × {words.number(scale)}'}"
     return _tile(words.number(estimate, scale), title, between, extra=drawn, double=True)
 
 

@@ -47,7 +47,7 @@ def _extra_columns(verdict: Verdict) -> list[str]:
 
 def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str]) -> str:
     scale, arm = words.metric_scale(verdict.metric), str(row.get("arm", ""))
-    kind, tag = ("level", "") if arm in ("real", "draft") else ("", "")
+    kind, tag = ("level", "") if arm in words.LEVELS else ("", "")
     if row is verdict.best_cold:
         kind, tag = "cold", '<span class="tag">best cold</span>'
     elif row is verdict.winner:
@@ -104,7 +104,7 @@ def row_table(verdict: Verdict) -> str:
     head = [*(heads[k] for k in shown), *(words.metric_name(k) for k in extra)]
     lines, group = [], ""
     for row in ranked:
-        if row.get("arm") not in ("real", "draft") and words.row_name(row) != group:
+        if row.get("arm") not in words.LEVELS and words.row_name(row) != group:
             group = words.row_name(row)
             title = f"<span>{escape(group)}</span>"
             lines.append(f'<tr class="group"><th colspan="{len(head)}" scope="rowgroup">{title}</th></tr>')

@@ -11,8 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ARMS = ("real", "draft", "cold", "cold_assigned", "cold_masked", "warm")
+ARMS = (
+    "real", "draft", "prior", "cold", "cold_assigned", "cold_masked", "teacher", "reflow", "warm", "lediflow", "lediflow_mean",
+    "student"
+)  # fmt: skip
 """The order in which arms are shown."""
+
+LEVELS = ("real", "draft", "prior")
+"""Arms that are not walked: a level in a figure, not a curve."""
+JUDGED = ("warm", "lediflow", "student")
+"""Arms that a claim may be about."""
 
 _ARM_NAMES = {
     "real": "real against real",
@@ -21,6 +29,12 @@ _ARM_NAMES = {
     "cold_assigned": "cold (assigned pairs)",
     "cold_masked": "cold (masked start)",
     "warm": "warm",
+    "prior": "learned prior alone",
+    "lediflow": "LeDiFlow",
+    "lediflow_mean": "LeDiFlow from the mean",
+    "teacher": "teacher",
+    "reflow": "reflow of the teacher",
+    "student": "student",
 }
 _SOLVERS = {"rk4": "RK4", "euler": "Euler", "heun": "Heun"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

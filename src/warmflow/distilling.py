@@ -1,0 +1,373 @@
+"""A trained flow into a generator of one call: train the student, then say what it is worth beside its teacher.
+
+    folder/                        the student's run: model, log, checkpoint, card; sampled, compared and reported as any other
+    folder/reflow/                 the teacher's reflow, trained as long, for one call beside the student's
+    folder/rows.*, verdict.json    teacher, student and reflow measured; report.html
+
+The student starts from the teacher's weights, and so does the online flow. Nothing is read from the data unless a share of it
+is asked into the online flow's turn; the report needs the recipe's data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.arms import read_asked
+from warmflow.checkpoints import (
+    card,
+    load,
+    make_folder,
+    open_run,
+    read_json,
+    read_tensors,
+    save_part,
+    write_json,
+    write_tensors,
+)
+from warmflow.comparison import described
+from warmflow.contracts import Batch, Coupling, Player, Solver
+from warmflow.couplings import Assignment, Given, Independent, Walked, prepare
+from warmflow.fields import NetworkField
+from warmflow.measuring import Entry, measured, save_rows
+from warmflow.networks import Network, seeded
+from warmflow.noise import Noise
+from warmflow.objectives import FlowGeneratorMatching, FlowMatching
+from warmflow.paths import LinearPath
+from warmflow.recipes.build import plan_of
+from warmflow.recipes.measures import ruler_for
+from warmflow.recipes.plan import Plan, pairs
+from warmflow.recipes.settings import RECIPES, Distillation, settings_of
+from warmflow.report import Report
+from warmflow.sampler import Sampler, placed
+from warmflow.solvers import Euler
+from warmflow.sources import Blurred, StandardNormal
+from warmflow.training import Diverged, train
+from warmflow.verdict import judge
+
+TEACHER_STEPS = (1, 2, 4, 8, 50)
+REFLOW_STEPS = 32
+REFLOW_ROWS = 20_000
+BLANK_ROWS = 4096
+DIVERSITY = 0.9
+NAMES = ("the student", "the teacher")
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A finished run that can be distilled: its sampler, what was asked of it, and how its starts are paired with data."""
+
+    run: Path
+    asked: dict[str, Any]
+    sampler: Sampler
+    field: NetworkField
+    coupling: Coupling
+
+    @property
+    def seed(self) -> int:
+        return int(self.asked["seed"])
+
+    def plan(self) -> Plan | None:
+        """The recipe with its data; None for the user's own arrays, which a run folder does not hold."""
+        recipe = str(self.asked["recipe"])
+        return plan_of(recipe, settings_of(recipe, **self.asked["settings"])) if recipe in RECIPES else None
+
+
+def read_teacher(run: Path, **given: Any) -> Teacher:
+    """The run as a teacher.
+
+    Raises:
+        ValueError: a run that is itself distilled, walks tokens, or whose field cannot tell which start a sample is paired
+            with; a draft of the user's own that is not passed again.
+    """
+    asked = read_asked(run)
+    arm = str(asked.get("arm"))
+    if arm == "student":
+        raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {asked.get('teacher')} again")
+    sampler = load(run, **given)
+    field = sampler.field
+    if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
+        raise ValueError(
+            f"{run} walks a {type(field).__name__}; Flow Generator Matching distils flows of floats with a network of ours"
+        )
+    if not isinstance(field.path, LinearPath):
+        raise ValueError(f"{run} walks a {type(field.path).__name__}; only the linear path can be distilled")
+    shown = {"draft", "z"} & set(field.sees)
+    if not isinstance(sampler.source, StandardNormal) and not shown:
+        raise ValueError(
+            f"{run} starts from a {type(sampler.source).__name__} that its field does not see, so that fresh starts "
+            "cannot be paired with samples: distil a flow that sees its draft (--seen)"
+        )
+    if isinstance(sampler.source, Blurred) and sampler.source.sigma == 0:
+        raise ValueError(
+            f"{run} starts at its draft without noise of its own (--sigma 0): one draft has one sample; give it some"
+        )
+    coupling = Assignment() if arm.startswith("cold_assigned") else Independent()
+    return Teacher(run, asked, sampler, field, coupling)
+
+
+def _copy(field: NetworkField) -> NetworkField:
+    """The field with a network of its own, the same weights, no dropout."""
+    assert isinstance(field.network, Network)
+    arguments, kind = {**field.network.arguments, "dropout": 0.0}, type(field.network)
+    network = seeded(0, lambda: kind(**arguments))
+    network.load_state_dict(field.network.state_dict())
+    return replace(field, network=network)
+
+
+def objective_of(teacher: Teacher, s: Distillation) -> FlowGeneratorMatching:
+    """Teacher, online flow and student, all with the teacher's weights."""
+    online, student = _copy(teacher.field), _copy(teacher.field)
+    by = {
+        name: Player(field.network, s.learning_rate, (s.beta, 0.999), ema=s.ema)
+        for name, field in (("online", online), ("student", student))
+    }
+    return FlowGeneratorMatching(
+        teacher.field, online, student, teacher.sampler.source, teacher.coupling, by, s.alpha, s.online_updates, s.times,
+        real=s.real,
+    )  # fmt: skip
+
+
+def _digest(field: NetworkField) -> str:
+    found = hashlib.sha256()
+    for name, value in sorted(field.network.state_dict().items()):
+        found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _data(teacher: Teacher, plan: Plan | None, s: Distillation, device: str) -> Batch:
+    """What the online flow may see of the data: blank rows unless a share was asked for."""
+    if not s.real:
+        return Batch(torch.zeros(BLANK_ROWS, *teacher.sampler.shape))
+    if plan is None:
+        raise ValueError(
+            f"--real is {s.real}, but {teacher.run} was trained on your own arrays, which it does not hold"
+        )
+    source = teacher.sampler.source
+    return pairs(plan, source.source, None) if isinstance(source, Blurred) else plan.data.train
+
+
+def train_student(
+    run: Path, out: Path, s: Distillation, *, device: str = "cpu", progress: str | None = None, **given: Any
+) -> Teacher:
+    """Distils a run into a run folder, or continues it; returns the teacher.
+
+    Raises:
+        ValueError: what ``read_teacher`` raises; another run in the folder.
+        Diverged: the folder then holds the student of the last checkpoint as its model.
+    """
+    s.check()
+    teacher = read_teacher(run, **given)
+    asked = {
+        **{k: teacher.asked[k] for k in ("recipe", "data", "settings", "seed")}, "kind": "run", "arm": "student",
+        "teacher": str(run), "weights": _digest(teacher.field), "distillation": dataclasses.asdict(s), "device": device,
+    }  # fmt: skip
+    found = open_run(out, asked)
+    if found["state"] == "complete":
+        return teacher
+    teacher.field.network.to(device)  # type: ignore[attr-defined]
+    objective = objective_of(teacher, s)
+    sampler = replace(teacher.sampler, field=objective.student, solver=Euler(), steps=1, device="cpu")
+    turns = s.online_updates + 1
+    try:
+        trained = train(
+            objective, _data(teacher, teacher.plan() if s.real else None, s, device), steps=s.updates * turns,
+            batch=s.batch, seed=s.seed, folder=out, device=device, warmup=min(200, s.updates // 10 + 1) * turns,
+            save_every=100 * turns, progress=progress,
+        )  # fmt: skip
+    except Diverged as error:
+        kept = _last_good(out, sampler)
+        raise Diverged(f"{error}; {kept}") from None
+    if int(os.environ.get("RANK", "0")) == 0:
+        facts = {**trained.facts, **_diversity(teacher, trained.networks["student"], sampler)}
+        for name, networks in (("raw", trained.raw), ("model", trained.networks)):
+            save_part(out, name, _with(sampler, networks["student"]))
+        (out / "README.md").write_text(card(out, f"{teacher.asked['recipe']}, student of {run}", dataclasses.asdict(s)))
+        codec = read_json(run / "config.json").get("codec")
+        write_json(out / "config.json", {**found, "state": "complete", "training": facts, "codec": codec})
+    return teacher
+
+
+def _with(sampler: Sampler, network: Any) -> Sampler:
+    field: Any = sampler.field
+    return replace(sampler, field=replace(field, network=network.cpu()))
+
+
+def _last_good(out: Path, sampler: Sampler) -> str:
+    """Writes the student of the last checkpoint as the folder's model, and says so."""
+    if not (out / "checkpoint.safetensors").exists():
+        return "no checkpoint was reached"
+    tensors, facts = read_tensors(out / "checkpoint.safetensors")
+    field: Any = sampler.field
+    prefix = "student.average."
+    field.network.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+    save_part(out, "model", _with(sampler, field.network))
+    return f"{out} holds the student of step {facts['step']}, sample from it or lower the learning rate elsewhere"
+
+
+def _diversity(teacher: Teacher, student: Any, sampler: Sampler, n: int = 2000) -> dict[str, Any]:
+    """The student's total variance as a share of the teacher's, from the same starts; a warning where it has fallen."""
+    theirs = replace(teacher.sampler, device="cpu", field=replace(teacher.field, network=teacher.field.network.cpu()))  # type: ignore[attr-defined]
+    spread = [
+        float(flow(n, seed=0, steps=steps).x.double().flatten(1).var(0).sum())
+        for flow, steps in ((_with(sampler, student), 1), (theirs, 32))
+    ]
+    share = spread[0] / max(spread[1], 1e-12)
+    found: dict[str, Any] = {"diversity": share}
+    if share < DIVERSITY:
+        found["warning"] = (
+            f"the student's samples vary {share:.2f} times as much as the teacher's: it is losing diversity"
+        )
+    return found
+
+
+# ---------------------------------------------------------------- beside the teacher
+
+
+def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str | None = None) -> Sampler:
+    """The teacher's reflow: trained on (start, the teacher's walk from it) from its weights, as many updates as the student's."""
+    folder = out / "reflow"
+    asked = {"kind": "run", "arm": "reflow", "seed": s.seed, "weights": _digest(teacher.field), "updates": s.updates,
+             "batch": s.batch, "steps": REFLOW_STEPS, "rows": REFLOW_ROWS}  # fmt: skip
+    found = open_run(folder, asked)
+    if found["state"] == "complete":
+        return load(folder)
+    blank = Batch(torch.zeros(REFLOW_ROWS, *teacher.sampler.shape))
+    walked = Walked(replace(teacher.sampler, device="cpu"), REFLOW_STEPS)
+    paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=4096, seed=s.seed)
+    field = _copy(teacher.field)
+    untouched = StandardNormal(
+        teacher.sampler.shape
+    )  # a source that takes no draft: the pairs keep the starts they had
+    objective = FlowMatching(field, untouched, Given(), Player(field.network, s.learning_rate, ema=s.ema))
+    trained = train(objective, paired, steps=s.updates, batch=s.batch, seed=s.seed, folder=folder, progress=progress)
+    sampler = replace(teacher.sampler, field=replace(field, network=trained.networks["flow"]), solver=Euler(), steps=1)
+    save_part(folder, "model", sampler)
+    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(trained.facts)})
+    return sampler
+
+
+def _walks(entry: Entry) -> list[tuple[Solver, int]]:
+    return [(Euler(), k) for k in (TEACHER_STEPS if entry.kind == "cold" else (1,))]
+
+
+def compare_students(
+    students: Sequence[Path], out: Path, *, config: bool = True, progress: bool = True, **given: Any
+) -> Report:
+    """Students beside the teachers they come of, one pair a seed; reflows in the students' folders stand beside them.
+
+    Raises:
+        ValueError: a run that is no student, a teacher that is gone or was trained again, students of different data,
+            a recipe that is not named.
+    """
+    entries, seconds, plan, first = [], [], None, read_asked(students[0])
+    for run in students:
+        asked = read_asked(run)
+        if asked.get("arm") != "student":
+            raise ValueError(
+                f"{run} is a run of the arm {asked.get('arm')!r}: students are compared with their own teachers, leave it out"
+            )
+        for key in ("recipe", "data"):
+            if asked.get(key) != first.get(key):
+                raise ValueError(f"{students[0]} and {run} are of different {key}: compare students of one data set")
+        theirs = Path(asked["teacher"])
+        if not (theirs / "config.json").exists():
+            raise ValueError(f"{run} is the student of {theirs}, which is not there: compare where it was distilled")
+        teacher = read_teacher(theirs, **given)
+        if asked.get("weights") != _digest(teacher.field):
+            raise ValueError(f"{theirs} was trained again since {run} was distilled from it: distil it again")
+        plan = plan or teacher.plan()
+        if plan is None:
+            raise ValueError(f"{theirs} was trained on your own arrays, which its folder does not hold to compare with")
+        spent = float(read_json(run / "config.json")["training"]["seconds"])
+        seconds.append(spent)
+        entries.append(Entry("teacher", "cold", teacher.seed, teacher.sampler, 0.0))
+        entries.append(Entry("student", "warm", teacher.seed, load(run, **given), spent))
+        if (run / "reflow" / "model.json").exists():
+            entries.append(Entry("reflow", "beside", teacher.seed, load(run / "reflow", **given), 0.0))
+    assert plan is not None
+    ruler, about = ruler_for(plan.data, plan.settings.samples)
+    seeds = [e.seed for e in entries if e.kind == "cold"]
+    rows = list(measured(plan, ruler, entries, None, (1,), progress, walks=_walks))
+    make_folder(out)
+    save_rows(out, rows)
+    bill = {"distilling": sum(seconds) / len(seconds)}
+    verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES)
+    facts = verdict.to_json()
+    facts["bill"] = {**bill, "break_even_samples": facts.get("paid_after")}
+    if config:
+        found = {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
+                 "asked": {"runs": [str(r) for r in students]}}  # fmt: skip
+        write_json(out / "config.json", {**found, **described(plan, ruler, about, seeds, "cpu")})
+    else:
+        kept = read_json(out / "config.json")
+        write_json(out / "config.json", {**described(plan, ruler, about, seeds, "cpu"), **kept})
+    write_tensors(out / "pictures.safetensors", _pictures(plan, entries))
+    write_json(out / "verdict.json", facts)
+    report = Report.read(out)
+    report.save(out)
+    return report
+
+
+def _pictures(plan: Plan, entries: Sequence[Entry]) -> dict[str, Tensor]:
+    """Samples from the same starts: the teacher's at 1 and 50 steps, the student's and the reflow's at one."""
+    n = min(64 if plan.data.kind == "images" else 1000, len(plan.data.heldout))
+    seed, out = entries[0].seed, {"real": plan.data.heldout.x1[:n]}
+    for e in entries:
+        if e.seed == seed:
+            start = e.sampler.source.draw(n, noise=Noise.of(seed, n).fold("source"))
+            if "draft" in start.condition:
+                out["draft"] = plan.clip(start.condition["draft"])
+            for k in (1, 50) if e.kind == "cold" else (1,):
+                out[f"{e.arm}.{k}"] = e.sampler(n, seed=seed, steps=k).x
+    return {k: v.cpu().float().contiguous() for k, v in out.items()}
+
+
+def distill(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    device: str = "cpu",
+    reflow: bool = True,
+    report: bool = True,
+    progress: bool = True,
+    echo: Callable[[str], None] | None = None,
+    draft: Any = None,
+    **settings: Any,
+) -> Sampler:
+    """Distils a finished run into one call; the folder is a run like any other, with a report beside its teacher.
+
+    Args:
+        run: the teacher's folder.
+        reflow: train the teacher's reflow as well, to stand beside the student at one call.
+        report: measure both (needs the recipe's data; runs on your own arrays have none).
+        draft: your own draft model again, where the run was made with one.
+        settings: those of ``recipes.settings.Distillation``: alpha, online_updates, updates, batch, ...
+
+    Returns:
+        The student: ``distill(run, out)(64, seed=0).x``.
+
+    Raises:
+        ValueError: bad input, named with its remedy.
+    """
+    where, given = Path(out), {} if draft is None else {"draft": draft}
+    s = Distillation(**settings)
+    say = echo or (lambda text: None)
+    teacher = train_student(Path(run), where, s, device=device, progress="distilling" if progress else None, **given)
+    facts = read_json(where / "config.json")["training"]
+    if "warning" in facts:
+        say(f"warning: {facts['warning']}")
+    if report and str(teacher.asked["recipe"]) in RECIPES:
+        if reflow:
+            train_reflow(teacher, where, s, progress="reflow" if progress else None)
+        found = compare_students([where], where, config=False, progress=progress, **given)
+        say(found.verdict.claim)
+    return placed(load(where, **given), device)

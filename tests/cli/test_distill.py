@@ -1,0 +1,170 @@
+"""Distilling from the command line: a student is a run like any other, of one call, beside its teacher; bad ones are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bad_input import words
+from test_commands import ok
+
+from warmflow import distilling
+from warmflow.arms import read_asked
+from warmflow.checkpoints import load
+from warmflow.cli import main
+
+TOY = words("--updates 30 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 32 --quiet")
+FEW = words("--updates 4 --batch 32 --quiet")
+
+
+def refused(*arguments) -> str:  # type: ignore[no-untyped-def]
+    """The one line that an impossible command prints."""
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("teachers")
+    for arm in ("cold", "warm"):
+        ok("train", "toy.moons", *TOY, "--arm", arm, "--out", root / arm)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distilling, "REFLOW_ROWS", 200)
+
+
+@pytest.mark.parametrize("arm", ["cold", "warm"])
+def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: Path, arm: str) -> None:
+    out = tmp_path / "student"
+    ok("distill", teachers / arm, *FEW, "--online-updates", "2", "--alpha", "0.5", "--out", out)
+    asked = read_asked(out)
+    assert asked["arm"] == "student" and asked["distillation"]["alpha"] == 0.5
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 12 and set(lines[-1]["gradient_norm"]) == {"online", "student"}
+    facts = json.loads((out / "verdict.json").read_text())
+    calls = sorted((r["arm"], r["calls"]) for r in facts["rows"] if r["arm"] != "real")
+    assert calls == [("reflow", 1), ("student", 1), *(("teacher", k) for k in (1, 2, 4, 8, 50))]
+    assert facts["claim"].startswith("one seed: no claim") and "distilling" in facts["bill"]
+    page = (out / "report.html").read_text()
+    assert "student" in page and "reflow of the teacher" in page
+    ok("sample", out, "-n", "20", "--quiet", "--out", tmp_path / "x.npz")
+    drawn = np.load(tmp_path / "x.npz")
+    assert drawn["calls"].tolist() == [1] * 20 and int(drawn["steps"]) == 1
+    assert "student of one call" in refused("sample", out, "--steps", "4", "--out", tmp_path / "y.npz")
+    assert "is itself distilled" in refused("distill", out, *FEW, "--out", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_student_begins_as_its_teachers_first_step_and_moves_away(teachers: Path, tmp_path: Path) -> None:
+    """With a rate of nearly nothing it is the teacher's single step; with a real one it is not."""
+    ends = []
+    for rate in ("1e-12", "1e-2"):
+        out = tmp_path / rate
+        ok("distill", teachers / "cold", *FEW, "--learning-rate", rate, "--no-report", "--out", out)
+        ends.append(load(out)(50, seed=3).x)
+    first = load(teachers / "cold")(50, seed=3, steps=1).x
+    assert torch.allclose(ends[0], first, atol=1e-5) and not torch.allclose(ends[1], first, atol=1e-2)
+
+
+def test_the_same_command_continues_and_other_settings_are_refused(teachers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "student"
+    command = ["distill", teachers / "cold", *FEW, "--no-report", "--out", out]
+    ok(*command)
+    before = load(out)(9).x
+    (out / "model.json").unlink()
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**config, "state": "started"}))
+    ok(*command)
+    assert torch.equal(load(out)(9).x, before)
+    assert "other settings" in refused(*command, "--alpha", "0.5")
+
+
+def test_students_of_several_seeds_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        ok("train", "toy.moons", *TOY, "--arm", "cold", "--seed", str(seed), "--out", f"t{seed}")
+        ok("distill", f"t{seed}", *FEW, "--no-report", "--out", f"s{seed}")
+    ok("compare", "s0", "s1", "--quiet", "--out", "both")
+    facts = json.loads(Path("both/verdict.json").read_text())
+    assert facts["seeds"] == [0, 1] and "the student" in facts["claim"] and "the teacher" in facts["claim"]
+    assert "cold" not in facts["claim"] and "training" not in facts["claim"]
+    assert "leave it out" in refused("compare", "s0", "t1", "--out", "mixed")
+    ok("train", "toy.moons", *TOY, "--arm", "cold", "--seed", "7", "--out", "t7")
+    Path("t0").rename("gone")
+    assert "t0, which is not there" in refused("compare", "s0", "s1", "--out", "lost")
+    Path("t7").rename("t0")
+    assert "trained again since" in refused("compare", "s0", "s1", "--out", "other")
+
+
+def test_a_divergence_keeps_the_last_good_student(
+    teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warmflow.objectives import FlowGeneratorMatching
+
+    real = FlowGeneratorMatching.loss
+    count = {"student": 0}
+
+    def spoiled(self, turn, pair, *, noise):  # type: ignore[no-untyped-def]
+        loss, numbers = real(self, turn, pair, noise=noise)
+        count["student"] += turn == "student"
+        return (loss * float("nan") if count["student"] > 150 else loss), numbers
+
+    monkeypatch.setattr(FlowGeneratorMatching, "loss", spoiled)
+    out = tmp_path / "student"
+    said = refused("distill", teachers / "cold", "--updates", "400", "--batch", "32", "--quiet", "--out", out)
+    assert "diverged at step 302" in said and "holds the student of step 301" in said
+    assert bool(torch.isfinite(load(out)(20).x).all())
+    assert json.loads((out / "config.json").read_text())["state"] == "started"
+
+
+def test_a_student_that_has_lost_its_diversity_is_warned_of(teachers: Path) -> None:
+    teacher = distilling.read_teacher(teachers / "cold")
+    objective = distilling.objective_of(teacher, distilling.Distillation())
+    found = distilling._diversity(teacher, objective.student.network, teacher.sampler)
+    network = objective.student.network
+    with torch.no_grad():
+        network.out.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        network.out.bias.mul_(0.1)  # type: ignore[union-attr, operator]
+    lost = distilling._diversity(teacher, network, teacher.sampler)
+    assert lost["diversity"] < found["diversity"] and lost["diversity"] < 0.9 and "losing diversity" in lost["warning"]
+
+
+def test_teachers_that_cannot_be_distilled_are_named(teachers: Path, tmp_path: Path) -> None:
+    blind, bare, tokens = tmp_path / "blind", tmp_path / "bare", tmp_path / "tokens"
+    ok("train", "toy.moons", *TOY, "--no-seen", "--out", blind)
+    ok("train", "toy.moons", *TOY, "--sigma", "0", "--out", bare)
+    grid = words("--updates 3 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --heads 2 --quiet")
+    ok("train", "toy.grid", *grid, "--arm", "cold", "--out", tokens)
+    cases = [
+        ((blind,), "does not see, so that fresh starts cannot be paired"),
+        ((bare,), "without noise of its own"),
+        ((tokens,), "walks a TokenField; Flow Generator Matching distils flows of floats"),
+        ((tmp_path / "nowhere",), "not a run folder"),
+        ((teachers / "cold", "--alpha", "-1"), "--alpha is -1"),
+        ((teachers / "cold", "--online-updates", "0"), "--online-updates is 0"),
+        ((teachers / "cold", "--real", "2"), "--real is 2"),
+        ((teachers / "cold", "--times", "often"), "--times is 'often'"),
+        ((teachers / "cold", "--learning-rate", "0"), "--learning-rate is 0"),
+        ((teachers / "cold", "--beta", "1"), "--beta is 1"),
+        ((teachers / "cold", "--device", "cuda:9"), "cuda:9"),
+    ]
+    for arguments, says in cases:
+        assert says in refused("distill", *arguments, "--quiet", "--out", tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_share_of_real_data_is_read_from_the_recipe(teachers: Path, tmp_path: Path) -> None:
+    for arm in ("cold", "warm"):
+        ok("distill", teachers / arm, *FEW, "--real", "0.5", "--no-report", "--out", tmp_path / arm)
+        assert load(tmp_path / arm)(5).calls.tolist() == [1] * 5
