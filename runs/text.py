@@ -20,7 +20,7 @@ import torch
 
 from warmflow.arms import run_arm
 from warmflow.checkpoints import load, read_json
-from warmflow.measuring import Entry, measured, save_rows
+from warmflow.measuring import Alone, Entry, measured, save_rows
 from warmflow.metrics.judged import Words, conditional_entropy, duplicates, likelihood, valid_words
 from warmflow.networks.causal import log_chances
 from warmflow.noise import Noise
@@ -78,7 +78,7 @@ def table(out: Path, seeds: list[int], updates: int) -> None:
             folder = out / str(seed) / name
             seconds = float(read_json(folder / "config.json")["training"]["seconds"])
             entries.append(Entry(name, "cold" if name in COLD else "warm", seed, load(folder), seconds))
-    rows = list(measured(here, ruler, entries, draft, STEPS, True))
+    rows = list(measured(here, ruler, entries, [Alone("draft", "draft", draft)], STEPS, True))
     save_rows(out, rows)
     for pairing in PAIRINGS:
         chosen = [r for r in rows if r.kind in ("cold", "draft") or r.arm == pairing]

@@ -107,11 +107,13 @@ def _plan(recipe: str, settings: Asked) -> Plan:
     return plan_of(recipe, settings_of(recipe, **dict(settings)))
 
 
-@lru_cache(maxsize=1)
-def _drafted(recipe: str, settings: Asked, where: str) -> tuple[Source, Batch]:
-    """The draft and the pairs of this process."""
-    draft = load_part(Path(where), "draft")
-    return draft, pairs(_plan(recipe, settings), draft, Path(where) / "pairs")
+@lru_cache(maxsize=2)
+def _drafted(recipe: str, settings: Asked, where: str, needs: str) -> tuple[Source | None, Batch | None]:
+    """The draft and the pairs of this process, or the learned prior, or nothing."""
+    if not needs:
+        return None, None
+    source = load_part(Path(where), needs)
+    return source, pairs(_plan(recipe, settings), source, Path(where) / "pairs") if needs == "draft" else None
 
 
 def _begin() -> None:
@@ -122,7 +124,7 @@ def _begin() -> None:
 def _worker(recipe: str, settings: Asked, where: str, task: tuple[str, int, int], device: str) -> None:
     """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
     plan, (name, seed, updates) = _plan(recipe, settings), task
-    draft, paired = _drafted(recipe, settings, where) if name == "warm" else (None, None)
+    draft, paired = _drafted(recipe, settings, where, plan.flow.needs(name.removesuffix("_doubled")))
     run_arm(plan, name, seed, Path(where) / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
 
 
@@ -140,10 +142,13 @@ def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
 
 
 def train_all(
-    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], draft: Source | None, paired: Batch | None, *,
+    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], sources: Mapping[str, Source], paired: Batch | None, *,
     jobs: int, device: str, progress: bool, given: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name."""
+    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name.
+
+    ``sources`` holds what arms start from, by what ``Flow.needs`` says: "draft", "prior".
+    """
     from tqdm import tqdm
 
     named = plan.name != "custom" and not given
@@ -171,4 +176,5 @@ def train_all(
     for name, seed, updates in tasks:
         label = f"{name}, seed {seed}" if progress else None
         folder = root / "seeds" / str(seed) / name
-        run_arm(plan, name, seed, folder, draft, paired, device=device, updates=updates, progress=label)
+        source = sources.get(plan.flow.needs(name.removesuffix("_doubled")))
+        run_arm(plan, name, seed, folder, source, paired, device=device, updates=updates, progress=label)

@@ -43,7 +43,7 @@ from warmflow.data import enough
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
-from warmflow.measuring import Entry, audits, measured, pictures, save_rows
+from warmflow.measuring import Entry, audits, measured, pictures, save_rows, sources_alone
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
@@ -102,11 +102,13 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(seeds))
 
 
-def _budgeted(plan: Plan, minutes: float, seeds: int, draft: Source, paired: Batch, threads: int) -> Plan:
+def _budgeted(
+    plan: Plan, minutes: float, seeds: int, sources: Mapping[str, Source], paired: Batch, threads: int
+) -> Plan:
     """The plan with as many updates as fit the minutes: a few of each arm are timed first."""
     seconds = 0.0
     for name in plan.flow.arms:
-        here = plan.flow.arm(plan, name, 0, draft, paired)
+        here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
         trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
         seconds += trial.facts["seconds"] / 40
     updates = int(0.75 * minutes * 60 / (seconds * seeds))
@@ -190,11 +192,20 @@ def run(
     began = time.perf_counter()
     paired = pairs(plan, draft, root / "pairs")
     bill = found.get("bill") or {"draft": draft_seconds, "pairing": time.perf_counter() - began}
+    sources: dict[str, Source] = {"draft": draft}
+    if plan.prior is not None:
+        _say("training the learned prior", progress)
+        sources["prior"], about = plan.prior(root / "prior", progress)
+        save_part(root, "prior", sources["prior"])
+        bill |= {"auxiliary model": about.pop("auxiliary_seconds"), "latent sampler": about.pop("latent_seconds")}
+        facts |= {"prior": about}
+        if "warning" in about:
+            _say(f"warning: {about['warning']}", True)
     if minutes is not None:
         plan = (
             replace(plan, settings=replace(plan.settings, updates=found["updates"]))
             if "updates" in found
-            else _budgeted(plan, minutes, len(seeds), draft, paired, jobs)
+            else _budgeted(plan, minutes, len(seeds), sources, paired, jobs)
         )
     found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
     write_json(root / "config.json", found)
@@ -203,21 +214,21 @@ def run(
 
     def entries_of(arms: Sequence[tuple[str, int]]) -> list[Entry]:
         tasks = [(name, seed, updates) for seed in seeds for name, updates in arms]
-        return _entries(plan, root, draft, paired, tasks, device, jobs, progress, own_draft)
+        return _entries(plan, root, sources, paired, tasks, device, jobs, progress, own_draft)
 
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
-    rows = list(measured(plan, ruler, entries, draft, steps, progress))
+    rows = list(measured(plan, ruler, entries, sources_alone(plan, sources), steps, progress))
     save_rows(root, rows)
     trained, doubled = "equal training", {}
     if convergence and cold is None:
         best = _best_cold(rows, ruler.primary)
         _say(f"training {best} twice as long", progress)
-        more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), None, steps, progress))
+        more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), (), steps, progress))
         trained, settled = _converged(ruler, [r for r in rows if r.arm == best], more)
         save_rows(root, rows + more)
         doubled = {"settled": settled, **_against(ruler, [r for r in rows if r.kind != "cold"] + more)}
     found_audits = audits(plan, draft, paired)
-    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill)
+    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=_spent(plan, bill), names=plan.flow.names)
     facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
     facts["bill"] = _bill(bill, entries, facts.get("paid_after"))
     shown = pictures(plan, entries, draft, steps, 64 if plan.data.kind == "images" else 1000)
@@ -246,21 +257,28 @@ def described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequenc
 
 
 def _entries(
-    plan: Plan, root: Path, draft: Source, paired: Batch, tasks: Sequence[tuple[str, int, int]], device: str, jobs: int,
-    progress: bool, own_draft: bool,
+    plan: Plan, root: Path, sources: Mapping[str, Source], paired: Batch, tasks: Sequence[tuple[str, int, int]],
+    device: str, jobs: int, progress: bool, own_draft: bool,
 ) -> list[Entry]:  # fmt: skip
     """Trains what is missing of these (arm, seed, updates) and loads them."""
     given = {"draft": True} if own_draft else {}
-    train_all(plan, root, tasks, draft, paired, jobs=jobs, device=device, progress=progress, given=given)
+    train_all(plan, root, tasks, sources, paired, jobs=jobs, device=device, progress=progress, given=given)
     entries = []
     for name, seed, _ in tasks:
         folder = root / "seeds" / str(seed) / name
-        theirs = getattr(draft, "draft", None)
+        theirs = getattr(sources["draft"], "draft", None)
         callables = {"draft": theirs} if own_draft and callable(theirs) else {}
         sampler = placed(load(folder, **callables), device)
         seconds = float(read_json(folder / "config.json")["training"]["seconds"])
-        entries.append(Entry(name, "warm" if name == "warm" else "cold", seed, sampler, seconds))
+        entries.append(Entry(name, plan.flow.role(name), seed, sampler, seconds))
     return entries
+
+
+def _spent(plan: Plan, bill: Mapping[str, float]) -> dict[str, float]:
+    """Of the one-off seconds those that the judged arm needs."""
+    of_prior = ("auxiliary model", "latent sampler")
+    wanted = plan.flow.needs(plan.flow.judged)
+    return {k: v for k, v in bill.items() if (k in of_prior) == (wanted == "prior")}
 
 
 def _wrapped(plan: Plan, cold: WrappedField, seeds: Sequence[int], device: str) -> list[Entry]:

@@ -49,7 +49,7 @@ from warmflow.recipes.settings import RECIPES, Distillation, settings_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
-from warmflow.sources import Blurred, StandardNormal
+from warmflow.sources import Blurred, LearnedPrior, StandardNormal
 from warmflow.training import Diverged, train
 from warmflow.verdict import judge
 
@@ -106,9 +106,10 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
             f"{run} starts from a {type(sampler.source).__name__} that its field does not see, so that fresh starts "
             "cannot be paired with samples: distil a flow that sees its draft (--seen)"
         )
-    if isinstance(sampler.source, Blurred) and sampler.source.sigma == 0:
+    own = {Blurred: "sigma", LearnedPrior: "scale"}.get(type(sampler.source))
+    if own is not None and getattr(sampler.source, own) == 0:
         raise ValueError(
-            f"{run} starts at its draft without noise of its own (--sigma 0): one draft has one sample; give it some"
+            f"{run} starts without noise of its own ({own} 0): one draft has one sample; distil a run whose start has some"
         )
     coupling = Assignment() if arm.startswith("cold_assigned") else Independent()
     return Teacher(run, asked, sampler, field, coupling)
@@ -296,7 +297,7 @@ def compare_students(
     assert plan is not None
     ruler, about = ruler_for(plan.data, plan.settings.samples)
     seeds = [e.seed for e in entries if e.kind == "cold"]
-    rows = list(measured(plan, ruler, entries, None, (1,), progress, walks=_walks))
+    rows = list(measured(plan, ruler, entries, (), (1,), progress, walks=_walks))
     make_folder(out)
     save_rows(out, rows)
     bill = {"distilling": sum(seconds) / len(seconds)}

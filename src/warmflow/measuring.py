@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from warmflow.metrics.cost import timed
 from warmflow.noise import Noise, permutation
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler, trajectory
+from warmflow.sources import LearnedPrior
 from warmflow.verdict import Measure, Row, Ruler
 
 
@@ -40,16 +41,39 @@ class Entry:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """A source whose starts are measured as they come: the "draft" that warm samples start from, or the "prior".
+
+    ``kind`` is "draft" for the one that the judged arm starts from, which may do as well alone, else "beside".
+    """
+
+    arm: str
+    kind: str
+    source: Source
+
+    def drawn(self, n: int, seed: int) -> Tensor:
+        """The starts of the samples of the same seed, of a draft before it is blurred."""
+        noise = Noise.of(seed, n).fold("source")
+        return self.source.draw(n, noise=noise.fold("draft") if self.arm == "draft" else noise).x0
+
+
+def sources_alone(plan: Plan, sources: Mapping[str, Source]) -> list[Alone]:
+    """The sources of a plan's arms ("draft", "prior"), each to be measured alone."""
+    judged = plan.flow.needs(plan.flow.judged)
+    return [Alone(name, "draft" if name == judged else "beside", source) for name, source in sources.items()]
+
+
 def _single(sampler: Sampler, seed: int) -> float:
     """Seconds of one sample at batch 1, the source included."""
     return timed(lambda: sampler(1, seed=seed), repeats=7, warmup=1).seconds
 
 
 def measured(
-    plan: Plan, ruler: Ruler, entries: Sequence[Entry], draft: Source | None, steps: Sequence[int], progress: bool,
+    plan: Plan, ruler: Ruler, entries: Sequence[Entry], alone: Sequence[Alone], steps: Sequence[int], progress: bool,
     walks: Callable[[Entry], Sequence[tuple[Solver, int]]] | None = None,
 ) -> Iterator[Row]:  # fmt: skip
-    """Every row: each arm and seed by its ``walks`` (the flow's own schedule), and the draft alone on the same seeds."""
+    """Every row: each arm and seed by its ``walks`` (the flow's own schedule), and each source alone on the same seeds."""
     from tqdm import tqdm
 
     n, singles = ruler.samples, {}
@@ -66,18 +90,13 @@ def measured(
         calls = float(drawn.calls.double().mean())
         measure = ruler.measure(drawn.x.cpu())
         yield Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
-    if draft is not None:
+    for one in alone:
         for seed in sorted({e.seed for e in entries}):
             began = time.perf_counter()
-            x = plan.clip(_drafts(draft, n, seed))
+            x = plan.clip(one.drawn(n, seed))
             seconds = time.perf_counter() - began
-            single = timed(lambda s=seed: draft.draw(1, noise=Noise.of(s, 1)), repeats=5).seconds  # type: ignore[misc]
-            yield Row("draft", "draft", "none", 0, 0.0, seconds / n, single, seed, ruler.measure(x))
-
-
-def _drafts(draft: Source, n: int, seed: int) -> Tensor:
-    """The drafts that the warm samples of the same seed start from."""
-    return draft.draw(n, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
+            single = timed(lambda s=seed, one=one: one.drawn(1, s), repeats=5).seconds  # type: ignore[misc]
+            yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, ruler.measure(x))
 
 
 def seen_as(plan: Plan, x: Tensor) -> Tensor:
@@ -139,7 +158,7 @@ def pictures(
     plane = plan.data.kind == "points" or isinstance(plan.data.codec, Grid)
     seed = min((e.seed for e in entries), default=0)
     if draft is not None:
-        out["draft"] = plan.clip(_drafts(draft, n, seed))
+        out["draft"] = plan.clip(Alone("draft", "draft", draft).drawn(n, seed))
     first = {e.arm: e for e in entries if e.seed == seed}
     if "warm" in first:
         sampler = first["warm"].sampler
@@ -149,6 +168,11 @@ def pictures(
             out[f"warm.{k}"] = sampler(n, seed=seed, steps=k).x
         if plane:
             out["trajectory.warm"] = trajectory(replace(sampler, steps=4), start[:200], seed=seed)
+    for arm in plan.flow.of_prior:
+        if arm in first:
+            out |= {f"{arm}.{k}": first[arm].sampler(n, seed=seed, steps=k).x for k in steps if k <= 8}
+    if "lediflow" in first:
+        out |= _prior_pictures(first["lediflow"].sampler.source, n, seed)
     if "cold" in first:
         sampler = first["cold"].sampler
         for k in (1, 4, 20, 50) if plan.data.kind != "tokens" else (4, 16, 64):
@@ -158,6 +182,18 @@ def pictures(
             out["trajectory.cold"] = trajectory(replace(sampler, steps=20), start, seed=seed)
     whole = {k: seen_as(plan, v).cpu().contiguous() for k, v in out.items()}
     return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}
+
+
+def _prior_pictures(source: Source, n: int, seed: int) -> dict[str, Tensor]:
+    """The prior's mean, its sigma (black for none, white for the largest), and starts at half, the whole and twice of it."""
+    assert isinstance(source, LearnedPrior)
+    noise = Noise.of(seed, n).fold("source")
+    start = source.draw(n, noise=noise)
+    sigma = start.condition["log_sigma"].exp()
+    out = {"prior.mean": start.condition["mean"], "prior.sigma": 2 * sigma / sigma.max() - 1}
+    for name, scale in (("start_at_half_of_sigma", 0.5), ("start", 1.0), ("start_at_twice_sigma", 2.0)):
+        out[f"prior.{name}"] = replace(source, scale=scale).draw(n, noise=noise).x0
+    return out
 
 
 # ---------------------------------------------------------------- rows, kept

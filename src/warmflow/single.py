@@ -22,7 +22,7 @@ from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import NetworkField, Tempered, TokenField
-from warmflow.measuring import Entry, audits, measured, pictures, save_rows
+from warmflow.measuring import Alone, Entry, audits, measured, pictures, save_rows
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
@@ -39,6 +39,8 @@ SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midp
 TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
 STEPS = 4
 """What a run is walked by where nothing is asked."""
+JUDGED = ("lediflow", "warm")
+"""Arms that finished runs are judged by: the first of them that is there."""
 DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 
@@ -58,7 +60,10 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     data = plan.data.train
     paired = plan.settings.pairing in (*plan.flow.offline, "given")
     blank = Batch(data.x1, data.condition, data.index, Start(data.x1) if paired else None)
-    draft = plan.draft() if name == "warm" else None
+    needs = plan.flow.needs(name)
+    if needs == "prior":
+        raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
+    draft = plan.draft() if needs else None
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
     trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
@@ -118,6 +123,9 @@ def train_run(
                 plan, arm, seed, draft, plan.data.train, network
             )  # does it fit? Asked before anything is written
         paired = pairs(plan, draft, None)
+    elif plan.flow.needs(arm) == "prior":
+        assert plan.prior is not None
+        draft, _ = plan.prior(out / "prior", not quiet)
     began = time.perf_counter()
     run_arm(
         plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name, autocast=DTYPES[dtype],
@@ -341,7 +349,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     seeds: dict[str, set[int]] = {}
     for _, a in asked:
         seeds.setdefault(a["arm"], set()).add(a["seed"])
-    if "warm" not in seeds or not any(k.startswith("cold") for k in seeds):
+    if not any(k in seeds for k in JUDGED) or not any(k.startswith("cold") for k in seeds):
         raise ValueError(
             f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones, train the other"
         )
@@ -351,28 +359,34 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     recipe = asked[0][1]["recipe"]
     if recipe == "custom":
         raise ValueError("runs on your own arrays are compared from Python: warmflow.compare(data=..., out=...)")
-    warm = next(a for _, a in asked if a["arm"] == "warm")
+    judged = next(k for k in JUDGED if k in seeds)
+    warm = next(a for _, a in asked if a["arm"] == judged)
     plan = plan_of(recipe, settings_of(recipe, **warm["settings"]))
+    flow = plan.flow
     entries = []
     for run, a in asked:
         sampler = placed(load(run), device)
         seconds = float(read_json(run / "config.json")["training"]["seconds"])
-        entries.append(Entry(a["arm"], "warm" if a["arm"] == "warm" else "cold", a["seed"], sampler, seconds))
+        kind = "warm" if a["arm"] == judged else "cold" if a["arm"].startswith("cold") else "beside"
+        entries.append(Entry(a["arm"], kind, a["seed"], sampler, seconds))
     make_folder(out)
     ruler, about = ruler_for(plan.data, plan.settings.samples)
-    source: Source = next(e.sampler.source for e in entries if e.arm == "warm")
+    source: Source = next(e.sampler.source for e in entries if e.arm == judged)
     draft = source.source if isinstance(source, Blurred | Shown) else source
+    alone = Alone("draft" if judged == "warm" else "prior", "draft", draft)
     found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
              "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
-    found |= described(plan, ruler, about, sorted(seeds["warm"]), device)
+    found |= described(plan, ruler, about, sorted(seeds[judged]), device)
     write_json(out / "config.json", found)
-    rows = list(measured(plan, ruler, entries, draft, steps, progress))
+    rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
     save_rows(out, rows)
-    paired = pairs(plan, draft, None)
-    verdict = judge(ruler, rows, audit=audits(plan, draft, paired), trained="equal training")
+    drafted = draft if judged == "warm" else plan.draft()
+    found_audits = audits(plan, drafted, pairs(plan, drafted, None))
+    names = flow.names if judged == flow.judged else ("warm", "cold")
+    verdict = judge(ruler, rows, audit=found_audits, trained="equal training", names=names)
     facts = verdict.to_json()
     facts["bill"] = {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
-    write_tensors(out / "pictures.safetensors", pictures(plan, entries, draft, steps, 64))
+    write_tensors(out / "pictures.safetensors", pictures(plan, entries, drafted, steps, 64))
     write_json(out / "verdict.json", facts)
     report = Report.read(out)
     report.save(out)

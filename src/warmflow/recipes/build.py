@@ -19,9 +19,11 @@ from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
+    RECIPES,
     Digits,
     Folder,
     Grid,
+    LeDiFlow,
     Settings,
     Text,
     Toy,
@@ -42,6 +44,8 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     elif recipe.startswith("toy."):
         assert isinstance(settings, Toy)
         plan = toy.plan(recipe.removeprefix("toy."), settings)
+    elif isinstance(settings, LeDiFlow):
+        plan = images.lediflow_digits(settings)
     elif isinstance(settings, Digits):
         plan = images.digits(settings)
     else:
@@ -70,7 +74,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         data = f"folder:{os.fspath(data)}" if Path(data).is_dir() else os.fspath(data)
     known = {"moons": "toy.moons", "digits": "images.digits", "grid": "toy.grid", "text": "text.characters"}
     name = known.get(data, data) if isinstance(data, str) else ""
-    if name.startswith(("toy.", "images.", "text.")):
+    if name in RECIPES or name.startswith(("toy.", "images.", "text.", "lediflow.")):
         plan = plan_of(name, settings_of(name, **changes))
     elif name.startswith("folder:"):
         plan = plan_of("images.folder", settings_of("images.folder", path=name.removeprefix("folder:"), **changes))

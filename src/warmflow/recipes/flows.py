@@ -48,7 +48,7 @@ class FloatFlow(Flow):
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         """Cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
-        if kind == "warm":
+        if kind != "cold":
             return [(Euler(), n) for n in steps]
         return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
 

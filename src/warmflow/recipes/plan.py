@@ -42,11 +42,29 @@ class Arm:
 
 
 class Flow(ABC):
-    """How the arms of a kind of data are made and walked. ``arms`` are trained at equal budget; the first ones are cold."""
+    """How the arms of a kind of data are made and walked. ``arms`` are trained at equal budget; the first ones are cold.
+
+    The claim is about the arm ``judged``; arms that are neither it nor cold stand beside it.
+    """
 
     arms: tuple[str, ...]
+    of_prior: tuple[str, ...] = ()
+    """Arms that start from the plan's learned prior."""
+    judged: str = "warm"
+    names: tuple[str, str] = ("warm", "cold")
+    """What the claim calls the judged arm and the cold ones."""
     offline: tuple[str, ...]
     """Pairings that are made before training, on blocks of the whole set."""
+
+    def role(self, arm: str) -> str:
+        """What an arm is to the verdict: cold, warm (the judged one) or beside."""
+        if arm.startswith("cold"):
+            return "cold"
+        return "warm" if arm == self.judged else "beside"
+
+    def needs(self, arm: str) -> str:
+        """What an arm starts from beside noise: "draft", "prior" or nothing."""
+        return "draft" if arm == "warm" else "prior" if arm in self.of_prior else ""
 
     @abstractmethod
     def warm_source(self, plan: Plan, draft: Source) -> Source:
@@ -71,7 +89,7 @@ class Flow(ABC):
 
     @abstractmethod
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        """What an arm of a kind (cold, warm) is walked by; ``steps`` are those asked of the warm one."""
+        """What an arm of a kind (cold, warm, beside) is walked by; ``steps`` are those asked of all but the cold ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +102,8 @@ class Plan:
         aligned: drafts (n, *S) of the training rows, one a row, where the user's drafts are aligned with the data (the
             pairing "given"); the draft source then holds those of the other rows.
         given: pairs made elsewhere (drafts and what they were refined to), to be trained on as they are.
+        prior: trains the learned prior in a folder, or reads it there: (folder, progress) -> prior and facts. None where the
+            recipe has none.
         network: builds a network: (shape, names of the conditions it sees and their shapes, seed) -> module.
     """
 
@@ -95,6 +115,7 @@ class Plan:
     flow: Flow
     aligned: Tensor | None = None
     given: Batch | None = None
+    prior: Callable[[Path, bool], tuple[Source, dict[str, Any]]] | None = None
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -106,11 +127,14 @@ class Plan:
 
 
 def network(settings: Settings) -> Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]:
-    """The recipes' network: a residual perceptron."""
+    """The recipes' network: a residual perceptron. A latent z scales and shifts its norms, all else it sees stands beside x."""
     s = settings
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
-        return seeded(seed, lambda: MLP(shape, sees=sees, width=s.width, depth=s.depth, dropout=s.dropout))
+        beside, z = ({k: v for k, v in sees.items() if (k == "z") is of} for of in (False, True))
+        return seeded(
+            seed, lambda: MLP(shape, sees=beside, modulated=z, width=s.width, depth=s.depth, dropout=s.dropout)
+        )
 
     return build
 

@@ -145,6 +145,34 @@ class Digits(Settings):
 
 
 @dataclass(frozen=True)
+class LeDiFlow(Digits):
+    """Images from a learned prior, beside cold and warm flows."""
+
+    latent: int = option(8, "numbers in the prior's latent z")
+    kl: float = option(5e-3, "what a nat of the latent costs the auxiliary model")
+    auxiliary_updates: int = option(2000, "updates of the auxiliary model")
+    auxiliary_width: int = option(256, "width of the auxiliary model")
+    auxiliary_dropout: float = option(0.1, "dropout inside the auxiliary model")
+    latent_updates: int = option(3000, "updates of the latent sampler; 0 draws z from N(0, I)")
+    weights: str = option("equal", "weights of the flow's squared errors", ("equal", "variance"))
+
+    def check(self) -> None:
+        Digits.check(self)
+        for name in ("latent", "auxiliary_updates", "auxiliary_width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        if isinstance(self.latent_updates, bool) or self.latent_updates < 0:
+            raise ValueError(
+                f"--latent-updates is {self.latent_updates!r}; updates of the latent sampler, or 0 for none"
+            )
+        if self.kl < 0:
+            raise ValueError(f"--kl is {self.kl}; a nat of the latent costs 0 or more")
+        if not 0 <= self.auxiliary_dropout < 1:
+            raise ValueError(f"--auxiliary-dropout is {self.auxiliary_dropout}; it must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
 class Custom(Settings):
     """The user's own arrays."""
 
@@ -249,6 +277,7 @@ RECIPES: dict[str, type[Settings]] = {
     "toy.checkerboard": Toy,
     "toy.grid": Grid,
     "images.digits": Digits,
+    "lediflow.digits": LeDiFlow,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,

@@ -216,7 +216,8 @@ def frontier(run: Run) -> Figure | None:
 
 def picture_names(run: Run) -> list[str]:
     """The pictures that are samples: real, draft, start, warm by rising steps, cold by rising steps, others."""
-    first = ("real", "draft", "start", "warm", "cold", "cold_assigned")
+    first = ("real", "draft", "start", "warm", "prior", "lediflow", "lediflow_mean", "student", "reflow", "teacher", "cold",
+             "cold_assigned")  # fmt: skip
 
     def key(name: str) -> tuple[int, float, str]:
         head, _, tail = name.partition(".")

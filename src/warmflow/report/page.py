@@ -190,6 +190,25 @@ def _beside(run: Run, prefix: str) -> str:
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>{body}"
 
 
+_PRIOR = {
+    "explained": "share of the data's variance that the mean explains",
+    "kl": "nats in the latent",
+    "active": "numbers of the latent that say anything",
+    "latent": "numbers of the latent",
+    "clamped": "share of log sigma at its bounds",
+    "residual_over_sigma": "residual over sigma (1 where sigma is right)",
+    "latent_auc": "sampled told from encoded latents (AUC, 0.5 is chance)",
+    "warning": "warning",
+}
+
+
+def _prior(run: Run) -> str:
+    """What is known of the prior that the flow starts from."""
+    facts = run.config.get("facts")
+    prior = facts.get("prior") if isinstance(facts, Mapping) else None
+    return tables.fact_table({text: prior[k] for k, text in _PRIOR.items() if k in prior}) if prior else ""
+
+
 def _loss(run: Run, prefix: str) -> str:
     figure = figures.loss(run)
     if figure is None:
@@ -233,7 +252,15 @@ def _made(run: Run) -> str:
     parts = command(config).split(" --")  # a line breaks between flags, never inside one
     again = " ".join(f"<span>{escape(part)}</span>" for part in (parts[0], *("--" + p for p in parts[1:])))
     body = f"<p>Make it again:</p><pre>{again}</pre>{tables.fact_table(facts)}"
-    for key, title in (("settings", "Settings"), ("data", "Data"), ("margins", "Margins"), ("versions", "Versions")):
+    facts = {k: v for k, v in (config.get("facts") or {}).items() if not isinstance(v, Mapping)}
+    config = {**config, "facts": facts}
+    for key, title in (
+        ("settings", "Settings"),
+        ("data", "Data"),
+        ("facts", "Judges"),
+        ("margins", "Margins"),
+        ("versions", "Versions"),
+    ):
         value = config.get(key)
         if isinstance(value, Mapping) and value:
             if key == "versions":
@@ -289,6 +316,7 @@ def body(run: Run, prefix: str = "r") -> str:
         _section("Against twice the cold training", tables.doubled(verdict)),
         _section("Guards", tables.guard_table(verdict)),
         _section("Audit of the pairings", tables.audit_table(verdict)),
+        _section("The learned prior", _prior(run)),
         _section("The bill", tables.bill_table(verdict)),
         _section("Training", _loss(run, prefix)),
         _section("How it was made", _made(run)),

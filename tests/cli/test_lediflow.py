@@ -1,0 +1,120 @@
+"""The learned prior as a recipe: cold, warm, LeDiFlow and LeDiFlow from the mean in one report, resumable, its facts told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from bad_input import words
+from test_commands import ok
+from test_distill import refused
+
+from warmflow.checkpoints import load, load_part
+from warmflow.noise import Noise
+from warmflow.recipes.build import plan_of
+from warmflow.recipes.settings import settings_of
+from warmflow.sources import LearnedPrior
+
+SMALL = words("--updates 12 --rounds 1 --samples 400 --width 16 --depth 1 --batch 32 --auxiliary-updates 150 --quiet "
+              "--auxiliary-width 32 --latent-updates 40")  # fmt: skip
+DISTANCE = "MMD on classifier features"
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("lediflow") / "c"
+    ok("compare", "lediflow.digits", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "2", "--out", out)
+    return out
+
+
+def test_all_arms_stand_in_one_report(compared: Path) -> None:
+    facts = json.loads((compared / "verdict.json").read_text())
+    kinds = {row["arm"]: row["kind"] for row in facts["rows"]}
+    assert kinds == {
+        "real": "real", "cold": "cold", "cold_assigned": "cold", "warm": "beside", "lediflow": "warm",
+        "lediflow_mean": "beside", "draft": "beside", "prior": "draft",
+    }  # fmt: skip
+    assert "LeDiFlow" in facts["claim"] or "the draft alone" in facts["claim"]
+    page = (compared / "report.html").read_text()
+    for text in ("LeDiFlow from the mean", "learned prior alone", "told from encoded latents", "latent sampler"):
+        assert text in page, text
+    assert {"auxiliary model", "latent sampler", "draft", "pairing"} <= set(facts["bill"])
+
+
+def test_the_facts_of_the_prior_are_its_own(compared: Path) -> None:
+    """What config.json says is what the saved parts do on held-out images."""
+    prior = load_part(compared, "prior")
+    told = json.loads((compared / "config.json").read_text())["facts"]["prior"]
+    data = plan_of("lediflow.digits", settings_of("lediflow.digits")).data
+    y = data.validation.x1 if data.validation is not None else data.heldout.x1
+    with torch.no_grad():
+        mean, _ = prior.auxiliary.decode(prior.auxiliary.encode(y)[0])
+    explained = 1 - float((y - mean).square().mean() / (y - y.mean(0)).square().mean())
+    assert explained == pytest.approx(told["explained"], abs=0.1)
+    assert told["active"] <= told["latent"] == 8 and 0 <= told["clamped"] <= 1 and 0.5 <= told["latent_auc"] <= 1
+
+
+def test_flows_start_at_the_prior_and_at_its_mean(compared: Path) -> None:
+    for name, scale in (("lediflow", 1.0), ("lediflow_mean", 0.0)):
+        sampler = load(compared / "seeds" / "0" / name)
+        assert isinstance(sampler.source, LearnedPrior) and sampler.source.scale == scale
+        start = sampler.source.draw(50, noise=Noise.of(0, 50))
+        assert torch.equal(start.x0, start.condition["mean"]) == (scale == 0)
+        assert start.calls is not None and int(start.calls[0]) == 15, "the latent's 8 Heun steps are the start's calls"
+        assert "label" in start.condition
+
+
+def test_the_same_command_reads_the_prior_again(compared: Path) -> None:
+    stamps = [p.stat().st_mtime_ns for p in sorted(compared.glob("prior/*/model.safetensors"))]
+    ok("compare", "lediflow.digits", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "2", "--out", compared)
+    assert stamps == [p.stat().st_mtime_ns for p in sorted(compared.glob("prior/*/model.safetensors"))]
+    assert len(stamps) == 2
+
+
+def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--weights", "variance", "--out", out)
+    ok("sample", out, "-n", "16", "--quiet", "--out", tmp_path / "x.png")
+    few = words("--updates 3 --batch 32 --quiet --no-report")
+    ok("distill", out, *few, "--out", tmp_path / "student")
+    student = load(tmp_path / "student")
+    assert isinstance(student.source, LearnedPrior) and student(4).calls.tolist() == [1] * 4
+    mean = tmp_path / "mean"
+    ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow_mean", "--out", mean)
+    assert "without noise of its own" in refused("distill", mean, *few, "--out", tmp_path / "never")
+
+
+def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    more = {"auxiliary_updates": 150, "auxiliary_width": 32, "latent_updates": 0, "batch": 32}
+    plan = plan_of("lediflow.digits", settings_of("lediflow.digits", kl=1e3, **more))
+    assert plan.prior is not None
+    prior, facts = plan.prior(tmp_path / "collapsed", False)
+    assert facts["active"] == 0 and "posterior collapse" in facts["warning"]
+    from warmflow.recipes import priors
+
+    auxiliary = prior.auxiliary  # type: ignore[attr-defined]
+    with torch.no_grad():
+        auxiliary.decoder[-1].bias[64:] = -200.0
+        auxiliary.decoder[-1].weight[64:] = 0.0
+    with pytest.raises(ValueError, match=r"sigma is at its bounds on 100% of the pixels.*--kl"):
+        priors._measured(auxiliary, plan.data, plan.settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--latent", "0"), "--latent is 0"),
+        (("--kl", "-1"), "--kl is -1"),
+        (("--auxiliary-updates", "0"), "--auxiliary-updates is 0"),
+        (("--latent-updates", "-5"), "--latent-updates is -5"),
+        (("--auxiliary-dropout", "1"), "--auxiliary-dropout is 1"),
+        (("--weights", "some"), "--weights is 'some'"),
+        (("--arm", "ledflow"), "--arm is 'ledflow'; did you mean 'lediflow'?"),
+        (("--arm", "lediflow", "--dry-run"), "--dry-run cannot tell"),
+    ],
+)
+def test_impossible_settings_are_named(tmp_path: Path, arguments, says) -> None:  # type: ignore[no-untyped-def]
+    assert says in refused("train", "lediflow.digits", *arguments, "--out", tmp_path / "never")
+    assert not (tmp_path / "never").exists()
