@@ -29,6 +29,8 @@ TWO = T + "test_processes.py::test_two_processes_equal_one"
 RESUME = TRAINING + "::test_a_run_cut_off_and_continued_equals_one_that_was_not"
 JUMPS, DISCRETE, TOKENS = T + "test_jump.py", T + "test_discrete_flow_matching.py", C + "test_every_token_class.py"
 MIXTURE = "paths/mixture.py"
+DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_generator_matching.py"
+PRIOR = T + "test_learned_prior.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -359,6 +361,89 @@ MUTANTS = [
         "issubclass(kind, PARTS) and not inspect.isabstract(kind)",
         "True",
         [C + "test_config.py"],
+    ),
+    # learned priors and distillation
+    (
+        "a student's own start on the path",
+        DISTIL,
+        'noise=noise.fold("interpolant")).start',
+        "noise=noise).start if False else start",
+        [DISTILLING],
+    ),
+    (
+        "the student's direction turned round",
+        DISTIL,
+        "d = teacher - online",
+        "d = online - teacher",
+        [DISTILLING],
+    ),
+    ("alpha counted once", DISTIL, "-2 * alpha * d.square()", "-alpha * d.square()", [DISTILLING]),
+    (
+        "the online flow's gradient into the student",
+        DISTIL,
+        """        with torch.no_grad():
+            x1 = self.generated(pair.start)
+        if""",
+        """        x1 = self.generated(pair.start)
+        if""",
+        [DISTILLING],
+    ),
+    (
+        "the student's turn first",
+        DISTIL,
+        "== self.online_updates else",
+        "== 0 else",
+        [DISTILLING],
+    ),
+    (
+        "a fresh draft for the path",
+        DISTIL,
+        "known = Batch(x1.detach(), dict(start.condition))",
+        'known = Batch(x1.detach(), {k: v for k, v in start.condition.items() if k != "draft"})',
+        [DISTILLING],
+    ),
+    (
+        "the spread's sign in the likelihood",
+        "objectives/variance_guided.py",
+        "(y - mean).square() * (-log_variance).exp()",
+        "(y - mean).square() * log_variance.exp()",
+        [PRIOR],
+    ),
+    (
+        "the latent's divergence without its spread",
+        "objectives/variance_guided.py",
+        "- 1 - 2 * log_spread)",
+        "- 1)",
+        [PRIOR],
+    ),
+    (
+        "weights of sigma, not of its square",
+        "objectives/flow_matching.py",
+        "(-2 * log_sigma).exp()",
+        "(-log_sigma).exp()",
+        [PRIOR],
+    ),
+    ("variance for deviation in the prior", "sources/learned_prior.py", "log_variance / 2", "log_variance", [PRIOR]),
+    (
+        "a latent that is encoded without noise",
+        "couplings/encoded.py",
+        "log_spread.exp() * noise",
+        "0 * noise",
+        [PRIOR],
+    ),
+    (
+        "a hard clamp",
+        "networks/auxiliary.py",
+        "F.softplus(below - self.low)",
+        "(below - self.low).clamp(min=0)",
+        [PRIOR],
+    ),
+    (
+        "reflow's starts drawn again",
+        "couplings/walked.py",
+        "return Pair(start, self",
+        'return Pair(starts(batch, source, noise=noise.fold("again")), self',
+        [T + "test_reflow.py"],
     ),
 ]
 
