@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -303,7 +304,7 @@ def compare_students(
     bill = {"distilling": sum(seconds) / len(seconds)}
     verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES)
     facts = verdict.to_json()
-    facts["bill"] = {**bill, "break_even_samples": facts.get("paid_after")}
+    facts["paid"] = _paid(facts["rows"], bill["distilling"])
     if config:
         found = {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
                  "asked": {"runs": [str(r) for r in students]}}  # fmt: skip
@@ -316,6 +317,13 @@ def compare_students(
     report = Report.read(out)
     report.save(out)
     return report
+
+
+def _paid(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, int | None]:
+    """After how many samples distilling has paid, against the teacher at each number of steps; None where never."""
+    spent = {(r["arm"], r["steps"]): r["seconds"] for r in rows}
+    saved = {str(k): spent["teacher", k] - spent["student", 1] for k in TEACHER_STEPS}
+    return {k: math.ceil(seconds / v) if v > 0 else None for k, v in saved.items()}
 
 
 def _pictures(plan: Plan, entries: Sequence[Entry]) -> dict[str, Tensor]:
@@ -354,7 +362,7 @@ def distill(
         settings: those of ``recipes.settings.Distillation``: alpha, online_updates, updates, batch, ...
 
     Returns:
-        The student: ``distill(run, out)(64, seed=0).x``.
+        The student: ``distill(run, out)(64, seed=0).x``. Of several processes the first; the others get the teacher.
 
     Raises:
         ValueError: bad input, named with its remedy.
@@ -363,6 +371,8 @@ def distill(
     s = Distillation(**settings)
     say = echo or (lambda text: None)
     teacher = train_student(Path(run), where, s, device=device, progress="distilling" if progress else None, **given)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return teacher.sampler  # one process writes and measures
     facts = read_json(where / "config.json")["training"]
     if "warning" in facts:
         say(f"warning: {facts['warning']}")

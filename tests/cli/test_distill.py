@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,13 @@ def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: 
     calls = sorted((r["arm"], r["calls"]) for r in facts["rows"] if r["arm"] != "real")
     assert calls == [("reflow", 1), ("student", 1), *(("teacher", k) for k in (1, 2, 4, 8, 50))]
     assert facts["claim"].startswith("one seed: no claim") and "distilling" in facts["bill"]
+    spent = {(r["arm"], r["steps"]): r["seconds"] for r in facts["rows"]}
+    saved = spent["teacher", 50] - spent["student", 1]
+    assert facts["paid"]["50"] == math.ceil(facts["bill"]["distilling"] / saved) and set(facts["paid"]) == {
+        "1", "2", "4", "8", "50"
+    }  # fmt: skip
     page = (out / "report.html").read_text()
+    assert "against 50 calls of the teacher" in page
     assert "student" in page and "reflow of the teacher" in page
     ok("sample", out, "-n", "20", "--quiet", "--out", tmp_path / "x.npz")
     drawn = np.load(tmp_path / "x.npz")

@@ -245,6 +245,10 @@ def bill_table(verdict: Verdict) -> str:
         if key != "break_even_samples" and words.real(value) is not None:
             title = names.get(key, words.phrase(key))
             rows.append(f"<tr><td>{escape(title)}</td>{cell(value, words.duration(value))}</tr>")
+    paid = verdict.json.get("paid")
+    for steps, samples in paid.items() if isinstance(paid, Mapping) else ():
+        text = words.NONE if samples is None else f"{words.number(samples)} samples"
+        rows.append(f"<tr><td>paid, against {escape(steps)} calls of the teacher, after</td>{cell(samples, text)}</tr>")
     costs = table((), rows, "narrow") if rows else ""
     if "break_even_samples" not in bill:
         return costs
