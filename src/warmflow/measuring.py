@@ -29,6 +29,9 @@ from warmflow.sampler import Sampler, trajectory
 from warmflow.sources import LearnedPrior
 from warmflow.verdict import Measure, Row, Ruler
 
+AUDITED = 10_000
+"""Of a larger training set, the rows that each pairing is audited on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -106,16 +109,20 @@ def seen_as(plan: Plan, x: Tensor) -> Tensor:
 
 def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
     """The audit of the pairing that is trained on, and beside it of the others on one round."""
-    data, s = plan.data.train, plan.settings
     if isinstance(plan.data.codec, Alphabet):
         return _text_audits(plan, draft, paired)
+    whole, s = plan.data.train, plan.settings
+    data = whole
+    if len(whole) > AUDITED:  # pairing all of a large set by every pairing would take longer than training on it
+        data = whole[permutation(s.data_seed, len(whole), "audit")[:AUDITED]]
+        data = replace(data, index=torch.arange(AUDITED))
     m = min(len(data), 2000)
     fresh = seen_as(plan, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
     x1 = seen_as(plan, data.x1)
     found = {}
     for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
         block = 256 if name == "minibatch-assignment" else s.block
-        if name == s.pairing and paired is not None and paired.start is not None:
+        if name == s.pairing and paired is not None and paired.start is not None and data is whole:
             part = paired[torch.arange(len(data))]
         else:
             part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)

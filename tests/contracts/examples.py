@@ -16,7 +16,7 @@ from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path
 from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Auxiliary, Network, seeded
+from warmflow.networks import MLP, Auxiliary, Network, UNet, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
 from warmflow.paths import LinearPath
@@ -86,6 +86,17 @@ def auxiliary():
     return seeded(0, lambda: Auxiliary((2,), latent=3, width=16, depth=1))
 
 
+def unet(**more):
+    """A U-Net of an odd size whose last layer is not zero."""
+
+    def build():
+        network = UNet((2, 7, 6), width=4, **more)
+        torch.nn.init.normal_(network.out.weight)
+        return network
+
+    return seeded(0, build)
+
+
 X = normal("fit", 64, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.7]]) + 0.5
 LABEL = torch.arange(64) % 3
 EYE = torch.eye(2, dtype=torch.float64)
@@ -153,6 +164,7 @@ EXAMPLES = {
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
     Auxiliary: [auxiliary],
+    UNet: [lambda: unet(), lambda: unet(sees={"draft": (1, 7, 6)}, classes=3, modulated={"z": (2,)})],
     # objectives
     FlowMatching: [
         lambda: matching(LinearPath(0.0), StandardNormal((2,)), Independent()),

@@ -7,6 +7,7 @@ from warmflow.networks.causal import CausalTransformer, log_chances
 from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.mlp import MLP
 from warmflow.networks.transformer import TokenTransformer
+from warmflow.networks.unet import UNet
 
 __all__ = [
     "MLP",
@@ -15,6 +16,7 @@ __all__ = [
     "Network",
     "TokenLSTM",
     "TokenTransformer",
+    "UNet",
     "log_chances",
     "parameters",
     "seeded",

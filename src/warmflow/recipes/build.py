@@ -21,9 +21,11 @@ from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
     RECIPES,
     Digits,
+    Fashion,
     Folder,
     Grid,
     LeDiFlow,
+    LeDiFlowFashion,
     Settings,
     Text,
     Toy,
@@ -44,6 +46,10 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     elif recipe.startswith("toy."):
         assert isinstance(settings, Toy)
         plan = toy.plan(recipe.removeprefix("toy."), settings)
+    elif isinstance(settings, LeDiFlowFashion):
+        plan = images.lediflow_fashion(settings)
+    elif isinstance(settings, Fashion):
+        plan = images.fashion(settings)
     elif isinstance(settings, LeDiFlow):
         plan = images.lediflow_digits(settings)
     elif isinstance(settings, Digits):

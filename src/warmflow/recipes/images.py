@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from torch import nn
+
+from warmflow.data.idx import fashion as read_fashion
 from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
+from warmflow.networks import UNet, seeded
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.lediflow import LeDiFlowFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.priors import fitted_prior
-from warmflow.recipes.settings import Digits, Folder, LeDiFlow
+from warmflow.recipes.settings import Digits, Fashion, Folder, LeDiFlow, LeDiFlowFashion
 
 
 def digits(settings: Digits) -> Plan:
@@ -24,6 +29,29 @@ def lediflow_digits(settings: LeDiFlow) -> Plan:
     plan = digits(settings)
     prior = fitted_prior(settings, plan.data)
     return replace(plan, name="lediflow.digits", flow=LeDiFlowFlow(), prior=prior)
+
+
+def fashion(settings: Fashion) -> Plan:
+    """Fashion-MNIST, with a small U-Net."""
+    data = read_fashion(settings.data_seed, most=settings.most)
+    return Plan("images.fashion", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+
+
+def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
+    """Fashion-MNIST from a learned prior, beside cold flows and the warm one from a mixture."""
+    plan = fashion(settings)
+    return replace(plan, name="lediflow.fashion", flow=LeDiFlowFlow(), prior=fitted_prior(settings, plan.data))
+
+
+def unet(settings: Fashion) -> Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]:
+    """A U-Net: images that it sees stand beside x, a latent z goes into its norms."""
+    s = settings
+
+    def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
+        beside, z = ({k: v for k, v in sees.items() if (k == "z") is of} for of in (False, True))
+        return seeded(seed, lambda: UNet(shape, sees=beside, modulated=z, width=s.width, dropout=s.dropout))
+
+    return build
 
 
 def folder(settings: Folder) -> Plan:

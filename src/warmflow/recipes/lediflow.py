@@ -20,7 +20,7 @@ from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Arm, Flow, Plan
-from warmflow.recipes.settings import LeDiFlow
+from warmflow.recipes.settings import Prior
 from warmflow.sampler import Sampler
 from warmflow.solvers import Euler
 from warmflow.sources import LearnedPrior
@@ -53,7 +53,7 @@ class LeDiFlowFlow(Flow):
         if name not in self.of_prior:
             return FLOATS.arm(plan, name, seed, draft, paired, begin, autocast)
         s = plan.settings
-        assert isinstance(s, LeDiFlow) and isinstance(draft, LearnedPrior)
+        assert isinstance(s, Prior) and isinstance(draft, LearnedPrior)
         if begin is not None:
             raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
         source = draft if name == "lediflow" else replace(draft, scale=0.0)

@@ -29,7 +29,7 @@ from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.paths import LinearPath
-from warmflow.recipes.settings import LeDiFlow
+from warmflow.recipes.settings import LeDiFlow, LeDiFlowFashion
 from warmflow.sampler import Sampler
 from warmflow.solvers import Heun
 from warmflow.sources import Labelled, LearnedPrior, StandardNormal
@@ -42,7 +42,9 @@ LATENT_ROUNDS = 16
 LATENT_STEPS = 8
 
 
-def fitted_prior(settings: LeDiFlow, data: DataSet) -> Callable[[Path, bool], tuple[LearnedPrior, dict[str, Any]]]:
+def fitted_prior(
+    settings: LeDiFlow | LeDiFlowFashion, data: DataSet
+) -> Callable[[Path, bool], tuple[LearnedPrior, dict[str, Any]]]:
     """The prior of these settings, trained in a folder (or read from it) when called, with the facts about it."""
 
     def fit(folder: Path, progress: bool = False) -> tuple[LearnedPrior, dict[str, Any]]:
@@ -56,7 +58,7 @@ def fitted_prior(settings: LeDiFlow, data: DataSet) -> Callable[[Path, bool], tu
     return fit
 
 
-def _auxiliary(s: LeDiFlow, data: DataSet, folder: Path, progress: bool) -> tuple[Auxiliary, float]:
+def _auxiliary(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path, progress: bool) -> tuple[Auxiliary, float]:
     asked = {"kind": "part", "part": "auxiliary", "latent": s.latent, "kl": s.kl, "updates": s.auxiliary_updates,
              "width": s.auxiliary_width, "dropout": s.auxiliary_dropout, "seed": s.data_seed, "batch": s.batch,
              "rows": len(data.train)}  # fmt: skip
@@ -80,7 +82,7 @@ def _auxiliary(s: LeDiFlow, data: DataSet, folder: Path, progress: bool) -> tupl
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary, data: DataSet, s: LeDiFlow) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary, data: DataSet, s: LeDiFlow | LeDiFlowFashion) -> dict[str, Any]:
     """Facts of the auxiliary model on data that it was not trained on.
 
     Raises:
@@ -121,7 +123,9 @@ def _latents(auxiliary: Auxiliary, data: Batch, rounds: int, seed: int) -> Tenso
     return torch.cat([coupling.encoded(data.x1, noise=Noise.of(seed, n, k * n)) for k in range(rounds)])
 
 
-def _latent(s: LeDiFlow, data: DataSet, auxiliary: Auxiliary, folder: Path, progress: bool) -> tuple[Source, float]:
+def _latent(
+    s: LeDiFlow | LeDiFlowFashion, data: DataSet, auxiliary: Auxiliary, folder: Path, progress: bool
+) -> tuple[Source, float]:
     labels = data.train.condition.get("label")
     plain: Source = StandardNormal((s.latent,))
     source = plain if labels is None else Labelled.of(plain, labels)

@@ -145,8 +145,29 @@ class Digits(Settings):
 
 
 @dataclass(frozen=True)
-class LeDiFlow(Digits):
-    """Images from a learned prior, beside cold and warm flows."""
+class Fashion(Settings):
+    """Fashion-MNIST: 70,000 real images of 28 x 28."""
+
+    width: int = option(16, "channels of the U-Net at full size: 16 gives 0.15M parameters")
+    depth: int = option(1, "residual blocks at each size: the U-Net has one")
+    most: int = option(0, "the largest number of training images; 0 for all")
+    rounds: int = option(1, "fresh drafts paired with every datum")
+    components: int = option(30, "components of a mixture draft")
+    samples: int = option(5_000, "samples of each arm, in four sets")
+
+    def check(self) -> None:
+        Settings.check(self)
+        if self.width % 4:
+            raise ValueError(f"--width is {self.width}; a U-Net takes a multiple of 4")
+        if self.depth != 1:
+            raise ValueError(f"--depth is {self.depth}; the U-Net has one block at each size, leave it at 1")
+        if self.most < 0 or 0 < self.most < 1000:
+            raise ValueError(f"--most is {self.most}; at least 1000 training images, or 0 for all")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Settings of a learned prior."""
 
     latent: int = option(8, "numbers in the prior's latent z")
     kl: float = option(5e-3, "what a nat of the latent costs the auxiliary model")
@@ -156,8 +177,8 @@ class LeDiFlow(Digits):
     latent_updates: int = option(3000, "updates of the latent sampler; 0 draws z from N(0, I)")
     weights: str = option("equal", "weights of the flow's squared errors", ("equal", "variance"))
 
-    def check(self) -> None:
-        Digits.check(self)
+    def check_prior(self) -> None:
+        """Raises ValueError, naming the setting, its value and the remedy."""
         for name in ("latent", "auxiliary_updates", "auxiliary_width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -170,6 +191,27 @@ class LeDiFlow(Digits):
             raise ValueError(f"--kl is {self.kl}; a nat of the latent costs 0 or more")
         if not 0 <= self.auxiliary_dropout < 1:
             raise ValueError(f"--auxiliary-dropout is {self.auxiliary_dropout}; it must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class LeDiFlow(Prior, Digits):
+    """Digits from a learned prior, beside cold and warm flows."""
+
+    def check(self) -> None:
+        Digits.check(self)
+        self.check_prior()
+
+
+@dataclass(frozen=True)
+class LeDiFlowFashion(Prior, Fashion):
+    """Fashion-MNIST from a learned prior, beside cold and warm flows."""
+
+    latent: int = option(16, "numbers in the prior's latent z")
+    auxiliary_updates: int = option(4000, "updates of the auxiliary model")
+
+    def check(self) -> None:
+        Fashion.check(self)
+        self.check_prior()
 
 
 @dataclass(frozen=True)
@@ -277,7 +319,9 @@ RECIPES: dict[str, type[Settings]] = {
     "toy.checkerboard": Toy,
     "toy.grid": Grid,
     "images.digits": Digits,
+    "images.fashion": Fashion,
     "lediflow.digits": LeDiFlow,
+    "lediflow.fashion": LeDiFlowFashion,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,

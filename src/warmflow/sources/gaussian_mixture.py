@@ -17,6 +17,9 @@ from torch import Tensor
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 
+LARGEST = 20_000_000
+"""Numbers in a product before it is summed: 160 MB."""
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture(Source):
@@ -56,6 +59,10 @@ class GaussianMixture(Source):
         levels = torch.cumsum(self.weights, 0)
         k = torch.searchsorted(levels, noise.uniform("component") * levels[-1]).clamp(max=len(levels) - 1)
         eps = noise.normal("gaussian", self.means.shape[1], dtype=torch.float64)
-        z = self.means[k] + (eps[:, None, :] * self.factors[k]).sum(-1)
-        x = self.centre + (z[:, None, :] * self.axes.T).sum(-1)
+        at_once = max(1, LARGEST // self.axes.numel())  # summed row by row, so that no row knows how many there are
+        parts = []
+        for rows in torch.arange(n).split(at_once):
+            z = self.means[k[rows]] + (eps[rows][:, None, :] * self.factors[k[rows]]).sum(-1)
+            parts.append(self.centre + (z[:, None, :] * self.axes.T).sum(-1))
+        x = torch.cat(parts) if parts else torch.zeros(0, len(self.centre))
         return Start(x.float().reshape(n, *self.shape), dict(condition or {}))

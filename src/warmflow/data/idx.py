@@ -1,0 +1,138 @@
+"""IDX files, as the MNIST family is published in, and Fashion-MNIST read from wherever it is.
+
+An IDX file is a header of big-endian numbers (two zero bytes, a type, the number of axes, each axis' length), then the array.
+``.gz`` is opened as it is.
+
+Fashion-MNIST is looked for, in this order: ``$WARMFLOW_DATA/images/fashion-mnist``, ``../shared/data/images/fashion-mnist``,
+where Debian's ``dataset-fashion-mnist`` puts it, and with the package ``datasets`` on the Hugging Face hub.
+
+References:
+    Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, Xiao, Rasul, Vollgraf, 2017,
+    arXiv 1708.07747
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Batch
+from warmflow.data import DataSet
+from warmflow.data.images import from_uint8
+from warmflow.noise import permutation
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+HUB = "zalando-datasets/fashion_mnist"
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+UNSIGNED_BYTES = 8
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """The uint8 array of an IDX file, ``.gz`` or not.
+
+    Raises:
+        ValueError: no such file, another kind of file, another type than bytes, fewer or more bytes than the header says.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read ({error}): fetch it again") from None
+    if len(raw) < 4 or raw[:2] != b"\x00\x00" or raw[3] == 0:
+        raise ValueError(f"{path} is no IDX file: it does not begin with two zero bytes, a type and a number of axes")
+    kind, axes = raw[2], raw[3]
+    if kind != UNSIGNED_BYTES:
+        raise ValueError(f"{path} holds IDX type {kind}; only unsigned bytes (8) are read")
+    if len(raw) < 4 + 4 * axes:
+        raise ValueError(f"{path} ends within its header: fetch it again")
+    shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
+    body = raw[4 + 4 * axes :]
+    if len(body) != math.prod(shape):
+        raise ValueError(f"{path} holds {len(body)} bytes, its header says {shape}: fetch it again")
+    return np.frombuffer(body, np.uint8).reshape(shape)
+
+
+def fashion_folder() -> Path | None:
+    """The first known folder that holds Fashion-MNIST's files; None where there is none."""
+    roots = [os.environ.get("WARMFLOW_DATA"), "../shared/data"]
+    places = [Path(r) / "images" / "fashion-mnist" for r in roots if r] + [DEBIAN]
+    return next((p for p in places if _named(p, FILES["train"][0]) is not None), None)
+
+
+def _named(folder: Path, name: str) -> Path | None:
+    return next((folder / f for f in (f"{name}.gz", name) if (folder / f).is_file()), None)
+
+
+def fashion(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
+    """Fashion-MNIST: 70,000 images of clothes, (1, 28, 28) in [-1, 1], ten classes.
+
+    55,000 train, the last 5,000 of the official training part validate, the official 10,000 test images are held out (in an
+    order of their own, so that the first of them are a fair sample).
+
+    Args:
+        most: the largest number of training images, 0 for all; chosen by ``seed``.
+        folder: where the four IDX files are; None to look in the places above.
+
+    Raises:
+        ValueError: the files are nowhere, or damaged.
+    """
+    where = Path(folder) if folder is not None else fashion_folder()
+    parts = {k: _part(where, k) for k in FILES} if where is not None else _from_hub()
+    (x, label), (x_test, label_test) = parts["train"], parts["test"]
+    rows = permutation(seed, len(x) - 5000, "fashion.most")[: most or None]
+    order = permutation(0, len(x_test), "fashion.heldout")
+
+    def batch(images: Tensor, labels: Tensor) -> Batch:
+        return Batch(from_uint8(images)[:, None], {"label": labels.long()}, torch.arange(len(images)))
+
+    train, validation = batch(x[rows], label[rows]), batch(x[-5000:], label[-5000:])
+    notes = {"folder": str(where) if where is not None else HUB}
+    held = batch(x_test[order], label_test[order])
+    return DataSet("fashion-mnist", "images", train, validation, held, CLASSES, notes, {"train": rows})
+
+
+def _part(folder: Path, part: str) -> tuple[Tensor, Tensor]:
+    found = []
+    for name in FILES[part]:
+        path = _named(folder, name)
+        if path is None:
+            raise ValueError(f"{folder} has no {name}(.gz): all four IDX files of Fashion-MNIST belong there")
+        found.append(torch.from_numpy(read_idx(path).copy()))
+    x, label = found
+    if x.ndim != 3 or label.ndim != 1 or len(x) != len(label) or len(x) < 6000:
+        raise ValueError(f"{folder} holds {tuple(x.shape)} images and {tuple(label.shape)} labels: not Fashion-MNIST")
+    return x, label
+
+
+def _from_hub() -> dict[str, tuple[Tensor, Tensor]]:
+    try:
+        from datasets import load_dataset  # an extra: the last resort, and the only one that needs the internet
+    except ImportError:
+        raise ValueError(
+            "Fashion-MNIST is nowhere to be found: set WARMFLOW_DATA to a folder with images/fashion-mnist/*.gz, install "
+            f"Debian's dataset-fashion-mnist, or pip install datasets to fetch {HUB}"
+        ) from None
+    try:
+        parts = {k: load_dataset(HUB, split=k) for k in FILES}
+    except Exception as error:  # whatever a hub client raises where there is no internet
+        first = str(error).split("\n")[0]
+        raise ValueError(f"Fashion-MNIST cannot be fetched from {HUB} ({first}): set WARMFLOW_DATA instead") from None
+    return {
+        k: (torch.from_numpy(np.stack([np.asarray(i) for i in part["image"]])), torch.tensor(part["label"]))
+        for k, part in parts.items()
+    }
