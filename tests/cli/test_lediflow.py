@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,33 @@ def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: P
 def test_impossible_settings_are_named(tmp_path: Path, arguments, says) -> None:  # type: ignore[no-untyped-def]
     assert says in refused("train", "lediflow.digits", *arguments, "--out", tmp_path / "never")
     assert not (tmp_path / "never").exists()
+
+
+def test_fashion_from_a_learned_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warmflow.data.idx import fashion_folder
+
+    if "WARMFLOW_DATA" not in os.environ:
+        monkeypatch.setenv("WARMFLOW_DATA", str(Path(__file__).parents[3] / "shared" / "data"))
+    if fashion_folder() is None:
+        pytest.skip("Fashion-MNIST is not here: set WARMFLOW_DATA")
+    few = words("--most 1000 --updates 3 --batch 16 --width 4 --quiet --auxiliary-updates 60 --auxiliary-width 32 "
+                "--latent-updates 10 --components 3")  # fmt: skip
+    for arm in ("warm", "lediflow"):
+        out = tmp_path / arm
+        ok("train", "lediflow.fashion", *few, "--arm", arm, "--out", out)
+        x = load(out)(3, seed=0, steps=2).x
+        assert x.shape == (3, 1, 28, 28) and float(x.abs().max()) <= 1
+    assert "--width is 6" in refused("train", "images.fashion", "--width", "6", "--out", tmp_path / "never")
+    assert "--depth is 2" in refused("train", "images.fashion", "--depth", "2", "--out", tmp_path / "never")
+    assert "--most is 10" in refused("train", "images.fashion", "--most", "10", "--out", tmp_path / "never")
+
+
+def test_fashion_without_its_files_says_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warmflow.data import idx
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WARMFLOW_DATA", str(tmp_path))
+    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    said = refused("train", "images.fashion", "--out", tmp_path / "never")
+    assert "Fashion-MNIST is nowhere to be found: set WARMFLOW_DATA" in said
