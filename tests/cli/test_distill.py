@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,10 @@ def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: 
         "1", "2", "4", "8", "50"
     }  # fmt: skip
     page = (out / "report.html").read_text()
-    assert "against 50 calls of the teacher" in page
-    assert "student" in page and "reflow of the teacher" in page
+    shown = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
+    assert "against 50 calls of the teacher" in shown and "best teacher" in shown and "best cold" not in shown
+    assert f"warmflow distill {teachers / arm}" in shown
+    assert "reflow of the teacher" in shown
     ok("sample", out, "-n", "20", "--quiet", "--out", tmp_path / "x.npz")
     drawn = np.load(tmp_path / "x.npz")
     assert drawn["calls"].tolist() == [1] * 20 and int(drawn["steps"]) == 1

@@ -157,7 +157,7 @@ def quality(run: Run, cost: str) -> Figure | None:
     level = words.real(cold.get("distance")) if cold else None
     if level is not None and verdict.margin is not None:
         low, high = level * scale, (level + verdict.margin) * scale
-        ax.axhspan(low, high, color=COLOURS["cold"], alpha=0.22, lw=0, label="best cold + margin")
+        ax.axhspan(low, high, color=COLOURS["cold"], alpha=0.22, lw=0, label=f"best {verdict.bare[1]} + margin")
         ax.axhline(high, color=COLOURS["cold"], lw=0.9, alpha=0.9)
     for (arm, solver), rows in series.items():
         _draw_series(ax, arm, solver, rows, cost, scale)

@@ -46,6 +46,19 @@ class Verdict:
     json: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def names(self) -> tuple[str, str]:
+        """What the judged arm and the one it has to match are called: "warm" and "cold", "the student" and "the teacher"."""
+        found = self.json.get("names")
+        ours, theirs = found if isinstance(found, list) and len(found) == 2 else ("warm", "cold")
+        return str(ours), str(theirs)
+
+    @property
+    def bare(self) -> tuple[str, str]:
+        """The names without their article, for labels."""
+        ours, theirs = (name.removeprefix("the ") for name in self.names)
+        return ours, theirs
+
+    @property
     def best_cold(self) -> Row | None:
         """The row warm is compared with: the one ``reference`` names, else the cold row of least distance."""
         cold = [r for r in self.rows if r.get("kind") == "cold" or str(r.get("arm", "")).startswith("cold")]

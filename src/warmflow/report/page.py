@@ -25,20 +25,27 @@ def _section(title: str, body: str) -> str:
 # ---------------------------------------------------------------- the sentence and its numbers
 
 
+def _distilled(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What was asked of a student; None for any other run."""
+    asked = config.get("asked")
+    return asked if isinstance(asked, Mapping) and asked.get("arm") == "student" else None
+
+
 def _header(run: Run) -> str:
     verdict, data = run.verdict, run.config.get("data")
     about = ["warmflow", run.recipe]
     if isinstance(data, Mapping) and data.get("name") and str(data["name"]) not in run.recipe:
         about.append(str(data["name"]))
     if run.kind == "run":
-        title, state, badge = f"Training run: {run.recipe}", "none", "training"
+        what = "Student of one call" if _distilled(config=run.config) else "Training run"
+        title, state, badge = f"{what}: {run.recipe}", "none", "training"
     else:
         claim = verdict.claim
         title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
         if not verdict.json:
             badge = "not finished"
     facts = []
-    if verdict.trained and verdict.trained not in verdict.claim:
+    if verdict.trained and verdict.trained != "distilled" and verdict.trained not in verdict.claim:
         facts.append(f"at {verdict.trained.removeprefix('at ')}")
     if words.real(verdict.samples) is not None:
         facts.append(f"{words.number(verdict.samples)} samples of each")
@@ -102,7 +109,7 @@ def _difference_tile(verdict: Verdict) -> str:
     drawn = ""
     if low is not None and high is not None and margin:
         drawn = _ruler(estimate, low, high, margin)
-    ours, theirs = (str(n) for n in verdict.json.get("names") or ("warm", "cold"))
+    ours, theirs = verdict.names
     title = f"D({ours}) − D({theirs}){'' if scale == 1 else f', × {words.number(scale)}'}"
     return _tile(words.number(estimate, scale), title, between, extra=drawn, double=True)
 
@@ -140,8 +147,10 @@ def _run_tiles(run: Run) -> str:
 
 
 def _quality(run: Run, prefix: str) -> str:
+    ours, theirs = run.verdict.bare
     captions = {
-        "calls": "Quality against calls. Lower is better. In the shaded band and below it, warm is level with the best cold.",
+        "calls": "Quality against calls. Lower is better. In the shaded band and below it, "
+        f"{ours} is level with the best {theirs}.",
         "seconds": "Quality against time, everything counted: the draft, the source and the network.",
     }
     drawn = ""
@@ -230,9 +239,11 @@ def command(config: Mapping[str, Any]) -> str:
         return given
     if isinstance(given, list):
         return shlex.join(str(part) for part in given)
-    settings = config.get("settings")
-    verb = "train" if config.get("kind") == "run" else "compare"
+    settings, verb = config.get("settings"), "train" if config.get("kind") == "run" else "compare"
     parts = ["warmflow", verb, str(config.get("recipe", ""))]
+    student = _distilled(config)
+    if student is not None:
+        parts, settings = ["warmflow", "distill", str(student.get("teacher"))], student.get("distillation")
     for key, value in settings.items() if isinstance(settings, Mapping) else ():
         flag = "--" + str(key).replace("_", "-")
         if isinstance(value, bool):

@@ -49,7 +49,7 @@ def _row(row: Row, verdict: Verdict, shown: Sequence[str], extra: Sequence[str])
     scale, arm = words.metric_scale(verdict.metric), str(row.get("arm", ""))
     kind, tag = ("level", "") if arm in words.LEVELS else ("", "")
     if row is verdict.best_cold:
-        kind, tag = "cold", '<span class="tag">best cold</span>'
+        kind, tag = "cold", f'<span class="tag">best {escape(verdict.bare[1])}</span>'
     elif row is verdict.winner:
         kind, tag = "warm", '<span class="tag">as good</span>'
     band = ""
@@ -139,10 +139,19 @@ def equal_calls(verdict: Verdict) -> str:
             rows.append(f"<tr>{''.join(cells)}</tr>")
     if not rows:
         return ""
-    head = ("calls", "best cold within them", "distance", "D(cold) - D(warm)", "at least", "at most", "margin")
+    ours, theirs = verdict.bare
+    head = (
+        "calls",
+        f"best {theirs} within them",
+        "distance",
+        f"D({theirs}) - D({ours})",
+        "at least",
+        "at most",
+        "margin",
+    )
     return (
         table(head, rows)
-        + '<p class="soft">Above 0 the warm flow is nearer to the data; bounds are one-sided, 95 %.</p>'
+        + f'<p class="soft">Above 0 {escape(ours)} is nearer to the data; bounds are one-sided, 95 %.</p>'
     )
 
 
@@ -252,11 +261,11 @@ def bill_table(verdict: Verdict) -> str:
     costs = table((), rows, "narrow") if rows else ""
     if "break_even_samples" not in bill:
         return costs
-    paid = words.real(bill["break_even_samples"])
+    paid, (ours, theirs) = words.real(bill["break_even_samples"]), verdict.names
     if paid is None:
-        said = "What warm costs beyond cold is never paid back by its samples: they are no cheaper, or nothing holds."
+        said = f"What {ours} costs beyond {theirs} is never paid back by its samples: they are no cheaper, or nothing holds."
     elif paid <= 0:
-        said = "Warm has paid from the first sample."
+        said = f"{ours[:1].upper()}{ours[1:]} has paid from the first sample."
     else:
-        said = f"What warm costs beyond cold has paid after {words.number(paid)} samples."
+        said = f"What {ours} costs beyond {theirs} has paid after {words.number(paid)} samples."
     return f"{costs}<p>{escape(said)}</p>"
