@@ -25,6 +25,7 @@ from warmflow.measuring import Alone, read_rows, save_rows
 from warmflow.metrics.cost import timed
 from warmflow.metrics.judged import Words, conditional_entropy, discriminator, duplicates, likelihood, valid_words
 from warmflow.networks.causal import log_chances
+from warmflow.noise import permutation
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.drafts import train_judge
 from warmflow.recipes.measures import ruler_for
@@ -130,7 +131,8 @@ def judges(out: Path, seed: str) -> None:
     ngram = NGram.fit(stream, vocabulary=size, order=6, length=64)
     words, n = Words.within(stream), 1000
     samples, _ = read_tensors(out / seed / "samples.safetensors")
-    real, other = here.data.heldout.x1[:n], here.data.heldout.x1[n : 2 * n]
+    held = here.data.heldout.x1  # in the order of the text: neighbours are of one novel
+    real, other = held[permutation(0, len(held), "judges")[: 2 * n]].split(n)
     texts = {"real": real, "draft": samples["draft.0"][:n]}
     for name in (*COLD, *PAIRINGS):
         texts |= {f"{name}, {k} steps": samples[f"{name}.{k}"][:n] for k in SHOWN.get(name, (4, 16))}
