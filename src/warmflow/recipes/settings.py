@@ -170,7 +170,9 @@ class Prior:
     """Settings of a learned prior."""
 
     latent: int = option(8, "numbers in the prior's latent z")
-    kl: float = option(5e-3, "what a nat of the latent costs the auxiliary model")
+    kl: float = option(
+        0.03, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
+    )
     auxiliary_updates: int = option(2000, "updates of the auxiliary model")
     auxiliary_width: int = option(256, "width of the auxiliary model")
     auxiliary_dropout: float = option(0.1, "dropout inside the auxiliary model")
@@ -207,6 +209,9 @@ class LeDiFlowFashion(Prior, Fashion):
     """Fashion-MNIST from a learned prior, beside cold and warm flows."""
 
     latent: int = option(16, "numbers in the prior's latent z")
+    kl: float = option(
+        2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
+    )
     auxiliary_updates: int = option(4000, "updates of the auxiliary model")
 
     def check(self) -> None:
