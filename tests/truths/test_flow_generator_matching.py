@@ -267,6 +267,10 @@ def test_each_turn_moves_one_network_and_the_teacher_none() -> None:
             assert touched == (name == turn), (turn, name)
     for name in ("online", "student"):
         nets[name].requires_grad_(True)
+        nets[name].zero_grad()
+    noise = Noise.of(2, 64)
+    this.loss("online", this.pair(data, noise=noise), noise=noise)[0].backward()
+    assert all(p.grad is None for p in nets["student"].parameters()), "the online flow's turn reaches the student"
     train(this, data, steps=3, batch=64, seed=0)
     moved = {n: any(not torch.equal(a, b) for a, b in zip(before[n], nets[n].parameters(), strict=True)) for n in nets}
     assert moved == {"teacher": False, "online": True, "student": True}

@@ -168,6 +168,11 @@ def test_a_prior_is_gaussian_around_its_mean_given_z() -> None:
         residual = (start.x0 - start.condition["mean"]) / start.condition["log_sigma"].exp() / scale
         assert float(residual.mean(0).abs().max()) < 4 / math.sqrt(n)
         assert float((residual.var(0) - 1).abs().max()) < 4 * math.sqrt(2 / n)
+        with torch.no_grad():
+            mean, log_variance = network.decode(z)
+        assert torch.equal(start.condition["mean"], mean)
+        sigma = (log_variance / 2).exp()
+        assert torch.allclose(start.condition["log_sigma"].exp(), sigma), "sigma is the root of the decoded variance"
         again = prior.draw(n, {"z": z}, noise=Noise.of(2, n))
         assert not torch.equal(again.x0, start.x0)
         assert all(torch.equal(again.condition[k], start.condition[k]) for k in ("z", "mean", "log_sigma"))
