@@ -89,9 +89,9 @@ class Distillation:
 
     alpha: float = option(1.0, "0.5 is exact, 1 the practice on images")
     online_updates: int = option(1, "updates of the online flow to one of the student")
-    updates: int = option(3000, "updates of the student")
+    updates: int = option(2000, "updates of the student")
     batch: int = option(256, "rows in one update")
-    learning_rate: float = option(3e-4, "AdamW's peak rate of both; linear warm-up, then a cosine")
+    learning_rate: float = option(1e-3, "AdamW's peak rate of both, for networks of this size; large ones take 3e-5")
     beta: float = option(0.0, "decay of AdamW's first moment")
     ema: float = option(0.999, "decay of the student's averaged weights")
     times: str = option("uniform", "how times are drawn", ("uniform", "logit_normal"))
