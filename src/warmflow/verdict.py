@@ -202,6 +202,8 @@ def judge(
     warm = _fewest(kinds["warm"], warm_passes)
     draft = next((g for g in kinds["draft"] if draft_passes(g)), None)
     shown = draft or warm or _nearest(kinds["warm"], compared, ruler.primary)
+    if not (draft or warm) and warm_passes(shown):  # a short walk passes below a longer one that stopped the scan
+        shown = min((g for g in kinds["warm"] if g.calls > shown.calls and not warm_passes(g)), key=lambda g: g.calls)
     claim, holds = _claim(best, cold, warm, draft, shown, compared, guarded, trained, names)
     saved = cold.seconds - warm.seconds if holds and warm else 0.0
     primary = compared[id(shown)].primary

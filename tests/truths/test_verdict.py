@@ -144,6 +144,17 @@ def test_scan_stops_at_the_first_failure(ruler: Ruler, make: Maker) -> None:
     assert judge(ruler, cold + make("warm", 8, 5) + other).factor_calls == 5
 
 
+def test_a_short_walk_below_one_that_fails_a_guard_is_not_found_and_the_sentence_says_why(
+    ruler: Ruler, make: Maker
+) -> None:
+    """More steps, more copying: the scan from many to few stops at the guard, and the row that stopped it is named."""
+    rows = make("cold", 50, 1) + make("warm", 5, 1)
+    verdict = judge(ruler, rows + make("warm", 16, 1, share=0.9, ratio=0.1) + make("warm", 32, 1, share=0.9, ratio=0.1))
+    assert not verdict.holds and verdict.factor_calls is None
+    assert "at 16 calls it fails the copying guard" in verdict.claim
+    assert judge(ruler, rows + make("warm", 16, 1)).holds
+
+
 def test_cold_is_the_best_of_its_arms_and_its_own_scan_starts_there(ruler: Ruler, make: Maker) -> None:
     cold = make("cold", 50, 4) + make("cold", 20, 1) + make("cold", 10, 1.1) + make("cold", 9, 1.3, solver="heun")
     cold += make("cold", 19, 4, solver="heun") + make("cold", 5, 3, arm="cold_assigned")
