@@ -185,7 +185,7 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
 @main.command(context_settings={"show_default": True})
 @click.argument("recipe")
 @out_option
-@click.option("--arm", default="warm", help="which flow: warm, cold, cold_assigned")
+@click.option("--arm", default="warm", help="which flow: warm, cold, cold_assigned; of lediflow.* lediflow too")
 @click.option("--seed", default=0, help="training seed")
 @click.option("--from", "begin", type=click.Path(path_type=Path), default=None, help="a cold run to fine-tune from")
 @click.option("--dtype", default="float32", help="arithmetic inside the network: float32, bfloat16, float16")
@@ -200,8 +200,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train one flow of a recipe into a run folder, or continue it.
 
-    RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.folder,
-    text.characters, text.file.
+    RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.fashion,
+    images.folder, lediflow.digits, lediflow.fashion, text.characters, text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
     _threads(threads)
@@ -276,6 +276,7 @@ def compare(
 
     \b
     warmflow compare runs/warm-0 runs/warm-1 runs/cold-0 runs/cold-1 --out result
+    warmflow compare student-0 student-1 student-2 --out result
     warmflow compare images.digits --out result
     warmflow compare folder:photos --minutes 30 --out result
     warmflow compare data.npz --draft drafts.npy --out result

@@ -11,7 +11,6 @@ is asked into the online flow's turn; the report needs the recipe's data.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from warmflow.checkpoints import (
 from warmflow.comparison import described
 from warmflow.contracts import Batch, Coupling, Player, Solver
 from warmflow.couplings import Assignment, Given, Independent, Walked, prepare
+from warmflow.couplings.prepare import digest
 from warmflow.fields import NetworkField
 from warmflow.measuring import Entry, measured, save_rows
 from warmflow.networks import Network, seeded
@@ -141,16 +141,15 @@ def objective_of(teacher: Teacher, s: Distillation) -> FlowGeneratorMatching:
 
 
 def _digest(field: NetworkField) -> str:
-    found = hashlib.sha256()
-    for name, value in sorted(field.network.state_dict().items()):
-        found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+    assert isinstance(field.network, Network)
+    return digest(dict(field.network.state_dict()))
 
 
-def _data(teacher: Teacher, plan: Plan | None, s: Distillation, device: str) -> Batch:
+def _data(teacher: Teacher, s: Distillation) -> Batch:
     """What the online flow may see of the data: blank rows unless a share was asked for."""
     if not s.real:
         return Batch(torch.zeros(BLANK_ROWS, *teacher.sampler.shape))
+    plan = teacher.plan()
     if plan is None:
         raise ValueError(
             f"--real is {s.real}, but {teacher.run} was trained on your own arrays, which it does not hold"
@@ -183,7 +182,7 @@ def train_student(
     turns = s.online_updates + 1
     try:
         trained = train(
-            objective, _data(teacher, teacher.plan() if s.real else None, s, device), steps=s.updates * turns,
+            objective, _data(teacher, s), steps=s.updates * turns,
             batch=s.batch, seed=s.seed, folder=out, device=device, warmup=min(200, s.updates // 10 + 1) * turns,
             save_every=100 * turns, progress=progress,
         )  # fmt: skip
@@ -248,9 +247,8 @@ def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str 
     walked = Walked(replace(teacher.sampler, device="cpu"), REFLOW_STEPS)
     paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=4096, seed=s.seed)
     field = _copy(teacher.field)
-    untouched = StandardNormal(
-        teacher.sampler.shape
-    )  # a source that takes no draft: the pairs keep the starts they had
+    # a source that takes no draft: the pairs keep the starts they had
+    untouched = StandardNormal(teacher.sampler.shape)
     objective = FlowMatching(field, untouched, Given(), Player(field.network, s.learning_rate, ema=s.ema))
     trained = train(objective, paired, steps=s.updates, batch=s.batch, seed=s.seed, folder=folder, progress=progress)
     sampler = replace(teacher.sampler, field=replace(field, network=trained.networks["flow"]), solver=Euler(), steps=1)

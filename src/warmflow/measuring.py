@@ -178,8 +178,9 @@ def pictures(
     for arm in plan.flow.of_prior:
         if arm in first:
             out |= {f"{arm}.{k}": first[arm].sampler(n, seed=seed, steps=k).x for k in steps if k <= 8}
-    if "lediflow" in first:
-        out |= _prior_pictures(first["lediflow"].sampler.source, n, seed)
+    judged = first.get(plan.flow.judged)
+    if judged is not None and isinstance(judged.sampler.source, LearnedPrior):
+        out |= _prior_pictures(judged.sampler.source, n, seed)
     if "cold" in first:
         sampler = first["cold"].sampler
         for k in (1, 4, 20, 50) if plan.data.kind != "tokens" else (4, 16, 64):
@@ -191,9 +192,8 @@ def pictures(
     return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}
 
 
-def _prior_pictures(source: Source, n: int, seed: int) -> dict[str, Tensor]:
+def _prior_pictures(source: LearnedPrior, n: int, seed: int) -> dict[str, Tensor]:
     """The prior's mean, its sigma (black for none, white for the largest), and starts at half, the whole and twice of it."""
-    assert isinstance(source, LearnedPrior)
     noise = Noise.of(seed, n).fold("source")
     start = source.draw(n, noise=noise)
     sigma = start.condition["log_sigma"].exp()

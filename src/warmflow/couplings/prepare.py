@@ -51,7 +51,7 @@ def _read(path: Path) -> Pair:
     return Pair(start, tensors["x1"], tensors.get("index"))
 
 
-def _digest(*values: Tensor | dict[str, Tensor] | None) -> str:
+def digest(*values: Tensor | dict[str, Tensor] | None) -> str:
     """Sixteen hexadecimal digits of tensors' names, shapes and bytes."""
     found = hashlib.sha256()
     for value in values:
@@ -66,7 +66,7 @@ def _data_digest(data: Data, rows: int = 4096) -> str:
     parts = []
     for first in range(0, len(data), rows):
         batch = data[torch.arange(first, min(first + rows, len(data)))]
-        parts.append(_digest(batch.x1, dict(batch.condition), batch.index))
+        parts.append(digest(batch.x1, dict(batch.condition), batch.index))
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
@@ -76,16 +76,16 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     rows = torch.arange(n) % len(data)
     condition = {k: v for k, v in data[rows].condition.items() if k in source.takes}
     noise = Noise.of(0, n).fold("fingerprint")
-    once, again = (_digest(s.x0, dict(s.condition)) for s in (source.draw(n, condition, noise=noise) for _ in range(2)))
+    once, again = (digest(s.x0, dict(s.condition)) for s in (source.draw(n, condition, noise=noise) for _ in range(2)))
     return once if once == again else "not repeatable"
 
 
 def _named(part: Any) -> str:
     """A part as its repr would have it, with tensors as their digests: a table's repr shows its corners only."""
     if isinstance(part, Tensor):
-        return _digest(part)
+        return digest(part)
     if isinstance(part, torch.nn.Module):
-        return f"{type(part).__name__} {_digest(dict(part.state_dict()))}"
+        return f"{type(part).__name__} {digest(dict(part.state_dict()))}"
     if is_dataclass(part) and not isinstance(part, type):
         return f"{type(part).__name__}({', '.join(f'{f.name}={_named(getattr(part, f.name))}' for f in fields(part))})"
     return repr(part)

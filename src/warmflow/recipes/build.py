@@ -19,7 +19,6 @@ from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
-    RECIPES,
     Digits,
     Fashion,
     Folder,
@@ -80,7 +79,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         data = f"folder:{os.fspath(data)}" if Path(data).is_dir() else os.fspath(data)
     known = {"moons": "toy.moons", "digits": "images.digits", "grid": "toy.grid", "text": "text.characters"}
     name = known.get(data, data) if isinstance(data, str) else ""
-    if name in RECIPES or name.startswith(("toy.", "images.", "text.", "lediflow.")):
+    if name.startswith(("toy.", "images.", "text.", "lediflow.")):
         plan = plan_of(name, settings_of(name, **changes))
     elif name.startswith("folder:"):
         plan = plan_of("images.folder", settings_of("images.folder", path=name.removeprefix("folder:"), **changes))

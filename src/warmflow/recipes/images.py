@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from torch import nn
@@ -13,7 +12,7 @@ from warmflow.data.images import folder as read_folder
 from warmflow.networks import UNet, seeded
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.lediflow import LeDiFlowFlow
-from warmflow.recipes.plan import Plan, fitted, network
+from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network
 from warmflow.recipes.priors import fitted_prior
 from warmflow.recipes.settings import Digits, Fashion, Folder, LeDiFlow, LeDiFlowFashion
 
@@ -43,12 +42,12 @@ def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
     return replace(plan, name="lediflow.fashion", flow=LeDiFlowFlow(), prior=fitted_prior(settings, plan.data))
 
 
-def unet(settings: Fashion) -> Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]:
+def unet(settings: Fashion) -> Build:
     """A U-Net: images that it sees stand beside x, a latent z goes into its norms."""
     s = settings
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
-        beside, z = ({k: v for k, v in sees.items() if (k == "z") is of} for of in (False, True))
+        beside, z = latent_apart(sees)
         return seeded(seed, lambda: UNet(shape, sees=beside, modulated=z, width=s.width, dropout=s.dropout))
 
     return build

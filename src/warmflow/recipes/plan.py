@@ -126,12 +126,21 @@ class Plan:
         return x if self.data.bounds is None else x.clamp(*self.data.bounds)
 
 
-def network(settings: Settings) -> Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]:
+Build = Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]
+"""A network of (shape of a sample, names and shapes of the conditions it sees, seed)."""
+
+
+def latent_apart(sees: dict[str, tuple[int, ...]]) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """What stands beside x, and the latent z, which goes into the norms."""
+    return {k: v for k, v in sees.items() if k != "z"}, {k: v for k, v in sees.items() if k == "z"}
+
+
+def network(settings: Settings) -> Build:
     """The recipes' network: a residual perceptron. A latent z scales and shifts its norms, all else it sees stands beside x."""
     s = settings
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
-        beside, z = ({k: v for k, v in sees.items() if (k == "z") is of} for of in (False, True))
+        beside, z = latent_apart(sees)
         return seeded(
             seed, lambda: MLP(shape, sees=beside, modulated=z, width=s.width, depth=s.depth, dropout=s.dropout)
         )

@@ -30,6 +30,14 @@ def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
+def whole_numbers(settings: Any, names: tuple[str, ...]) -> None:
+    """ValueError where one of these settings is no whole number of at least 1."""
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of every recipe."""
@@ -62,10 +70,7 @@ class Settings:
             choices = f.metadata["choices"]
             if choices and value not in choices:
                 raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
-        for name in ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        whole_numbers(self, ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"))
         if not 0 <= self.t0 < 1:
             raise ValueError(
                 f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
@@ -100,10 +105,7 @@ class Distillation:
 
     def check(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
-        for name in ("online_updates", "updates", "batch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        whole_numbers(self, ("online_updates", "updates", "batch"))
         if not 0 <= self.alpha < math.inf:
             raise ValueError(f"--alpha is {self.alpha}; 0.5 is exact, 1 is the practice on images")
         if not 0 < self.learning_rate < math.inf:
@@ -181,10 +183,7 @@ class Prior:
 
     def check_prior(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
-        for name in ("latent", "auxiliary_updates", "auxiliary_width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        whole_numbers(self, ("latent", "auxiliary_updates", "auxiliary_width"))
         if isinstance(self.latent_updates, bool) or self.latent_updates < 0:
             raise ValueError(
                 f"--latent-updates is {self.latent_updates!r}; updates of the latent sampler, or 0 for none"
