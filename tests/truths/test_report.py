@@ -222,6 +222,18 @@ def test_best_cold_and_winner() -> None:
     assert folder.Verdict("x", rows=tuple(ROWS)).best_cold is ROWS[4], "without a reference: the least distance"
 
 
+def test_the_tiles_set_the_winner_beside_the_row_that_the_factor_divides(tmp_path: Path) -> None:
+    """Cold's best row may cost more than the fewest calls at which cold is as good: the factor is of the latter."""
+    keys = ("arm", "solver", "steps")
+    cold, warm = ({k: ROWS[i][k] for k in keys} for i in (3, 6))
+    made = make(tmp_path, verdict={"cold": cold, "warm": warm, "factor_calls": 4.75, "factor_seconds": 1e-3 / 2.1e-4})
+    verdict = folder.read(made).verdict
+    assert verdict.fewest_cold == ROWS[3] and verdict.winner == ROWS[6] and verdict.best_cold == ROWS[4]
+    text = check(Report.read(made).html()).text
+    assert "4 against 19 a sample" in text and "against 39 a sample" not in text
+    assert folder.read(make(tmp_path / "bare")).verdict.fewest_cold == ROWS[4]
+
+
 def test_state_is_the_verdicts() -> None:
     def state(claim: str, holds: bool = False) -> str:
         return folder.Verdict(claim, holds, json={"claim": claim}).state

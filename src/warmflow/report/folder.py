@@ -71,12 +71,23 @@ class Verdict:
         return min(measured, key=lambda r: float(r["distance"]), default=None)
 
     @property
+    def fewest_cold(self) -> Row | None:
+        """What the factors divide: the row of fewest calls at which cold is as good as its best, where the file names it."""
+        return self._row("cold") or self.best_cold
+
+    def _row(self, key: str) -> Row | None:
+        """The row that a key of the file names by arm, solver and steps."""
+        named, keys = self.json.get(key), ("arm", "solver", "steps")
+        if not isinstance(named, Mapping) or not named.get("arm"):
+            return None
+        return next((r for r in self.rows if all(r.get(k) == named.get(k) for k in keys)), None)
+
+    @property
     def winner(self) -> Row | None:
         """The warm row the claim speaks of: the one whose calls are the best cold's over ``factor_calls``."""
-        named = self.json.get("warm")
-        if self.holds and isinstance(named, Mapping) and named.get("arm"):
-            keys = ("arm", "solver", "steps")
-            return next((r for r in self.rows if all(r.get(k) == named.get(k) for k in keys)), None)
+        named = self._row("warm") if self.holds else None
+        if named is not None:
+            return named
         cold, factor = self.best_cold, words.real(self.factor_calls)
         if cold is None or factor is None or not self.holds:
             return None

@@ -86,8 +86,8 @@ def _tile(big: str, *small: str, extra: str = "", double: bool = False) -> str:
 
 
 def _against(verdict: Verdict, key: str) -> str:
-    """ "4 against 39" for the calls or seconds of the winner and the best cold."""
-    warm, cold = verdict.winner, verdict.best_cold
+    """ "4 against 39" for the calls or seconds of the winner and of the cold row that the factor divides."""
+    warm, cold = verdict.winner, verdict.fewest_cold
     if warm is None or cold is None or words.real(warm.get(key)) is None or words.real(cold.get(key)) is None:
         return ""
     write = words.number if key == "calls" else words.duration
