@@ -64,7 +64,7 @@ def test_flows_start_at_the_prior_and_at_its_mean(compared: Path) -> None:
         assert isinstance(sampler.source, LearnedPrior) and sampler.source.scale == scale
         start = sampler.source.draw(50, noise=Noise.of(0, 50))
         assert torch.equal(start.x0, start.condition["mean"]) == (scale == 0)
-        assert start.calls is not None and int(start.calls[0]) == 15, "the latent's 8 Heun steps are the start's calls"
+        assert start.calls is not None and int(start.calls[0]) == 7, "the latent's 4 Heun steps are the start's calls"
         assert "label" in start.condition
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ AT_FLOOR = 0.99
 SILENT = 0.01
 """Nats below which a number of the latent says nothing."""
 LATENT_ROUNDS = 16
-LATENT_STEPS = 8
 
 
 def fitted_prior(
@@ -135,7 +135,7 @@ def _latent(
              "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"]}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
-        return load_part(folder, "model"), float(found["training"]["seconds"])
+        return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, s.data_seed)
     condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
@@ -149,7 +149,7 @@ def _latent(
         warmup=min(200, s.latent_updates // 10 + 1), progress="latent sampler" if progress else None,
     )  # fmt: skip
     sampler = Sampler(
-        source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), LATENT_STEPS
+        source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), s.latent_steps
     )
     save_part(folder, "model", sampler)
     facts = {**trained.facts, "seconds": time.perf_counter() - began}
