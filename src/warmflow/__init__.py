@@ -33,7 +33,7 @@ _ROOMS = {
     "checkpoints": "load",
     "report": "Report",
     "comparison": "compare",
-    "distilling": "distill",
+    "students": "distill",
     "prospect": "audit",
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names.split()}

@@ -296,8 +296,8 @@ def compare(
                 f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out"
             )
         from warmflow.arms import read_asked
-        from warmflow.distilling import compare_students
         from warmflow.single import compare_runs
+        from warmflow.students import compare_students
 
         runs = [Path(w) for w in what]
         if any(read_asked(run).get("arm") == "student" for run in runs):
@@ -350,7 +350,7 @@ def distill(
     s.check()
     out = out or Path(f"{run}-student")
     from warmflow.checkpoints import device_of
-    from warmflow.distilling import distill as distil
+    from warmflow.students import distill as distil
 
     device_of(device)
     distil(run, out, device=device, reflow=reflow, report=measure, progress=not quiet, echo=click.echo,

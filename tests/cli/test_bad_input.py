@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from bad_input import Case, Place, call_cases, command_cases, everything, run, shared_runs
+from bad_students import student_calls, student_commands, student_runs
 
-COMMANDS, CALLS = list(command_cases()), list(call_cases())
+COMMANDS, CALLS = [*command_cases(), *student_commands()], [*call_cases(), *student_calls()]
 LONGEST = 400
 BY_PROCESS = (
     "unknown recipe",
@@ -23,7 +24,7 @@ BY_PROCESS = (
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_runs(tmp_path_factory.mktemp("runs"))
+    return student_runs(shared_runs(tmp_path_factory.mktemp("runs")))
 
 
 @pytest.fixture

@@ -142,12 +142,12 @@ def test_a_divergence_keeps_the_last_good_student(
 def test_a_student_that_has_lost_its_diversity_is_warned_of(teachers: Path) -> None:
     teacher = distilling.read_teacher(teachers / "cold")
     objective = distilling.objective_of(teacher, distilling.Distillation())
-    found = distilling._diversity(teacher, objective.student.network, teacher.sampler)
+    found = distilling.diversity(teacher, objective.student.network, teacher.sampler)
     network = objective.student.network
     with torch.no_grad():
         network.out.weight.mul_(0.1)  # type: ignore[union-attr, operator]
         network.out.bias.mul_(0.1)  # type: ignore[union-attr, operator]
-    lost = distilling._diversity(teacher, network, teacher.sampler)
+    lost = distilling.diversity(teacher, network, teacher.sampler)
     assert lost["diversity"] < found["diversity"] and lost["diversity"] < 0.9 and "losing diversity" in lost["warning"]
 
 

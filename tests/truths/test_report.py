@@ -313,7 +313,7 @@ def test_a_bare_configuration_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 8, 8), (3, 3, 40, 30), (2, 4, 1200, 16), (100, 2, 5, 5)])
 def test_images_of_any_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    from warmflow.report.figures import grid
+    from warmflow.report.pictures import grid
 
     make(tmp_path)
     images = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)

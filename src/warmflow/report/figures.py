@@ -1,58 +1,25 @@
-"""The figures of a report, as ``matplotlib.figure.Figure`` objects and as strings for a page.
-
-Figures are built without pyplot, so no global state is touched. On a page they are inline SVG whose ink is
-``currentColor``: light and dark pages share one drawing. Images are PNGs at a whole multiple of their own pixels, so
-that they stay crisp at any size.
-"""
+"""The curves of a report, as ``matplotlib.figure.Figure`` objects: quality against cost, the frontier of texts, the loss."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warmflow.report import words
+from warmflow.report import pictures, words
+from warmflow.report.drawing import COLOURS, INK, blank, colour
 from warmflow.report.folder import Row, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#010203"
-"""The colour of text and axes; ``svg`` turns it into the page's own text colour."""
-COLOURS = {
-    "real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "cold_masked": "#8b5cf6",
-    "warm": "#e8590c", "prior": "#2f9e44", "lediflow": "#c2255c", "lediflow_mean": "#868e96", "teacher": "#3b82d0",
-    "reflow": "#8b5cf6", "student": "#e8590c",
-}  # fmt: skip
 _MARKERS = {"euler": "o", "heun": "s", "midpoint": "^", "rk4": "D"}
 _DASHES = {"euler": "-", "heun": "--", "midpoint": "-.", "rk4": ":"}
 _SIZE = (4.6, 3.7)
 """Inches: drawn for a phone's width, so that its letters can be read there."""
-
-
-def colour(name: str) -> str:
-    """The colour of an arm, or of a picture named after one."""
-    return COLOURS.get(name.split(".")[0], "#e64980")
-
-
-def _blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    axes = list(np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel())
-    for ax in axes:
-        ax.tick_params(colors=INK, labelsize=8)
-        for name, spine in ax.spines.items():
-            spine.set_edgecolor(INK)
-            spine.set_alpha(0.4)
-            spine.set_visible(name in ("left", "bottom"))
-    return figure, axes
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
@@ -152,7 +119,7 @@ def quality(run: Run, cost: str) -> Figure | None:
     walked = [r for (arm, _), rows in series.items() if arm not in words.LEVELS for r in rows]
     if not walked:
         return None
-    figure, (ax,) = _blank(_SIZE)
+    figure, (ax,) = blank(_SIZE)
     cold = verdict.best_cold
     level = words.real(cold.get("distance")) if cold else None
     if level is not None and verdict.margin is not None:
@@ -187,7 +154,7 @@ def frontier(run: Run) -> Figure | None:
             found.setdefault(str(row.get("arm", "?")), []).append((x, y, int(words.real(row.get("steps")) or 0)))
     if not found:
         return None
-    figure, (ax,) = _blank(_SIZE)
+    figure, (ax,) = blank(_SIZE)
     ax.axhline(0, color=COLOURS["real"], lw=0.8)
     ax.axvline(0, color=COLOURS["real"], lw=0.8)
     ax.plot([0], [0], marker="+", markersize=12, color=COLOURS["real"], linestyle="none", label=words.arm("real"))
@@ -211,143 +178,6 @@ def frontier(run: Run) -> Figure | None:
     return figure
 
 
-# ---------------------------------------------------------------- pictures
-
-
-def picture_names(run: Run) -> list[str]:
-    """The pictures that are samples: real, draft, start, warm by rising steps, cold by rising steps, others."""
-    first = ("real", "draft", "start", "warm", "prior", "lediflow", "lediflow_mean", "student", "reflow", "teacher", "cold",
-             "cold_assigned")  # fmt: skip
-
-    def key(name: str) -> tuple[int, float, str]:
-        head, _, tail = name.partition(".")
-        return (first.index(head) if head in first else len(first), float(tail) if tail.isdigit() else 0.0, name)
-
-    wanted = 2 if run.points else 4
-    return sorted((n for n, x in run.pictures.items() if x.ndim == wanted and len(x)), key=key)
-
-
-def picture_caption(run: Run, name: str) -> str:
-    """The caption the file gives, else the name in words: "warm.4" as "warm, 4 steps"."""
-    if name in run.captions:
-        return run.captions[name]
-    head, _, tail = name.partition(".")
-    text = {"real": "real data", "draft": "the draft alone", "start": "where warm starts"}.get(head, words.arm(head))
-    if not tail:
-        return text
-    if not tail.isdigit():
-        return f"{text}, {words.phrase(tail)}"
-    number, rows = int(tail), [r for r in run.verdict.rows if r.get("arm") == head]
-    calls_only = any(r.get("calls") == number for r in rows) and not any(r.get("steps") == number for r in rows)
-    unit = "call" if calls_only else "step"
-    return f"{text}, {number} {unit}{'' if number == 1 else 's'}"
-
-
-def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
-    """One RGBA uint8 (H, W, 4) sheet of up to ``most`` images (n, C, H, W) in [-1, 1], gaps transparent."""
-    n, channels, height, width = images.shape
-    columns = max(2, min(8, 1024 // max(width, 1)))
-    n = min(n, most, columns * columns)
-    columns = min(columns, n)
-    rows, gap = -(-n // columns), 1 if width < 32 else 2
-    pixels = np.nan_to_num(np.asarray(images[:n], dtype=np.float64), nan=-1.0)
-    pixels = np.clip((pixels + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
-    pixels = pixels[:, :3] if channels >= 3 else np.repeat(pixels[:, :1], 3, axis=1)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
-    for i in range(n):
-        top, left = i // columns * (height + gap), i % columns * (width + gap)
-        sheet[top : top + height, left : left + width, :3] = pixels[i].transpose(1, 2, 0)
-        sheet[top : top + height, left : left + width, 3] = 255
-    return sheet
-
-
-def _limits(points: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    points = points[np.isfinite(points).all(axis=1)]
-    if not len(points):
-        return (-1.0, 1.0), (-1.0, 1.0)
-    low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
-    middle, half = (low + high) / 2, 0.62 * max(float((high - low).max()), 1e-6)
-    return (middle[0] - half, middle[0] + half), (middle[1] - half, middle[1] + half)
-
-
-def _bare(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: tuple[Any, Any], most: int = 1500) -> None:
-    points = points[:most]
-    size = float(np.clip(1500 / max(len(points), 1), 1.5, 10))
-    ax.scatter(points[:, 0], points[:, 1], s=size, color=tint, alpha=0.75, lw=0, rasterized=True)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_aspect("equal")
-    _bare(ax)
-
-
-def _frame(run: Run) -> tuple[Any, Any]:
-    """The window all scatter panels share: the real data's, else that of everything."""
-    shown = picture_names(run)
-    base = run.pictures["real"] if "real" in shown else np.concatenate([run.pictures[n] for n in shown])
-    return _limits(base)
-
-
-def panel(run: Run, name: str) -> Figure:
-    """One scatter panel of the points called ``name``, in the window all panels share."""
-    figure, (ax,) = _blank((2.4, 2.4))
-    _scatter(ax, run.pictures[name], colour(name), _frame(run))
-    return figure
-
-
-def samples(run: Run) -> Figure | None:
-    """All pictures side by side: grids of images, or scatter panels of points. None where there are none."""
-    names = picture_names(run)
-    if not names:
-        return None
-    columns = min(len(names), 4)
-    rows = -(-len(names) // columns)
-    figure, axes = _blank((2.1 * columns, 2.3 * rows), rows, columns)
-    for ax in axes:
-        _bare(ax)
-    for ax, name in zip(axes, names, strict=False):
-        ax.set_title(picture_caption(run, name), fontsize=8, color=INK)
-        if run.points:
-            _scatter(ax, run.pictures[name], colour(name), _frame(run))
-        else:
-            ax.imshow(grid(run.pictures[name]), interpolation="nearest")
-    return figure
-
-
-def trajectories(run: Run, most: int = 100) -> Figure | None:
-    """The walks of a toy, from start (pale dots) to end, one panel an arm. None where there are none."""
-    walks = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
-    if not walks:
-        return None
-    from matplotlib.collections import LineCollection
-
-    names = sorted(walks, key=lambda n: words.order(n.split(".", 1)[1]))
-    figure, axes = _blank((2.3 * max(len(names), 2), 2.6), 1, len(names))
-    every = np.concatenate([x[:, :most].reshape(-1, 2) for x in walks.values()])
-    limits = _limits(every)
-    for ax, name in zip(axes, names, strict=True):
-        arm, walk = name.split(".", 1)[1], np.asarray(walks[name], dtype=np.float64)[:, :most]
-        real = run.pictures.get("real")
-        if real is not None and real.ndim == 2:
-            ax.scatter(real[:600, 0], real[:600, 1], s=3, color=COLOURS["real"], alpha=0.5, lw=0, rasterized=True)
-        ax.add_collection(LineCollection(list(walk.transpose(1, 0, 2)), colors=colour(arm), lw=0.6, alpha=0.35))
-        ax.scatter(walk[0, :, 0], walk[0, :, 1], s=7, facecolor="none", edgecolor=colour(arm), lw=0.6, alpha=0.8)
-        ax.scatter(walk[-1, :, 0], walk[-1, :, 1], s=5, color=colour(arm), lw=0)
-        ax.set_xlim(*limits[0])
-        ax.set_ylim(*limits[1])
-        ax.set_aspect("equal")
-        _bare(ax)
-        steps = len(walk) - 1
-        ax.set_title(f"{words.arm(arm)}, {steps} step{'' if steps == 1 else 's'}", fontsize=8.5, color=INK)
-    return figure
-
-
 # ---------------------------------------------------------------- training
 
 
@@ -367,7 +197,7 @@ def loss(run: Run) -> Figure | None:
     curves = {key: xy for key, xy in curves.items() if len(xy[0])}
     if not curves:
         return None
-    figure, (ax,) = _blank((_SIZE[0], 3.0))
+    figure, (ax,) = blank((_SIZE[0], 3.0))
     named: set[str] = set()
     for (_, arm), (x, y) in sorted(curves.items(), key=lambda item: (words.order(item[0][1]), item[0][0])):
         label = words.arm(arm) if arm not in named else None
@@ -394,52 +224,8 @@ def build(run: Run) -> dict[str, Figure]:
     makers: Mapping[str, Callable[[], Figure | None]] = {
         "calls": lambda: quality(run, "calls"),
         "seconds": lambda: quality(run, "seconds"),
-        "samples": lambda: samples(run),
-        "trajectories": lambda: trajectories(run),
+        "samples": lambda: pictures.samples(run),
+        "trajectories": lambda: pictures.trajectories(run),
         "loss": lambda: loss(run),
     }
     return {name: figure for name, make in makers.items() if (figure := make()) is not None}
-
-
-# ---------------------------------------------------------------- on a page
-
-
-def svg(figure: Figure, prefix: str, label: str) -> str:
-    """The figure as inline SVG without ids that clash (all begin with ``prefix``), links or a background."""
-    import matplotlib
-
-    out = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "warmflow", "svg.fonttype": "path"}):
-        figure.savefig(out, format="svg", transparent=True, dpi=160)
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = text.replace(INK, "currentColor").replace(' xmlns="http://www.w3.org/2000/svg"', "")
-    text = re.sub(r'\bid="', f'id="{prefix}-', text)
-    seen: dict[str, int] = {}
-
-    def once(m: re.Match[str]) -> str:  # matplotlib names an image by its content, so equal images share an id
-        seen[m[1]] = seen.get(m[1], 0) + 1
-        return m[0] if seen[m[1]] == 1 else f'id="{m[1]}-{seen[m[1]]}"'
-
-    text = re.sub(r'\bid="([^"]+)"', once, text)
-    text = re.sub(r'xlink:href="#', f'href="#{prefix}-', text).replace("url(#", f"url(#{prefix}-")
-    text = text.replace('xlink:href="data:', 'href="data:').replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    head = re.compile(r'<svg ([^>]*?)width="[^"]*pt"([^>]*)>', re.DOTALL)
-    text = head.sub(lambda m: f'<svg role="img" aria-label="{words.escape(label)}" {m[1]}{m[2]}>', text, count=1)
-    return re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1)
-
-
-def png(figure_or_sheet: Figure | np.ndarray, least: int = 480) -> str:
-    """A ``data:`` URL of a figure, or of a sheet (H, W, 4) enlarged by whole pixels to at least ``least`` wide."""
-    out = io.BytesIO()
-    if isinstance(figure_or_sheet, np.ndarray):
-        import matplotlib.image
-
-        factor = -(-least // figure_or_sheet.shape[1])
-        sheet = figure_or_sheet.repeat(factor, axis=0).repeat(factor, axis=1)
-        matplotlib.image.imsave(out, sheet, format="png")
-    else:
-        figure_or_sheet.savefig(out, format="png", transparent=True, dpi=200)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warmflow.report import figures, tables, texts, words
+from warmflow.report import drawing, figures, pictures, tables, texts, words
 from warmflow.report.folder import Run, Verdict
 from warmflow.report.style import CSS, PAGE_CSS
 from warmflow.report.words import escape
@@ -157,7 +157,7 @@ def _quality(run: Run, prefix: str) -> str:
     for cost, caption in captions.items():
         figure = figures.quality(run, cost)
         if figure is not None:
-            picture = figures.svg(figure, f"{prefix}-{cost}", caption)
+            picture = drawing.svg(figure, f"{prefix}-{cost}", caption)
             drawn += f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
     return f'<div class="pair">{drawn}</div>' if drawn else ""
 
@@ -166,11 +166,11 @@ def _samples(run: Run) -> str:
     if run.symbols:
         return texts.side_by_side(run)
     drawn = ""
-    for name in figures.picture_names(run):
-        caption = escape(figures.picture_caption(run, name))
-        source = figures.panel(run, name) if run.points else figures.grid(run.pictures[name])
+    for name in pictures.picture_names(run):
+        caption = escape(pictures.picture_caption(run, name))
+        source = pictures.panel(run, name) if run.points else pictures.grid(run.pictures[name])
         kind = "" if run.points else ' class="pixels"'
-        drawn += f'<figure><img{kind} src="{figures.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+        drawn += f'<figure><img{kind} src="{drawing.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
     if not drawn:
         return ""
     note = "" if run.points else " The same place in each grid of draft, start and warm is the same seed."
@@ -178,11 +178,11 @@ def _samples(run: Run) -> str:
 
 
 def _trajectories(run: Run, prefix: str) -> str:
-    figure = figures.trajectories(run)
+    figure = pictures.trajectories(run)
     if figure is None:
         return ""
     caption = "Each line is one sample's walk: a ring where it starts, a dot where it ends; the real data in grey."
-    picture = figures.svg(figure, f"{prefix}-trajectories", caption)
+    picture = drawing.svg(figure, f"{prefix}-trajectories", caption)
     return f'<figure class="wide">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
@@ -195,7 +195,7 @@ def _beside(run: Run, prefix: str) -> str:
         "How likely a judge finds the texts, against how much they vary; numbers are steps. Real text is the cross. "
         "Lower alone is no better: repetition is likely."
     )
-    picture = figures.svg(figure, f"{prefix}-frontier", caption)
+    picture = drawing.svg(figure, f"{prefix}-frontier", caption)
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>{body}"
 
 
@@ -225,7 +225,7 @@ def _loss(run: Run, prefix: str) -> str:
     caption = "Training loss."
     if run.kind == "compare":
         caption = "One line a seed. Arms regress on different targets: compare lines of one colour, not colours."
-    picture = figures.svg(figure, f"{prefix}-loss", caption)
+    picture = drawing.svg(figure, f"{prefix}-loss", caption)
     return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from warmflow.report import words
-from warmflow.report.figures import picture_caption
 from warmflow.report.folder import Run
+from warmflow.report.pictures import picture_caption
 from warmflow.report.words import escape
 
 SHOWN = 6

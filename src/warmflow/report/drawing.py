@@ -1,0 +1,89 @@
+"""What every drawing of a report shares: ink, colours, empty axes, and how a figure becomes a string for a page.
+
+Figures are built without pyplot, so no global state is touched. On a page they are inline SVG whose ink is
+``currentColor``: light and dark pages share one drawing. Images are PNGs at a whole multiple of their own pixels, so
+that they stay crisp at any size.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from warmflow.report import words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"
+"""The colour of text and axes; ``svg`` turns it into the page's own text colour."""
+COLOURS = {
+    "real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "cold_masked": "#8b5cf6",
+    "warm": "#e8590c", "prior": "#2f9e44", "lediflow": "#c2255c", "lediflow_mean": "#868e96", "teacher": "#3b82d0",
+    "reflow": "#8b5cf6", "student": "#e8590c",
+}  # fmt: skip
+
+
+def colour(name: str) -> str:
+    """The colour of an arm, or of a picture named after one."""
+    return COLOURS.get(name.split(".")[0], "#e64980")
+
+
+def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = list(np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel())
+    for ax in axes:
+        ax.tick_params(colors=INK, labelsize=8)
+        for name, spine in ax.spines.items():
+            spine.set_edgecolor(INK)
+            spine.set_alpha(0.4)
+            spine.set_visible(name in ("left", "bottom"))
+    return figure, axes
+
+
+def svg(figure: Figure, prefix: str, label: str) -> str:
+    """The figure as inline SVG without ids that clash (all begin with ``prefix``), links or a background."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "warmflow", "svg.fonttype": "path"}):
+        figure.savefig(out, format="svg", transparent=True, dpi=160)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = text.replace(INK, "currentColor").replace(' xmlns="http://www.w3.org/2000/svg"', "")
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    seen: dict[str, int] = {}
+
+    def once(m: re.Match[str]) -> str:  # matplotlib names an image by its content, so equal images share an id
+        seen[m[1]] = seen.get(m[1], 0) + 1
+        return m[0] if seen[m[1]] == 1 else f'id="{m[1]}-{seen[m[1]]}"'
+
+    text = re.sub(r'\bid="([^"]+)"', once, text)
+    text = re.sub(r'xlink:href="#', f'href="#{prefix}-', text).replace("url(#", f"url(#{prefix}-")
+    text = text.replace('xlink:href="data:', 'href="data:').replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+    head = re.compile(r'<svg ([^>]*?)width="[^"]*pt"([^>]*)>', re.DOTALL)
+    text = head.sub(lambda m: f'<svg role="img" aria-label="{words.escape(label)}" {m[1]}{m[2]}>', text, count=1)
+    return re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1)
+
+
+def png(figure_or_sheet: Figure | np.ndarray, least: int = 480) -> str:
+    """A ``data:`` URL of a figure, or of a sheet (H, W, 4) enlarged by whole pixels to at least ``least`` wide."""
+    out = io.BytesIO()
+    if isinstance(figure_or_sheet, np.ndarray):
+        import matplotlib.image
+
+        factor = -(-least // figure_or_sheet.shape[1])
+        sheet = figure_or_sheet.repeat(factor, axis=0).repeat(factor, axis=1)
+        matplotlib.image.imsave(out, sheet, format="png")
+    else:
+        figure_or_sheet.savefig(out, format="png", transparent=True, dpi=200)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
