@@ -87,6 +87,7 @@ def student_commands() -> Iterator[Case]:
     for flag, value, remedy in (
         ("--latent", "0", "at least 1"),
         ("--latent-steps", "0", "at least 1"),
+        ("--latent-width", "-2", "at least 1"),
         ("--latent-updates", "-5", "0 for none"),
         ("--kl", "-1", "0 or more"),
         ("--auxiliary-updates", "0", "at least 1"),

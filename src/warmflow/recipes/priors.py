@@ -131,8 +131,8 @@ def _latent(
     source = plain if labels is None else Labelled.of(plain, labels)
     if not s.latent_updates:
         return source, 0.0
-    asked = {"kind": "part", "part": "latent", "updates": s.latent_updates, "latent": s.latent, "seed": s.data_seed,
-             "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"]}  # fmt: skip
+    asked = {"kind": "part", "part": "latent", "updates": s.latent_updates, "latent": s.latent, "width": s.latent_width,
+             "seed": s.data_seed, "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"]}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
         return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
@@ -140,7 +140,8 @@ def _latent(
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, s.data_seed)
     condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
     network = seeded(
-        s.data_seed, lambda: MLP((s.latent,), classes=0 if labels is None else len(data.classes), width=128, depth=2)
+        s.data_seed,
+        lambda: MLP((s.latent,), classes=0 if labels is None else len(data.classes), width=s.latent_width, depth=2),
     )
     field = NetworkField(network, LinearPath(0.0), "x1", () if labels is None else ("label",))
     objective = FlowMatching(field, plain, Independent(), Player(network, 2e-3, ema=0.999))

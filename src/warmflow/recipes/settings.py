@@ -179,12 +179,13 @@ class Prior:
     auxiliary_width: int = option(256, "width of the auxiliary model")
     auxiliary_dropout: float = option(0.1, "dropout inside the auxiliary model")
     latent_updates: int = option(3000, "updates of the latent sampler; 0 draws z from N(0, I)")
+    latent_width: int = option(64, "width of the latent sampler")
     latent_steps: int = option(4, "Heun steps of the latent sampler; few make z that is told from encoded z")
     weights: str = option("equal", "weights of the flow's squared errors", ("equal", "variance"))
 
     def check_prior(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
-        whole_numbers(self, ("latent", "latent_steps", "auxiliary_updates", "auxiliary_width"))
+        whole_numbers(self, ("latent", "latent_width", "latent_steps", "auxiliary_updates", "auxiliary_width"))
         if isinstance(self.latent_updates, bool) or self.latent_updates < 0:
             raise ValueError(
                 f"--latent-updates is {self.latent_updates!r}; updates of the latent sampler, or 0 for none"
@@ -198,6 +199,8 @@ class Prior:
 @dataclass(frozen=True)
 class LeDiFlow(Prior, Digits):
     """Digits from a learned prior, beside cold and warm flows."""
+
+    dropout: float = option(0.2, "dropout inside the network; without, flows that see z copy their few images")
 
     def check(self) -> None:
         Digits.check(self)
@@ -213,6 +216,7 @@ class LeDiFlowFashion(Prior, Fashion):
         2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
     )
     auxiliary_updates: int = option(4000, "updates of the auxiliary model")
+    latent_width: int = option(128, "width of the latent sampler")
     latent_steps: int = option(8, "Heun steps of the latent sampler; few make z that is told from encoded z")
 
     def check(self) -> None:
