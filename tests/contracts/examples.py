@@ -16,7 +16,7 @@ from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path
 from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Auxiliary, Network, UNet, seeded
+from warmflow.networks import MLP, Auxiliary, DiT, Network, UNet, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
 from warmflow.paths import LinearPath
@@ -97,6 +97,17 @@ def unet(**more):
     return seeded(0, build)
 
 
+def dit(**more):
+    """A transformer of an oblong size that moves."""
+
+    def build():
+        network = DiT((2, 8, 6), width=8, depth=1, heads=2, **more)
+        torch.nn.init.normal_(network.out.weight)
+        return network
+
+    return seeded(0, build)
+
+
 X = normal("fit", 64, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.7]]) + 0.5
 LABEL = torch.arange(64) % 3
 EYE = torch.eye(2, dtype=torch.float64)
@@ -164,7 +175,12 @@ EXAMPLES = {
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
     Auxiliary: [auxiliary],
-    UNet: [lambda: unet(), lambda: unet(sees={"draft": (1, 7, 6)}, classes=3, modulated={"z": (2,)})],
+    DiT: [lambda: dit(), lambda: dit(sees={"draft": (1, 8, 6)}, classes=3, modulated={"z": (2,)})],
+    UNet: [
+        lambda: unet(),
+        lambda: unet(multiples=(1, 1), blocks=2, attention=(0, 1)),
+        lambda: unet(sees={"draft": (1, 7, 6)}, classes=3, modulated={"z": (2,)}),
+    ],
     # objectives
     FlowMatching: [
         lambda: matching(LinearPath(0.0), StandardNormal((2,)), Independent()),
