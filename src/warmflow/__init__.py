@@ -22,7 +22,7 @@ _ROOMS = {
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
     "NearestDraftHamming Resampled Rewritten Encoded Walked prepare",
     "paths": "LinearPath MixturePath",
-    "networks": "DiT MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
+    "networks": "DiT LowPass MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
     "finite_data wrap",
     "solvers": "Euler Heun Jump Midpoint RK4",

@@ -16,7 +16,7 @@ from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path
 from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Auxiliary, DiT, Network, UNet, seeded
+from warmflow.networks import MLP, Auxiliary, DiT, LowPass, Network, UNet, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
 from warmflow.paths import LinearPath
@@ -175,6 +175,7 @@ EXAMPLES = {
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
     Auxiliary: [auxiliary],
+    LowPass: [lambda: LowPass.fit(normal("low", 20, 2, 4, 6), 2)],
     DiT: [lambda: dit(), lambda: dit(sees={"draft": (1, 8, 6)}, classes=3, modulated={"z": (2,)})],
     UNet: [
         lambda: unet(),

@@ -12,7 +12,7 @@ from safetensors.torch import save as write
 from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
-from warmflow.networks import Auxiliary, DiT, Network, UNet
+from warmflow.networks import Auxiliary, DiT, LowPass, Network, UNet
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Clip, Sampler
@@ -40,6 +40,8 @@ def behaviour(part):
         return [estimate.velocity, estimate.x1]
     if isinstance(part, Auxiliary):
         return [*part.encode(start.x0), *part.decode(start.x0[:, [0, 1, 0]])]
+    if isinstance(part, LowPass):
+        return [*part.encode(normal("l", n, 2, 4, 6)), *part.decode(normal("z", n, 12))]
     if isinstance(part, UNet | DiT):
         size = part.arguments["shape"]
         seen = {"draft": normal("u", n, 1, *size[1:]), "z": normal("z", n, 2)}

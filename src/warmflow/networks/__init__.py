@@ -5,6 +5,7 @@ from warmflow.networks.auxiliary import Auxiliary
 from warmflow.networks.base import Network, parameters, seeded
 from warmflow.networks.causal import CausalTransformer, log_chances
 from warmflow.networks.dit import DiT
+from warmflow.networks.low_pass import LowPass
 from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.mlp import MLP
 from warmflow.networks.transformer import TokenTransformer
@@ -15,6 +16,7 @@ __all__ = [
     "Auxiliary",
     "CausalTransformer",
     "DiT",
+    "LowPass",
     "Network",
     "TokenLSTM",
     "TokenTransformer",

@@ -22,6 +22,7 @@ TOKEN_PAIRINGS = (
     "rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment", "independent", "given"
 )  # fmt: skip
 GRID_LAWS = ("moons", "eight_gaussians", "checkerboard")
+PRIORS = ("learned", "low_pass")
 WEIGHTINGS = ("cross_entropy", "generalised_kl")
 ALPHABETS = ("text8", "full")
 
@@ -171,6 +172,8 @@ class Fashion(Settings):
 class Prior:
     """Settings of a learned prior."""
 
+    prior: str = option("learned", "what z is: learned, or the image's own low frequencies", PRIORS)
+    factor: int = option(2, "pixels a side that one number of low frequencies stands for")
     latent: int = option(8, "numbers in the prior's latent z")
     kl: float = option(
         0.03, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
@@ -185,7 +188,9 @@ class Prior:
 
     def check_prior(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
-        whole_numbers(self, ("latent", "latent_width", "latent_steps", "auxiliary_updates", "auxiliary_width"))
+        whole_numbers(
+            self, ("factor", "latent", "latent_width", "latent_steps", "auxiliary_updates", "auxiliary_width")
+        )
         if isinstance(self.latent_updates, bool) or self.latent_updates < 0:
             raise ValueError(
                 f"--latent-updates is {self.latent_updates!r}; updates of the latent sampler, or 0 for none"
@@ -205,12 +210,14 @@ class LeDiFlow(Prior, Digits):
     def check(self) -> None:
         Digits.check(self)
         self.check_prior()
+        _divides(self.factor, 8)
 
 
 @dataclass(frozen=True)
 class LeDiFlowFashion(Prior, Fashion):
     """Fashion-MNIST from a learned prior, beside cold and warm flows."""
 
+    factor: int = option(4, "pixels a side that one number of low frequencies stands for")
     latent: int = option(16, "numbers in the prior's latent z")
     kl: float = option(
         2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
@@ -222,6 +229,7 @@ class LeDiFlowFashion(Prior, Fashion):
     def check(self) -> None:
         Fashion.check(self)
         self.check_prior()
+        _divides(self.factor, 28)
 
 
 @dataclass(frozen=True)
@@ -321,6 +329,12 @@ def _tokens(s: Any) -> None:
         raise ValueError(f"--power is {s.power}; the schedule k(t) = t^power needs a positive one, 1 is linear")
     if s.heads < 1 or s.width % (2 * s.heads):
         raise ValueError(f"--width is {s.width} and --heads {s.heads}; the width must be a multiple of twice the heads")
+
+
+def _divides(factor: int, side: int) -> None:
+    """ValueError where low frequencies of this factor do not fit the image."""
+    if factor < 2 or side % factor:
+        raise ValueError(f"--factor is {factor}; it is at least 2 and divides the side of {side} pixels")
 
 
 RECIPES: dict[str, type[Settings]] = {
