@@ -42,9 +42,13 @@ def test_the_latent_has_its_spread_and_a_flat_border_the_floor() -> None:
 
 @pytest.mark.parametrize(
     ("more", "says"),
-    [({"shape": (8, 8)}, "takes images"), ({"shape": (1, 7, 8)}, "sides it divides"), ({"shape": (1, 8, 8), "factor": 1}, "factor >= 2"),
-     ({"shape": (1, 8, 8), "spread": 0.0}, "spread is 0")],
-)  # fmt: skip
+    [
+        ({"shape": (8, 8)}, "takes images"),
+        ({"shape": (1, 7, 8)}, "sides it divides"),
+        ({"shape": (1, 8, 8), "factor": 1}, "factor >= 2"),
+        ({"shape": (1, 8, 8), "spread": 0.0}, "spread is 0"),
+    ],
+)
 def test_impossible_ones_are_named(more, says) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=says):
         LowPass(**more)
