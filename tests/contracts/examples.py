@@ -18,18 +18,20 @@ from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
 from warmflow.networks import MLP, Auxiliary, DiT, LowPass, Network, UNet, seeded
 from warmflow.noise import Noise
-from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
+from warmflow.objectives import FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
 from warmflow.sources import (
     Blurred,
+    Conditioned,
     External,
     Gaussian,
     GaussianMixture,
     Jittered,
     Labelled,
     LearnedPrior,
+    Restored,
     StandardNormal,
 )
 
@@ -143,6 +145,8 @@ EXAMPLES = {
             4,
         ),
     ],  # fmt: skip
+    Conditioned: [lambda: Conditioned(StandardNormal((2,)), "input", normal("table", 900, 3))],
+    Restored: [lambda: Restored(None, normal("table", 900, 2))],
     # couplings
     Independent: [Independent],
     Assignment: [Assignment, lambda: Assignment(within="label")],
@@ -189,6 +193,7 @@ EXAMPLES = {
         lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
     ],
     FlowGeneratorMatching: [lambda: distilling(), lambda: distilling(0.5, 2, times="logit_normal", errors="velocity")],
+    Regression: [lambda: Regression(network := mlp(), Player(network))],
     VarianceGuided: [lambda: VarianceGuided(network := auxiliary(), Player(network))],
 }
 
@@ -230,7 +235,7 @@ def start_of(n, dtype=torch.float32, **more):
 
 
 def batch_of(n=30):
-    return Batch(X[:n], {"label": LABEL[:n], "tag": torch.arange(n)}, torch.arange(n))
+    return Batch(X[:n], {"label": LABEL[:n], "tag": torch.arange(n), "input": -X[:n]}, torch.arange(n))
 
 
 BASES = (Source, Coupling, Path, FlowPath, Field, Solver, Objective, Network)

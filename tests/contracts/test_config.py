@@ -194,7 +194,7 @@ def test_loaded_weights_are_those_saved_for_averaged_and_raw(tmp_path):
 
 
 def test_the_table_of_examples_is_not_stale():
-    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 3  # objectives are no part of a run folder
+    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 4  # objectives are no part of a run folder
     assert len(batch_of()) <= len(X)
 
 
