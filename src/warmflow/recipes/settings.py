@@ -17,7 +17,8 @@ DRAFTS = ("mixture", "gaussian", "jittered", "noise")
 PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment", "given")
 PREDICTIONS = ("velocity", "x1")
 TOKEN_DRAFTS = ("ngram", "lstm", "uniform")
-KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS
+RESTORED = ("regression", "input")
+KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS + RESTORED
 TOKEN_PAIRINGS = (
     "rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment", "independent", "given"
 )  # fmt: skip
@@ -166,6 +167,30 @@ class Fashion(Settings):
             raise ValueError(f"--depth is {self.depth}; the U-Net has one block at each size, leave it at 1")
         if self.most < 0 or 0 < self.most < 1000:
             raise ValueError(f"--most is {self.most}; at least 1000 training images, or 0 for all")
+
+
+@dataclass(frozen=True)
+class Restoration(Fashion):
+    """Images restored from degraded ones, warm from a regression beside the conditional cold flow."""
+
+    images: str = option("fashion", "which images", ("fashion", "digits"))
+    problem: str = option("super_resolution", "what was done to them", ("super_resolution", "denoising"))
+    factor: int = option(4, "super-resolution: pixels a side that one stands for")
+    noise: float = option(0.5, "denoising: the noise's standard deviation")
+    draft: str = option("regression", "the draft: a regression on the input, or the input itself", RESTORED)
+    draft_updates: int = option(1000, "updates of the regression")
+    pairing: str = option("independent", "every image has its own input", ("independent",))
+
+    def check(self) -> None:
+        Fashion.check(self)
+        whole_numbers(self, ("draft_updates",))
+        _divides(self.factor, 28 if self.images == "fashion" else 8)
+        if not 0 < self.noise < math.inf:
+            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
+        if self.sigma == 0:
+            raise ValueError(
+                "--sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"
+            )
 
 
 @dataclass(frozen=True)
@@ -346,6 +371,7 @@ RECIPES: dict[str, type[Settings]] = {
     "images.fashion": Fashion,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
+    "images.restoration": Restoration,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,
