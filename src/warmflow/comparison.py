@@ -227,7 +227,7 @@ def run(
         trained, settled = _converged(ruler, [r for r in rows if r.arm == best], more)
         save_rows(root, rows + more)
         doubled = {"settled": settled, **_against(ruler, [r for r in rows if r.kind != "cold"] + more)}
-    found_audits = audits(plan, draft, paired)
+    found_audits = audits(plan, draft, paired) if plan.flow.audited else {}
     verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=_spent(plan, bill), names=plan.flow.names)
     facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
     facts["bill"] = _bill(bill, entries, facts.get("paid_after"))

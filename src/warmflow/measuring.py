@@ -63,6 +63,11 @@ class Alone:
         noise = Noise.of(seed, n).fold("source")
         return self.source.draw(n, noise=noise.fold("draft") if self.arm == "draft" else noise).x0
 
+    def given(self, condition: dict[str, Tensor], seed: int) -> Tensor:
+        """The starts for these conditions, one a row."""
+        n = len(next(iter(condition.values())))
+        return self.source.draw(n, condition, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
+
 
 def sources_alone(plan: Plan, sources: Mapping[str, Source]) -> list[Alone]:
     """The sources of a plan's arms ("draft", "prior"), each to be measured alone."""
@@ -94,7 +99,8 @@ def measured(
             singles[key] = _single(sampler, e.seed)
         drawn = sampler(n, seed=e.seed, batch=max(LEAST_AT_ONCE, AT_ONCE // math.prod(sampler.shape)))
         calls = float(drawn.calls.double().mean())
-        measure = ruler.measure(drawn.x.cpu())
+        beside = plan.flow.beside(plan, lambda c, k, s=sampler: s(len(c["input"]), seed=k, condition=c).x)  # type: ignore[misc]
+        measure = _told(ruler.measure(drawn.x.cpu()), beside)
         yield Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
     for one in alone:
         for seed in sorted({e.seed for e in entries}):
@@ -102,7 +108,13 @@ def measured(
             x = plan.clip(one.drawn(n, seed))
             seconds = time.perf_counter() - began
             single = timed(lambda s=seed, one=one: one.drawn(1, s), repeats=5).seconds  # type: ignore[misc]
-            yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, ruler.measure(x))
+            beside = plan.flow.beside(plan, lambda c, k, one=one: one.given(c, k))  # type: ignore[misc]
+            measure = _told(ruler.measure(x), beside)
+            yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, measure)
+
+
+def _told(measure: Measure, beside: Mapping[str, float]) -> Measure:
+    return replace(measure, beside={**measure.beside, **beside}) if beside else measure
 
 
 def seen_as(plan: Plan, x: Tensor) -> Tensor:

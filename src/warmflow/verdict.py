@@ -334,7 +334,9 @@ def _table(
             "copying": g.mean(lambda row: row.measure.copying_share),
             "copying_mean": g.mean(lambda row: row.measure.copying_mean),
             "distances": distances,
-            "beside": {name: float(np.mean([row.measure.beside[name] for row in g.rows])) for name in beside},
+            "beside": {
+                name: float(np.mean([row.measure.beside[name] for row in g.rows])) for name in g.rows[0].measure.beside
+            },
             "seeds": [row.seed for row in g.rows],
         }
         if id(g) in compared:

@@ -88,6 +88,19 @@ def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
     assert "without noise of its own" in refused("distill", mean, *few, "--out", tmp_path / "never")
 
 
+def test_low_frequencies_are_a_prior_too(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--prior", "low_pass", "--out", out)
+    sampler = load(out)
+    assert isinstance(sampler.source, LearnedPrior) and sampler.source.latent.shape == (16,)
+    start = sampler.source.draw(6, noise=Noise.of(0, 6))
+    small = torch.nn.functional.avg_pool2d(start.condition["z"].reshape(-1, 1, 4, 4), 2)
+    assert torch.allclose(torch.nn.functional.avg_pool2d(start.condition["mean"], 4), small, atol=0.35)
+    assert sampler(3).x.shape == (3, 1, 8, 8)
+    assert "--factor is 3" in refused("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--prior", "low_pass", "--factor",
+                                      "3", "--out", tmp_path / "never")  # fmt: skip
+
+
 def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     more = {"auxiliary_updates": 150, "auxiliary_width": 32, "latent_updates": 0, "batch": 32}
     plan = plan_of("lediflow.digits", settings_of("lediflow.digits", kl=1e3, **more))
