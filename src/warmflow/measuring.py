@@ -33,7 +33,7 @@ from warmflow.verdict import Measure, Row, Ruler
 AUDITED = 10_000
 """Of a larger training set, the rows that each pairing is audited on."""
 AT_ONCE, LEAST_AT_ONCE = 2**18, 64
-"""Numbers walked at once, and rows at least: a U-Net's layers of 2,000 images leave the cache, and it takes three times as long."""
+"""Numbers walked at once, and rows at least: a U-Net's layers of 2,000 images leave the cache and take three times as long."""
 
 
 @dataclass(frozen=True, eq=False)
