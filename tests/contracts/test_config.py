@@ -46,11 +46,11 @@ def behaviour(part):
         size = part.arguments["shape"]
         seen = {"draft": normal("u", n, 1, *size[1:]), "z": normal("z", n, 2)}
         more = {k: seen[k] for k in (*part.names, *part.modulators)}
-        label = start.condition["label"] if part.label is not None else None
+        label = start.condition["label"] if part.arguments.get("classes") else None
         return [part(normal("x", n, *size), t.float(), label, **more)]
     if isinstance(part, Network):
         more = {"draft": start.condition["draft"]} if part.names or part.modulators else {}
-        label = start.condition["label"] if part.label is not None else None
+        label = start.condition["label"] if part.arguments.get("classes") else None
         return [part(start.x0, t.float(), label, **more)]
     if isinstance(part, Solver):
         state = part.begin(start, torch.full((n,), 0.4, dtype=torch.float64), noise=Noise.of(0, n))

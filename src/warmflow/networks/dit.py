@@ -14,14 +14,14 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from warmflow.networks.base import Network, TimeEmbedding
+from warmflow.networks.base import Network
+from warmflow.networks.conditioning import Conditioning, fit_beside
 
 PRESETS = {
     "tiny": {"width": 64, "depth": 4, "heads": 4},
@@ -96,9 +96,7 @@ class DiT(Network):
             )
         if width < 4 or width % 4 or width % heads:
             raise ValueError(f"width is {width}; a DiT takes a multiple of 4 and of its {heads} heads")
-        odd = [k for k, v in sees.items() if len(v) != 3 or v[1:] != list(shape[1:])]
-        if odd:
-            raise ValueError(f"{odd[0]} is {tuple(sees[odd[0]])}; beside images {tuple(shape)} go (channels, H, W)")
+        channels = fit_beside(shape, sees)
         self.arguments = {
             "shape": list(shape), "sees": sees, "modulated": modulated, "classes": classes, "patch": patch,
             "width": width, "depth": depth, "heads": heads, "dropout": dropout,
@@ -106,13 +104,9 @@ class DiT(Network):
         self.shape, self.patch = tuple(shape), patch
         self.names, self.modulators = tuple(sees), tuple(modulated)
         rows, columns = (side // patch for side in shape[1:])
-        channels = shape[0] + sum(v[0] for v in sees.values())
         self.register_buffer("places", places(rows, columns, width), persistent=False)
         self.into = nn.Linear(channels * patch * patch, width)
-        self.embed = nn.Sequential(TimeEmbedding(), nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
-        self.label = nn.Embedding(classes + 1, width) if classes else None
-        size = sum(math.prod(v) for v in modulated.values())
-        self.modulate = nn.Linear(size, width) if size else None
+        self.told = Conditioning(width, modulated, classes)
         self.blocks = nn.ModuleList([_Block(width, heads, dropout) for _ in range(depth)])
         self.norm, self.modulation = nn.LayerNorm(width, elementwise_affine=False), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, shape[0] * patch * patch)
@@ -121,13 +115,7 @@ class DiT(Network):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, **conditions: Tensor) -> Tensor:
-        e = self.embed(t)
-        if self.label is not None:
-            assert label is not None, "this network sees labels"
-            e = e + self.label(label + 1)  # -1, the dropped label, is row 0
-        if self.modulate is not None:
-            e = e + self.modulate(torch.cat([conditions[name].flatten(1) for name in self.modulators], 1))
-        e = F.silu(e)
+        e = self.told(t, label, conditions)
         side = self.patch
         seen = torch.cat([x, *(conditions[name] for name in self.names)], 1)
         patches = F.pixel_unshuffle(seen, side).flatten(2).transpose(1, 2)

@@ -15,7 +15,6 @@ References:
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from warmflow.networks.base import Network, TimeEmbedding
+from warmflow.networks.base import Network
+from warmflow.networks.conditioning import Conditioning, fit_beside
 
 GROUPS = 4
 HEAD = 32
@@ -122,9 +122,7 @@ class UNet(Network):
             raise ValueError(f"multiples are {tuple(multiples)} and blocks {blocks}; whole numbers of at least 1")
         if any(not 0 <= level < len(multiples) for level in attention):
             raise ValueError(f"attention is {tuple(attention)}; this U-Net has the sizes 0 .. {len(multiples) - 1}")
-        odd = [k for k, v in sees.items() if len(v) != 3 or v[1:] != list(shape[1:])]
-        if odd:
-            raise ValueError(f"{odd[0]} is {tuple(sees[odd[0]])}; beside images {tuple(shape)} go (channels, H, W)")
+        channels = fit_beside(shape, sees)
         self.arguments = {
             "shape": list(shape), "sees": sees, "modulated": modulated, "classes": classes, "width": width,
             "multiples": list(multiples), "blocks": blocks, "attention": list(attention), "dropout": dropout,
@@ -132,15 +130,12 @@ class UNet(Network):
         self.names, self.modulators = tuple(sees), tuple(modulated)
         sizes, e = [k * width for k in multiples], 4 * width
         steps = list(itertools.pairwise(sizes))
-        self.embed = nn.Sequential(TimeEmbedding(), nn.Linear(64, e), nn.SiLU(), nn.Linear(e, e))
-        self.label = nn.Embedding(classes + 1, e) if classes else None
-        size = sum(math.prod(v) for v in modulated.values())
-        self.modulate = nn.Linear(size, e) if size else None
+        self.told = Conditioning(e, modulated, classes)
 
         def level(k: int, into: int, out: int) -> _Level:
             return _Level(into, out, e, dropout, blocks, k in attention)
 
-        self.into = nn.Conv2d(shape[0] + sum(v[0] for v in sees.values()), sizes[0], 3, padding=1)
+        self.into = nn.Conv2d(channels, sizes[0], 3, padding=1)
         self.down = nn.ModuleList([level(k, n, n) for k, n in enumerate(sizes)])
         self.halving = nn.ModuleList([nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in steps])
         self.narrower = nn.ModuleList([nn.Conv2d(coarse, fine, 1) for fine, coarse in reversed(steps)])
@@ -150,13 +145,7 @@ class UNet(Network):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, **conditions: Tensor) -> Tensor:
-        e = self.embed(t)
-        if self.label is not None:
-            assert label is not None, "this network sees labels"
-            e = e + self.label(label + 1)  # -1, the dropped label, is row 0
-        if self.modulate is not None:
-            e = e + self.modulate(torch.cat([conditions[name].flatten(1) for name in self.modulators], 1))
-        e = F.silu(e)
+        e = self.told(t, label, conditions)
         h = self.into(torch.cat([x, *(conditions[name] for name in self.names)], 1))
         beside = []
         for level, halve in itertools.zip_longest(self.down, self.halving):
