@@ -38,6 +38,7 @@ class LeDiFlowFlow(Flow):
     of_prior = ("lediflow", "lediflow_mean")
     judged = "lediflow"
     names = ("LeDiFlow", "cold")
+    training = "equal training of the flows"
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         return FLOATS.warm_source(plan, draft)

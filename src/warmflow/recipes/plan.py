@@ -55,6 +55,8 @@ class Flow(ABC):
     """What the claim calls the judged arm and the cold ones."""
     offline: tuple[str, ...]
     """Pairings that are made before training, on blocks of the whole set."""
+    training: str = "equal training"
+    """What a claim about the judged arm says of the training (a key of ``verdict.TRAINED``)."""
     audited: bool = True
     """Whether pairings are compared before a verdict: not where every datum has its own draft."""
 

@@ -105,8 +105,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: LeDiFlow | LeDiF
     Raises:
         ValueError: sigma at a bound everywhere, which is no spread to start from.
     """
-    held = data.validation if data.validation is not None and len(data.validation) else data.heldout
-    y = held.x1
+    y = _chosen_on(data).x1
     mean, log_spread = auxiliary.encode(y)
     z = mean + log_spread.exp() * Noise.of(s.data_seed, len(y)).normal("z", auxiliary.latent)
     mu, log_variance = auxiliary.decode(z)
@@ -134,6 +133,11 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: LeDiFlow | LeDiF
     return facts
 
 
+def _chosen_on(data: DataSet) -> Batch:
+    """The part that settings are chosen on: not trained on, and not what verdicts are read on where there is another."""
+    return data.validation if data.validation is not None and len(data.validation) else data.heldout
+
+
 def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int) -> Tensor:
     """``rounds`` draws of q(z|y) for each row of the data."""
     coupling, n = Encoded(auxiliary), len(data)
@@ -155,6 +159,7 @@ def _latent(
         return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, s.data_seed)
+    encoding = time.perf_counter() - began
     condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
     network = seeded(
         s.data_seed,
@@ -172,14 +177,14 @@ def _latent(
         source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), s.latent_steps
     )
     save_part(folder, "model", sampler)
-    facts = {**trained.facts, "seconds": time.perf_counter() - began}
+    facts = {**trained.facts, "seconds": encoding + float(trained.facts["seconds"])}
     write_json(folder / "config.json", {**found, "state": "complete", "training": facts})
     return sampler, float(facts["seconds"])
 
 
 def _told_apart(prior: LearnedPrior, data: DataSet, seed: int) -> float:
-    """The area under the ROC curve of classifiers that tell encoded held-out data from sampled z; 0.5 is chance."""
-    held = data.heldout
+    """The area under the ROC curve of classifiers that tell encoded data, not trained on, from sampled z; 0.5 is chance."""
+    held = _chosen_on(data)
     encoded = Encoded(prior.auxiliary).encoded(held.x1, noise=Noise.of(seed, len(held)).fold("encoded"))
     sampled = prior.draw(len(held), noise=Noise.of(seed, len(held)).fold("sampled")).condition["z"]
     return auc(encoded, sampled, seed)

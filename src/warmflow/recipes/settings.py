@@ -404,6 +404,18 @@ def _typed(recipe: str, name: str, value: Any, default: Any) -> Any:
     raise ValueError(f"{recipe}: {name} is {value!r}; it must be {KINDS[wanted]}, like {default!r}")
 
 
+def distillation_of(**changes: Any) -> Distillation:
+    """The checked settings of a distillation; ValueError as ``settings_of``."""
+    fields = {f.name: f for f in dataclasses.fields(Distillation)}
+    for name, value in changes.items():
+        if name not in fields:
+            raise ValueError(f"distilling has no setting {name!r}; {suggest(name, list(fields))}")
+        changes[name] = _typed("distilling", name, value, fields[name].default)
+    settings = Distillation(**changes)
+    settings.check()
+    return settings
+
+
 def settings_of(recipe: str, **changes: Any) -> Settings:
     """The checked settings of a recipe with some of them changed.
 
