@@ -77,7 +77,7 @@ def student_commands() -> Iterator[Case]:
     )  # fmt: skip
     yield Case(
         "a student whose teacher is gone",
-        lambda p: ["compare", str(p.edited("student0", teacher={"path": str(p.here / "gone"), "from_here": "../gone"})), "--out", str(p.here / "c")],
+        lambda p: ["compare", str(_orphan(p)), "--out", str(p.here / "c")],
         "gone, which is not there", "compare where it was distilled",
     )  # fmt: skip
 
@@ -100,6 +100,10 @@ def student_commands() -> Iterator[Case]:
     yield Case(
         "a U-Net of an odd width", prior("--width", "6", recipe="lediflow.fashion"), "--width is 6", "multiple of 4"
     )
+
+
+def _orphan(p: Place) -> Path:
+    return p.edited("student0", teacher={"path": str(p.here / "gone"), "from_here": "../gone"})
 
 
 def student_calls() -> Iterator[Case]:
