@@ -31,6 +31,7 @@ from warmflow.contracts import Batch, Coupling, Player
 from warmflow.couplings import Assignment, Encoded, Given, Independent, Walked, prepare
 from warmflow.couplings.prepare import digest
 from warmflow.fields import NetworkField
+from warmflow.measuring import at_once
 from warmflow.networks import Network, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching
@@ -269,7 +270,7 @@ def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str 
         return load(folder, **given)
     blank = Batch(torch.zeros(REFLOW_ROWS, *teacher.sampler.shape))
     walked = Walked(replace(teacher.sampler, device="cpu"), REFLOW_STEPS)
-    paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=4096, seed=s.seed)
+    paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=at_once(teacher.sampler), seed=s.seed)
     field = _copy(teacher.field)
     # a source that takes no draft: the pairs keep the starts they had
     untouched = StandardNormal(teacher.sampler.shape)

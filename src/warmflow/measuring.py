@@ -36,6 +36,11 @@ AT_ONCE, LEAST_AT_ONCE = 2**18, 64
 """Numbers walked at once, and rows at least: a U-Net's layers of 2,000 images leave the cache and take three times as long."""
 
 
+def at_once(sampler: Sampler) -> int:
+    """Rows that are walked at once."""
+    return max(LEAST_AT_ONCE, AT_ONCE // math.prod(sampler.shape))
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A trained arm of one seed."""
@@ -97,7 +102,7 @@ def measured(
         key = (e.arm, type(solver).__name__, k)
         if key not in singles:
             singles[key] = _single(sampler, e.seed)
-        drawn = sampler(n, seed=e.seed, batch=max(LEAST_AT_ONCE, AT_ONCE // math.prod(sampler.shape)))
+        drawn = sampler(n, seed=e.seed, batch=at_once(sampler))
         calls = float(drawn.calls.double().mean())
         beside = plan.flow.beside(plan, lambda c, k, s=sampler: s(len(c["input"]), seed=k, condition=c).x)  # type: ignore[misc]
         measure = _told(ruler.measure(drawn.x.cpu()), beside)
