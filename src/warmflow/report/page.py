@@ -119,10 +119,8 @@ def _difference_tile(verdict: Verdict) -> str:
 
 def _tiles(run: Run) -> str:
     verdict = run.verdict
-    if run.kind == "run":
-        return _run_tiles(run)
     if not verdict.json:
-        return ""
+        return _run_tiles(run) if run.kind == "run" else ""
     tiles = []
     for key, factor in (("calls", verdict.factor_calls), ("seconds", verdict.factor_seconds)):
         noun = "fewer calls" if key == "calls" else "less time"
