@@ -25,6 +25,7 @@ from torch import Tensor
 
 from warmflow.contracts import Metric
 from warmflow.metrics.distances import flatten
+from warmflow.metrics.extractors.base import NamedExtractor
 from warmflow.metrics.resampled import Extractor
 
 
@@ -34,6 +35,11 @@ class Frechet(Metric):
 
     name: str = "frechet"
     extractor: Extractor | None = None
+
+    @staticmethod
+    def on(extractor: NamedExtractor) -> Frechet:
+        """Under a name that says which extractor: "Frechet distance, EfficientNet-Lite0 at 224 px"."""
+        return Frechet(f"Frechet distance, {extractor.name}", extractor)
 
     def features(self, x: Tensor) -> Tensor:
         return flatten(x if self.extractor is None else self.extractor.features(x))

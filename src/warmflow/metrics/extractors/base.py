@@ -1,0 +1,120 @@
+"""What a named extractor is, and how images reach a network that was made for photographs.
+
+A distance on features is a distance *of an extractor*: another network, or the same one at another input size, gives another
+number. So an extractor has a name that holds both, and every distance on it carries that name.
+
+Images x in [-1, 1] become what the network takes in five steps, the same for real images and for samples:
+
+    8 bits   round(127.5 (x + 1)) / 255 in [0, 1]: what a saved picture keeps; real images lie on that grid already
+    colour   one channel is repeated to three
+    size     resized to a square, bicubic, antialiased where it shrinks (a plain resize lets aliases decide the distance)
+    clamped  to [0, 1] again, for a bicubic filter overshoots at edges
+    range    the network's own: low + (high - low) x, a channel each where three are given
+
+References:
+    On aliased resizing and surprising subtleties in GAN evaluation, Parmar, Zhang, Zhu, 2021, arXiv 2104.11222
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROUNDING = 1e-6
+ROWS = 64
+"""Images a block: at 224 pixels a network holds a few hundred megabytes of them."""
+
+
+class NamedExtractor(ABC):
+    """Turns samples (n, *S) into features (n, d) under a name that says which network and at which input size."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As it stands in the name of every distance: "EfficientNet-Lite0 at 224 px"."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hexadecimal, of the weights and of all settings that decide the features and are not in the name."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """(n, d) float64 on the CPU of samples x (n, *S)."""
+
+
+def as_picture(x: Tensor, size: int | None) -> Tensor:
+    """(n, 3, size, size) float32 in [0, 1] of images x (n, 1 or 3, H, W), floats in [-1, 1]; None keeps H and W.
+
+    Raises:
+        ValueError: another shape, integers, NaN, or values out of [-1, 1] by more than rounding (1e-6).
+    """
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise ValueError(
+            f"x is {tuple(x.shape)}; an extractor of images takes (n, C, H, W) with C of 1 or 3: reshape it"
+        )
+    if not x.dtype.is_floating_point:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"x holds {kind}; an extractor of images takes floats in [-1, 1]: uint8 becomes x / 127.5 - 1")
+    x = x.detach().float()
+    bad = int((~(x.abs() <= 1 + ROUNDING)).flatten(1).any(1).sum())
+    if bad:
+        raise ValueError(
+            f"x has {bad} of {len(x)} images with NaN or values out of [-1, 1]: clip or repair them, as every arm's"
+        )
+    x = ((x.clamp(-1, 1) + 1) * 127.5).round() / 255
+    x = x.expand(-1, 3, -1, -1)
+    if size is not None and tuple(x.shape[2:]) != (size, size):
+        x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return x.clamp(0, 1)
+
+
+def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], Any], name: str, device: str) -> Tensor:
+    """``run`` on the pictures (64, 3, size, size) of x, block after block: (n, d) float64 on the CPU.
+
+    Raises:
+        ValueError: what comes back is no (rows, d) table of finite floats.
+    """
+    parts = []
+    with torch.no_grad():
+        for rows in x.split(ROWS):
+            found = run(as_picture(rows.to(device), size))
+            if (
+                not isinstance(found, Tensor)
+                or found.ndim != 2
+                or len(found) != len(rows)
+                or not found.is_floating_point()
+            ):
+                said = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+                raise ValueError(
+                    f"extractor {name!r} gives {said} for {len(rows)} images; features are a (rows, d) table of floats: "
+                    "export the network so that it returns its last hidden layer, pooled and flat"
+                )
+            parts.append(found.double().cpu())
+    table = torch.cat(parts) if parts else torch.empty(0, 0, dtype=torch.float64)
+    bad = int((~torch.isfinite(table)).any(1).sum())
+    if bad:
+        raise ValueError(
+            f"extractor {name!r} gives NaN or infinite features for {bad} of {len(x)} images: check its input range"
+        )
+    return table
+
+
+def check_size(size: int | None, name: str) -> None:
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 16 <= size <= 2048):
+        raise ValueError(f"size of extractor {name!r} is {size!r}; give a whole number of pixels, 16 to 2048")
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of a network's tensors."""
+    found = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].detach().cpu().contiguous()
+        found.update(f"{key} {value.dtype} {tuple(value.shape)};".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,34 @@
+"""The small classifier that heads verdicts on labelled images, under a name: what there is for data unlike photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from warmflow.metrics.extractors.base import NamedExtractor, weights_digest
+from warmflow.metrics.features import Classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Classified(NamedExtractor):
+    """The last hidden layer of a trained ``classifier`` of the data set named ``data``; samples must have its shape."""
+
+    classifier: Classifier
+    data: str
+
+    def __post_init__(self) -> None:
+        if not self.data.strip():
+            raise ValueError("data of a named classifier is empty; name the data set that it was trained on")
+
+    @property
+    def name(self) -> str:
+        return f"small classifier of {self.data} on {self.classifier.sizes[0]} numbers"
+
+    @cached_property
+    def digest(self) -> str:
+        return weights_digest(self.classifier.state()[1])
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.classifier.features(x)
