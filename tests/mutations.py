@@ -31,6 +31,8 @@ JUMPS, DISCRETE, TOKENS = T + "test_jump.py", T + "test_discrete_flow_matching.p
 MIXTURE = "paths/mixture.py"
 DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_generator_matching.py"
 PRIOR = T + "test_learned_prior.py"
+KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_extractors.py"
+FINAL = T + "test_final.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -489,6 +491,72 @@ MUTANTS = [
         "return Pair(start, self",
         'return Pair(starts(batch, source, noise=noise.fold("again")), self',
         [T + "test_reflow.py"],
+    ),
+    # metrics of images
+    (
+        "the kernel distance with pairs of a row and itself",
+        "metrics/kid.py",
+        "(_kernel_sum(x, x) - _own_diagonal(x))",
+        "_kernel_sum(x, x)",
+        [KID],
+    ),
+    (
+        "an interval of the standard deviation over n",
+        "metrics/kid.py",
+        "float(values.std()) / n**0.5",
+        "float(values.std()) / n",
+        [KID],
+    ),
+    (
+        "subsets of the kernel distance share their rows",
+        "metrics/kid.py",
+        "(x[: n // size * size].split(size) for x in dealt)",
+        "([x[: 2 * size][k : k + size] for k in range(n // size)] for x in dealt)",
+        [KID],
+    ),
+    (
+        "a row is its own nearest neighbour",
+        "metrics/neighbours.py",
+        "[:, list(k)]",
+        "[:, [each - 1 for each in k]]",
+        [NEAR],
+    ),
+    ("rims left to rounding", "metrics/neighbours.py", "RIM = 1e-12", "RIM = 0.0", [NEAR]),
+    (
+        "recall by the balls of real rows",
+        "metrics/neighbours.py",
+        "found |= (block <= reach[rows, None]).any(0)",
+        "found |= (block <= narrow).any(0)",
+        [NEAR],
+    ),
+    ("images shrunk with aliases", "metrics/extractors/base.py", "antialias=True", "antialias=False", [PICTURES]),
+    (
+        "padding as torch does it",
+        "metrics/extractors/efficientnet.py",
+        "return total // 2, total - total // 2",
+        "return kernel // 2, kernel // 2",
+        [PICTURES],
+    ),
+    (
+        "pictures in another range",
+        "metrics/extractors/efficientnet.py",
+        "(255 * x - 127) / 128",
+        "(255 * x - 127.5) / 127.5",
+        [PICTURES],
+    ),
+    (
+        "features kept whatever the weights",
+        "kept.py",
+        "extractor.name, extractor.digest, __version__)",
+        "extractor.name, __version__)",
+        [FINAL],
+    ),
+    (
+        "arms of other sizes in one table",
+        "final.py",
+        "if x.shape != real.shape:",
+        "if x.shape[1:] != real.shape[1:]:",
+        [FINAL],
     ),
 ]
 
