@@ -13,7 +13,7 @@ values D_s, so
 
 is a t interval for the true distance. (The usual way, a hundred subsets drawn from one set again and again, gives a spread and no
 interval: its subsets share rows.) D_s is skewed, the more so the fewer features there are, and the interval then covers somewhat
-less than it says: with subsets of 20 rows, 94 of 100 on 20 features and 90 to 92 of 100 on one (tests/truths/test_kid.py).
+less than it says: with subsets of 20 rows, 95 of 100 on 20 features and 90 to 92 of 100 on one (tests/truths/test_kid.py).
 
 References:
     Demystifying MMD GANs, Binkowski, Sutherland, Arbel, Gretton, ICLR 2018, arXiv 1801.01401 (KID, the kernel)
