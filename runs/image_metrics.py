@@ -3,6 +3,7 @@
 python runs/image_metrics.py labels      # EfficientNet-Lite0 on CIFAR-10 without training, as it is and with planted mistakes
 python runs/image_metrics.py interval    # how often the kernel distance's interval covers the true distance
 python runs/image_metrics.py tables      # two halves of real images, and noise of rising strength
+python runs/image_metrics.py published   # CIFAR-10's training images against its test images, at the setting that others measured
 python runs/image_metrics.py cost        # seconds and memory of the neighbours of 10,000 rows against 10,000
 """
 
@@ -26,7 +27,7 @@ from warmflow.metrics.kid import KID
 from warmflow.metrics.neighbours import Balls, neighbours
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from photographs import IMAGENET, cifar10_test
+from photographs import IMAGENET, cifar10, cifar10_test
 
 SIGMAS = (8, 16, 32, 64)
 
@@ -84,6 +85,12 @@ def tables(n: int = 300, size: int = 64, clothes: int = 2000) -> None:
         print(markdown(final_table(real, arms, extractor)), flush=True)
 
 
+def published(n: int = 3000, size: int = 128) -> None:
+    train, test = cifar10(0, n)[0], cifar10_test(n)[0]
+    arms = {"test": test, "with noise of 16 / 255": noisy(test, 16), "with noise of 64 / 255": noisy(test, 64)}
+    print(markdown(final_table(train, arms, EfficientNetLite0.load(size))))
+
+
 def cost(n: int = 10_000, d: int = 256) -> None:
     a, b = (torch.randn(n, d, generator=torch.Generator().manual_seed(k), dtype=torch.float64) for k in (0, 1))
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
@@ -96,4 +103,4 @@ def cost(n: int = 10_000, d: int = 256) -> None:
 
 
 if __name__ == "__main__":
-    {"labels": labels, "interval": interval, "tables": tables, "cost": cost}[sys.argv[1]]()
+    {"labels": labels, "interval": interval, "tables": tables, "published": published, "cost": cost}[sys.argv[1]]()

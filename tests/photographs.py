@@ -25,19 +25,25 @@ IMAGENET = {
 """CIFAR-10's classes, in their order, as classes of ImageNet."""
 
 
-def cifar10_test(n: int) -> tuple[Tensor, Tensor]:
-    """The first n of the 10,000 test images, (n, 3, 32, 32) in [-1, 1], and their labels; skips where they are not there."""
+def cifar10(first: int, n: int) -> tuple[Tensor, Tensor]:
+    """n images from the one numbered ``first`` (a multiple of 2,000; 50,000 is the first of the test part) as (n, 3, 32, 32) in
+    [-1, 1], and their labels; skips where they are not there."""
     from PIL import Image
 
     folder = Path(os.environ.get("WARMFLOW_DATA", "../shared/data")) / "images" / "cifar10"
     if not (folder / "labels.npy").is_file():
         pytest.skip(f"CIFAR-10 is not in {folder}: set WARMFLOW_DATA")
     sheets = []
-    for k in range(25, 25 + -(-n // 2000)):
+    for k in range(first // 2000, (first + n - 1) // 2000 + 1):
         sheet = np.asarray(Image.open(folder / f"cifar10_{k:02d}.webp").convert("RGB"))
         sheets.append(sheet.reshape(40, 32, 50, 32, 3).transpose(0, 2, 4, 1, 3).reshape(2000, 3, 32, 32))
     x = torch.from_numpy(np.concatenate(sheets)[:n].copy()).float() / 127.5 - 1
-    return x, torch.from_numpy(np.load(folder / "labels.npy")[50_000 : 50_000 + n].astype(np.int64))
+    return x, torch.from_numpy(np.load(folder / "labels.npy")[first : first + n].astype(np.int64))
+
+
+def cifar10_test(n: int) -> tuple[Tensor, Tensor]:
+    """The first n of the 10,000 test images, and their labels."""
+    return cifar10(50_000, n)
 
 
 def photograph(name: str) -> Tensor:

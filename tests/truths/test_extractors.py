@@ -97,11 +97,14 @@ def test_padding_is_tensorflows(n: int, kernel: int, stride: int, zeros: tuple[i
     assert same_padding(n, kernel, stride) == zeros
 
 
-def test_same_convolutions_give_the_rounded_up_share_of_places() -> None:
+def test_same_convolutions_are_convolutions_of_the_padded_image() -> None:
     for n in range(5, 14):
         for kernel, stride in ((3, 1), (3, 2), (5, 1), (5, 2)):
-            conv = SameConv(1, 1, kernel, stride)
-            assert conv(torch.zeros(1, 1, n, n + 1)).shape[2:] == (math.ceil(n / stride), math.ceil((n + 1) / stride))
+            conv, x = SameConv(1, 1, kernel, stride), images(1, n + 1, 1)[:, :, :n]
+            assert conv(x).shape[2:] == (math.ceil(n / stride), math.ceil((n + 1) / stride))
+            rows, columns = (same_padding(k, kernel, stride) for k in x.shape[2:])
+            padded = nn.functional.pad(x, (*columns, *rows))
+            torch.testing.assert_close(conv(x), nn.functional.conv2d(padded, conv.weight, stride=stride))
 
 
 def test_the_network_has_4652008_parameters_and_tensorflows_norm() -> None:

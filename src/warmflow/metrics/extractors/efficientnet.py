@@ -66,8 +66,10 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
-        rows, columns = (same_padding(n, kernel, stride) for n in x.shape[2:])
-        return super().forward(F.pad(x, (*columns, *rows)))
+        (top, bottom), (left, right) = (same_padding(n, kernel, stride) for n in x.shape[2:])
+        if top != bottom or left != right:  # torch itself pads evenly, without a copy
+            x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
+        return F.conv2d(x, self.weight, None, self.stride, (top, left), 1, self.groups)
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
