@@ -20,7 +20,7 @@ _ROOMS = {
     "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain MaskTokens "
     "NGram Shown StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
-    "NearestDraftHamming Resampled Rewritten Encoded Walked prepare",
+    "NearestDraftHamming Principal Resampled Rewritten Encoded Semidiscrete Walked prepare",
     "paths": "LinearPath MixturePath",
     "networks": "MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
