@@ -8,7 +8,7 @@ far more of the velocity than on 256, so whole sets are paired offline by ``prep
 
 Numbers added to a row or to a column of the costs change every permutation's total alike. Three sweeps of Sinkhorn's
 algorithm give such numbers (prices) that make the least cost of each row and column nearly zero; the exact solver then
-searches less, and finds the same permutation in a half (points, drafts) to a sixth (noise to images) of the time.
+searches less, and finds a permutation of the same cost in two thirds (points, drafts) to a fifth (noise to images) of the time.
 
 References:
     Improving and generalizing flow-based generative models with minibatch optimal transport, Tong et al., 2023,

@@ -208,8 +208,8 @@ def prepare(
         block: rows paired at once. Assignment costs about block^3 operations and block^2 x 8 bytes.
         rounds: fresh starts for every datum, that many times: the more, the less the pairs can be memorised.
         passes: how often the pairs of a round are assigned anew in blocks of near ones, all over the set; Assignment only. A
-            pass never raises the cost. Blocks of 512 and five passes come nearer to the assignment of the whole set, in less
-            time, than blocks of 4,096 without.
+            pass never raises the cost. On drafts of images, blocks of 512 and five passes come nearer to the assignment of
+            the whole set, in less time, than blocks of 4,096 without.
         progress: told (blocks and passes done, blocks and passes in all).
 
     Raises:
