@@ -431,6 +431,51 @@ MUTANTS = [
         "True",
         [C + "test_config.py"],
     ),
+    # networks for images, paired problems
+    (
+        "attention without its scale",
+        "networks/unet.py",
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=1.0)",
+        [T + "test_unet.py"],
+    ),
+    (
+        "rows and columns of a patch exchanged",
+        "networks/dit.py",
+        "seen, side).flatten(2).transpose(1, 2)",
+        "seen.transpose(2, 3), side).flatten(2).transpose(1, 2)",
+        [T + "test_dit.py"],
+    ),
+    ("one axis known twice", "networks/dit.py", "c.sin(), c.cos()]", "r.sin(), r.cos()]", [T + "test_dit.py"]),
+    (
+        "sigma without the latent's spread",
+        "networks/low_pass.py",
+        "z = mean + log_spread.exp() *",
+        "z = mean + 0 *",
+        [T + "test_low_pass.py"],
+    ),
+    (
+        "the mean's own variance forgotten",
+        "metrics/restoration.py",
+        "/ (1 + 1 / len(many))",
+        "",
+        [T + "test_paired.py"],
+    ),
+    (
+        "a free regression",
+        "sources/restored.py",
+        "calls=torch.ones(n, dtype=torch.int64)",
+        "calls=None",
+        [T + "test_paired.py"],
+    ),
+    ("one noise for all parts", "data/paired.py", "seed + k", "seed", [T + "test_paired.py"]),
+    (
+        "the nearest of the first tile alone",
+        "metrics/distances.py",
+        "range(0, len(train), width)",
+        "range(0, width, width)",
+        [T + "test_metrics.py"],
+    ),
     # learned priors and distillation
     (
         "a student's own start on the path",

@@ -17,17 +17,17 @@ _ROOMS = {
     "contracts": "Batch Condition Coupling Data Estimate Field FlowPath JumpPath Metric Objective Pair Path Player Point "
     "Record Samples Solver Source Start State",
     "noise": "Noise",
-    "sources": "Blurred Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain MaskTokens "
-    "NGram Shown StandardNormal UniformTokens partly_known",
+    "sources": "Blurred Conditioned Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain "
+    "MaskTokens NGram Restored Shown StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
     "NearestDraftHamming Principal Resampled Rewritten Encoded Semidiscrete Walked prepare",
     "paths": "LinearPath MixturePath",
-    "networks": "MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
+    "networks": "DiT LowPass MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
     "finite_data wrap",
     "solvers": "Euler Heun Jump Midpoint RK4",
     "sampler": "Clip Sampler",
-    "objectives": "DiscreteFlowMatching FlowGeneratorMatching FlowMatching NextToken VarianceGuided",
+    "objectives": "DiscreteFlowMatching FlowGeneratorMatching FlowMatching NextToken Regression VarianceGuided",
     "verdict": "Verdict judge",
     "training": "train",
     "checkpoints": "load",

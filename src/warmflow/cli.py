@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from warmflow import __version__
-from warmflow.recipes.settings import RECIPES, Distillation, flag, settings_of, suggest
+from warmflow.recipes.settings import RECIPES, Distillation, distillation_of, flag, settings_of, suggest
 
 LARGEST_GRID = 4096
 DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -88,6 +88,8 @@ def settings_options(kinds: list[type[Any]], without: tuple[str, ...] = ()) -> C
                 if f.metadata["choices"]
                 else f.metadata["help"]
             )
+            if len(kinds) == 1 and kind is not bool:
+                text += f"  [default: {f.default}]"
             names = f"{flag(name)}/--no-{name.replace('_', '-')}" if kind is bool else flag(name)
             how: dict[str, Any] = {} if kind is bool else {"type": kind}
             command = click.option(names, name, default=None, help=text, **how)(command)
@@ -185,7 +187,12 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
 @main.command(context_settings={"show_default": True})
 @click.argument("recipe")
 @out_option
-@click.option("--arm", default="warm", help="which flow: warm, cold, cold_assigned; of lediflow.* lediflow too")
+@click.option(
+    "--arm",
+    default=None,
+    help="which flow: warm, cold, cold_assigned; of lediflow.* also lediflow, lediflow_mean; of tokens "
+    "cold_masked  [default: warm, of lediflow.* lediflow]",
+)
 @click.option("--seed", default=0, help="training seed")
 @click.option("--from", "begin", type=click.Path(path_type=Path), default=None, help="a cold run to fine-tune from")
 @click.option("--dtype", default="float32", help="arithmetic inside the network: float32, bfloat16, float16")
@@ -195,15 +202,16 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
 @threads_option
 @settings_options(list(dict.fromkeys(RECIPES.values())))
 def train(
-    recipe: str, out: Path | None, arm: str, seed: int, begin: Path | None, dtype: str, dry_run: bool, quiet: bool,
+    recipe: str, out: Path | None, arm: str | None, seed: int, begin: Path | None, dtype: str, dry_run: bool, quiet: bool,
     device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Train one flow of a recipe into a run folder, or continue it.
 
     RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.fashion,
-    images.folder, lediflow.digits, lediflow.fashion, text.characters, text.file.
+    images.restoration, images.folder, lediflow.digits, lediflow.fashion, text.characters, text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
+    arm = arm or ("lediflow" if recipe.startswith("lediflow.") else "warm")
     _threads(threads)
     from warmflow.single import train_run
 
@@ -259,7 +267,7 @@ def sample(
 @click.argument("what", nargs=-1, required=True)
 @out_option
 @click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
-@click.option("--steps", default="1,2,4,8", show_default=True, help="warm steps to try")
+@click.option("--steps", default=None, help="warm steps to try  [default: 1,2,4,8]")
 @click.option("--seeds", default=5, show_default=True, help="training seeds 0 .. seeds - 1")
 @click.option("--minutes", default=None, type=float, help="time for all of it; the updates follow")
 @click.option("--convergence", is_flag=True, help="train the cold flows twice as long as well")
@@ -269,7 +277,7 @@ def sample(
 @threads_option
 @settings_options(list(dict.fromkeys(RECIPES.values())), ("draft",))
 def compare(
-    what: tuple[str, ...], out: Path | None, draft: str | None, steps: str, seeds: int, minutes: float | None,
+    what: tuple[str, ...], out: Path | None, draft: str | None, steps: str | None, seeds: int, minutes: float | None,
     convergence: bool, jobs: int | None, quiet: bool, device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Judge warm against cold: of finished RUNs, or of a recipe, folder or file that is trained first.
@@ -281,7 +289,7 @@ def compare(
     warmflow compare folder:photos --minutes 30 --out result
     warmflow compare data.npz --draft drafts.npy --out result
     """
-    whole = _numbers(steps, "--steps")
+    whole = _numbers("1,2,4,8" if steps is None else steps, "--steps")
     changes = _given(settings)
     out = out or Path("warmflow-compare")
     _seeds(seeds)
@@ -296,12 +304,18 @@ def compare(
                 f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out"
             )
         from warmflow.arms import read_asked
+        from warmflow.checkpoints import device_of
         from warmflow.single import compare_runs
         from warmflow.students import compare_students
 
         runs = [Path(w) for w in what]
         if any(read_asked(run).get("arm") == "student" for run in runs):
-            report = compare_students(runs, out, progress=not quiet)
+            if steps is not None:
+                raise ValueError(
+                    f"--steps is {steps}, but students take one call and teachers are walked by all: leave it out"
+                )
+            device_of(device)
+            report = compare_students(runs, out, progress=not quiet, device=device)
         else:
             report = compare_runs(runs, out, steps=whole, device=device, progress=not quiet)
     elif len(what) > 1:
@@ -317,7 +331,7 @@ def compare(
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
-@main.command(short_help="Distil a finished flow into one call.")
+@main.command(short_help="Distil a finished flow into one call.", context_settings={"show_default": True})
 @click.argument("run", type=click.Path(path_type=Path))
 @out_option
 @click.option(
@@ -346,8 +360,7 @@ def distill(
     warmflow sample student --out samples.png
     """
     _threads(threads)
-    s = Distillation(**_given(settings))
-    s.check()
+    s = distillation_of(**_given(settings))
     out = out or Path(f"{run}-student")
     from warmflow.checkpoints import device_of
     from warmflow.students import distill as distil
@@ -355,6 +368,8 @@ def distill(
     device_of(device)
     distil(run, out, device=device, reflow=reflow, report=measure, progress=not quiet, echo=click.echo,
            **dataclasses.asdict(s))  # fmt: skip
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
     click.echo(f"{out} is complete. Look: warmflow sample {out} --out {out}/samples.png")
     if (out / "report.html").exists():
         click.echo(f"The report: {out / 'report.html'}")

@@ -55,6 +55,8 @@ from warmflow.sources import StandardNormal
 from warmflow.training import train
 from warmflow.verdict import Row, Ruler, at_convergence, judge
 
+PRIOR_BILL = {"auxiliary model": "auxiliary_seconds", "latent sampler": "latent_seconds"}
+"""What a prior's training is called in the bill, and in its facts."""
 SEEDS = (0, 1, 2, 3, 4)
 
 
@@ -197,7 +199,7 @@ def run(
         _say("training the learned prior", progress)
         sources["prior"], about = plan.prior(root / "prior", progress)
         save_part(root, "prior", sources["prior"])
-        bill |= {"auxiliary model": about.pop("auxiliary_seconds"), "latent sampler": about.pop("latent_seconds")}
+        bill |= {name: about.pop(key) for name, key in PRIOR_BILL.items()}
         facts |= {"prior": about}
         if "warning" in about:
             _say(f"warning: {about['warning']}", True)
@@ -219,15 +221,16 @@ def run(
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
     rows = list(measured(plan, ruler, entries, sources_alone(plan, sources), steps, progress))
     save_rows(root, rows)
-    trained, doubled = "equal training", {}
+    trained, doubled = plan.flow.training, {}
     if convergence and cold is None:
         best = _best_cold(rows, ruler.primary)
         _say(f"training {best} twice as long", progress)
         more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), (), steps, progress))
-        trained, settled = _converged(ruler, [r for r in rows if r.arm == best], more)
+        settled = _converged(ruler, [r for r in rows if r.arm == best], more)
+        trained = "convergence" if all(v["settled"] for v in settled.values()) else trained
         save_rows(root, rows + more)
         doubled = {"settled": settled, **_against(ruler, [r for r in rows if r.kind != "cold"] + more)}
-    found_audits = audits(plan, draft, paired)
+    found_audits = audits(plan, draft, paired) if plan.flow.audited else {}
     verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=_spent(plan, bill), names=plan.flow.names)
     facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
     facts["bill"] = _bill(bill, entries, facts.get("paid_after"))
@@ -276,9 +279,8 @@ def _entries(
 
 def _spent(plan: Plan, bill: Mapping[str, float]) -> dict[str, float]:
     """Of the one-off seconds those that the judged arm needs."""
-    of_prior = ("auxiliary model", "latent sampler")
     wanted = plan.flow.needs(plan.flow.judged)
-    return {k: v for k, v in bill.items() if (k in of_prior) == (wanted == "prior")}
+    return {k: v for k, v in bill.items() if (k in PRIOR_BILL) == (wanted == "prior")}
 
 
 def _wrapped(plan: Plan, cold: WrappedField, seeds: Sequence[int], device: str) -> list[Entry]:
@@ -301,7 +303,7 @@ def _mean_distance(rows: Sequence[Row], name: str) -> dict[tuple[str, str, int],
     return {k: sum(v) / len(v) for k, v in found.items()}
 
 
-def _converged(ruler: Ruler, rows: Sequence[Row], doubled: Sequence[Row]) -> tuple[str, dict[str, Any]]:
+def _converged(ruler: Ruler, rows: Sequence[Row], doubled: Sequence[Row]) -> dict[str, Any]:
     """Whether doubling the best cold arm's training improves its best distance by less than a tenth, on every metric."""
     found: dict[str, Any] = {}
     for metric in ruler.metrics:
@@ -309,8 +311,7 @@ def _converged(ruler: Ruler, rows: Sequence[Row], doubled: Sequence[Row]) -> tup
         twice = min(_mean_distance(doubled, metric.name).values())
         settled = at_convergence(once, twice, ruler.margin(metric.name))
         found[metric.name] = {"cold": once, "cold_doubled": twice, "settled": settled}
-    settled = all(v["settled"] for v in found.values())
-    return ("convergence" if settled else "equal training"), found
+    return found
 
 
 def _against(ruler: Ruler, rows: Sequence[Row]) -> dict[str, Any]:

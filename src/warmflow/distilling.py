@@ -28,10 +28,12 @@ from warmflow.checkpoints import (
     write_json,
 )
 from warmflow.contracts import Batch, Coupling, Player
-from warmflow.couplings import Assignment, Given, Independent, Walked, prepare
+from warmflow.couplings import Assignment, Encoded, Given, Independent, Walked, prepare
 from warmflow.couplings.prepare import digest
 from warmflow.fields import NetworkField
+from warmflow.measuring import at_once
 from warmflow.networks import Network, seeded
+from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.build import plan_of
@@ -78,7 +80,7 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
     asked = read_asked(run)
     arm = str(asked.get("arm"))
     if arm == "student":
-        raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {asked.get('teacher')} again")
+        raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")
     sampler = load(run, **given)
     field = sampler.field
     if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
@@ -139,7 +141,20 @@ def _data(teacher: Teacher, s: Distillation) -> Batch:
             f"--real is {s.real}, but {teacher.run} was trained on your own arrays, which it does not hold"
         )
     source = teacher.sampler.source
-    return pairs(plan, source.source, None) if isinstance(source, Blurred) else plan.data.train
+    if isinstance(
+        source, LearnedPrior
+    ):  # the online flow must see a real image beside the latent that it is encoded to
+        y = plan.data.train
+        z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(s.seed, len(y)).fold("real"))
+        return replace(y, condition={**y.condition, "z": z})
+    if not isinstance(source, Blurred):
+        return plan.data.train
+    if plan.settings.pairing == "minibatch-assignment":
+        raise ValueError(
+            f"--real is {s.real}, but {teacher.run} was paired batch by batch, so that no image has a draft of its own: "
+            "leave --real out"
+        )
+    return pairs(plan, source.source, None)
 
 
 def train_student(
@@ -155,9 +170,23 @@ def train_student(
     teacher = read_teacher(run, **given)
     asked = {
         **{k: teacher.asked[k] for k in ("recipe", "data", "settings", "seed")}, "kind": "run", "arm": "student",
-        "teacher": str(run), "weights": digest_of(teacher.field), "distillation": dataclasses.asdict(s), "device": device,
+        "weights": digest_of(teacher.field), "distillation": dataclasses.asdict(s), "device": device,
     }  # fmt: skip
+    data, processes = _data(teacher, s), int(os.environ.get("WORLD_SIZE", "1"))
+    if isinstance(teacher.coupling, Assignment):
+        theirs = int(teacher.asked["settings"]["batch"])
+        if processes > 1:
+            raise ValueError(
+                f"{run} was paired by assignment over whole batches: distil it on one process, not {processes}"
+            )
+        if s.batch != theirs:
+            raise ValueError(
+                f"--batch is {s.batch}; {run} was paired by assignment over {theirs} rows: give --batch {theirs}"
+            )
     found = open_run(out, asked)
+    # where the teacher lies is no part of what was asked: the digest of its weights says which it is
+    found["teacher"] = {"path": str(run.resolve()), "from_here": os.path.relpath(run.resolve(), out.resolve())}
+    write_json(out / "config.json", found)
     if found["state"] == "complete":
         return teacher
     teacher.field.network.to(device)  # type: ignore[attr-defined]
@@ -166,7 +195,7 @@ def train_student(
     turns = s.online_updates + 1
     try:
         trained = train(
-            objective, _data(teacher, s), steps=s.updates * turns,
+            objective, data, steps=s.updates * turns,
             batch=s.batch, seed=s.seed, folder=out, device=device, warmup=min(200, s.updates // 10 + 1) * turns,
             save_every=100 * turns, progress=progress,
         )  # fmt: skip
@@ -216,22 +245,42 @@ def diversity(teacher: Teacher, student: Any, sampler: Sampler, n: int = 2000) -
     return found
 
 
-def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str | None = None) -> Sampler:
-    """The teacher's reflow: trained on (start, the teacher's walk from it) from its weights, as many updates as the student's."""
-    folder = out / "reflow"
-    asked = {"kind": "run", "arm": "reflow", "seed": s.seed, "weights": digest_of(teacher.field), "updates": s.updates,
+def teacher_of(student: Path) -> Path:
+    """Where a student's teacher lies: where it was, or as far from the student as it was.
+
+    Raises:
+        ValueError: it is at neither place.
+    """
+    told = read_json(student / "config.json").get("teacher") or {}
+    places = [Path(told.get("path", "")), (student / told.get("from_here", "")).resolve()]
+    found = next((p for p in places if (p / "config.json").exists()), None)
+    if found is None:
+        raise ValueError(f"{student} is the student of {places[0]}, which is not there: compare where it was distilled")
+    return found
+
+
+def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str | None = None, **given: Any) -> Sampler:
+    """The teacher's reflow: trained on (start, the teacher's walk from it) from its weights, with as many updates of one network
+    as the student and the online flow had together."""
+    folder, steps = out / "reflow", s.updates * (s.online_updates + 1)
+    asked = {"kind": "run", "arm": "reflow", "seed": s.seed, "weights": digest_of(teacher.field), "updates": steps,
              "batch": s.batch, "steps": REFLOW_STEPS, "rows": REFLOW_ROWS}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
-        return load(folder)
+        return load(folder, **given)
     blank = Batch(torch.zeros(REFLOW_ROWS, *teacher.sampler.shape))
     walked = Walked(replace(teacher.sampler, device="cpu"), REFLOW_STEPS)
-    paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=4096, seed=s.seed)
+    paired = prepare(
+        walked, blank, teacher.sampler.source, folder / "pairs", block=at_once(teacher.sampler), seed=s.seed
+    )
     field = _copy(teacher.field)
     # a source that takes no draft: the pairs keep the starts they had
     untouched = StandardNormal(teacher.sampler.shape)
     objective = FlowMatching(field, untouched, Given(), Player(field.network, s.learning_rate, ema=s.ema))
-    trained = train(objective, paired, steps=s.updates, batch=s.batch, seed=s.seed, folder=folder, progress=progress)
+    trained = train(
+        objective, paired, steps=steps, batch=s.batch, seed=s.seed, folder=folder, warmup=min(200, steps // 10 + 1),
+        progress=progress,
+    )  # fmt: skip
     sampler = replace(teacher.sampler, field=replace(field, network=trained.networks["flow"]), solver=Euler(), steps=1)
     save_part(folder, "model", sampler)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(trained.facts)})

@@ -7,6 +7,7 @@ folder/rows.json, rows.safetensors    each arm, solver, steps and seed with its 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,13 @@ from warmflow.verdict import Measure, Row, Ruler
 
 AUDITED = 10_000
 """Of a larger training set, the rows that each pairing is audited on."""
+AT_ONCE, LEAST_AT_ONCE = 2**18, 64
+"""Numbers walked at once, and rows at least: a U-Net's layers of 2,000 images leave the cache and take three times as long."""
+
+
+def at_once(sampler: Sampler) -> int:
+    """Rows that are walked at once."""
+    return max(LEAST_AT_ONCE, AT_ONCE // math.prod(sampler.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +67,11 @@ class Alone:
         """The starts of the samples of the same seed, of a draft before it is blurred."""
         noise = Noise.of(seed, n).fold("source")
         return self.source.draw(n, noise=noise.fold("draft") if self.arm == "draft" else noise).x0
+
+    def given(self, condition: dict[str, Tensor], seed: int) -> Tensor:
+        """The starts for these conditions, one a row."""
+        n = len(next(iter(condition.values())))
+        return self.source.draw(n, condition, noise=Noise.of(seed, n).fold("source").fold("draft")).x0
 
 
 def sources_alone(plan: Plan, sources: Mapping[str, Source]) -> list[Alone]:
@@ -89,9 +102,10 @@ def measured(
         key = (e.arm, type(solver).__name__, k)
         if key not in singles:
             singles[key] = _single(sampler, e.seed)
-        drawn = sampler(n, seed=e.seed)
+        drawn = sampler(n, seed=e.seed, batch=at_once(sampler))
         calls = float(drawn.calls.double().mean())
-        measure = ruler.measure(drawn.x.cpu())
+        beside = plan.flow.beside(plan, lambda c, k, s=sampler: s(len(c["input"]), seed=k, condition=c).x)  # type: ignore[misc]
+        measure = _told(ruler.measure(drawn.x.cpu()), beside)
         yield Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
     for one in alone:
         for seed in sorted({e.seed for e in entries}):
@@ -99,7 +113,13 @@ def measured(
             x = plan.clip(one.drawn(n, seed))
             seconds = time.perf_counter() - began
             single = timed(lambda s=seed, one=one: one.drawn(1, s), repeats=5).seconds  # type: ignore[misc]
-            yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, ruler.measure(x))
+            beside = plan.flow.beside(plan, lambda c, k, one=one: one.given(c, k))  # type: ignore[misc]
+            measure = _told(ruler.measure(x), beside)
+            yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, measure)
+
+
+def _told(measure: Measure, beside: Mapping[str, float]) -> Measure:
+    return replace(measure, beside={**measure.beside, **beside}) if beside else measure
 
 
 def seen_as(plan: Plan, x: Tensor) -> Tensor:

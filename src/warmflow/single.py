@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warmflow.arms import asked_of, read_asked, run_arm
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import described, whole
+from warmflow.comparison import PRIOR_BILL, described, whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -116,6 +116,7 @@ def train_run(
         return
     network, name = _cold_network(begin) if begin is not None else (None, None)
     draft = paired = None
+    about: dict[str, Any] = {}
     if arm == "warm":
         draft = plan.draft()
         if network is not None:
@@ -125,7 +126,9 @@ def train_run(
         paired = pairs(plan, draft, None)
     elif plan.flow.needs(arm) == "prior":
         assert plan.prior is not None
-        draft, _ = plan.prior(out / "prior", not quiet)
+        draft, about = plan.prior(out / "prior", not quiet)
+        if "warning" in about:
+            echo(f"warning: {about['warning']}")
     began = time.perf_counter()
     run_arm(
         plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name, autocast=DTYPES[dtype],
@@ -133,6 +136,8 @@ def train_run(
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) == 0:
         seconds = time.perf_counter() - began
+        if plan.flow.needs(arm) == "prior":
+            write_json(out / "config.json", {**read_json(out / "config.json"), "facts": {"prior": about}})
         suffix = "txt" if isinstance(plan.data.codec, Alphabet) else "png"
         echo(f"{out} is complete ({seconds:.0f} s). Look: warmflow sample {out} --out {out}/samples.{suffix}")
 
@@ -383,9 +388,19 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     drafted = draft if judged == "warm" else plan.draft()
     found_audits = audits(plan, drafted, pairs(plan, drafted, None))
     names = flow.names if judged == flow.judged else ("warm", "cold")
-    verdict = judge(ruler, rows, audit=found_audits, trained="equal training", names=names)
+    trained, bill = "equal training", {}
+    if judged == flow.judged and flow.needs(judged) == "prior":
+        trained = flow.training
+        priors = [
+            (read_json(run / "config.json").get("facts") or {}).get("prior") or {}
+            for run, a in asked
+            if a["arm"] == judged
+        ]
+        for name, key in PRIOR_BILL.items():
+            bill[name] = float(np.mean([p.get(key, 0.0) for p in priors]))
+    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill, names=names)
     facts = verdict.to_json()
-    facts["bill"] = {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
+    facts["bill"] = bill | {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
     write_tensors(out / "pictures.safetensors", pictures(plan, entries, drafted, steps, 64))
     write_json(out / "verdict.json", facts)
     report = Report.read(out)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from warmflow.arms import read_asked
-from warmflow.checkpoints import load, make_folder, read_json, write_json, write_tensors
+from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
 from warmflow.comparison import described
 from warmflow.contracts import Solver
-from warmflow.distilling import digest_of, read_teacher, train_reflow, train_student
+from warmflow.distilling import digest_of, read_teacher, teacher_of, train_reflow, train_student
 from warmflow.measuring import Entry, measured, save_rows
 from warmflow.noise import Noise
 from warmflow.recipes.flows import EULER_STEPS, HEUN_STEPS
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan
-from warmflow.recipes.settings import RECIPES, Distillation
+from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler, Heun
@@ -36,6 +36,19 @@ TEACHER_STEPS = EULER_STEPS
 NAMES = ("the student", "the teacher")
 
 
+def _pooled(
+    student: Mapping[str, Any], teacher: Mapping[str, Any], first: Mapping[str, Any], its: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """What tells this student and its teacher from the first ones, but for their seeds: (name, this one's, the first one's)."""
+    for name, ours, other in (("arm", teacher, its), ("updates", teacher, its)):
+        if ours.get(name) != other.get(name):
+            yield f"the teacher's {name}", ours.get(name), other.get(name)
+    for what, ours, other in (("settings", teacher, its), ("distillation", student, first)):
+        for name in sorted({*ours[what], *other[what]} - {"seed"}):
+            if ours[what].get(name) != other[what].get(name):
+                yield f"{what}.{name}", ours[what].get(name), other[what].get(name)
+
+
 def _walks(entry: Entry) -> list[tuple[Solver, int]]:
     if entry.kind != "cold":
         return [(Euler(), 1)]
@@ -43,15 +56,23 @@ def _walks(entry: Entry) -> list[tuple[Solver, int]]:
 
 
 def compare_students(
-    students: Sequence[Path], out: Path, *, config: bool = True, progress: bool = True, **given: Any
+    students: Sequence[Path],
+    out: Path,
+    *,
+    config: bool = True,
+    progress: bool = True,
+    device: str = "cpu",
+    **given: Any,
 ) -> Report:
     """Students beside the teachers they come of, one pair a seed; reflows in the students' folders stand beside them.
 
     Raises:
         ValueError: a run that is no student, a teacher that is gone or was trained again, students of different data,
-            a recipe that is not named.
+            other settings or of one seed, a recipe that is not named.
     """
-    entries, seconds, plan, first = [], [], None, read_asked(students[0])
+    entries, seconds, reflows, plan = [], [], [], None
+    seen: dict[int, Path] = {}
+    first = read_asked(students[0])
     for run in students:
         asked = read_asked(run)
         if asked.get("arm") != "student":
@@ -61,21 +82,27 @@ def compare_students(
         for key in ("recipe", "data"):
             if asked.get(key) != first.get(key):
                 raise ValueError(f"{students[0]} and {run} are of different {key}: compare students of one data set")
-        theirs = Path(asked["teacher"])
-        if not (theirs / "config.json").exists():
-            raise ValueError(f"{run} is the student of {theirs}, which is not there: compare where it was distilled")
+        theirs = teacher_of(run)
         teacher = read_teacher(theirs, **given)
         if asked.get("weights") != digest_of(teacher.field):
             raise ValueError(f"{theirs} was trained again since {run} was distilled from it: distil it again")
+        again = seen.setdefault(teacher.seed, run)
+        if again is not run:
+            raise ValueError(f"{again} and {run} are both of seed {teacher.seed}: name one student of each teacher")
+        for what, ours, other in _pooled(asked, read_asked(theirs), first, read_asked(teacher_of(students[0]))):
+            raise ValueError(
+                f"{students[0]} and {run} cannot be judged as one: {what} is {other!r} and {ours!r}; compare them apart"
+            )
         plan = plan or teacher.plan()
         if plan is None:
             raise ValueError(f"{theirs} was trained on your own arrays, which its folder does not hold to compare with")
         spent = float(read_json(run / "config.json")["training"]["seconds"])
         seconds.append(spent)
-        entries.append(Entry("teacher", "cold", teacher.seed, teacher.sampler, 0.0))
-        entries.append(Entry("student", "warm", teacher.seed, load(run, **given), spent))
+        entries.append(Entry("teacher", "cold", teacher.seed, placed(teacher.sampler, device), 0.0))
+        entries.append(Entry("student", "warm", teacher.seed, placed(load(run, **given), device), spent))
         if (run / "reflow" / "model.json").exists():
-            entries.append(Entry("reflow", "beside", teacher.seed, load(run / "reflow", **given), 0.0))
+            entries.append(Entry("reflow", "beside", teacher.seed, placed(load(run / "reflow", **given), device), 0.0))
+            reflows.append(float(read_json(run / "reflow" / "config.json")["training"]["seconds"]))
     assert plan is not None
     ruler, about = ruler_for(plan.data, plan.settings.samples)
     seeds = [e.seed for e in entries if e.kind == "cold"]
@@ -85,14 +112,16 @@ def compare_students(
     bill = {"distilling": sum(seconds) / len(seconds)}
     verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES)
     facts = verdict.to_json()
+    if reflows:
+        facts["bill"]["reflow"] = sum(reflows) / len(reflows)
     facts["paid"] = _paid(facts["rows"], bill["distilling"])
     if config:
         found = {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
                  "asked": {"runs": [str(r) for r in students]}}  # fmt: skip
-        write_json(out / "config.json", {**found, **described(plan, ruler, about, seeds, "cpu")})
+        write_json(out / "config.json", {**found, **described(plan, ruler, about, seeds, device)})
     else:
         kept = read_json(out / "config.json")
-        write_json(out / "config.json", {**described(plan, ruler, about, seeds, "cpu"), **kept})
+        write_json(out / "config.json", {**described(plan, ruler, about, seeds, device), **kept})
     write_tensors(out / "pictures.safetensors", _pictures(plan, entries))
     write_json(out / "verdict.json", facts)
     report = Report.read(out)
@@ -149,7 +178,8 @@ def distill(
         ValueError: bad input, named with its remedy.
     """
     where, given = Path(out), {} if draft is None else {"draft": draft}
-    s = Distillation(**settings)
+    s = distillation_of(**settings)
+    device_of(device)
     say = echo or (lambda text: None)
     teacher = train_student(Path(run), where, s, device=device, progress="distilling" if progress else None, **given)
     if int(os.environ.get("RANK", "0")) != 0:
@@ -158,8 +188,10 @@ def distill(
     if "warning" in facts:
         say(f"warning: {facts['warning']}")
     if report and str(teacher.asked["recipe"]) in RECIPES:
-        if reflow:
-            train_reflow(teacher, where, s, progress="reflow" if progress else None)
-        found = compare_students([where], where, config=False, progress=progress, **given)
+        if reflow and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            say("the reflow is left out with several processes; run the same command on one for it")
+        elif reflow:
+            train_reflow(teacher, where, s, progress="reflow" if progress else None, **given)
+        found = compare_students([where], where, config=False, progress=progress, device=device, **given)
         say(found.verdict.claim)
     return placed(load(where, **given), device)

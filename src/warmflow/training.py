@@ -194,12 +194,16 @@ def train(
     from accelerate import Accelerator
     from tqdm import tqdm
 
-    accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
+    try:
+        accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
+    except ValueError:
+        accelerator = Accelerator()  # its state is the process's: a training before this one was on another device
     _checked(objective, data, steps, batch, accelerator.num_processes)
     where = None if folder is None else Path(folder)
     if where is not None:
         where.mkdir(parents=True, exist_ok=True)
-    place = accelerator.device if torch.device(device).index is None else torch.device(device)
+    alone = accelerator.num_processes == 1 or torch.device(device).index is not None
+    place = torch.device(device) if alone else accelerator.device
     seats = {name: _Seat(player, place) for name, player in objective.players.items()}
     checkpoint = None if where is None else where / "checkpoint.safetensors"
     first, spent, shown = 0, 0.0, float("nan")

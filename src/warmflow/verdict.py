@@ -42,7 +42,13 @@ __all__ = [
 ]
 
 KINDS = ("real", "draft", "cold", "warm", "beside")
-TRAINED = {"equal training": " at equal training", "convergence": " at convergence", "distilled": ""}
+TRAINED = {
+    "equal training": " at equal training",
+    "equal training of the flows": " at equal training of the flows (the prior's comes on top)",
+    "convergence": " at convergence",
+    "distilled": "",
+}
+ALONE = {"draft": "the draft alone", "prior": "the learned prior alone"}
 
 
 @dataclass(frozen=True)
@@ -284,7 +290,8 @@ def _claim(
         )
     if draft is not None:
         note = f"; but it fails the {failed}" if failed else ""
-        return f"the draft alone does as well as {theirs} ({best.label}){when}: no flow is needed{note}", False
+        name = ALONE.get(draft.first.arm, draft.first.arm)
+        return f"{name} does as well as {theirs} ({best.label}){when}: no flow is needed{note}", False
     if warm is None:
         lost = next((d for d in compared[id(shown)].differences if not d.holds), None)
         if lost is None:
@@ -334,7 +341,9 @@ def _table(
             "copying": g.mean(lambda row: row.measure.copying_share),
             "copying_mean": g.mean(lambda row: row.measure.copying_mean),
             "distances": distances,
-            "beside": {name: float(np.mean([row.measure.beside[name] for row in g.rows])) for name in beside},
+            "beside": {
+                name: float(np.mean([row.measure.beside[name] for row in g.rows])) for name in g.rows[0].measure.beside
+            },
             "seeds": [row.seed for row in g.rows],
         }
         if id(g) in compared:

@@ -77,7 +77,7 @@ def student_commands() -> Iterator[Case]:
     )  # fmt: skip
     yield Case(
         "a student whose teacher is gone",
-        lambda p: ["compare", str(p.edited("student0", asked=_lost(p))), "--out", str(p.here / "c")],
+        lambda p: ["compare", str(_orphan(p)), "--out", str(p.here / "c")],
         "gone, which is not there", "compare where it was distilled",
     )  # fmt: skip
 
@@ -102,11 +102,8 @@ def student_commands() -> Iterator[Case]:
     )
 
 
-def _lost(p: Place) -> dict[str, Any]:
-    import json
-
-    asked: dict[str, Any] = json.loads((p.shared / "student0" / "config.json").read_text())["asked"]
-    return {**asked, "teacher": str(p.here / "gone")}
+def _orphan(p: Place) -> Path:
+    return p.edited("student0", teacher={"path": str(p.here / "gone"), "from_here": "../gone"})
 
 
 def student_calls() -> Iterator[Case]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from bad_input import words
 from test_commands import ok
 
+import warmflow
 from warmflow import distilling
 from warmflow.arms import read_asked
 from warmflow.checkpoints import load
 from warmflow.cli import main
+from warmflow.noise import Noise
 
 TOY = words("--updates 30 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 32 --quiet")
 FEW = words("--updates 4 --batch 32 --quiet")
@@ -67,7 +70,7 @@ def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: 
     page = (out / "report.html").read_text()
     shown = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
     assert "against 50 calls of the teacher" in shown and "best teacher" in shown and "best cold" not in shown
-    assert f"warmflow distill {teachers / arm}" in shown
+    assert f"warmflow distill {teachers / arm}" in shown and "no claim" in shown and "Settings of the teacher" in shown
     assert "reflow of the teacher" in shown
     ok("sample", out, "-n", "20", "--quiet", "--out", tmp_path / "x.npz")
     drawn = np.load(tmp_path / "x.npz")
@@ -88,17 +91,30 @@ def test_a_student_begins_as_its_teachers_first_step_and_moves_away(teachers: Pa
     assert torch.allclose(ends[0], first, atol=1e-5) and not torch.allclose(ends[1], first, atol=1e-2)
 
 
-def test_the_same_command_continues_and_other_settings_are_refused(teachers: Path, tmp_path: Path) -> None:
-    out = tmp_path / "student"
-    command = ["distill", teachers / "cold", *FEW, "--no-report", "--out", out]
-    ok(*command)
-    before = load(out)(9).x
-    (out / "model.json").unlink()
-    config = json.loads((out / "config.json").read_text())
-    (out / "config.json").write_text(json.dumps({**config, "state": "started"}))
-    ok(*command)
-    assert torch.equal(load(out)(9).x, before)
-    assert "other settings" in refused(*command, "--alpha", "0.5")
+def test_a_distillation_cut_off_between_two_turns_continues_as_if_it_were_not(
+    teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warmflow.objectives import FlowGeneratorMatching
+
+    command = ["distill", teachers / "cold", *words("--updates 60 --batch 32 --quiet --no-report --online-updates 2")]
+    ok(*command, "--out", tmp_path / "whole")
+    real, calls = FlowGeneratorMatching.loss, {"n": 0}
+
+    def cut(self, turn, pair, *, noise):  # type: ignore[no-untyped-def]
+        calls["n"] += 1
+        if calls["n"] == 92:
+            raise KeyboardInterrupt
+        return real(self, turn, pair, noise=noise)
+
+    monkeypatch.setattr(FlowGeneratorMatching, "loss", cut)
+    from click.testing import CliRunner
+
+    assert CliRunner().invoke(main, [str(a) for a in (*command, "--out", tmp_path / "cut")]).exit_code != 0
+    assert not (tmp_path / "cut" / "model.json").exists() and (tmp_path / "cut" / "checkpoint.safetensors").exists()
+    monkeypatch.setattr(FlowGeneratorMatching, "loss", real)
+    ok(*command, "--out", tmp_path / "cut")
+    assert torch.equal(load(tmp_path / "cut")(9).x, load(tmp_path / "whole")(9).x)
+    assert "other settings" in refused(*command, "--alpha", "0.5", "--out", tmp_path / "cut")
 
 
 def test_students_of_several_seeds_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +127,27 @@ def test_students_of_several_seeds_are_compared(tmp_path: Path, monkeypatch: pyt
     assert facts["seeds"] == [0, 1] and "the student" in facts["claim"] and "the teacher" in facts["claim"]
     assert "cold" not in facts["claim"] and "training" not in facts["claim"]
     assert "leave it out" in refused("compare", "s0", "t1", "--out", "mixed")
+    ok("distill", "t1", *FEW, "--alpha", "0.5", "--no-report", "--out", "half")
+    said = refused("compare", "s0", "half", "--out", "mixed")
+    assert "distillation.alpha is 1.0 and 0.5" in said and "compare them apart" in said
+    assert "both of seed 0" in refused("compare", "s0", "s0", "--out", "mixed")
+    ok("train", "toy.moons", *TOY, "--arm", "warm", "--seed", "1", "--out", "w1")
+    ok("distill", "w1", *FEW, "--no-report", "--out", "sw")
+    assert "the teacher's arm is 'cold' and 'warm'" in refused("compare", "s0", "sw", "--out", "mixed")
+    assert "--steps is 7" in refused("compare", "s0", "s1", "--steps", "7", "--out", "mixed")
+    ok(
+        "distill", tmp_path / "t0", *FEW, "--no-report", "--out", "s0"
+    )  # the same teacher by another path is no other setting
+    Path("moved").mkdir()
+    for name in ("t0", "s0"):
+        shutil.copytree(name, Path("moved") / name)
+    assert distilling.teacher_of(Path("moved/s0")) == tmp_path / "t0"
     ok("train", "toy.moons", *TOY, "--arm", "cold", "--seed", "7", "--out", "t7")
     Path("t0").rename("gone")
     assert "t0, which is not there" in refused("compare", "s0", "s1", "--out", "lost")
+    assert distilling.teacher_of(Path("moved/s0")) == tmp_path / "moved" / "t0", (
+        "found as far from the student as it was"
+    )
     Path("t7").rename("t0")
     assert "trained again since" in refused("compare", "s0", "s1", "--out", "other")
 
@@ -175,7 +209,51 @@ def test_teachers_that_cannot_be_distilled_are_named(teachers: Path, tmp_path: P
     assert not (tmp_path / "never").exists()
 
 
-def test_a_share_of_real_data_is_read_from_the_recipe(teachers: Path, tmp_path: Path) -> None:
-    for arm in ("cold", "warm"):
-        ok("distill", teachers / arm, *FEW, "--real", "0.5", "--no-report", "--out", tmp_path / arm)
-        assert load(tmp_path / arm)(5).calls.tolist() == [1] * 5
+def test_a_share_of_real_data_is_the_recipes_paired_as_the_teacher_was(teachers: Path, tmp_path: Path) -> None:
+    some = distilling.Distillation(real=0.5)
+    cold, warm = (distilling.read_teacher(teachers / arm) for arm in ("cold", "warm"))
+    plan = cold.plan()
+    assert plan is not None
+    assert torch.equal(distilling._data(cold, some).x1, plan.data.train.x1)
+    paired = distilling._data(warm, some)
+    assert paired.start is not None
+    near = (paired.start.x0 - paired.x1).square().sum(1).mean()
+    assert float(near) < 0.5 * float((paired.start.x0.roll(1, 0) - paired.x1).square().sum(1).mean())
+    assert not distilling._data(cold, distilling.Distillation()).x1.any(), "nothing of the data unless it is asked for"
+    ok("distill", teachers / "warm", *FEW, "--real", "0.5", "--no-report", "--out", tmp_path / "s")
+    assert load(tmp_path / "s")(5).calls.tolist() == [1] * 5
+    ok("train", "toy.moons", *TOY, "--pairing", "minibatch-assignment", "--out", tmp_path / "batches")
+    assert "paired batch by batch" in refused(
+        "distill", tmp_path / "batches", *FEW, "--real", "0.5", "--out", tmp_path / "n"
+    )
+
+
+def test_real_images_come_with_the_latent_that_they_are_encoded_to(tmp_path: Path) -> None:
+    small = words("--updates 3 --rounds 1 --samples 400 --width 16 --depth 1 --batch 32 --auxiliary-updates 400 --quiet "
+                  "--auxiliary-width 64 --latent-updates 20 --kl 0.005")  # fmt: skip
+    ok("train", "lediflow.digits", *small, "--out", tmp_path / "t")
+    teacher = distilling.read_teacher(tmp_path / "t")
+    objective = distilling.objective_of(teacher, distilling.Distillation(real=0.5))
+    data = distilling._data(teacher, distilling.Distillation(real=0.5))
+    pair = objective.pair(data, noise=Noise.of(0, len(data)))
+    left = (pair.x1 - pair.start.condition["mean"]).square().mean()
+    assert float(left) < 0.7 * float((pair.x1 - pair.x1.mean(0)).square().mean()), "a mean of another image"
+
+
+def test_assigned_teachers_are_distilled_in_the_batches_they_were_assigned_in(
+    teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok("train", "toy.moons", *TOY, "--arm", "cold_assigned", "--out", tmp_path / "t")
+    assert "give --batch 32" in refused("distill", tmp_path / "t", "--batch", "64", "--quiet", "--out", tmp_path / "n")
+    ok("distill", tmp_path / "t", *FEW, "--no-report", "--out", tmp_path / "s")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "on one process, not 2" in refused("distill", tmp_path / "t", *FEW, "--out", tmp_path / "n")
+    assert not (tmp_path / "n").exists()
+
+
+def test_the_python_entrance_names_what_is_wrong(teachers: Path, tmp_path: Path) -> None:
+    for settings, says in (({"update": 3}, "did you mean 'updates'"), ({"alpha": "1"}, "a number, like 1.0"),
+                           ({"device": "toaster"}, "toaster")):  # fmt: skip
+        with pytest.raises(ValueError, match=says):
+            warmflow.distill(teachers / "cold", tmp_path / "n", progress=False, **settings)
+    assert not (tmp_path / "n").exists()

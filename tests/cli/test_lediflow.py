@@ -38,7 +38,8 @@ def test_all_arms_stand_in_one_report(compared: Path) -> None:
         "real": "real", "cold": "cold", "cold_assigned": "cold", "warm": "beside", "lediflow": "warm",
         "lediflow_mean": "beside", "draft": "beside", "prior": "draft",
     }  # fmt: skip
-    assert "LeDiFlow" in facts["claim"] or "the draft alone" in facts["claim"]
+    assert "LeDiFlow" in facts["claim"] or "the learned prior alone" in facts["claim"]
+    assert "no claim" in facts["claim"] or "the prior's comes on top" in facts["claim"]
     page = (compared / "report.html").read_text()
     for text in ("LeDiFlow from the mean", "learned prior alone", "told from encoded latents", "latent sampler"):
         assert text in page, text
@@ -77,7 +78,17 @@ def test_the_same_command_reads_the_prior_again(compared: Path) -> None:
 
 def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--weights", "variance", "--out", out)
+    ok("train", "lediflow.digits", *SMALL, "--weights", "variance", "--out", out)
+    told = json.loads((out / "config.json").read_text())
+    assert told["asked"]["arm"] == "lediflow", "the arm that the recipe is named after"
+    prior = told["facts"]["prior"]
+    ok("train", "lediflow.digits", *SMALL, "--arm", "cold", "--weights", "variance", "--out", tmp_path / "cold")
+    ok("compare", out, tmp_path / "cold", "--steps", "1", "--quiet", "--out", tmp_path / "both")
+    bill = json.loads((tmp_path / "both" / "verdict.json").read_text())["bill"]
+    assert (
+        bill["auxiliary model"] == prior["auxiliary_seconds"] > 0
+        and bill["latent sampler"] == prior["latent_seconds"] > 0
+    )
     ok("sample", out, "-n", "16", "--quiet", "--out", tmp_path / "x.png")
     few = words("--updates 3 --batch 32 --quiet --no-report")
     ok("distill", out, *few, "--out", tmp_path / "student")
@@ -86,6 +97,19 @@ def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
     mean = tmp_path / "mean"
     ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow_mean", "--out", mean)
     assert "without noise of its own" in refused("distill", mean, *few, "--out", tmp_path / "never")
+
+
+def test_low_frequencies_are_a_prior_too(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    ok("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--prior", "low_pass", "--out", out)
+    sampler = load(out)
+    assert isinstance(sampler.source, LearnedPrior) and sampler.source.latent.shape == (16,)
+    start = sampler.source.draw(6, noise=Noise.of(0, 6))
+    small = torch.nn.functional.avg_pool2d(start.condition["z"].reshape(-1, 1, 4, 4), 2)
+    assert torch.allclose(torch.nn.functional.avg_pool2d(start.condition["mean"], 4), small, atol=0.35)
+    assert sampler(3).x.shape == (3, 1, 8, 8)
+    assert "--factor is 3" in refused("train", "lediflow.digits", *SMALL, "--arm", "lediflow", "--prior", "low_pass", "--factor",
+                                      "3", "--out", tmp_path / "never")  # fmt: skip
 
 
 def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

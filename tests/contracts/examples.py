@@ -26,20 +26,22 @@ from warmflow.couplings import (
 )
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Auxiliary, Network, UNet, seeded
+from warmflow.networks import MLP, Auxiliary, DiT, LowPass, Network, UNet, seeded
 from warmflow.noise import Noise
-from warmflow.objectives import FlowGeneratorMatching, FlowMatching, VarianceGuided
+from warmflow.objectives import FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, Euler, Heun, Midpoint
 from warmflow.sources import (
     Blurred,
+    Conditioned,
     External,
     Gaussian,
     GaussianMixture,
     Jittered,
     Labelled,
     LearnedPrior,
+    Restored,
     StandardNormal,
 )
 
@@ -107,6 +109,17 @@ def unet(**more):
     return seeded(0, build)
 
 
+def dit(**more):
+    """A transformer of an oblong size that moves."""
+
+    def build():
+        network = DiT((2, 8, 6), width=8, depth=1, heads=2, **more)
+        torch.nn.init.normal_(network.out.weight)
+        return network
+
+    return seeded(0, build)
+
+
 X = normal("fit", 64, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.7]]) + 0.5
 LABEL = torch.arange(64) % 3
 EYE = torch.eye(2, dtype=torch.float64)
@@ -142,6 +155,8 @@ EXAMPLES = {
             4,
         ),
     ],  # fmt: skip
+    Conditioned: [lambda: Conditioned(StandardNormal((2,)), "input", normal("table", 900, 3))],
+    Restored: [lambda: Restored(None, normal("table", 900, 2))],
     # couplings
     Independent: [Independent],
     Assignment: [
@@ -182,7 +197,13 @@ EXAMPLES = {
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
     Auxiliary: [auxiliary],
-    UNet: [lambda: unet(), lambda: unet(sees={"draft": (1, 7, 6)}, classes=3, modulated={"z": (2,)})],
+    LowPass: [lambda: LowPass.fit(normal("low", 20, 2, 4, 6), 2)],
+    DiT: [lambda: dit(), lambda: dit(sees={"draft": (1, 8, 6)}, classes=3, modulated={"z": (2,)})],
+    UNet: [
+        lambda: unet(),
+        lambda: unet(multiples=(1, 1), blocks=2, attention=(0, 1)),
+        lambda: unet(sees={"draft": (1, 7, 6)}, classes=3, modulated={"z": (2,)}),
+    ],
     # objectives
     FlowMatching: [
         lambda: matching(LinearPath(0.0), StandardNormal((2,)), Independent()),
@@ -190,6 +211,7 @@ EXAMPLES = {
         lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
     ],
     FlowGeneratorMatching: [lambda: distilling(), lambda: distilling(0.5, 2, times="logit_normal", errors="velocity")],
+    Regression: [lambda: Regression(network := mlp(), Player(network))],
     VarianceGuided: [lambda: VarianceGuided(network := auxiliary(), Player(network))],
 }
 
@@ -231,7 +253,7 @@ def start_of(n, dtype=torch.float32, **more):
 
 
 def batch_of(n=30):
-    return Batch(X[:n], {"label": LABEL[:n], "tag": torch.arange(n)}, torch.arange(n))
+    return Batch(X[:n], {"label": LABEL[:n], "tag": torch.arange(n), "input": -X[:n]}, torch.arange(n))
 
 
 BASES = (Source, Coupling, Path, FlowPath, Field, Solver, Objective, Network)

@@ -12,7 +12,7 @@ from safetensors.torch import save as write
 from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
-from warmflow.networks import Auxiliary, Network, UNet
+from warmflow.networks import Auxiliary, DiT, LowPass, Network, UNet
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Clip, Sampler
@@ -40,14 +40,17 @@ def behaviour(part):
         return [estimate.velocity, estimate.x1]
     if isinstance(part, Auxiliary):
         return [*part.encode(start.x0), *part.decode(start.x0[:, [0, 1, 0]])]
-    if isinstance(part, UNet):
-        seen = {"draft": normal("u", n, 1, 7, 6), "z": normal("z", n, 2)}
+    if isinstance(part, LowPass):
+        return [*part.encode(normal("l", n, 2, 4, 6)), *part.decode(normal("z", n, 12))]
+    if isinstance(part, UNet | DiT):
+        size = part.arguments["shape"]
+        seen = {"draft": normal("u", n, 1, *size[1:]), "z": normal("z", n, 2)}
         more = {k: seen[k] for k in (*part.names, *part.modulators)}
-        label = start.condition["label"] if part.label is not None else None
-        return [part(normal("x", n, 2, 7, 6), t.float(), label, **more)]
+        label = start.condition["label"] if part.arguments.get("classes") else None
+        return [part(normal("x", n, *size), t.float(), label, **more)]
     if isinstance(part, Network):
         more = {"draft": start.condition["draft"]} if part.names or part.modulators else {}
-        label = start.condition["label"] if part.label is not None else None
+        label = start.condition["label"] if part.arguments.get("classes") else None
         return [part(start.x0, t.float(), label, **more)]
     if isinstance(part, Solver):
         state = part.begin(start, torch.full((n,), 0.4, dtype=torch.float64), noise=Noise.of(0, n))
@@ -191,7 +194,7 @@ def test_loaded_weights_are_those_saved_for_averaged_and_raw(tmp_path):
 
 
 def test_the_table_of_examples_is_not_stale():
-    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 3  # objectives are no part of a run folder
+    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 4  # objectives are no part of a run folder
     assert len(batch_of()) <= len(X)
 
 

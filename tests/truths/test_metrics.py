@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from warmflow.metrics.copying import copying, copying_ratio
-from warmflow.metrics.distances import nearest_two, squared_distances
+from warmflow.metrics.distances import TILE, nearest_two, squared_distances
 from warmflow.metrics.features import Classifier, clusters_of, train_classifier
 from warmflow.metrics.mmd import MMD, kernel_times, median_distance, mmd_for
 from warmflow.metrics.resampled import random_splits, resampling_counts
@@ -96,6 +96,16 @@ def test_blocks_change_nothing(entries: int) -> None:
     blocks = torch.cat([q for _, q in squared_distances(a, b, entries)])
     np.testing.assert_allclose(blocks.numpy(), torch.cdist(a, b).square().numpy(), atol=1e-10)
     np.testing.assert_array_equal(nearest_two(a, b, entries).numpy(), nearest_two(a, b).numpy())
+
+
+def test_neighbours_are_found_in_every_tile() -> None:
+    """Against all distances, with the nearest of each point at one end of a training set of several tiles and copies at both."""
+    train = normal(21, 2 * TILE + 100, 3)
+    x = torch.cat([train[:5], train[-5:], normal(22, 40, 3)])
+    wanted = torch.cdist(x.double(), train.double()).topk(2, largest=False).values
+    found = nearest_two(x, train)
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-6)
+    assert not found[:10, 0].any(), "a copy is at exactly 0"
 
 
 def test_far_from_the_origin_nothing_is_lost() -> None:

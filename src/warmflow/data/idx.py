@@ -103,7 +103,7 @@ def fashion(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | No
     train, validation = batch(x[rows], label[rows]), batch(x[-5000:], label[-5000:])
     notes = {"folder": str(where) if where is not None else HUB}
     held = batch(x_test[order], label_test[order])
-    return DataSet("fashion-mnist", "images", train, validation, held, CLASSES, notes, {"train": rows})
+    return DataSet("fashion-mnist", "images", train, validation, held, CLASSES, notes)
 
 
 def _part(folder: Path, part: str) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,8 @@ or ``network(x)`` where they read tokens from left to right."""
 from warmflow.networks.auxiliary import Auxiliary
 from warmflow.networks.base import Network, parameters, seeded
 from warmflow.networks.causal import CausalTransformer, log_chances
+from warmflow.networks.dit import DiT
+from warmflow.networks.low_pass import LowPass
 from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.mlp import MLP
 from warmflow.networks.transformer import TokenTransformer
@@ -13,6 +15,8 @@ __all__ = [
     "MLP",
     "Auxiliary",
     "CausalTransformer",
+    "DiT",
+    "LowPass",
     "Network",
     "TokenLSTM",
     "TokenTransformer",

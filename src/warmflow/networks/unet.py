@@ -1,6 +1,7 @@
-"""A small U-Net for images: residual blocks at three sizes; time, label and latent in every norm's scale and shift.
+"""A U-Net for images: residual blocks at several sizes; time, label and latent in every norm's scale and shift.
 
     block:  h <- h + W conv(silu(norm(conv(silu(norm(h)))) (1 + a(e)) + b(e)))
+    attention, after the blocks of the sizes that have it:  h <- h + W softmax(q k / sqrt(d)) v,  W from zero
     down:   a convolution of stride 2;   up: nearest to the size of the other side, beside which it is put
 
 Sizes need not be powers of two. Conditions of the image's own shape (a draft, a mean) stand beside it as channels. The last layer
@@ -13,16 +14,26 @@ References:
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from warmflow.networks.base import Network, TimeEmbedding
+from warmflow.networks.base import Network
+from warmflow.networks.conditioning import Conditioning, fit_beside
 
 GROUPS = 4
+HEAD = 32
+"""Channels of a head of attention, at most."""
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"width": 16, "multiples": (1, 2, 3), "blocks": 1, "attention": ()},
+    "small": {"width": 64, "multiples": (1, 2, 2), "blocks": 2, "attention": (2,)},
+    "base": {"width": 128, "multiples": (1, 2, 2, 2), "blocks": 2, "attention": (1,)},
+}
+"""On (3, 32, 32): 0.15, 3.2 and 20.2 million parameters."""
 
 
 class _Block(nn.Module):
@@ -40,15 +51,51 @@ class _Block(nn.Module):
         return self.skip(h) + self.second(self.dropout(inner))
 
 
+class _Attention(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // HEAD)
+        while channels % self.heads:
+            self.heads -= 1
+        self.norm, self.keys = nn.GroupNorm(GROUPS, channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.mix = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
+
+    def forward(self, h: Tensor) -> Tensor:
+        parts = self.keys(self.norm(h)).flatten(2).unflatten(1, (3 * self.heads, -1)).chunk(3, 1)
+        q, k, v = (part.transpose(2, 3) for part in parts)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(2, 3)
+        return h + self.mix(mixed.flatten(1, 2).unflatten(2, h.shape[2:]))
+
+
+class _Level(nn.Module):
+    """The blocks of one size, and its attention."""
+
+    def __init__(self, into: int, out: int, embedding: int, dropout: float, blocks: int, attention: bool) -> None:
+        super().__init__()
+        sizes = [into] + [out] * (blocks - 1)
+        self.blocks = nn.ModuleList([_Block(size, out, embedding, dropout) for size in sizes])
+        self.attention = _Attention(out) if attention else None
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h, e)
+        return h if self.attention is None else self.attention(h)
+
+
 class UNet(Network):
     """``UNet((C, H, W))(x (B, C, H, W), t (B,), **conditions) -> (B, C, H, W)``.
 
     Args:
-        shape: (C, H, W) of one image, H and W of at least 4.
+        shape: (C, H, W) of one image; H and W of at least 4 (twice that for every size beyond three).
         sees: conditions of the shape (channels, H, W), name to shape, put beside x.
         modulated: conditions of any other shape, flattened into the scale and shift of every norm.
         classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
-        width: channels at full size; twice and three times as many at half and a quarter. A multiple of 4.
+        width: channels at full size, a multiple of 4.
+        multiples: channels at full size, half, a quarter, ... as multiples of ``width``.
+        blocks: residual blocks at each size, on the way down and on the way up.
+        attention: which sizes have self-attention after their blocks: 0 is the full one.
     """
 
     def __init__(
@@ -59,49 +106,55 @@ class UNet(Network):
         modulated: Mapping[str, Sequence[int]] | None = None,
         classes: int = 0,
         width: int = 16,
+        multiples: Sequence[int] = (1, 2, 3),
+        blocks: int = 1,
+        attention: Sequence[int] = (),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         sees, modulated = ({k: list(v) for k, v in (m or {}).items()} for m in (sees, modulated))
-        if len(shape) != 3 or min(shape[1:]) < 4:
-            raise ValueError(f"shape is {tuple(shape)}; a U-Net takes images (C, H, W) with sides of at least 4")
+        least = 2 ** (len(multiples) - 1)
+        if len(shape) != 3 or min(shape[1:]) < least:
+            raise ValueError(f"shape is {tuple(shape)}; a U-Net takes images (C, H, W) with sides of at least {least}")
         if width < GROUPS or width % GROUPS:
             raise ValueError(f"width is {width}; a U-Net takes a multiple of {GROUPS}")
-        odd = [k for k, v in sees.items() if len(v) != 3 or v[1:] != list(shape[1:])]
-        if odd:
-            raise ValueError(f"{odd[0]} is {tuple(sees[odd[0]])}; beside images {tuple(shape)} go (channels, H, W)")
+        if not multiples or min(multiples) < 1 or blocks < 1:
+            raise ValueError(f"multiples are {tuple(multiples)} and blocks {blocks}; whole numbers of at least 1")
+        if any(not 0 <= level < len(multiples) for level in attention):
+            raise ValueError(f"attention is {tuple(attention)}; this U-Net has the sizes 0 .. {len(multiples) - 1}")
+        channels = fit_beside(shape, sees)
         self.arguments = {
             "shape": list(shape), "sees": sees, "modulated": modulated, "classes": classes, "width": width,
-            "dropout": dropout,
+            "multiples": list(multiples), "blocks": blocks, "attention": list(attention), "dropout": dropout,
         }  # fmt: skip
         self.names, self.modulators = tuple(sees), tuple(modulated)
-        a, b, c, e = width, 2 * width, 3 * width, 4 * width
-        self.embed = nn.Sequential(TimeEmbedding(), nn.Linear(64, e), nn.SiLU(), nn.Linear(e, e))
-        self.label = nn.Embedding(classes + 1, e) if classes else None
-        size = sum(math.prod(v) for v in modulated.values())
-        self.modulate = nn.Linear(size, e) if size else None
-        self.into = nn.Conv2d(shape[0] + sum(v[0] for v in sees.values()), a, 3, padding=1)
-        self.down = nn.ModuleList([_Block(a, a, e, dropout), _Block(b, b, e, dropout), _Block(c, c, e, dropout)])
-        self.halving = nn.ModuleList([nn.Conv2d(a, b, 3, 2, 1), nn.Conv2d(b, c, 3, 2, 1)])
-        self.narrower = nn.ModuleList([nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
-        self.up = nn.ModuleList([_Block(2 * b, b, e, dropout), _Block(2 * a, a, e, dropout)])
-        self.norm, self.out = nn.GroupNorm(GROUPS, a), nn.Conv2d(a, shape[0], 3, padding=1)
+        sizes, e = [k * width for k in multiples], 4 * width
+        steps = list(itertools.pairwise(sizes))
+        self.told = Conditioning(e, modulated, classes)
+
+        def level(k: int, into: int, out: int) -> _Level:
+            return _Level(into, out, e, dropout, blocks, k in attention)
+
+        self.into = nn.Conv2d(channels, sizes[0], 3, padding=1)
+        self.down = nn.ModuleList([level(k, n, n) for k, n in enumerate(sizes)])
+        self.halving = nn.ModuleList([nn.Conv2d(fine, coarse, 3, 2, 1) for fine, coarse in steps])
+        self.narrower = nn.ModuleList([nn.Conv2d(coarse, fine, 1) for fine, coarse in reversed(steps)])
+        self.up = nn.ModuleList([level(k, 2 * sizes[k], sizes[k]) for k in reversed(range(len(steps)))])
+        self.norm, self.out = nn.GroupNorm(GROUPS, sizes[0]), nn.Conv2d(sizes[0], shape[0], 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, **conditions: Tensor) -> Tensor:
-        e = self.embed(t)
-        if self.label is not None:
-            assert label is not None, "this network sees labels"
-            e = e + self.label(label + 1)  # -1, the dropped label, is row 0
-        if self.modulate is not None:
-            e = e + self.modulate(torch.cat([conditions[name].flatten(1) for name in self.modulators], 1))
-        e = F.silu(e)
+        e = self.told(t, label, conditions)
         h = self.into(torch.cat([x, *(conditions[name] for name in self.names)], 1))
-        whole = self.down[0](h, e)
-        half = self.down[1](self.halving[0](whole), e)
-        h = self.down[2](self.halving[1](half), e)
-        for beside, narrow, block in zip((half, whole), self.narrower, self.up, strict=True):
-            h = F.interpolate(narrow(h), size=beside.shape[-2:], mode="nearest")
-            h = block(torch.cat([h, beside], 1), e)
+        beside = []
+        for level, halve in itertools.zip_longest(self.down, self.halving):
+            h = level(h, e)
+            if halve is not None:
+                beside.append(h)
+                h = halve(h)
+        for narrow, level in zip(self.narrower, self.up, strict=True):
+            other = beside.pop()
+            h = F.interpolate(narrow(h), size=other.shape[-2:], mode="nearest")
+            h = level(torch.cat([h, other], 1), e)
         return self.out(F.silu(self.norm(h)))

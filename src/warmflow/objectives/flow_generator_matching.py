@@ -140,7 +140,7 @@ class FlowGeneratorMatching(Objective):
     def _point(self, x1: Tensor, start: Start, noise: Noise) -> Point:
         """The path's point between a fresh start of the same condition and x1, at a drawn time."""
         known = Batch(x1.detach(), dict(start.condition))
-        fresh = self.coupling.pair(known, self.source, noise=noise.fold("interpolant")).start
+        fresh = self.coupling.pair(known, self.source, noise=noise.fold("interpolant")).start.to(x1.device)
         path = self.student.path
         begin = path.begin(fresh)
         t = begin + (1 - begin) * self._share(noise).to(begin.device)

@@ -25,6 +25,7 @@ from warmflow.recipes.settings import (
     Grid,
     LeDiFlow,
     LeDiFlowFashion,
+    Restoration,
     Settings,
     Text,
     Toy,
@@ -36,7 +37,7 @@ from warmflow.sources import External
 
 def plan_of(recipe: str, settings: Settings) -> Plan:
     """The plan of a named recipe under checked settings."""
-    from warmflow.recipes import images, tokens, toy
+    from warmflow.recipes import images, restoration, tokens, toy
 
     if isinstance(settings, Grid):
         plan = tokens.grid(settings)
@@ -47,6 +48,8 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
         plan = toy.plan(recipe.removeprefix("toy."), settings)
     elif isinstance(settings, LeDiFlowFashion):
         plan = images.lediflow_fashion(settings)
+    elif isinstance(settings, Restoration):
+        plan = restoration.plan(settings)
     elif isinstance(settings, Fashion):
         plan = images.fashion(settings)
     elif isinstance(settings, LeDiFlow):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from warmflow.data import DataSet
 from warmflow.data.idx import fashion as read_fashion
 from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
@@ -14,7 +15,7 @@ from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.lediflow import LeDiFlowFlow
 from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network
 from warmflow.recipes.priors import fitted_prior
-from warmflow.recipes.settings import Digits, Fashion, Folder, LeDiFlow, LeDiFlowFashion
+from warmflow.recipes.settings import Digits, Fashion, Folder, LeDiFlow, LeDiFlowFashion, Restoration
 
 
 def digits(settings: Digits) -> Plan:
@@ -40,6 +41,13 @@ def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
     """Fashion-MNIST from a learned prior, beside cold flows and the warm one from a mixture."""
     plan = fashion(settings)
     return replace(plan, name="lediflow.fashion", flow=LeDiFlowFlow(), prior=fitted_prior(settings, plan.data))
+
+
+def images_of(settings: Restoration) -> DataSet:
+    """The images that are to be restored."""
+    if settings.images == "digits":
+        return read_digits(settings.data_seed)
+    return read_fashion(settings.data_seed, most=settings.most)
 
 
 def unet(settings: Fashion) -> Build:

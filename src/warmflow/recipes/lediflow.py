@@ -38,6 +38,7 @@ class LeDiFlowFlow(Flow):
     of_prior = ("lediflow", "lediflow_mean")
     judged = "lediflow"
     names = ("LeDiFlow", "cold")
+    training = "equal training of the flows"
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         return FLOATS.warm_source(plan, draft)
@@ -57,7 +58,7 @@ class LeDiFlowFlow(Flow):
         if begin is not None:
             raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
         source = draft if name == "lediflow" else replace(draft, scale=0.0)
-        sees = {"mean": plan.data.shape, "log_sigma": plan.data.shape, "z": (s.latent,)}
+        sees = {"mean": plan.data.shape, "log_sigma": plan.data.shape, "z": (draft.auxiliary.latent,)}
         net = plan.network(plan.data.shape, sees, seed)
         field = NetworkField(net, LinearPath(0.0), s.predicts, SEES, autocast)
         weigh_by = "log_sigma" if s.weights == "variance" else None

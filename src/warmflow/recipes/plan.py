@@ -55,6 +55,10 @@ class Flow(ABC):
     """What the claim calls the judged arm and the cold ones."""
     offline: tuple[str, ...]
     """Pairings that are made before training, on blocks of the whole set."""
+    training: str = "equal training"
+    """What a claim about the judged arm says of the training (a key of ``verdict.TRAINED``)."""
+    audited: bool = True
+    """Whether pairings are compared before a verdict: not where every datum has its own draft."""
 
     def role(self, arm: str) -> str:
         """What an arm is to the verdict: cold, warm (the judged one) or beside."""
@@ -86,6 +90,10 @@ class Flow(ABC):
         Raises:
             ValueError: an unknown arm; a network that does not fit.
         """
+
+    def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
+        """Numbers to stand beside the verdict, of samples that ``draw(condition, seed)`` (n, *S) makes; none by default."""
+        return {}
 
     @abstractmethod
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:

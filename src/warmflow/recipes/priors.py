@@ -25,7 +25,7 @@ from warmflow.couplings import Encoded, Independent
 from warmflow.data import DataSet
 from warmflow.fields import NetworkField
 from warmflow.metrics.audit import auc
-from warmflow.networks import MLP, Auxiliary, seeded
+from warmflow.networks import MLP, Auxiliary, LowPass, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
@@ -58,7 +58,24 @@ def fitted_prior(
     return fit
 
 
-def _auxiliary(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path, progress: bool) -> tuple[Auxiliary, float]:
+def _low_pass(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path) -> tuple[LowPass, float]:
+    """The datum's own low frequencies: fitted, not trained."""
+    asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": s.data_seed, "rows": len(data.train)}
+    found, began = open_run(folder, asked), time.perf_counter()
+    if found["state"] == "complete":
+        return load_part(folder, "model"), float(found["training"]["seconds"])
+    network = LowPass.fit(data.train.x1, s.factor, seed=s.data_seed)
+    save_part(folder, "model", network)
+    facts = {"seconds": time.perf_counter() - began}
+    write_json(folder / "config.json", {**found, "state": "complete", "training": facts})
+    return network, facts["seconds"]
+
+
+def _auxiliary(
+    s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path, progress: bool
+) -> tuple[Auxiliary | LowPass, float]:
+    if s.prior == "low_pass":
+        return _low_pass(s, data, folder)
     asked = {"kind": "part", "part": "auxiliary", "latent": s.latent, "kl": s.kl, "updates": s.auxiliary_updates,
              "width": s.auxiliary_width, "dropout": s.auxiliary_dropout, "seed": s.data_seed, "batch": s.batch,
              "rows": len(data.train)}  # fmt: skip
@@ -82,14 +99,13 @@ def _auxiliary(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path, progr
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary, data: DataSet, s: LeDiFlow | LeDiFlowFashion) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: LeDiFlow | LeDiFlowFashion) -> dict[str, Any]:
     """Facts of the auxiliary model on data that it was not trained on.
 
     Raises:
         ValueError: sigma at a bound everywhere, which is no spread to start from.
     """
-    held = data.validation if data.validation is not None and len(data.validation) else data.heldout
-    y = held.x1
+    y = _chosen_on(data).x1
     mean, log_spread = auxiliary.encode(y)
     z = mean + log_spread.exp() * Noise.of(s.data_seed, len(y)).normal("z", auxiliary.latent)
     mu, log_variance = auxiliary.decode(z)
@@ -117,31 +133,39 @@ def _measured(auxiliary: Auxiliary, data: DataSet, s: LeDiFlow | LeDiFlowFashion
     return facts
 
 
-def _latents(auxiliary: Auxiliary, data: Batch, rounds: int, seed: int) -> Tensor:
+def _chosen_on(data: DataSet) -> Batch:
+    """The part that settings are chosen on: not trained on, and not what verdicts are read on where there is another."""
+    return data.validation if data.validation is not None and len(data.validation) else data.heldout
+
+
+def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int) -> Tensor:
     """``rounds`` draws of q(z|y) for each row of the data."""
     coupling, n = Encoded(auxiliary), len(data)
     return torch.cat([coupling.encoded(data.x1, noise=Noise.of(seed, n, k * n)) for k in range(rounds)])
 
 
 def _latent(
-    s: LeDiFlow | LeDiFlowFashion, data: DataSet, auxiliary: Auxiliary, folder: Path, progress: bool
+    s: LeDiFlow | LeDiFlowFashion, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool
 ) -> tuple[Source, float]:
     labels = data.train.condition.get("label")
-    plain: Source = StandardNormal((s.latent,))
+    plain: Source = StandardNormal((auxiliary.latent,))
     source = plain if labels is None else Labelled.of(plain, labels)
     if not s.latent_updates:
         return source, 0.0
-    asked = {"kind": "part", "part": "latent", "updates": s.latent_updates, "latent": s.latent, "width": s.latent_width,
+    asked = {"kind": "part", "part": "latent", "updates": s.latent_updates, "latent": auxiliary.latent, "width": s.latent_width,
              "seed": s.data_seed, "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"]}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
         return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, s.data_seed)
+    encoding = time.perf_counter() - began
     condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
     network = seeded(
         s.data_seed,
-        lambda: MLP((s.latent,), classes=0 if labels is None else len(data.classes), width=s.latent_width, depth=2),
+        lambda: MLP(
+            (auxiliary.latent,), classes=0 if labels is None else len(data.classes), width=s.latent_width, depth=2
+        ),
     )
     field = NetworkField(network, LinearPath(0.0), "x1", () if labels is None else ("label",))
     objective = FlowMatching(field, plain, Independent(), Player(network, 2e-3, ema=0.999))
@@ -153,14 +177,14 @@ def _latent(
         source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), s.latent_steps
     )
     save_part(folder, "model", sampler)
-    facts = {**trained.facts, "seconds": time.perf_counter() - began}
+    facts = {**trained.facts, "seconds": encoding + float(trained.facts["seconds"])}
     write_json(folder / "config.json", {**found, "state": "complete", "training": facts})
     return sampler, float(facts["seconds"])
 
 
 def _told_apart(prior: LearnedPrior, data: DataSet, seed: int) -> float:
-    """The area under the ROC curve of classifiers that tell encoded held-out data from sampled z; 0.5 is chance."""
-    held = data.heldout
+    """The area under the ROC curve of classifiers that tell encoded data, not trained on, from sampled z; 0.5 is chance."""
+    held = _chosen_on(data)
     encoded = Encoded(prior.auxiliary).encoded(held.x1, noise=Noise.of(seed, len(held)).fold("encoded"))
     sampled = prior.draw(len(held), noise=Noise.of(seed, len(held)).fold("sampled")).condition["z"]
     return auc(encoded, sampled, seed)

@@ -17,11 +17,13 @@ DRAFTS = ("mixture", "gaussian", "jittered", "noise")
 PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment", "given")
 PREDICTIONS = ("velocity", "x1")
 TOKEN_DRAFTS = ("ngram", "lstm", "uniform")
-KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS
+RESTORED = ("regression", "input")
+KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS + RESTORED
 TOKEN_PAIRINGS = (
     "rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment", "independent", "given"
 )  # fmt: skip
 GRID_LAWS = ("moons", "eight_gaussians", "checkerboard")
+PRIORS = ("learned", "low_pass")
 WEIGHTINGS = ("cross_entropy", "generalised_kl")
 ALPHABETS = ("text8", "full")
 
@@ -168,9 +170,35 @@ class Fashion(Settings):
 
 
 @dataclass(frozen=True)
+class Restoration(Fashion):
+    """Images restored from degraded ones, warm from a regression beside the conditional cold flow."""
+
+    images: str = option("fashion", "which images", ("fashion", "digits"))
+    problem: str = option("super_resolution", "what was done to them", ("super_resolution", "denoising"))
+    factor: int = option(4, "super-resolution: pixels a side that one stands for")
+    noise: float = option(0.5, "denoising: the noise's standard deviation")
+    draft: str = option("regression", "the draft: a regression on the input, or the input itself", RESTORED)
+    draft_updates: int = option(1000, "updates of the regression")
+    pairing: str = option("independent", "every image has its own input", ("independent",))
+
+    def check(self) -> None:
+        Fashion.check(self)
+        whole_numbers(self, ("draft_updates",))
+        _divides(self.factor, 28 if self.images == "fashion" else 8)
+        if not 0 < self.noise < math.inf:
+            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
+        if self.sigma == 0:
+            raise ValueError(
+                "--sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"
+            )
+
+
+@dataclass(frozen=True)
 class Prior:
     """Settings of a learned prior."""
 
+    prior: str = option("learned", "what z is: learned, or the image's own low frequencies", PRIORS)
+    factor: int = option(2, "pixels a side that one number of low frequencies stands for")
     latent: int = option(8, "numbers in the prior's latent z")
     kl: float = option(
         0.03, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
@@ -185,7 +213,9 @@ class Prior:
 
     def check_prior(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
-        whole_numbers(self, ("latent", "latent_width", "latent_steps", "auxiliary_updates", "auxiliary_width"))
+        whole_numbers(
+            self, ("factor", "latent", "latent_width", "latent_steps", "auxiliary_updates", "auxiliary_width")
+        )
         if isinstance(self.latent_updates, bool) or self.latent_updates < 0:
             raise ValueError(
                 f"--latent-updates is {self.latent_updates!r}; updates of the latent sampler, or 0 for none"
@@ -205,12 +235,14 @@ class LeDiFlow(Prior, Digits):
     def check(self) -> None:
         Digits.check(self)
         self.check_prior()
+        _divides(self.factor, 8)
 
 
 @dataclass(frozen=True)
 class LeDiFlowFashion(Prior, Fashion):
     """Fashion-MNIST from a learned prior, beside cold and warm flows."""
 
+    factor: int = option(4, "pixels a side that one number of low frequencies stands for")
     latent: int = option(16, "numbers in the prior's latent z")
     kl: float = option(
         2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
@@ -222,6 +254,7 @@ class LeDiFlowFashion(Prior, Fashion):
     def check(self) -> None:
         Fashion.check(self)
         self.check_prior()
+        _divides(self.factor, 28)
 
 
 @dataclass(frozen=True)
@@ -323,6 +356,12 @@ def _tokens(s: Any) -> None:
         raise ValueError(f"--width is {s.width} and --heads {s.heads}; the width must be a multiple of twice the heads")
 
 
+def _divides(factor: int, side: int) -> None:
+    """ValueError where low frequencies of this factor do not fit the image."""
+    if factor < 2 or side % factor:
+        raise ValueError(f"--factor is {factor}; it is at least 2 and divides the side of {side} pixels")
+
+
 RECIPES: dict[str, type[Settings]] = {
     "toy.moons": Toy,
     "toy.eight_gaussians": Toy,
@@ -332,6 +371,7 @@ RECIPES: dict[str, type[Settings]] = {
     "images.fashion": Fashion,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
+    "images.restoration": Restoration,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,
@@ -362,6 +402,18 @@ def _typed(recipe: str, name: str, value: Any, default: Any) -> Any:
     if wanted is str and hasattr(value, "__fspath__"):
         return str(value)
     raise ValueError(f"{recipe}: {name} is {value!r}; it must be {KINDS[wanted]}, like {default!r}")
+
+
+def distillation_of(**changes: Any) -> Distillation:
+    """The checked settings of a distillation; ValueError as ``settings_of``."""
+    fields = {f.name: f for f in dataclasses.fields(Distillation)}
+    for name, value in changes.items():
+        if name not in fields:
+            raise ValueError(f"distilling has no setting {name!r}; {suggest(name, list(fields))}")
+        changes[name] = _typed("distilling", name, value, fields[name].default)
+    settings = Distillation(**changes)
+    settings.check()
+    return settings
 
 
 def settings_of(recipe: str, **changes: Any) -> Settings:

@@ -39,6 +39,9 @@ def _header(run: Run) -> str:
     if run.kind == "run":
         what = "Student of one call" if _distilled(config=run.config) else "Training run"
         title, state, badge = f"{what}: {run.recipe}", "none", "training"
+        if verdict.json:
+            claim = verdict.claim
+            title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
     else:
         claim = verdict.claim
         title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
@@ -116,10 +119,8 @@ def _difference_tile(verdict: Verdict) -> str:
 
 def _tiles(run: Run) -> str:
     verdict = run.verdict
-    if run.kind == "run":
-        return _run_tiles(run)
     if not verdict.json:
-        return ""
+        return _run_tiles(run) if run.kind == "run" else ""
     tiles = []
     for key, factor in (("calls", verdict.factor_calls), ("seconds", verdict.factor_seconds)):
         noun = "fewer calls" if key == "calls" else "less time"
@@ -243,8 +244,16 @@ def command(config: Mapping[str, Any]) -> str:
     parts = ["warmflow", verb, str(config.get("recipe", ""))]
     student = _distilled(config)
     if student is not None:
-        parts, settings = ["warmflow", "distill", str(student.get("teacher"))], student.get("distillation")
-    for key, value in settings.items() if isinstance(settings, Mapping) else ():
+        parts, settings = (
+            ["warmflow", "distill", str((config.get("teacher") or {}).get("path"))],
+            student.get("distillation"),
+        )
+    asked = config.get("asked")
+    asked = asked if isinstance(asked, Mapping) and student is None else {}
+    more = {k: asked[k] for k in (("steps",) if verb == "compare" else ("arm", "seed")) if k in asked}
+    if isinstance(asked.get("seeds"), list) and asked["seeds"] == list(range(len(asked["seeds"]))):
+        more["seeds"] = len(asked["seeds"])
+    for key, value in {**(settings if isinstance(settings, Mapping) else {}), **more}.items():
         flag = "--" + str(key).replace("_", "-")
         if isinstance(value, bool):
             parts.append(flag if value else "--no-" + flag[2:])
@@ -265,8 +274,12 @@ def _made(run: Run) -> str:
     body = f"<p>Make it again:</p><pre>{again}</pre>{tables.fact_table(facts)}"
     facts = {k: v for k, v in (config.get("facts") or {}).items() if not isinstance(v, Mapping)}
     config = {**config, "facts": facts}
+    student = _distilled(config)
+    if student:
+        config["distillation"] = student.get("distillation")
     for key, title in (
-        ("settings", "Settings"),
+        ("distillation", "Settings of the distillation"),
+        ("settings", "Settings of the teacher" if student else "Settings"),
         ("data", "Data"),
         ("facts", "Judges"),
         ("margins", "Margins"),
@@ -280,28 +293,44 @@ def _made(run: Run) -> str:
     return body
 
 
+def _warning(run: Run) -> str:
+    """What training warned of."""
+    training = run.config.get("training")
+    text = training.get("warning") if isinstance(training, Mapping) else None
+    return f'<p class="warning">Warning: {escape(str(text))}</p>' if text else ""
+
+
 def _reading(verdict: Verdict) -> str:
     name = str(verdict.metric.get("name", "")).lower()
     about = verdict.metric.get("about") or verdict.metric.get("description")
     if "mmd" in name:
         about = "Here the unbiased squared maximum mean discrepancy (MMD²): 0 for equal laws, and it may fall below 0."
+    ours, theirs = verdict.names
+    what = (
+        "a flow that starts from noise; a flow that starts from the draft. Cold and warm are trained at equal budget."
+    )
+    if verdict.trained == "distilled":
+        what = "the teacher, walked in many calls; the student, distilled from it, in one; its reflow, in one."
+    elif verdict.trained == "equal training of the flows":
+        what = "flows that start from noise, and flows that start from a learned prior: the flows are trained at equal "
+        what += "budget, the prior's own training comes on top (see the bill); all training seeds share one prior."
     terms = {
-        "Real, draft, cold, warm": "Real data against other real data (the best anyone can do); the draft as it comes; "
-        "a flow that starts from noise; a flow that starts from the draft. Cold and warm are trained at equal budget.",
+        "Rows": f"Real data against other real data (the best anyone can do); starts as they come; {what}",
         "Distance D": f"How far samples are from held-out real data; lower is better. {about or ''}".strip(),
         "Margin": "The distance two sets of real data of the same size stay below in 95 of 100 splits. "
         "A difference below it is smaller than chance among real data. It is fixed before anything is sampled.",
-        "As good as": "The one-sided 95 % upper bound of the mean over training seeds of D(warm) − D(cold) is below the "
+        "As good as": "The one-sided 95 % upper bound of the mean over training seeds of "
+        f"D({ours}) − D({theirs}) is below the "
         "margin. With one seed nothing is claimed.",
         "Steps and calls": "Steps are the intervals a solver walks; calls are evaluations of the flow's network, for each "
         "sample. Heun makes two calls a step, one in the last. The draft's own cost is not in the calls.",
         "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
-        "Best cold": "Cold with the best of its solvers and pairings: the one warm has to match.",
+        f"Best {theirs.removeprefix('the ')}": f"{theirs} with the best of its solvers and pairings: what {ours} has to match.",
         "Class variation": "Half the summed difference between the shares of the classes in samples and in data: "
         "0 where each class has its share. Two real sets of 500 differ by about 0.1.",
         "Copying": "How close samples come to single training data, against what held-out real data do.",
     }
-    if verdict.trained:
+    if verdict.trained and verdict.trained != "distilled":
         both = "Equal training: both got the same budget, and cold might still improve with more. "
         terms["Equal training, convergence"] = both + "Convergence: doubling the training improves cold by under 10 %."
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in terms.items())
@@ -317,7 +346,8 @@ def body(run: Run, prefix: str = "r") -> str:
     parts = [
         _header(run),
         _tiles(run),
-        _reading(verdict) if run.kind == "compare" else "",
+        _reading(verdict) if verdict.json else "",
+        _warning(run),
         _quality(run, prefix),
         _section("Samples", _samples(run)),
         _section("Trajectories", _trajectories(run, prefix)),

@@ -2,6 +2,7 @@
 
 from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
+from warmflow.sources.conditioned import Conditioned
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
 from warmflow.sources.external import External
 from warmflow.sources.filled import Filled, partly_known, together
@@ -15,12 +16,14 @@ from warmflow.sources.markov import MarkovChain, random_chain
 from warmflow.sources.ngram import NGram
 from warmflow.sources.noise import StandardNormal
 from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
+from warmflow.sources.restored import Restored
 from warmflow.sources.shown import Shown
 
 __all__ = [
     "LSTM",
     "Autoregressive",
     "Blurred",
+    "Conditioned",
     "Corrupted",
     "External",
     "Filled",
@@ -32,6 +35,7 @@ __all__ = [
     "MarkovChain",
     "MaskTokens",
     "NGram",
+    "Restored",
     "Shown",
     "StandardNormal",
     "UniformTokens",

@@ -1,0 +1,111 @@
+"""Paired problems: every image with the input that it is to be restored from, as ``condition["input"]`` of the same shape.
+
+    super-resolution   means over f x f pixels, brought back to size by a bicubic filter
+    denoising          y + sigma eps, one eps an image, clamped to nothing
+
+or pairs of the user's own: two arrays in one order, or two folders with the same names.
+
+A flow that restores is judged on inputs that it was not trained on: the verdict's samples are drawn for the held-out ones.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from warmflow.contracts import Batch
+from warmflow.data import DataSet, split
+from warmflow.data.images import _read_all, from_uint8, to_images
+from warmflow.noise import Noise
+
+INPUT = "input"
+
+
+def lowered(y: Tensor, factor: int) -> Tensor:
+    """(n, C, H, W): means over factor x factor pixels, back at full size by a bicubic filter; ValueError unless it divides."""
+    if factor < 2 or any(side % factor for side in y.shape[2:]):
+        raise ValueError(f"factor is {factor}; it is at least 2 and divides the sides of {tuple(y.shape[2:])} pixels")
+    small = F.avg_pool2d(y, factor)
+    return F.interpolate(small, size=y.shape[2:], mode="bicubic", align_corners=False)
+
+
+def noised(y: Tensor, sigma: float, seed: int) -> Tensor:
+    """y (n, *S) + sigma eps."""
+    if not 0 < sigma < float("inf"):
+        raise ValueError(f"noise is {sigma}; denoising needs a positive standard deviation")
+    return y + sigma * Noise.of(seed, len(y)).normal("degraded", *y.shape[1:])
+
+
+def super_resolution(data: DataSet, factor: int = 4) -> DataSet:
+    """The data with inputs of lower resolution."""
+    return _with_inputs(data, f"{data.name}, super-resolution x{factor}", lambda y, k: lowered(y, factor))
+
+
+def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
+    """The data with noisy inputs; each part has noise of its own."""
+    return _with_inputs(data, f"{data.name}, denoising {sigma:g}", lambda y, k: noised(y, sigma, seed + k))
+
+
+def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
+    if data.kind != "images":
+        raise ValueError(f"{data.name} holds {data.kind}; only images are restored")
+
+    def one(part: Batch, k: int) -> Batch:
+        return replace(part, condition={**part.condition, INPUT: degrade(part.x1, k)})
+
+    validation = None if data.validation is None else one(data.validation, 1)
+    return replace(data, name=name, train=one(data.train, 0), validation=validation, heldout=one(data.heldout, 2))
+
+
+def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> DataSet:
+    """Pairs of the user's own: two arrays of images in one order, of one number and size.
+
+    Raises:
+        ValueError: unequal numbers or sizes, no images, fewer than ten.
+    """
+    x, y = to_images(inputs, f"{name}: inputs"), to_images(targets, f"{name}: targets")
+    if len(x) != len(y):
+        raise ValueError(f"{name}: {len(x)} inputs and {len(y)} targets; give one input for each target, in one order")
+    if x.shape != y.shape:
+        raise ValueError(
+            f"{name}: inputs are {tuple(x.shape[1:])}, targets {tuple(y.shape[1:])}; bring them to one size and colours"
+        )
+    if len(y) < 10:
+        raise ValueError(f"{name}: {len(y)} pairs; give at least ten")
+    found = split(name, "images", y, None, validation=len(y) // 10, heldout=max(1, len(y) // 5), seed=seed)
+    parts = {k: replace(getattr(found, k), condition={INPUT: x[rows]}) for k, rows in found.rows.items() if len(rows)}
+    return replace(found, **parts)
+
+
+def paired_folders(
+    inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0
+) -> DataSet:
+    """Pairs of two folders: files of the same name (without its suffix) belong together.
+
+    Raises:
+        ValueError: a folder that is missing, no common names, a name that only one folder has.
+    """
+    found = {}
+    for what, path in (("inputs", inputs), ("targets", targets)):
+        root = Path(path).expanduser()
+        if not root.is_dir():
+            raise ValueError(f"{what}: {path} is not a folder; give two folders with the same file names")
+        images, files, failed = _read_all(root, size, mode)
+        if failed:
+            raise ValueError(f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): mend or remove the pair")
+        found[what] = {str(Path(f).with_suffix("")): images[i] for i, f in enumerate(files)}
+    odd = sorted(set(found["inputs"]) ^ set(found["targets"]))
+    if odd:
+        where = "inputs" if odd[0] in found["inputs"] else "targets"
+        raise ValueError(f"{odd[0]} is among the {where} alone ({len(odd)} such names): every image needs its pair")
+    names = sorted(found["inputs"])
+    if not names:
+        raise ValueError(f"{inputs} holds no images: give two folders with the same file names")
+    x, y = (from_uint8(torch.stack([found[w][n] for n in names])) for w in ("inputs", "targets"))
+    return pairs(x, y, name=f"{inputs} -> {targets}", seed=seed)

@@ -1,0 +1,54 @@
+"""A regression of the data on a condition: the draft of a paired problem, and the row that a flow must beat in law.
+
+    L = E |f(input, 0) - x1|^2,     so that f = E[x1 | input]
+
+It wins on squared error and returns one mean where the truth is many images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Batch, Objective, Pair, Player, Start
+from warmflow.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class Regression(Objective):
+    """Trains ``network(input (B, *S), t (B,)) -> (B, *S)`` at t = 0.
+
+    Args:
+        player: the optimiser's settings; its network is ``network``.
+        given: the condition that is regressed on.
+
+    Raises:
+        ValueError: data without that condition.
+    """
+
+    network: Any
+    player: Player
+    given: str = "input"
+
+    product = "regression"
+
+    @property
+    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+        return {"regression": self.player}
+
+    def turn(self, step: int) -> str:
+        return "regression"
+
+    def pair(self, batch: Batch, *, noise: Noise) -> Pair:
+        if self.given not in batch.condition:
+            raise ValueError(f"the data carry no {self.given!r} to regress on: pair them first")
+        return Pair(Start(batch.condition[self.given], dict(batch.condition)), batch.x1, batch.index)
+
+    def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:
+        x = pair.start.x0
+        found = self.network(x, torch.zeros(len(x), device=x.device))
+        return torch.nn.functional.mse_loss(found, pair.x1), {}

@@ -1,0 +1,118 @@
+"""Restoring images: super-resolution and denoising, warm from a regression (or the input) beside the conditional cold flow.
+
+    cold    starts at N(0, I), sees the input
+    warm    starts at draft + sigma eps, sees the draft, and the input where the draft is a regression of it
+
+Every datum is paired with the draft of its own input, so that nothing is assigned: the pairs keep both laws as they are.
+Samples are judged on inputs of the validation part against images of the held-out part. Beside it stand PSNR and SSIM, which
+the regression wins, and the recovered conditional variance, of which it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.couplings import Independent
+from warmflow.data import DataSet
+from warmflow.data.paired import INPUT, denoising, super_resolution
+from warmflow.fields import NetworkField
+from warmflow.metrics.restoration import psnr, recovered_variance, ssim
+from warmflow.objectives import FlowMatching, Regression
+from warmflow.paths import LinearPath
+from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.images import images_of, unet
+from warmflow.recipes.plan import Arm, Flow, Plan
+from warmflow.recipes.settings import Restoration
+from warmflow.sampler import Sampler
+from warmflow.solvers import Euler
+from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
+from warmflow.training import train
+
+FLOATS = FloatFlow()
+INPUTS, DRAWS = 200, 4
+"""Inputs that PSNR, SSIM and the recovered variance are measured on, and samples for each."""
+
+
+def judged_on(data: DataSet) -> Batch:
+    """The part whose inputs are sampled for: never trained on, and other images than those the verdict compares with."""
+    return data.validation if data.validation is not None and len(data.validation) else data.heldout
+
+
+@dataclass(frozen=True)
+class RestorationFlow(Flow):
+    """ "cold" and "warm", both given the input."""
+
+    arms = ("cold", "warm")
+    offline = ()
+    audited = False
+
+    def warm_source(self, plan: Plan, draft: Source) -> Source:
+        return Blurred(draft, plan.settings.sigma)
+
+    def coupling(self, plan: Plan, pairing: str) -> Coupling:
+        return Independent()
+
+    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
+        return FLOATS.schedule(plan, kind, steps)
+
+    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
+            autocast: str | None = None) -> Arm:  # fmt: skip
+        s, shape = plan.settings, plan.data.shape
+        if begin is not None:
+            raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
+        if name == "warm":
+            assert isinstance(draft, Restored)
+            source, path = self.warm_source(plan, draft), LinearPath(s.t0)
+            sees = ("draft",) if draft.network is None else ("draft", INPUT)
+        elif name == "cold":
+            source, path = (
+                Conditioned(StandardNormal(shape), INPUT, judged_on(plan.data).condition[INPUT]),
+                LinearPath(0.0),
+            )
+            sees = (INPUT,)
+        else:
+            raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
+        net = plan.network(shape, dict.fromkeys(sees, shape), seed)
+        field = NetworkField(net, path, s.predicts, sees, autocast)
+        objective = FlowMatching(field, source, Independent(), Player(net, s.learning_rate, ema=s.ema))
+        return Arm(name, objective, plan.data.train, Sampler(source, field, Euler(), 4, plan.hooks))
+
+    def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
+        part = judged_on(plan.data)[slice(0, INPUTS)]
+        given = {INPUT: part.condition[INPUT]}
+        many = torch.stack([plan.clip(draw(given, k)).cpu() for k in range(DRAWS)])
+        return {
+            "PSNR": psnr(many[0], part.x1),
+            "SSIM": ssim(many[0], part.x1),
+            "recovered variance": recovered_variance(many, part.x1),
+        }
+
+
+def plan(settings: Restoration) -> Plan:
+    """The images of ``settings.images`` with their inputs."""
+    s, bare = settings, images_of(settings)
+    data = (
+        super_resolution(bare, s.factor) if s.problem == "super_resolution" else denoising(bare, s.noise, s.data_seed)
+    )
+    build = unet(s)
+
+    def fit() -> Source:
+        inputs = judged_on(data).condition[INPUT]
+        return Restored(None if s.draft == "input" else regression(s, data, build), inputs)
+
+    return Plan("images.restoration", s, data, fit, build, RestorationFlow())
+
+
+def regression(s: Restoration, data: DataSet, build: Callable[..., nn.Module]) -> nn.Module:
+    """A network of the flows' size that says E[image | input], trained on the training part."""
+    network = build(data.shape, {}, s.data_seed)
+    objective = Regression(network, Player(network, s.learning_rate, ema=s.ema))
+    steps = s.draft_updates
+    done = train(objective, data.train, steps=steps, batch=s.batch, seed=s.data_seed, warmup=min(200, steps // 10 + 1))
+    return done.networks["regression"].requires_grad_(False)

@@ -1,0 +1,60 @@
+"""A draft from a degraded input: the input itself, brought to the target's size, or what a regression makes of it.
+
+    x0 = f(input),     f the identity or a network that was trained to E[target | input]
+
+Such a draft is a function of the input. Start from it with noise (``Blurred``): without, a field that sees it returns the
+conditional mean at any number of steps, which is what a regression gives in one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+from warmflow.sources.conditioned import Conditioned
+from warmflow.sources.noise import StandardNormal
+
+ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Restored(Source):
+    """Drafts of inputs (N, *S), drawn uniformly where the caller gives none.
+
+    Args:
+        network: called ``network(input, t)`` at t = 0 for (n, *S), counted as one call; None for the input itself.
+
+    Raises:
+        ValueError: no inputs; a given input of another shape.
+    """
+
+    network: Any
+    inputs: Tensor
+
+    def __post_init__(self) -> None:
+        self._given()
+
+    def _given(self) -> Conditioned:
+        return Conditioned(StandardNormal(()), "input", self.inputs)
+
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"input"})
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(self.inputs.shape[1:])
+
+    @torch.no_grad()
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        given = self._given().draw(n, condition, noise=noise).condition
+        x = given["input"]
+        if self.network is None:
+            return Start(x, given)
+        parts = [self.network(part, torch.zeros(len(part), device=part.device)) for part in x.split(ROWS)]
+        return Start(torch.cat(parts) if parts else x, given, calls=torch.ones(n, dtype=torch.int64))
