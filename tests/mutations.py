@@ -162,7 +162,7 @@ MUTANTS = [
         "Noise.of(seed, batch, 0)",
         [TRAINING],
     ),
-    ("rounds of pairs share their starts", "couplings/prepare.py", "fresh = k * n,", "fresh = 0,", [COUPLINGS]),
+    ("rounds of pairs share their starts", "couplings/prepare.py", "found = k * n,", "found = 0,", [COUPLINGS]),
     # calls and the grid
     ("Heun evaluates at t = 1", "solvers/heun.py", "inner=HEUN, last=EULER", "inner=HEUN, last=HEUN", [SOLVING]),
     (
@@ -259,7 +259,7 @@ MUTANTS = [
         "members = order[groups.sort().values == group]",
         [PAIRING],
     ),
-    ("passes over other pairs kept", "couplings/prepare.py", "path.unlink()", "path.exists()", [PAIRING]),
+    ("passes over other pairs kept", "couplings/prepare.py", "stale.unlink()", "stale.exists()", [PAIRING]),
     (
         "masses driven apart",
         "couplings/semidiscrete.py",

@@ -233,19 +233,18 @@ def prepare(
         return None if where is None else where / f"round-{k:04d}-{part}.safetensors"
 
     for k in range(rounds):
-        first, found, fresh = k * n, [], False
+        first, found = k * n, []
         for j, rows in enumerate(blocks(permutation(seed, n, f"round {k}"), groups, block)):
             path = file(k, f"block-{j:04d}")
             if path is not None and path.exists():
                 found.append(_read(path))
             else:
-                noise, fresh = Noise.of(seed, len(rows), first).fold("prepare"), True
+                for stale in where.glob(f"round-{k:04d}-pass-*.safetensors") if where is not None else ():
+                    stale.unlink()  # a pass over other pairs than these will be
+                noise = Noise.of(seed, len(rows), first).fold("prepare")
                 found.append(_made(coupling, data, source, rows, noise, path))
             first += len(rows)
             tell()
-        if fresh and where is not None:
-            for path in where.glob(f"round-{k:04d}-pass-*.safetensors"):
-                path.unlink()  # it was a pass over other pairs
         if passes:
             assert isinstance(coupling, Assignment)
             files = [file(k, f"pass-{p:04d}") for p in range(passes)]
