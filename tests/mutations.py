@@ -33,6 +33,7 @@ DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_gen
 PRIOR = T + "test_learned_prior.py"
 KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_extractors.py"
 FINAL = T + "test_final.py"
+PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -163,7 +164,7 @@ MUTANTS = [
         "Noise.of(seed, batch, 0)",
         [TRAINING],
     ),
-    ("rounds of pairs share their starts", "couplings/prepare.py", "k * n + j * size", "j * size", [COUPLINGS]),
+    ("rounds of pairs share their starts", "couplings/prepare.py", "found = k * n,", "found = 0,", [COUPLINGS]),
     # calls and the grid
     ("Heun evaluates at t = 1", "solvers/heun.py", "inner=HEUN, last=EULER", "inner=HEUN, last=HEUN", [SOLVING]),
     (
@@ -203,16 +204,84 @@ MUTANTS = [
     (
         "pairs with replacement",
         "couplings/assignment.py",
-        "torch.as_tensor(linear_sum_assignment(cost.numpy())[1])",
+        "torch.as_tensor(linear_sum_assignment(priced(cost).numpy())[1])",
         "cost.argmin(1)",
         [COUPLINGS],
     ),
     (
         "the worst assignment",
         "couplings/assignment.py",
-        "- 2 * x1 @ x0.T",
-        "+ 2 * x1 @ x0.T",
+        "alpha=-2",
+        "alpha=2",
         [R + "test_assignment.py"],
+    ),
+    (
+        "prices of rows on the wrong side",
+        "couplings/assignment.py",
+        "cost.add_(heat * rows.double()[:, None])",
+        "cost.add_(heat * rows.double()[:, None] * cost)",
+        [R + "test_assignment.py"],
+    ),
+    ("starts of all labels mixed", "couplings/base.py", '"label" in source.takes and', "False and", [COUPLINGS]),
+    (
+        "costs left in pixels",
+        "couplings/assignment.py",
+        "place(start, self.space).cpu(), seen(batch.x1, self.space).cpu()",
+        "place(start).cpu(), seen(batch.x1).cpu()",
+        [PAIRING],
+    ),
+    (
+        "the last components for the first",
+        "couplings/principal.py",
+        "vectors[:, -k:].flip(1)",
+        "vectors[:, :k]",
+        [PAIRING],
+    ),
+    ("room for one more", "couplings/stable.py", "place >= room[datum]", "place > room[datum]", [PAIRING]),
+    ("a bonus that costs", "couplings/stable.py", "- bonus.to(x1)", "+ bonus.to(x1)", [PAIRING, SEMIDISCRETE]),
+    ("a pass forgets the one before", "couplings/refine.py", "new = old[assign(", "new = near[assign(", [PAIRING]),
+    (
+        "a pass keeps the dearer pairs",
+        "couplings/refine.py",
+        "if _cost(x0[new], x1[near]) < _cost",
+        "if _cost(x0[new], x1[near]) > _cost",
+        [PAIRING],
+    ),
+    (
+        "passes across classes",
+        "couplings/prepare.py",
+        "rows, groups, block=block",
+        "rows, None, block=block",
+        [PAIRING],
+    ),
+    (
+        "blocks of mixed classes",
+        "couplings/prepare.py",
+        "members = order[groups[order] == group]",
+        "members = order[groups.sort().values == group]",
+        [PAIRING],
+    ),
+    ("passes over other pairs kept", "couplings/prepare.py", "stale.unlink()", "stale.exists()", [PAIRING]),
+    (
+        "masses driven apart",
+        "couplings/semidiscrete.py",
+        "(1 - used / (batch * shares))",
+        "(used / (batch * shares) - 1)",
+        [SEMIDISCRETE],
+    ),
+    (
+        "starts moved back without their dual",
+        "couplings/semidiscrete.py",
+        "g = g - 2 * (y @ apart)",
+        "g = g + 2 * (y @ apart)",
+        [SEMIDISCRETE],
+    ),
+    (
+        "a datum used twice as often as allowed",
+        "couplings/semidiscrete.py",
+        "(self.most * n * shares",
+        "(2 * self.most * n * shares",
+        [SEMIDISCRETE],
     ),
     (
         "drafts left behind",
@@ -289,8 +358,8 @@ MUTANTS = [
     (
         "pairs of another draft reused",
         "couplings/prepare.py",
-        '"source": named,',
-        '"source": type(source).__name__,',
+        '"source": f"{type(source).__name__} {_source_digest(data, source)}"',
+        '"source": type(source).__name__',
         [COUPLINGS],
     ),
     # tokens

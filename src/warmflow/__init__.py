@@ -20,7 +20,7 @@ _ROOMS = {
     "sources": "Blurred Conditioned Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain "
     "MaskTokens NGram Restored Shown StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
-    "NearestDraftHamming Resampled Rewritten Encoded Walked prepare",
+    "NearestDraftHamming Principal Resampled Rewritten Encoded Semidiscrete Walked prepare",
     "paths": "LinearPath MixturePath",
     "networks": "DiT LowPass MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "

@@ -29,10 +29,11 @@ from torch import Tensor, nn
 from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
+from warmflow.couplings import Principal
 from warmflow.networks import Network
 from warmflow.sampler import Clip, Sampler
 
-PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip)
+PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
 
 
 def class_name(value: object) -> str:

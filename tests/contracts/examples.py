@@ -13,7 +13,17 @@ from token_examples import TOKEN_EXAMPLES
 
 import warmflow
 from warmflow.contracts import Batch, Coupling, Field, FlowPath, Objective, Path, Player, Solver, Source, Start
-from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked
+from warmflow.couplings import (
+    Assignment,
+    Encoded,
+    Given,
+    Independent,
+    NearestDatum,
+    NearestDraft,
+    Principal,
+    Semidiscrete,
+    Walked,
+)
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
 from warmflow.networks import MLP, Auxiliary, DiT, LowPass, Network, UNet, seeded
@@ -149,9 +159,17 @@ EXAMPLES = {
     Restored: [lambda: Restored(None, normal("table", 900, 2))],
     # couplings
     Independent: [Independent],
-    Assignment: [Assignment, lambda: Assignment(within="label")],
-    NearestDatum: [NearestDatum],
-    NearestDraft: [NearestDraft],
+    Assignment: [
+        Assignment,
+        lambda: Assignment(within="label"),
+        lambda: Assignment(space=Principal.fit(X, dimensions=1)),
+    ],
+    NearestDatum: [NearestDatum, lambda: NearestDatum(2), lambda: NearestDatum(1, Principal.fit(X, dimensions=1))],
+    NearestDraft: [NearestDraft, lambda: NearestDraft(Principal.fit(X, dimensions=1))],
+    Semidiscrete: [
+        lambda: Semidiscrete(normal("dual", 64, dtype=torch.float64)),
+        lambda: Semidiscrete(normal("dual", 64), torch.full((64,), 1 / 64), 1.5, Principal.fit(X, dimensions=1)),
+    ],
     Given: [Given],
     Encoded: [lambda: Encoded(auxiliary())],
     Walked: [lambda: Walked(Sampler(StandardNormal((2,)), GAUSSIAN, Euler(), 1), 3)],

@@ -1,13 +1,23 @@
 """Couplings: the marginals they declare are kept as multisets, what belongs together travels together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 from examples import cases, concrete, example, normal
 
 from warmflow.contracts import Batch, Coupling, Source, Start
-from warmflow.couplings import Assignment, Encoded, Given, Independent, NearestDatum, NearestDraft, Walked, prepare
+from warmflow.couplings import (
+    Assignment,
+    Encoded,
+    Given,
+    Independent,
+    NearestDatum,
+    NearestDraft,
+    Semidiscrete,
+    Walked,
+    prepare,
+)
 from warmflow.noise import Noise
 from warmflow.sources import Blurred, External, StandardNormal
 
@@ -57,8 +67,24 @@ def data(n=N):
     return Batch(normal("x1", n, 2) + 100 * label[:, None], {"label": label, "tag": torch.arange(n)}, torch.arange(n))
 
 
+def recorded(coupling):
+    """A source that takes labels, but for couplings that would mix them."""
+    mixes = isinstance(coupling, Assignment | Semidiscrete) and getattr(coupling, "within", None) is None
+    return Recorded((2,), frozenset() if mixes else frozenset({"label"}))
+
+
+def fitted_to(coupling, n):
+    """A coupling that belongs to one set, cut to a set of n."""
+    if not isinstance(coupling, Semidiscrete):
+        return coupling
+    return replace(
+        coupling, dual=coupling.dual[:n], shares=None if coupling.shares is None else torch.full((n,), 1 / n)
+    )
+
+
 def paired(coupling, batch, source, seed=0):
     """The pairs; a coupling of given starts gets independent ones."""
+    coupling = fitted_to(coupling, len(batch))
     noise = Noise.of(seed, len(batch))
     if isinstance(coupling, Given):
         pair = Independent().pair(batch, source, noise=noise)
@@ -74,8 +100,8 @@ def multiset(x):
 
 @pytest.mark.parametrize(("kind", "k"), cases(Coupling))
 def test_declared_marginals_are_kept_exactly(kind, k):
-    coupling, source, batch = example(kind, k), Recorded(), data()
-    pair = paired(coupling, batch, source)
+    coupling, batch = example(kind, k), data()
+    pair = paired(coupling, batch, source := recorded(coupling))
     assert coupling.preserves <= {"source", "data"}
     if "source" in coupling.preserves:
         assert multiset(pair.start.x0) == multiset(torch.cat(source.drawn))
@@ -92,7 +118,7 @@ MAKERS = {"source": NearestDraft(), "data": NearestDatum()}
 @pytest.mark.parametrize("side", ["source", "data"])
 @pytest.mark.parametrize("kind", concrete(Coupling), ids=lambda k: k.__name__)
 def test_marginals_that_are_not_declared_are_lost_on_a_planted_example(kind, side):
-    coupling = example(kind)
+    coupling = fitted_to(example(kind), 4)
     if side in coupling.preserves or isinstance(coupling, Encoded | Walked):
         return  # what an encoder loses of its source, a flow of the data: tests/truths/test_learned_prior.py, test_reflow.py
     source = Recorded((1,), frozenset(), DRAFTS)
@@ -106,7 +132,7 @@ def test_marginals_that_are_not_declared_are_lost_on_a_planted_example(kind, sid
 @pytest.mark.parametrize(("kind", "k"), cases(Coupling))
 def test_conditions_travel_with_their_datum_and_drafts_with_their_start(kind, k, blurred):
     coupling, batch = example(kind, k), data()
-    source = Blurred(Recorded(), 1e-4) if blurred else Recorded()
+    source = Blurred(recorded(coupling), 1e-4) if blurred else recorded(coupling)
     if isinstance(coupling, Walked):
         return  # its targets are no data
     pair = paired(coupling, batch, source)
@@ -149,9 +175,23 @@ def test_pairing_within_a_label_that_the_draft_ignores_is_an_error():
         Assignment(within="label").pair(Batch(torch.zeros(N, 2)), Recorded(), noise=Noise.of(0, N))
 
 
+@pytest.mark.parametrize(
+    "coupling", [Assignment(), fitted_to(example(Semidiscrete), N)], ids=["assignment", "semidiscrete"]
+)
+def test_pairing_across_labels_that_the_draft_was_drawn_for_is_an_error(coupling):
+    for source in (Recorded(), Blurred(Recorded(), 0.3)):
+        with pytest.raises(ValueError, match=r"Assignment\(within='label'\)") as error:
+            coupling.pair(data(), source, noise=Noise.of(0, N))
+        assert "\n" not in str(error.value)
+    bare = Batch(data().x1, {}, torch.arange(N))
+    for batch, source in ((bare, Recorded()), (data(), Recorded((2,), frozenset()))):
+        coupling.pair(batch, source, noise=Noise.of(0, N))
+
+
 @pytest.mark.parametrize(("kind", "k"), cases(Coupling))
 def test_one_seed_gives_one_pairing(kind, k):
-    a, b, c = (paired(example(kind, k), data(), Recorded(), seed) for seed in (0, 0, 1))
+    coupling = example(kind, k)
+    a, b, c = (paired(coupling, data(), recorded(coupling), seed) for seed in (0, 0, 1))
     assert torch.equal(a.start.x0, b.start.x0) and torch.equal(a.x1, b.x1)
     assert not torch.equal(a.start.x0, c.start.x0)
 
@@ -160,7 +200,7 @@ def test_one_seed_gives_one_pairing(kind, k):
 def test_inputs_are_left_as_they_were(kind, k):
     batch, coupling = data(), example(kind, k)
     before = [batch.x1.clone(), *(v.clone() for v in batch.condition.values())]
-    paired(coupling, batch, Recorded())
+    paired(coupling, batch, recorded(coupling))
     assert all(torch.equal(a, b) for a, b in zip(before, [batch.x1, *batch.condition.values()], strict=True))
 
 

@@ -8,8 +8,10 @@ from warmflow.couplings.independent import Independent
 from warmflow.couplings.maximal import Maximal
 from warmflow.couplings.nearest import NearestDatum, NearestDraft
 from warmflow.couplings.prepare import prepare
+from warmflow.couplings.principal import Principal
 from warmflow.couplings.resampled import Resampled
 from warmflow.couplings.rewritten import Rewritten
+from warmflow.couplings.semidiscrete import Masses, Semidiscrete
 from warmflow.couplings.walked import Walked
 
 __all__ = [
@@ -18,13 +20,16 @@ __all__ = [
     "Encoded",
     "Given",
     "Independent",
+    "Masses",
     "Maximal",
     "NearestDatum",
     "NearestDatumHamming",
     "NearestDraft",
     "NearestDraftHamming",
+    "Principal",
     "Resampled",
     "Rewritten",
+    "Semidiscrete",
     "Walked",
     "prepare",
 ]

@@ -6,23 +6,34 @@ A permutation uses every start and every datum once, so both marginals are kept 
 as is common, uses about two thirds of a batch. Larger blocks come nearer to optimal transport: on 4,096 rows x0 explains
 far more of the velocity than on 256, so whole sets are paired offline by ``prepare``.
 
+Numbers added to a row or to a column of the costs change every permutation's total alike. Three sweeps of Sinkhorn's
+algorithm give such numbers (prices) that make the least cost of each row and column nearly zero; the exact solver then
+searches less, and finds a permutation of the same cost in two thirds (points, drafts) to a fifth (noise to images) of the time.
+
 References:
     Improving and generalizing flow-based generative models with minibatch optimal transport, Tong et al., 2023,
         arXiv 2302.00482
+    Sinkhorn Distances: Lightspeed Computation of Optimal Transport, Cuturi, 2013, arXiv 1306.0895
     Multisample Flow Matching, Pooladian et al., 2023, arXiv 2304.14772
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
-from warmflow.couplings.base import permuted, place, starts
+from warmflow.couplings.base import LATER, Space, permuted, place, seen, starts, unmixed
 from warmflow.noise import Noise
+
+HEAT, SWEEPS = 0.1, 3
+"""The temperature of the sweeps, in standard deviations of the costs, and how many there are."""
+
+ENTRIES = 2**22
+"""How many costs a sweep looks at in one go: 16 MiB."""
 
 
 def assign(x0: Tensor, x1: Tensor) -> Tensor:
@@ -34,31 +45,54 @@ def assign(x0: Tensor, x1: Tensor) -> Tensor:
         raise ValueError(
             "cannot assign starts to data that hold NaN or infinite values: mend the data or the draft model"
         )
-    cost = (x1**2).sum(1)[:, None] + (x0**2).sum(1) - 2 * x1 @ x0.T
-    return torch.as_tensor(linear_sum_assignment(cost.numpy())[1])
+    cost = (x1**2).sum(1)[:, None] + (x0**2).sum(1)
+    cost.addmm_(x1, x0.T, alpha=-2)  # in place: of 16,384 rows the one matrix is 2 GiB
+    return torch.as_tensor(linear_sum_assignment(priced(cost).numpy())[1])
+
+
+def priced(cost: Tensor) -> Tensor:
+    """cost (n, n) float64 less the prices of its rows and columns, in place."""
+    heat = HEAT * float(cost.std(correction=0))
+    if not heat > 0:
+        return cost
+
+    gain = torch.div(cost, -heat, out=torch.empty_like(cost, dtype=torch.float32))
+    columns, at_once = torch.zeros(cost.shape[1]), max(1, ENTRIES // len(cost))
+    for _ in range(SWEEPS):
+        rows = torch.cat([torch.logsumexp(part - columns, 1) for part in gain.split(at_once)])
+        columns = torch.cat([torch.logsumexp(part - rows[:, None], 0) for part in gain.split(at_once, 1)])
+    return cost.add_(heat * rows.double()[:, None]).add_(heat * columns.double())
 
 
 @dataclass(frozen=True)
 class Assignment(Coupling):
     """Optimal assignment over the batch, or, with ``within`` = "label", over each label of the batch apart.
 
+    Args:
+        space: measures costs by what it makes of starts and data (n, *S), such as ``Principal``: |space(x0) - space(x1)|^2.
+            The pairs are still starts and data.
+
     Raises:
-        ValueError: pairing within a condition that the source does not know: its drafts carry no such label.
+        ValueError: pairing within a condition that the source does not know: its drafts carry no such label; pairing
+            across labels that the source does know.
     """
 
     within: str | None = None
+    space: Space | None = field(default=None, metadata=LATER)
     preserves: ClassVar[frozenset[str]] = frozenset({"source", "data"})
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
-        start = starts(batch, source, noise=noise)
-        x0, x1 = place(start).cpu(), batch.x1.flatten(1).cpu()
         if self.within is None:
-            return Pair(permuted(start, assign(x0, x1), batch), batch.x1, batch.index)
-        if self.within not in source.takes or self.within not in batch.condition:
+            unmixed(batch, source, "pair within it: Assignment(within='label')")
+        elif self.within not in source.takes or self.within not in batch.condition:
             raise ValueError(
                 f"cannot pair within {self.within!r}: the {type(source).__name__} source draws without it, so a draft has "
                 f"no {self.within} of its own; use a source that takes {self.within!r}, or pair without"
             )
+        start = starts(batch, source, noise=noise)
+        x0, x1 = place(start, self.space).cpu(), seen(batch.x1, self.space).cpu()
+        if self.within is None:
+            return Pair(permuted(start, assign(x0, x1), batch), batch.x1, batch.index)
         groups = batch.condition[self.within].cpu()
         rows = torch.empty(len(batch), dtype=torch.int64)
         for value in groups.unique():
