@@ -166,6 +166,28 @@ MUTANTS = [
     ),
     ("rounds of pairs share their starts", "couplings/prepare.py", "found = k * n,", "found = 0,", [COUPLINGS]),
     # calls and the grid
+    (
+        "Adams-Bashforth forgets",
+        "solvers/adams_bashforth.py",
+        'memory={"slope": u,',
+        'memory={"slope": 0 * u,',
+        [SOLVERS],
+    ),
+    (
+        "Adams-Bashforth takes all steps as equally long",
+        "solvers/adams_bashforth.py",
+        "h * h / (2 *",
+        "h / (2 / before *",
+        [SOLVERS],
+    ),
+    ("a spaced grid is even", "solvers/grid.py", "** spacing", "** 1", [SOLVERS]),
+    (
+        "rows share a memory",
+        "solvers/adams_bashforth.py",
+        "slope[live], past[live] =",
+        "slope[:], past[:] =",
+        [SOLVERS],
+    ),
     ("Heun evaluates at t = 1", "solvers/heun.py", "inner=HEUN, last=EULER", "inner=HEUN, last=HEUN", [SOLVING]),
     (
         "RK4 evaluates at t = 1",

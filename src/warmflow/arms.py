@@ -59,7 +59,7 @@ def read_asked(run: Path) -> dict[str, Any]:
 def run_arm(
     plan: Plan, name: str, seed: int, folder: Path, draft: Source | None, paired: Batch | None, *,
     device: str = "cpu", updates: int | None = None, begin: Any = None, begin_name: str | None = None,
-    autocast: str | None = None, progress: str | None = None,
+    progress: str | None = None,
 ) -> None:  # fmt: skip
     """Trains one arm into a run folder, or continues it; does nothing if it is complete.
 
@@ -68,12 +68,12 @@ def run_arm(
     """
     s = plan.settings
     updates = s.updates if updates is None else updates
-    asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name, autocast=autocast)
+    asked = asked_of(plan, name, seed, updates=updates, device=device, begin=begin_name)
     found = open_run(folder, asked)
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
         return
-    here: Arm = plan.flow.arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin, autocast)
+    here: Arm = plan.flow.arm(plan, name.removesuffix("_doubled"), seed, draft, paired, begin)
     facts = train(
         here.objective, here.data, steps=updates, batch=min(s.batch, len(here.data)), seed=seed, folder=folder,
         device=device, warmup=min(200, max(1, updates // 10)), save_every=500, progress=progress,

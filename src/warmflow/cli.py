@@ -195,14 +195,13 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
 )
 @click.option("--seed", default=0, help="training seed")
 @click.option("--from", "begin", type=click.Path(path_type=Path), default=None, help="a cold run to fine-tune from")
-@click.option("--dtype", default="float32", help="arithmetic inside the network: float32, bfloat16, float16")
 @click.option("--dry-run", is_flag=True, help="print the resolved configuration and what it costs, then stop")
 @click.option("--quiet", is_flag=True, help="no progress bar")
 @device_option
 @threads_option
 @settings_options(list(dict.fromkeys(RECIPES.values())))
 def train(
-    recipe: str, out: Path | None, arm: str | None, seed: int, begin: Path | None, dtype: str, dry_run: bool, quiet: bool,
+    recipe: str, out: Path | None, arm: str | None, seed: int, begin: Path | None, dry_run: bool, quiet: bool,
     device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Train one flow of a recipe into a run folder, or continue it.
@@ -216,14 +215,18 @@ def train(
     from warmflow.single import train_run
 
     train_run(recipe, resolved, out or Path(f"warmflow-{recipe}-{arm}-{seed}"), arm=arm, seed=seed, begin=begin,
-              device=device, dtype=dtype, dry_run=dry_run, quiet=quiet, echo=click.echo)  # fmt: skip
+              device=device, dry_run=dry_run, quiet=quiet, echo=click.echo)  # fmt: skip
 
 
 @main.command(short_help="Draw samples from a finished run into a file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
 @click.option("--steps", default=None, type=int, help="steps on [t0, 1]  [default: 4, of a student 1]")
-@click.option("--solver", default=None, help="euler, heun, midpoint, rk4 (tokens: by jumps)  [default: euler]")
+@click.option(
+    "--solver",
+    default=None,
+    help="euler, heun, midpoint, rk4, adams-bashforth (tokens: by jumps)  [default: the run's own]",
+)
 @click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
 @click.option("--batch-size", default=None, type=int, help="samples walked at once")
 @click.option(

@@ -256,6 +256,8 @@ class Solver(ABC):
     calls_per_step: ClassVar[int]
     calls_last_step: ClassVar[int]
     """What a step, and the step that ends at t = 1, declare to cost: for tests, never used to count."""
+    spacing: float = 1.0
+    """Where the n steps of a walk stand: t0 + (1 - t0) (i / n)^spacing."""
 
     @abstractmethod
     def begin(self, start: Start, t: Tensor, *, noise: Noise) -> State:

@@ -67,7 +67,7 @@ class Sampler(Source):
     @torch.no_grad()
     def walk(self, start: Start, *, noise: Noise, steps: int | None = None) -> Iterator[State]:
         """The states at steps 0 .. n of these starts."""
-        times = grid(self.field.path.begin(start), self.steps if steps is None else steps)
+        times = grid(self.field.path.begin(start), self.steps if steps is None else steps, self.solver.spacing)
         state = self.solver.begin(start, times[0], noise=noise)
         yield state
         for i, s in enumerate(times[1:]):

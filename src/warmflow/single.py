@@ -31,17 +31,22 @@ from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import KNOWN_DRAFTS, Settings, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
-from warmflow.solvers import RK4, Euler, Heun, Jump, Midpoint
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, Midpoint
 from warmflow.sources import Blurred, Filled, Shown, together
 from warmflow.verdict import judge
 
-SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
+SOLVERS: dict[str, Solver] = {
+    "euler": Euler(),
+    "heun": Heun(),
+    "midpoint": Midpoint(),
+    "rk4": RK4(),
+    "adams-bashforth": AdamsBashforth(),
+}
 TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
 STEPS = 4
 """What a run is walked by where nothing is asked."""
 JUDGED = ("lediflow", "warm")
 """Arms that finished runs are judged by: the first of them that is there."""
-DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 
 def draft_of(draft: str | None) -> Any:
@@ -99,12 +104,10 @@ def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
 
 
 def train_run(
-    recipe: str, settings: Settings, out: Path, *, arm: str, seed: int, begin: Path | None, device: str, dtype: str,
+    recipe: str, settings: Settings, out: Path, *, arm: str, seed: int, begin: Path | None, device: str,
     dry_run: bool, quiet: bool, echo: Callable[[str], None],
 ) -> None:  # fmt: skip
     """``warmflow train``."""
-    if dtype not in DTYPES:
-        raise ValueError(f"--dtype is {dtype!r}; {suggest(dtype, list(DTYPES))}")
     if begin is not None and arm != "warm":
         raise ValueError(f"--from fine-tunes a warm flow; --arm is {arm!r}")
     device_of(device)
@@ -112,7 +115,7 @@ def train_run(
     if arm not in plan.flow.arms:
         raise ValueError(f"--arm is {arm!r}; {suggest(arm, list(plan.flow.arms))}")
     if dry_run:
-        _dry(plan, arm, asked_of(plan, arm, seed, device=device, dtype=dtype, out=str(out)), echo)
+        _dry(plan, arm, asked_of(plan, arm, seed, device=device, out=str(out)), echo)
         return
     network, name = _cold_network(begin) if begin is not None else (None, None)
     draft = paired = None
@@ -131,7 +134,7 @@ def train_run(
             echo(f"warning: {about['warning']}")
     began = time.perf_counter()
     run_arm(
-        plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name, autocast=DTYPES[dtype],
+        plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name,
         progress=None if quiet else f"{recipe} {arm}",
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) == 0:
@@ -175,7 +178,7 @@ def sample_run(
         loaded = writing.applied(loaded, codec)
     else:
         writing.none_for(run)
-        loaded = replace(loaded, solver=SOLVERS[solver or "euler"])
+        loaded = replace(loaded, solver=SOLVERS[solver] if solver else loaded.solver)
     if out.suffix in (".txt", ".jsonl") and not isinstance(codec, Alphabet):
         raise ValueError(f"--out is {out}, but {run} makes no texts; write .npz or .npy")
     if out.suffix == ".png" and isinstance(codec, Alphabet):

@@ -22,13 +22,13 @@ from warmflow.contracts import Solver
 from warmflow.distilling import digest_of, read_teacher, teacher_of, train_reflow, train_student
 from warmflow.measuring import Entry, measured, save_rows
 from warmflow.noise import Noise
-from warmflow.recipes.flows import EULER_STEPS, HEUN_STEPS
+from warmflow.recipes.flows import ADAMS_STEPS, EULER_STEPS, HEUN_STEPS
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan
 from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
-from warmflow.solvers import Euler, Heun
+from warmflow.solvers import AdamsBashforth, Euler, Heun
 from warmflow.verdict import judge
 
 TEACHER_STEPS = EULER_STEPS
@@ -52,7 +52,11 @@ def _pooled(
 def _walks(entry: Entry) -> list[tuple[Solver, int]]:
     if entry.kind != "cold":
         return [(Euler(), 1)]
-    return [(Euler(), k) for k in TEACHER_STEPS] + [(Heun(), k) for k in HEUN_STEPS]
+    walks: list[tuple[Solver, int]] = [(Euler(), k) for k in TEACHER_STEPS]
+    walks += [(Heun(), k) for k in HEUN_STEPS]
+    if isinstance(entry.sampler.solver, AdamsBashforth):
+        walks += [(AdamsBashforth(), k) for k in ADAMS_STEPS]
+    return walks
 
 
 def compare_students(

@@ -31,7 +31,7 @@ from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
-from warmflow.solvers import RK4, Euler, Heun, Midpoint
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
 from warmflow.sources import (
     Blurred,
     Conditioned,
@@ -193,6 +193,7 @@ EXAMPLES = {
     Euler: [Euler],
     Heun: [Heun],
     Midpoint: [Midpoint],
+    AdamsBashforth: [AdamsBashforth, lambda: AdamsBashforth(1.0)],
     RK4: [RK4],
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],

@@ -17,7 +17,7 @@ from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.sampler import Sampler
-from warmflow.solvers import Euler, Heun
+from warmflow.solvers import AdamsBashforth, Euler, Heun
 from warmflow.sources import Blurred, StandardNormal
 
 COUPLINGS: dict[str, Coupling] = {
@@ -29,6 +29,8 @@ COUPLINGS: dict[str, Coupling] = {
 }
 EULER_STEPS = (1, 2, 4, 8, 20, 50)
 HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
+ADAMS_STEPS = (2, 4, 8, 15, 20, 30)
+SOLVERS: dict[str, Solver] = {"euler": Euler(), "adams-bashforth": AdamsBashforth()}
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ class FloatFlow(Flow):
         return COUPLINGS[pairing]
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        """Cold on Euler and Heun over a range of calls, warm on Euler at the steps asked."""
+        """Cold on Euler and Heun over a range of calls, and on the warm one's solver; warm on that at the steps asked."""
         if kind != "cold":
-            return [(Euler(), n) for n in steps]
-        return [(Euler(), n) for n in EULER_STEPS] + [(Heun(), n) for n in HEUN_STEPS]
+            return [(SOLVERS[plan.settings.solver], n) for n in steps]
+        walks: list[tuple[Solver, int]] = [(Euler(), n) for n in EULER_STEPS]
+        walks += [(Heun(), n) for n in HEUN_STEPS]
+        if plan.settings.solver == "adams-bashforth":
+            walks += [(AdamsBashforth(), n) for n in ADAMS_STEPS]
+        return walks
 
-    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
-            autocast: str | None = None) -> Arm:  # fmt: skip
+    def arm(
+        self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
+    ) -> Arm:
         s, shape = plan.settings, plan.data.shape
         source: Source
         if name == "warm":
@@ -78,10 +85,10 @@ class FloatFlow(Flow):
             net = plan.network(shape, dict.fromkeys(sees, shape), seed)
             if begin is not None:
                 take_over(net, begin)
-            field = NetworkField(net, path, s.predicts, sees, autocast)
+            field = NetworkField(net, path, s.predicts, sees, s.autocast)
         player = Player(field.network, s.learning_rate, ema=s.ema)  # type: ignore[arg-type]
         objective = FlowMatching(field, source, coupling, player)
-        return Arm(name, objective, data, Sampler(source, field, Euler(), 4, plan.hooks))
+        return Arm(name, objective, data, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
 
 
 def take_over(network: nn.Module, trained: nn.Module) -> None:

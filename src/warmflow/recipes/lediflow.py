@@ -18,11 +18,10 @@ from warmflow.couplings import Encoded
 from warmflow.fields import NetworkField
 from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
-from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import Prior
 from warmflow.sampler import Sampler
-from warmflow.solvers import Euler
 from warmflow.sources import LearnedPrior
 
 FLOATS = FloatFlow()
@@ -49,10 +48,11 @@ class LeDiFlowFlow(Flow):
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         return FLOATS.schedule(plan, kind, steps)
 
-    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
-            autocast: str | None = None) -> Arm:  # fmt: skip
+    def arm(
+        self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
+    ) -> Arm:
         if name not in self.of_prior:
-            return FLOATS.arm(plan, name, seed, draft, paired, begin, autocast)
+            return FLOATS.arm(plan, name, seed, draft, paired, begin)
         s = plan.settings
         assert isinstance(s, Prior) and isinstance(draft, LearnedPrior)
         if begin is not None:
@@ -60,8 +60,8 @@ class LeDiFlowFlow(Flow):
         source = draft if name == "lediflow" else replace(draft, scale=0.0)
         sees = {"mean": plan.data.shape, "log_sigma": plan.data.shape, "z": (draft.auxiliary.latent,)}
         net = plan.network(plan.data.shape, sees, seed)
-        field = NetworkField(net, LinearPath(0.0), s.predicts, SEES, autocast)
+        field = NetworkField(net, LinearPath(0.0), s.predicts, SEES, s.autocast)
         weigh_by = "log_sigma" if s.weights == "variance" else None
         player = Player(net, s.learning_rate, ema=s.ema)
         objective = FlowMatching(field, source, Encoded(source.auxiliary), player, weigh_by=weigh_by)
-        return Arm(name, objective, plan.data.train, Sampler(source, field, Euler(), 4, plan.hooks))
+        return Arm(name, objective, plan.data.train, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))

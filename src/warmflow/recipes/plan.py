@@ -79,8 +79,9 @@ class Flow(ABC):
         """The coupling that a pairing's name stands for; ValueError for an unknown one."""
 
     @abstractmethod
-    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
-            autocast: str | None = None) -> Arm:  # fmt: skip
+    def arm(
+        self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
+    ) -> Arm:
         """An untrained arm.
 
         Args:
@@ -187,4 +188,15 @@ def pairs(
     if s.pairing not in flow.offline:
         return data
     coupling = flow.coupling(plan, s.pairing)
-    return prepare(coupling, data, draft, folder, block=s.block, rounds=s.rounds, seed=s.data_seed, progress=progress)
+    passes = s.passes if s.pairing == "assignment" else 0
+    return prepare(
+        coupling,
+        data,
+        draft,
+        folder,
+        block=s.block,
+        rounds=s.rounds,
+        passes=passes,
+        seed=s.data_seed,
+        progress=progress,
+    )

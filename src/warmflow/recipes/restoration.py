@@ -25,12 +25,11 @@ from warmflow.fields import NetworkField
 from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.objectives import FlowMatching, Regression
 from warmflow.paths import LinearPath
-from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.images import images_of, unet
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import Restoration
 from warmflow.sampler import Sampler
-from warmflow.solvers import Euler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
 from warmflow.training import train
 
@@ -61,8 +60,9 @@ class RestorationFlow(Flow):
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         return FLOATS.schedule(plan, kind, steps)
 
-    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
-            autocast: str | None = None) -> Arm:  # fmt: skip
+    def arm(
+        self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
+    ) -> Arm:
         s, shape = plan.settings, plan.data.shape
         if begin is not None:
             raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
@@ -79,9 +79,9 @@ class RestorationFlow(Flow):
         else:
             raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
         net = plan.network(shape, dict.fromkeys(sees, shape), seed)
-        field = NetworkField(net, path, s.predicts, sees, autocast)
+        field = NetworkField(net, path, s.predicts, sees, s.autocast)
         objective = FlowMatching(field, source, Independent(), Player(net, s.learning_rate, ema=s.ema))
-        return Arm(name, objective, plan.data.train, Sampler(source, field, Euler(), 4, plan.hooks))
+        return Arm(name, objective, plan.data.train, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
 
     def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
         part = judged_on(plan.data)[slice(0, INPUTS)]

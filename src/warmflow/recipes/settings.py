@@ -24,6 +24,8 @@ TOKEN_PAIRINGS = (
 )  # fmt: skip
 GRID_LAWS = ("moons", "eight_gaussians", "checkerboard")
 PRIORS = ("learned", "low_pass")
+DTYPES = ("float32", "bfloat16", "float16")
+SOLVERS = ("euler", "adams-bashforth")
 WEIGHTINGS = ("cross_entropy", "generalised_kl")
 ALPHABETS = ("text8", "full")
 
@@ -56,12 +58,20 @@ class Settings:
     draft: str = option("mixture", "the draft model", DRAFTS)
     sigma: float = option(0.3, "noise of the warm start's own: start = draft + sigma eps")
     seen: bool = option(True, "the warm field sees the draft")
+    solver: str = option("euler", "how the warm flow is walked; the cold one also by Euler and Heun", SOLVERS)
+    dtype: str = option("float32", "arithmetic inside the network; states and times stay in float32", DTYPES)
     pairing: str = option("assignment", "how drafts are paired with data", PAIRINGS)
     rounds: int = option(64, "fresh drafts paired with every datum")
     block: int = option(4096, "rows assigned at once")
+    passes: int = option(0, "how often the pairs of an assignment are assigned anew in blocks of near ones")
     components: int = option(10, "components of a mixture draft")
     samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
     data_seed: int = option(0, "seed of the data's own draws and split")
+
+    @property
+    def autocast(self) -> str | None:
+        """What a field takes for ``dtype``."""
+        return None if self.dtype == "float32" else self.dtype
 
     def check(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""
@@ -73,6 +83,8 @@ class Settings:
             if choices and value not in choices:
                 raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
         whole_numbers(self, ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"))
+        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
+            raise ValueError(f"--passes is {self.passes!r}; it is a whole number of at least 0")
         if not 0 <= self.t0 < 1:
             raise ValueError(
                 f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
@@ -156,6 +168,9 @@ class Fashion(Settings):
     depth: int = option(1, "residual blocks at each size: the U-Net has one")
     most: int = option(0, "the largest number of training images; 0 for all")
     rounds: int = option(1, "fresh drafts paired with every datum")
+    block: int = option(512, "rows assigned at once")
+    passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
+    solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one also by Euler and Heun", SOLVERS)
     components: int = option(30, "components of a mixture draft")
     samples: int = option(5_000, "samples of each arm, in four sets")
 

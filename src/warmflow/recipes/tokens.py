@@ -85,8 +85,9 @@ class TokenFlow(Flow):
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         return [(Jump(), n) for n in (steps if kind == "warm" else STEPS[self.kind])]
 
-    def arm(self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None,
-            autocast: str | None = None) -> Arm:  # fmt: skip
+    def arm(
+        self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
+    ) -> Arm:
         s, shape, size = plan.settings, plan.data.shape, len(plan.data.codec)
         assert isinstance(s, Grid | Text)
         source: Source
@@ -110,7 +111,7 @@ class TokenFlow(Flow):
             if not isinstance(begin, nn.Module):
                 raise ValueError("a token flow is fine-tuned from a trained cold token flow: give such a run")
             take_over(net, begin)
-        field = TokenField(net, path, sees, autocast)
+        field = TokenField(net, path, sees, s.autocast)
         player = Player(net, s.learning_rate, ema=s.ema)
         objective = DiscreteFlowMatching(field, source, coupling, player, s.weighting)
         return Arm(name, objective, data, Sampler(source, field, Jump(), 16))

@@ -323,7 +323,8 @@ def _reading(verdict: Verdict) -> str:
         f"D({ours}) − D({theirs}) is below the "
         "margin. With one seed nothing is claimed.",
         "Steps and calls": "Steps are the intervals a solver walks; calls are evaluations of the flow's network, for each "
-        "sample. Heun makes two calls a step, one in the last. The draft's own cost is not in the calls.",
+        "sample. Heun makes two calls a step, one in the last; Adams–Bashforth one, from the last two slopes. "
+        "The draft's own cost is not in the calls.",
         "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
         f"Best {theirs.removeprefix('the ')}": f"{theirs} with the best of its solvers and pairings: what {ours} has to match.",
         "Class variation": "Half the summed difference between the shares of the classes in samples and in data: "

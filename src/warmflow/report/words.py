@@ -36,7 +36,7 @@ _ARM_NAMES = {
     "reflow": "reflow of the teacher",
     "student": "student",
 }
-_SOLVERS = {"rk4": "RK4", "euler": "Euler", "heun": "Heun"}
+_SOLVERS = {"rk4": "RK4", "euler": "Euler", "heun": "Heun", "adamsbashforth": "Adams–Bashforth"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NONE = "–"
 

@@ -1,0 +1,65 @@
+"""Adams-Bashforth of two steps: second order for one call a step, by remembering the last slope.
+
+    x(s) = x + h (u + h / (2 h') (u - u'))        u at t, u' at t' of the step before; h = s - t, h' = t - t'
+
+the line through both slopes, integrated. The first step has no slope to remember and is Euler's, so it is the shortest: times
+stand at t0 + (1 - t0) (i / n)^1.5. ``State.memory`` holds u' and t'; before the first step t' is the walk's own time.
+
+References:
+    Solving Ordinary Differential Equations I, Hairer, Norsett, Wanner, section III.1, III.5 (steps of variable length)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Field, Solver, Start, State
+from warmflow.noise import Noise
+from warmflow.paths.linear import spread
+from warmflow.solvers.runge_kutta import begin
+
+
+@dataclass(frozen=True)
+class AdamsBashforth(Solver):
+    """Adams-Bashforth of two steps: second order, one call a step.
+
+    Args:
+        spacing: times stand at t0 + (1 - t0) (i / n)^spacing; 1 is even.
+    """
+
+    spacing: float = 1.5
+    order: ClassVar[int] = 2
+    calls_per_step: ClassVar[int] = 1
+    calls_last_step: ClassVar[int] = 1
+
+    def begin(self, start: Start, t: Tensor, *, noise: Noise) -> State:
+        state = begin(start, t, noise=noise)
+        return replace(state, memory={"slope": torch.zeros_like(state.x), "t": state.t})
+
+    def step(self, field: Field, state: State, s: Tensor, *, noise: Noise) -> State:
+        live = s > state.t
+        if bool(live.all()):
+            return _step(field, state, s.double())
+        x, calls, slope = state.x.clone(), state.calls.clone(), state.memory["slope"].clone()
+        t, past = state.t.clone(), state.memory["t"].clone()
+        if bool(live.any()):
+            part = _step(field, state[live], s[live].double())
+            x[live], calls[live], t[live] = part.x, part.calls, part.t
+            slope[live], past[live] = part.memory["slope"], part.memory["t"]
+        return replace(state, x=x, t=t, calls=calls, memory={"slope": slope, "t": past})
+
+
+def _step(field: Field, state: State, s: Tensor) -> State:
+    estimate = field(state.x, state.t, state.start)
+    u = estimate.velocity
+    assert u is not None, "a flow solver needs a field with a velocity"
+    h, before = s - state.t, state.t - state.memory["t"]
+    bend = torch.where(before > 0, h * h / (2 * torch.where(before > 0, before, 1)), 0)
+    x = state.x + spread(h, state.x) * u + spread(bend, state.x) * (u - state.memory["slope"])
+    if state.start.fixed is not None:
+        x = torch.where(state.start.fixed, state.x, x)
+    return replace(state, x=x, t=s, calls=state.calls + estimate.calls, memory={"slope": u, "t": state.t})
