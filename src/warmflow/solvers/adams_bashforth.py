@@ -3,7 +3,7 @@
     x(s) = x + h (u + h / (2 h') (u - u'))        u at t, u' at t' of the step before; h = s - t, h' = t - t'
 
 the line through both slopes, integrated. The first step has no slope to remember and is Euler's, so it is the shortest: times
-stand at t0 + (1 - t0) (i / n)^1.5. ``State.memory`` holds u' and t'; before the first step t' is the walk's own time.
+stand at t0 + (1 - t0) (i / n)^2. ``State.memory`` holds u' and t'; before the first step t' is the walk's own time.
 
 References:
     Solving Ordinary Differential Equations I, Hairer, Norsett, Wanner, section III.1, III.5 (steps of variable length)
@@ -31,7 +31,7 @@ class AdamsBashforth(Solver):
         spacing: times stand at t0 + (1 - t0) (i / n)^spacing; 1 is even.
     """
 
-    spacing: float = 1.5
+    spacing: float = 2.0
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1
