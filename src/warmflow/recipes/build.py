@@ -111,7 +111,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
 def _aligned(plan: Plan, source: External) -> Plan:
     """Drafts aligned with the user's data: those of the training rows are paired, the others are what is drawn from."""
     ready, rows = source.draft, plan.data.rows
-    n = len(plan.data.everything)
+    n = plan.data.numbered or len(plan.data.everything)
     if not isinstance(ready, Tensor) or len(ready) != n or not rows:
         count = f"{len(ready)} drafts" if isinstance(ready, Tensor) else "a callable"
         raise ValueError(
