@@ -37,9 +37,9 @@ Kind = Literal["points", "images", "tokens"]
 LEAST = 200
 """Rows below which no verdict is given."""
 
-NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits")
+NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits", "cifar10", "emoji")
 ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "checkerboard": "toy.checkerboard"} | {
-    "images.digits": "digits",
+    "images.digits": "digits", "images.cifar10": "cifar10", "cifar-10": "cifar10", "images.emoji": "emoji"
 }  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def load(what: Any, **options: Any) -> DataSet:
     Raises:
         ValueError: an unknown name or option, fewer than 200 rows, or anything the reader rejects.
     """
-    from warmflow.data import arrays, images, toy
+    from warmflow.data import arrays, cifar10, emoji, hub, images, toy
 
     if isinstance(what, DataSet):
         return _call(lambda: what, what.name, options)
@@ -222,8 +222,14 @@ def load(what: Any, **options: Any) -> DataSet:
         found = _call(images.folder, name, options, name.removeprefix("folder:"))
     elif name.lower().endswith((".npy", ".npz")):
         found = _call(arrays.from_file, name, options, name)
+    elif name.startswith("hf:"):
+        found = _call(hub.hub, name, options, name.removeprefix("hf:"))
     elif name == "digits":
         found = _call(images.digits, name, options)
+    elif name == "cifar10":
+        found = _call(cifar10.cifar10, name, options)
+    elif name == "emoji":
+        found = _call(emoji.emoji, name, options)
     elif name in NAMES:
         found = _call(toy.toy, name, options, name.removeprefix("toy."))
     else:
@@ -251,4 +257,4 @@ def _unknown(what: str) -> str:
     names = [*NAMES, *ALIASES]
     near = difflib.get_close_matches(what, names, n=1, cutoff=0.5)
     guess = f'did you mean "{near[0]}"? ' if near else ""
-    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, FILE.npy, FILE.npz'
+    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, hf:NAME, FILE.npy, FILE.npz'
