@@ -31,6 +31,7 @@ JUMPS, DISCRETE, TOKENS = T + "test_jump.py", T + "test_discrete_flow_matching.p
 MIXTURE = "paths/mixture.py"
 DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_generator_matching.py"
 PRIOR = T + "test_learned_prior.py"
+CIFAR, DEMAND, SELECTION = T + "test_cifar10.py", T + "test_demand.py", T + "test_selection.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -489,6 +490,56 @@ MUTANTS = [
         "return Pair(start, self",
         'return Pair(starts(batch, source, noise=noise.fold("again")), self',
         [T + "test_reflow.py"],
+    ),
+    # data
+    (
+        "a grid of images read by columns",
+        "data/cifar10.py",
+        "cells.permute(0, 2, 4, 1, 3)",
+        "cells.permute(2, 0, 4, 1, 3)",
+        [CIFAR],
+    ),
+    (
+        "captions in the order of the part",
+        "data/__init__.py",
+        "self.captions[row] for row in self.rows[part].tolist()",
+        "self.captions[row] for row in range(len(self.rows[part]))",
+        [T + "test_emoji.py"],
+    ),
+    (
+        "rows read on demand come in rising order",
+        "data/demand.py",
+        "self.read(there)[back]",
+        "self.read(there)[back.sort().values]",
+        [DEMAND],
+    ),
+    (
+        "arms trained on different rows",
+        "recipes/flows.py",
+        "plan.data.whole if online and plan.data.whole is not None",
+        'plan.data.whole if name == "cold" and plan.data.whole is not None',
+        [DEMAND],
+    ),
+    (
+        "pruning keeps the worst",
+        "data/selection.py",
+        "argsort(descending=True, stable=True)\n    kept",
+        "argsort(descending=False, stable=True)\n    kept",
+        [SELECTION],
+    ),
+    (
+        "pruned rows point at others of the array",
+        "data/selection.py",
+        'numbers["train"] = numbers["train"][rows]',
+        'numbers["train"] = numbers["train"][: len(rows)]',
+        [SELECTION],
+    ),
+    (
+        "a row of a class drawn twice as often",
+        "data/selection.py",
+        "[: int(counts[k]) % len(mine)]]] += 1",
+        "[: int(counts[k]) % len(mine) // 2]]] += 2",
+        [SELECTION],
     ),
 ]
 
