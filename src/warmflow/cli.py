@@ -280,7 +280,7 @@ def compare(
     what: tuple[str, ...], out: Path | None, draft: str | None, steps: str | None, seeds: int, minutes: float | None,
     convergence: bool, jobs: int | None, quiet: bool, device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
-    """Judge warm against cold: of finished RUNs, or of a recipe, folder or file that is trained first.
+    """Judge warm against cold: of finished RUNs, or of a recipe, data set, folder or file that is trained first.
 
     \b
     warmflow compare runs/warm-0 runs/warm-1 runs/cold-0 runs/cold-1 --out result
@@ -384,7 +384,8 @@ def distill(
 def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **settings: Any) -> None:
     """Will a warm start help? A minute's answer, before anything is trained.
 
-    DATA is a recipe (images.digits, toy.moons), folder:PATH, or a .npy or .npz file.
+    DATA is a recipe (images.digits, toy.moons), cifar10, emoji, hf:NAME (a data set of the Hugging Face hub), folder:PATH,
+    or a .npy or .npz file.
     """
     _threads(threads)
     from warmflow.prospect import audit as look

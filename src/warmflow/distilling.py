@@ -270,7 +270,9 @@ def train_reflow(teacher: Teacher, out: Path, s: Distillation, *, progress: str 
         return load(folder, **given)
     blank = Batch(torch.zeros(REFLOW_ROWS, *teacher.sampler.shape))
     walked = Walked(replace(teacher.sampler, device="cpu"), REFLOW_STEPS)
-    paired = prepare(walked, blank, teacher.sampler.source, folder / "pairs", block=at_once(teacher.sampler), seed=s.seed)
+    paired = prepare(
+        walked, blank, teacher.sampler.source, folder / "pairs", block=at_once(teacher.sampler), seed=s.seed
+    )
     field = _copy(teacher.field)
     # a source that takes no draft: the pairs keep the starts they had
     untouched = StandardNormal(teacher.sampler.shape)

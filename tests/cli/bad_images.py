@@ -106,6 +106,7 @@ def image_calls() -> Iterator[Case]:
     )
     yield Case("pruning what is mapped", _mapped_and("pruned"), "cannot be pruned", "raise memory")
     yield Case("re-weighting what is mapped", _mapped_and("reweighted"), "cannot be reweighted", "raise memory")
+    yield Case("restoring what is mapped", _mapped_and("denoising"), "is read on demand", "raise memory")
 
 
 def _load(what: Any, **options: Any) -> Any:
@@ -199,11 +200,15 @@ def _emoji(path: Path, n: int = 300, **changes: Any) -> Path:
 
 def _mapped_and(what: str) -> Make:
     def make(p: Place) -> Callable[[], Any]:
-        from warmflow.data import selection
+        from warmflow.data import paired, selection
 
         x = np.random.default_rng(0).integers(0, 255, (300, 4, 4), dtype=np.uint8)
         data = _load(p.array("x.npy", x), memory=1.5e-5, labels=np.arange(300) % 2)
-        given = (torch.zeros(300), 0.5) if what == "pruned" else ([1, 1],)
-        return lambda: getattr(selection, what)(data, *given)
+        acts: dict[str, Callable[[], Any]] = {
+            "pruned": lambda: selection.pruned(data, torch.zeros(300), 0.5),
+            "reweighted": lambda: selection.reweighted(data, [1, 1]),
+            "denoising": lambda: paired.denoising(data),
+        }
+        return acts[what]
 
     return make

@@ -11,6 +11,7 @@ import torch
 
 from warmflow.data import DataSet, load, roots
 from warmflow.data.emoji import FILE, caption, emoji
+from warmflow.recipes.build import plan_for
 
 HERE = any((root / FILE).is_file() for root in roots())
 needed = pytest.mark.skipif(not HERE, reason="the emoji are not here: set WARMFLOW_DATA")
@@ -82,6 +83,12 @@ def test_a_caption_names_the_picture_it_stands_beside(data: DataSet) -> None:
                 assert middle[0] > 0.5 > 0 > middle[1] and float(x[:, 20, 8].min()) > 0.8
             if text == "flag ua":
                 assert above[2] > above[0] and below[0] > below[2]
+
+
+@needed
+def test_a_comparison_finds_them_by_name(data: DataSet) -> None:
+    plan = plan_for("emoji", "gaussian")
+    assert plan.name == "custom" and torch.equal(plan.data.heldout.x1, data.heldout.x1)
 
 
 @needed

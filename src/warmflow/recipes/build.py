@@ -65,7 +65,8 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
 
 
 def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
-    """The plan of the user's own data: a recipe's name, "folder:PATH", a file of arrays, a tensor or an array.
+    """The plan of the user's own data: a recipe's name, all that ``data.load`` takes by name, "folder:PATH", a file of arrays,
+    a tensor or an array, a DataSet.
 
     Args:
         draft: None or a draft's name ("mixture", "gaussian") for one of ours; a callable ``draft(n, seed)``; an array;
