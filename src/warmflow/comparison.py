@@ -160,7 +160,7 @@ def compare(
     if cold is not None and not isinstance(cold, WrappedField):
         raise ValueError(f"cold is a {type(cold).__name__}; wrap your model first: warmflow.wrap(model, predicts=...)")
     plan = plan_for(data, draft, **settings)
-    enough(len(plan.data.everything), plan.data.name)
+    enough(plan.data.total, plan.data.name)
     device_of(device)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
     own = draft is not None and not (isinstance(draft, str) and draft in KNOWN_DRAFTS)

@@ -127,7 +127,7 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         ValueError: bad input, named with its remedy.
     """
     plan: Plan = plan_for(data, draft, **settings)
-    enough(len(plan.data.everything), plan.data.name)
+    enough(plan.data.total, plan.data.name)
     s, train = plan.settings, plan.data.train
     if plan.data.kind == "tokens":
         raise ValueError(

@@ -129,6 +129,7 @@ def test_what_it_cannot_use_is_one_clear_line(tmp_path: Path) -> None:
         ((table(),), {"image": "pictur"}, 'did you mean "picture"'),
         ((table(),), {"caption": "label"}, 'column "label" holds no texts'),
         ((table(),), {"size": 2}, "size is 2"),
+        ((table(tags=(datasets.Sequence(number), [[1, 2]] * N)),), {"label": "tags"}, "several values a row"),
         ((table(),), {"mode": "rgb"}, "known: RGB, L"),
         ((table(),), {"most": -1}, "most is -1"),
         ((table(50),), {}, "too few to tell: 50 rows"),

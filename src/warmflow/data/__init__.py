@@ -87,15 +87,22 @@ class DataSet:
 
     @property
     def everything(self) -> Tensor:
-        """(N, *shape): train, validation and held-out rows, in this order.
+        """(N, *shape): train, validation and held-out rows, in this order; those in memory.
 
         Of a pruned or re-weighted set, the rows of the set it was made from: margins are distances between real sets, and
         repeated rows would stand in both of them.
         """
+        return torch.cat([part.x1 for part in self._parts()])
+
+    @property
+    def total(self) -> int:
+        """How many rows ``everything`` has."""
+        return sum(len(part) for part in self._parts())
+
+    def _parts(self) -> list[Batch]:
         if self.of is not None:
-            return self.of.everything
-        parts = [self.train, self.validation, self.heldout]
-        return torch.cat([part.x1 for part in parts if part is not None])
+            return self.of._parts()
+        return [part for part in (self.train, self.validation, self.heldout) if part is not None]
 
     @property
     def numbered(self) -> int:
@@ -234,7 +241,7 @@ def load(what: Any, **options: Any) -> DataSet:
         found = _call(toy.toy, name, options, name.removeprefix("toy."))
     else:
         raise ValueError(_unknown(what))
-    enough(len(found.everything), found.name)
+    enough(found.total, found.name)
     return found
 
 

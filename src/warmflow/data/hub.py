@@ -220,6 +220,8 @@ def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tu
         raise ValueError(
             f'{what}: {values.count(None)} rows have no "{column}"; fill them, or say label="" to go without'
         )
+    if any(isinstance(v, list | dict) for v in values):
+        raise ValueError(f'{what}: the column "{column}" holds several values a row; name another, or say label=""')
     kind = splits["train"][1].features[column]
     if not isinstance(kind, ClassLabel):
         return labels_of(values, len(values), f'{what}, column "{column}"')

@@ -103,7 +103,7 @@ def official(
 
 def from_uint8(x: Tensor) -> Tensor:
     """float32 x/127.5 - 1 in [-1, 1] of uint8 x, any shape."""
-    return x.float() / 127.5 - 1
+    return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place: a second copy of a large set is felt
 
 
 def to_images(array: Any, name: str = "images") -> Tensor:
@@ -280,13 +280,15 @@ def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tup
                 act(root / name)
             files.append(name)
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes; each is reported
-            failed.append((name, reason(error).replace(f"{root}{os.sep}", "") or type(error).__name__))
+            failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
     return files, failed
 
 
 def reason(error: Exception) -> str:
     """Why an image could not be read, in a line."""
-    return "not an image" if type(error).__name__ == "UnidentifiedImageError" else str(error).split("\n")[0]
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image"
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def _decoded(file: Path, size: int, mode: str) -> np.ndarray:

@@ -59,7 +59,7 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     else:
         assert isinstance(settings, Folder)
         plan = images.folder(settings)
-        enough(len(plan.data.everything), f"folder {settings.path}")
+        enough(plan.data.total, f"folder {settings.path}")
     _drawable(plan)
     return plan
 
@@ -112,7 +112,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
 def _aligned(plan: Plan, source: External) -> Plan:
     """Drafts aligned with the user's data: those of the training rows are paired, the others are what is drawn from."""
     ready, rows = source.draft, plan.data.rows
-    n = plan.data.numbered or len(plan.data.everything)
+    n = plan.data.numbered or plan.data.total
     if not isinstance(ready, Tensor) or len(ready) != n or not rows:
         count = f"{len(ready)} drafts" if isinstance(ready, Tensor) else "a callable"
         raise ValueError(
