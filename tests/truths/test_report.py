@@ -408,6 +408,10 @@ def test_the_command_that_makes_it_again() -> None:
 
     settings = "--updates 3000 --learning-rate 0.002 --draft gaussian --assign --steps 1,4"
     assert command(CONFIG) == f"warmflow compare images.digits {settings}"
+    asked = {"steps": [2, 8], "seeds": [0, 1, 2], "kind": "compare"}
+    assert command({**CONFIG, "asked": asked}).endswith("--steps 2,8 --seeds 3")
+    run = {"kind": "run", "recipe": "toy.moons", "asked": {"arm": "cold", "seed": 4}}
+    assert command(run) == "warmflow train toy.moons --arm cold --seed 4"
     assert command({**CONFIG, "command": "warmflow demo digits"}) == "warmflow demo digits"
     assert command({**CONFIG, "command": ["warmflow", "demo", "a b"]}) == "warmflow demo 'a b'"
 

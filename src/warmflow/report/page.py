@@ -119,10 +119,8 @@ def _difference_tile(verdict: Verdict) -> str:
 
 def _tiles(run: Run) -> str:
     verdict = run.verdict
-    if run.kind == "run":
-        return _run_tiles(run)
     if not verdict.json:
-        return ""
+        return _run_tiles(run) if run.kind == "run" else ""
     tiles = []
     for key, factor in (("calls", verdict.factor_calls), ("seconds", verdict.factor_seconds)):
         noun = "fewer calls" if key == "calls" else "less time"
@@ -250,7 +248,12 @@ def command(config: Mapping[str, Any]) -> str:
             ["warmflow", "distill", str((config.get("teacher") or {}).get("path"))],
             student.get("distillation"),
         )
-    for key, value in settings.items() if isinstance(settings, Mapping) else ():
+    asked = config.get("asked")
+    asked = asked if isinstance(asked, Mapping) and student is None else {}
+    more = {k: asked[k] for k in (("steps",) if verb == "compare" else ("arm", "seed")) if k in asked}
+    if isinstance(asked.get("seeds"), list) and asked["seeds"] == list(range(len(asked["seeds"]))):
+        more["seeds"] = len(asked["seeds"])
+    for key, value in {**(settings if isinstance(settings, Mapping) else {}), **more}.items():
         flag = "--" + str(key).replace("_", "-")
         if isinstance(value, bool):
             parts.append(flag if value else "--no-" + flag[2:])

@@ -257,7 +257,8 @@ def bill_table(verdict: Verdict) -> str:
     paid = verdict.json.get("paid")
     for steps, samples in paid.items() if isinstance(paid, Mapping) else ():
         text = words.NONE if samples is None else f"{words.number(samples)} samples"
-        rows.append(f"<tr><td>paid, against {escape(steps)} calls of the teacher, after</td>{cell(samples, text)}</tr>")
+        calls = f"{escape(steps)} call{'' if steps == '1' else 's'}"
+        rows.append(f"<tr><td>paid, against {calls} of the teacher, after</td>{cell(samples, text)}</tr>")
     costs = table((), rows, "narrow") if rows else ""
     if "break_even_samples" not in bill:
         return costs

@@ -90,7 +90,7 @@ def duration(value: Any) -> str:
 
 def phrase(key: str) -> str:
     """``effective_sample_size`` as "effective sample size"."""
-    return key.replace("_", " ").replace(".", " · ")
+    return re.sub(r"\.(?!\d)", " · ", key.replace("_", " "))
 
 
 def arm(name: str) -> str:
