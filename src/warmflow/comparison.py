@@ -135,7 +135,8 @@ def compare(
     """Trains cold and warm flows at equal budget and judges them.
 
     Args:
-        data: a recipe's name ("digits", "toy.moons"), "folder:PATH", a file of arrays, a tensor or an array.
+        data: a recipe's name ("digits", "toy.moons"), or all else that ``data.load`` takes: "folder:PATH", "hf:NAME", a file
+            of arrays, a tensor or an array, a DataSet.
         draft: "mixture" or "gaussian" for one of ours, a callable ``draft(n, seed) -> tensor``, or an array of drafts.
         steps: the warm steps to try.
         minutes: the time for all of it; the number of updates follows from it. None: the recipe's own number.

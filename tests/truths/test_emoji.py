@@ -87,8 +87,10 @@ def test_a_caption_names_the_picture_it_stands_beside(data: DataSet) -> None:
 
 @needed
 def test_a_comparison_finds_them_by_name(data: DataSet) -> None:
-    plan = plan_for("emoji", "gaussian")
-    assert plan.name == "custom" and torch.equal(plan.data.heldout.x1, data.heldout.x1)
+    for name in ("emoji", "images.emoji"):
+        plan = plan_for(name, "gaussian", size=64)
+        assert plan.name == "images.emoji" and torch.equal(plan.data.heldout.x1, data.heldout.x1)
+    assert plan_for("emoji", "gaussian").data.shape == (3, 32, 32)
 
 
 @needed

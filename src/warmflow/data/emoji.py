@@ -82,12 +82,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     if missing:
         raise ValueError(f"{path} has no array {missing[0]!r}: {remedy}")
     x, y, code, categories = (found[key] for key in ARRAYS)
-    n = len(x)
-    if x.dtype != np.uint8 or x.shape[1:] != (SIDE, SIDE, 3):
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != (SIDE, SIDE, 3) or not len(x):
         raise ValueError(f"{path}: x is {x.dtype} of shape {x.shape}, not uint8 of (N, {SIDE}, {SIDE}, 3): {remedy}")
-    if y.shape != (n,) or code.shape != (n,):
-        raise ValueError(f"{path}: {n} pictures, {len(y)} categories and {len(code)} codes: {remedy}")
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(categories):
+    n = len(x)
+    if y.shape != (n,) or code.shape != (n,) or categories.ndim != 1:
+        raise ValueError(f"{path}: {n} pictures, {y.size} categories and {code.size} codes: {remedy}")
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"{path}: the categories y are {y.dtype}, not whole numbers: {remedy}")
+    if y.min() < 0 or y.max() >= len(categories):
         raise ValueError(f"{path}: categories from {y.min()} to {y.max()}, known 0 .. {len(categories) - 1}: {remedy}")
     wrong = next((str(c) for c in code if not all(_is_point(p) for p in str(c).split("-"))), None)
     if wrong is not None:
