@@ -163,6 +163,8 @@ def compare(
     plan = plan_for(data, draft, **settings)
     enough(plan.data.total, plan.data.name)
     device_of(device)
+    for warning in plan.data.warnings:
+        _say(f"warning: {warning}", True)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
     own = draft is not None and not (isinstance(draft, str) and draft in KNOWN_DRAFTS)
     return run(

@@ -124,6 +124,18 @@ class DataSet:
         return tuple(self.captions[row] for row in self.rows[part].tolist())
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of how the data was read, a line each: files left out, classes not taken, a likely range."""
+        lost = self.notes.get("unreadable_files") or ()
+        found = [str(self.notes[key]) for key in ("classes", "range") if key in self.notes]
+        if lost:
+            many = (
+                f"{len(lost)} files could not be read and are" if len(lost) > 1 else "a file could not be read and is"
+            )
+            found.insert(0, f"{many} left out ({lost[0]['file']}: {lost[0]['reason']})")
+        return tuple(f"{self.name}: {line}" for line in found)
+
+    @property
     def bounds(self) -> tuple[float, float] | None:
         """The range that samples of *every* arm are clamped to before they are compared; None for points."""
         return (-1.0, 1.0) if self.kind == "images" else None
