@@ -34,6 +34,7 @@ PRIOR = T + "test_learned_prior.py"
 KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_extractors.py"
 FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
+CIFAR, DEMAND, SELECTION = T + "test_cifar10.py", T + "test_demand.py", T + "test_selection.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -648,6 +649,56 @@ MUTANTS = [
         "if x.shape != real.shape:",
         "if x.shape[1:] != real.shape[1:]:",
         [FINAL],
+    ),
+    # data
+    (
+        "a grid of images read by columns",
+        "data/cifar10.py",
+        "cells.permute(0, 2, 4, 1, 3)",
+        "cells.permute(2, 0, 4, 1, 3)",
+        [CIFAR],
+    ),
+    (
+        "captions in the order of the part",
+        "data/__init__.py",
+        "self.captions[row] for row in self.rows[part].tolist()",
+        "self.captions[row] for row in range(len(self.rows[part]))",
+        [T + "test_emoji.py"],
+    ),
+    (
+        "rows read on demand come in rising order",
+        "data/demand.py",
+        "self.read(there)[back]",
+        "self.read(there)[back.sort().values]",
+        [DEMAND],
+    ),
+    (
+        "arms trained on different rows",
+        "recipes/flows.py",
+        "plan.data.whole if online and plan.data.whole is not None",
+        'plan.data.whole if name == "cold" and plan.data.whole is not None',
+        [DEMAND],
+    ),
+    (
+        "pruning keeps the worst",
+        "data/selection.py",
+        "argsort(descending=True, stable=True)\n    kept",
+        "argsort(descending=False, stable=True)\n    kept",
+        [SELECTION],
+    ),
+    (
+        "pruned rows point at others of the array",
+        "data/selection.py",
+        'numbers["train"] = numbers["train"][rows]',
+        'numbers["train"] = numbers["train"][: len(rows)]',
+        [SELECTION],
+    ),
+    (
+        "a row of a class drawn twice as often",
+        "data/selection.py",
+        "[: int(counts[k]) % len(mine)]]] += 1",
+        "[: int(counts[k]) % len(mine) // 2]]] += 2",
+        [SELECTION],
     ),
 ]
 

@@ -207,7 +207,8 @@ def train(
     """Train one flow of a recipe into a run folder, or continue it.
 
     RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.fashion,
-    images.restoration, images.folder, lediflow.digits, lediflow.fashion, text.characters, text.file.
+    images.cifar10, images.emoji, images.restoration, images.folder, lediflow.digits, lediflow.fashion, text.characters,
+    text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
     arm = arm or ("lediflow" if recipe.startswith("lediflow.") else "warm")
@@ -283,12 +284,16 @@ def compare(
     what: tuple[str, ...], out: Path | None, draft: str | None, steps: str | None, seeds: int, minutes: float | None,
     convergence: bool, jobs: int | None, quiet: bool, device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
-    """Judge warm against cold: of finished RUNs, or of a recipe, folder or file that is trained first.
+    """Judge warm against cold: of finished RUNs, or of a recipe, data set, folder or file that is trained first.
+
+    WHAT is run folders, or one of: a recipe (see warmflow train --help), cifar10, emoji, hf:NAME (an image data set of the
+    Hugging Face hub) or hf:PATH, folder:PATH, or a .npy or .npz file.
 
     \b
     warmflow compare runs/warm-0 runs/warm-1 runs/cold-0 runs/cold-1 --out result
     warmflow compare student-0 student-1 student-2 --out result
     warmflow compare images.digits --out result
+    warmflow compare cifar10 --most 5000 --minutes 60 --out result
     warmflow compare folder:photos --minutes 30 --out result
     warmflow compare data.npz --draft drafts.npy --out result
     """
@@ -387,7 +392,8 @@ def distill(
 def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **settings: Any) -> None:
     """Will a warm start help? A minute's answer, before anything is trained.
 
-    DATA is a recipe (images.digits, toy.moons), folder:PATH, or a .npy or .npz file.
+    DATA is a recipe (images.digits, toy.moons), cifar10, emoji, hf:NAME (an image data set of the Hugging Face hub) or
+    hf:PATH, folder:PATH, or a .npy or .npz file.
     """
     _threads(threads)
     from warmflow.prospect import audit as look

@@ -135,7 +135,8 @@ def compare(
     """Trains cold and warm flows at equal budget and judges them.
 
     Args:
-        data: a recipe's name ("digits", "toy.moons"), "folder:PATH", a file of arrays, a tensor or an array.
+        data: a recipe's name ("digits", "toy.moons"), or all else that ``data.load`` takes: "folder:PATH", "hf:NAME", a file
+            of arrays, a tensor or an array, a DataSet.
         draft: "mixture" or "gaussian" for one of ours, a callable ``draft(n, seed) -> tensor``, or an array of drafts.
         steps: the warm steps to try.
         minutes: the time for all of it; the number of updates follows from it. None: the recipe's own number.
@@ -160,8 +161,10 @@ def compare(
     if cold is not None and not isinstance(cold, WrappedField):
         raise ValueError(f"cold is a {type(cold).__name__}; wrap your model first: warmflow.wrap(model, predicts=...)")
     plan = plan_for(data, draft, **settings)
-    enough(len(plan.data.everything), plan.data.name)
+    enough(plan.data.total, plan.data.name)
     device_of(device)
+    for warning in plan.data.warnings:
+        _say(f"warning: {warning}", True)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
     own = draft is not None and not (isinstance(draft, str) and draft in KNOWN_DRAFTS)
     return run(

@@ -50,12 +50,13 @@ class Prospect:
     warm_calls: int | None
     factor: float | None
     data: str
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "sentence": self.sentence, "data": self.data, "pairing": self.pairing, "margin": self.margin,
             "draft_distance": self.draft_distance, "cold_calls": self.cold_calls, "warm_calls": self.warm_calls,
-            "factor": self.factor, "audit": {k: dict(v) for k, v in self.pairings.items()},
+            "factor": self.factor, "warnings": list(self.warnings), "audit": {k: dict(v) for k, v in self.pairings.items()},
         }  # fmt: skip
 
     def text(self) -> str:
@@ -65,7 +66,7 @@ class Prospect:
             "mean_cost": "mean cost", "explained": "velocity expl.", "explained_data": "datum expl.",
             "draft_shift": "draft shift",
         }  # fmt: skip
-        lines = [f"{self.data}: the pairings of drafts with data", ""]
+        lines = [*(f"warning: {line}" for line in self.warnings), f"{self.data}: the pairings of drafts with data", ""]
         lines.append(f"{'pairing':22s}" + "".join(f"{h:>16s}" for h in heads.values()))
         for name, found in self.pairings.items():
             mark = "*" if name == self.pairing else " "
@@ -127,7 +128,7 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         ValueError: bad input, named with its remedy.
     """
     plan: Plan = plan_for(data, draft, **settings)
-    enough(len(plan.data.everything), plan.data.name)
+    enough(plan.data.total, plan.data.name)
     s, train = plan.settings, plan.data.train
     if plan.data.kind == "tokens":
         raise ValueError(
@@ -166,7 +167,10 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     sentence = _sentence(
         draft_distance - best < margin, factor, cold_calls, warm_calls, found[s.pairing]["flags"], s.pairing
     )
-    return Prospect(sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name)
+    return Prospect(
+        sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name,
+        plan.data.warnings,
+    )  # fmt: skip
 
 
 def _sentence(

@@ -117,6 +117,8 @@ def train_run(
     if dry_run:
         _dry(plan, arm, asked_of(plan, arm, seed, device=device, out=str(out)), echo)
         return
+    for warning in plan.data.warnings:
+        echo(f"warning: {warning}")
     network, name = _cold_network(begin) if begin is not None else (None, None)
     draft = paired = None
     about: dict[str, Any] = {}

@@ -177,6 +177,7 @@ def test_folder_counts_what_it_cannot_read_and_takes_subfolders_as_classes(tmp_p
     data = folder(tmp_path, size=8)
     assert data.classes == ("cats", "dogs") and data.shape == (3, 8, 8) and data.kind == "images"
     assert data.notes["read"] == 20 and data.notes["unreadable"] == 3
+    assert data.warnings[0].startswith(f"folder:{tmp_path}: 3 files could not be read and are left out (")
     assert {f["file"] for f in data.notes["unreadable_files"]} == {"notes.txt", "dogs/broken.png", "dogs/link.png"}
     assert [len(part) for part in parts(data)] == [14, 2, 4]
     for part in parts(data):

@@ -74,6 +74,8 @@ def test_fashion_mnist_is_whole_and_divided_for_good(monkeypatch: pytest.MonkeyP
     assert (len(data.train), len(data.validation), len(data.heldout)) == (55_000, 5_000, 10_000)
     assert data.shape == (1, 28, 28) and len(data.classes) == 10
     assert float(data.train.x1.min()) == -1 and float(data.train.x1.max()) == 1
+    rows = torch.cat([data.rows[part] for part in ("train", "validation", "heldout")])
+    assert torch.equal(rows.sort().values, torch.arange(70_000)) and int(data.rows["heldout"].min()) == 60_000
     assert torch.bincount(data.heldout.condition["label"]).tolist() == [1000] * 10
     both = torch.bincount(data.train.condition["label"]) + torch.bincount(data.validation.condition["label"])
     assert both.tolist() == [6000] * 10

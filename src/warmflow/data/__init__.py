@@ -1,4 +1,4 @@
-"""Data: what a flow is trained on and judged against, one file a kind (``toy``, ``images``, ``arrays``).
+"""Data: what a flow is trained on and judged against, one file a kind (``toy``, ``images``, ``cifar10``, ``arrays``, ...).
 
 A :class:`DataSet` is three disjoint parts of one data set, each a :class:`~warmflow.contracts.Batch` in memory:
 
@@ -8,7 +8,12 @@ A :class:`DataSet` is three disjoint parts of one data set, each a :class:`~warm
 
 In every part ``index`` counts the rows of *that part*, so ``part[part.index]`` is the part itself and the audit counts
 over 0 .. len(part) - 1; ``DataSet.rows`` says which row of the user's array (or of the sorted file list) each one was,
-which is what drafts aligned with the user's data need. :func:`load` is the one entrance for everything a user may name.
+which is what drafts aligned with the user's data need, and captions: they are text, so no tensor of a Batch can hold
+them, and stay in the order of the user's rows. :func:`load` is the one entrance for everything a user may name.
+
+What is larger than memory (``demand``) has its training part twice: ``whole`` reads rows when a step asks for them, and
+``train`` holds as many of its first rows as memory may, for all that must see its data at once (drafts, offline pairing,
+rulers). Where ``whole`` is None, ``train`` is all there is.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch
+from warmflow.contracts import Batch, Data
 from warmflow.noise import permutation
 
 Kind = Literal["points", "images", "tokens"]
@@ -32,10 +37,10 @@ Kind = Literal["points", "images", "tokens"]
 LEAST = 200
 """Rows below which no verdict is given."""
 
-NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits")
+NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits", "cifar10", "emoji")
 ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "checkerboard": "toy.checkerboard"} | {
-    "images.digits": "digits"
-}
+    "images.digits": "digits", "images.cifar10": "cifar10", "cifar-10": "cifar10", "images.emoji": "emoji"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,11 @@ class DataSet:
             empty where the data is drawn.
         codec: what the tokens stand for: an ``Alphabet``, or the ``Grid`` of a plane; None for floats.
         streams: of a text, the tokens (T,) of the parts "train" and "judge", uncut.
+        captions: a text for each of the user's rows, in their order; empty where there are none. ``captions_of`` gives
+            those of a part.
+        whole: the training part read on demand, where it is larger than memory; ``train`` is then its first rows, and
+            ``rows["whole"]`` numbers all of them.
+        of: the data set that this one was pruned or re-weighted from.
     """
 
     name: str
@@ -66,6 +76,9 @@ class DataSet:
     rows: Mapping[str, Tensor] = field(default_factory=dict)
     codec: Any = None
     streams: Mapping[str, Tensor] = field(default_factory=dict)
+    captions: tuple[str, ...] = ()
+    whole: Data | None = None
+    of: DataSet | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,9 +87,53 @@ class DataSet:
 
     @property
     def everything(self) -> Tensor:
-        """(N, *shape): train, validation and held-out rows, in this order."""
-        parts = [self.train, self.validation, self.heldout]
-        return torch.cat([part.x1 for part in parts if part is not None])
+        """(N, *shape): train, validation and held-out rows, in this order; those in memory.
+
+        Of a pruned or re-weighted set, the rows of the set it was made from: margins are distances between real sets, and
+        repeated rows would stand in both of them.
+        """
+        return torch.cat([part.x1 for part in self._parts()])
+
+    @property
+    def total(self) -> int:
+        """How many rows ``everything`` has."""
+        return sum(len(part) for part in self._parts())
+
+    def _parts(self) -> list[Batch]:
+        if self.of is not None:
+            return self.of._parts()
+        return [part for part in (self.train, self.validation, self.heldout) if part is not None]
+
+    @property
+    def numbered(self) -> int:
+        """How many rows the user's array or list of files has, which ``rows`` counts; 0 where the data is drawn."""
+        if self.of is not None:
+            return self.of.numbered
+        return max((1 + int(rows.max()) for rows in self.rows.values() if len(rows)), default=0)
+
+    def captions_of(self, part: str) -> tuple[str, ...]:
+        """The captions of a part ("train", "validation", "heldout" or "whole"), one a row.
+
+        Raises:
+            ValueError: data without captions, or an unknown part.
+        """
+        if not self.captions:
+            raise ValueError(f"{self.name} has no captions; read them with the data (hf:NAME takes caption=COLUMN)")
+        if part not in self.rows:
+            raise ValueError(f'{self.name}: part "{part}" is unknown; {suggest(part, list(self.rows))}')
+        return tuple(self.captions[row] for row in self.rows[part].tolist())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of how the data was read, a line each: files left out, classes not taken, a likely range."""
+        lost = self.notes.get("unreadable_files") or ()
+        found = [str(self.notes[key]) for key in ("classes", "range") if key in self.notes]
+        if lost:
+            many = (
+                f"{len(lost)} files could not be read and are" if len(lost) > 1 else "a file could not be read and is"
+            )
+            found.insert(0, f"{many} left out ({lost[0]['file']}: {lost[0]['reason']})")
+        return tuple(f"{self.name}: {line}" for line in found)
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -97,6 +154,20 @@ def enough(n: int, what: str = "data") -> None:
         raise ValueError(f"{what}: too few to tell: {n} rows; a verdict needs at least {LEAST}")
 
 
+def roots() -> list[Path]:
+    """Where published data is looked for: ``$WARMFLOW_DATA``, then ``../shared/data``."""
+    return [Path(root) for root in (os.environ.get("WARMFLOW_DATA"), "../shared/data") if root]
+
+
+def peopled(name: str, classes: Sequence[str], label: Tensor | None) -> None:
+    """Raise ValueError where a class has a single member: whichever part it fell into, another would lack the class."""
+    lonely = [] if label is None else (torch.bincount(label) == 1).nonzero().flatten().tolist()
+    if lonely:
+        others = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
+        remedy = "bring more of it, join it to another class, or leave it out"
+        raise ValueError(f'{name}: class "{classes[lonely[0]]}"{others} has one member; {remedy}')
+
+
 def part(x1: Tensor, label: Tensor | None = None) -> Batch:
     """A part of a data set: its rows, their labels, and their numbers 0 .. n - 1."""
     return Batch(x1, {} if label is None else {"label": label}, torch.arange(len(x1)))
@@ -113,12 +184,17 @@ def split(
     seed: int,
     classes: tuple[str, ...] = (),
     notes: dict[str, Any] | None = None,
+    captions: tuple[str, ...] = (),
 ) -> DataSet:
     """A data set of the rows of x (N, *shape), divided by the permutation that ``seed`` names.
 
     The last ``heldout`` rows of the permutation are held out, the ``validation`` rows before them validate (none where
     0), the rest trains.
+
+    Raises:
+        ValueError: a class with one member.
     """
+    peopled(name, classes, label)
     order = permutation(seed, len(x), "data.split")
     first, last = len(x) - heldout - validation, len(x) - heldout
     rows = {"train": order[:first], "validation": order[first:last], "heldout": order[last:]}
@@ -132,6 +208,7 @@ def split(
         classes=classes,
         notes=notes or {},
         rows=rows,
+        captions=captions,
     )
 
 
@@ -140,14 +217,17 @@ def load(what: Any, **options: Any) -> DataSet:
 
     Args:
         what: a DataSet (returned as it is); "toy.moons", "toy.eight_gaussians", "toy.checkerboard" (or without
-            "toy."); "digits"; "folder:PATH"; the path of a .npy or .npz file; a tensor, array or nested list.
-        options: what the reader takes: ``train, heldout, seed`` (toys), ``seed`` (digits),
-            ``size, mode, seed, heldout`` (folders), ``labels, kind, name, seed`` (arrays), ``kind, seed`` (files).
+            "toy."); "digits"; "cifar10"; "emoji"; "folder:PATH"; "hf:NAME" or "hf:PATH" (the package ``datasets``); the
+            path of a .npy or .npz file; a tensor, array or nested list.
+        options: what the reader takes: ``train, heldout, seed`` (toys), ``seed`` (digits), ``most, folder, seed``
+            (cifar10), ``size, file, seed`` (emoji), ``size, mode, seed, heldout, stream, memory`` (folders),
+            ``image, label, caption, size, mode, most, config, seed`` (hf), ``labels, kind, name, seed`` (arrays),
+            ``labels, kind, memory, seed`` (files).
 
     Raises:
         ValueError: an unknown name or option, fewer than 200 rows, or anything the reader rejects.
     """
-    from warmflow.data import arrays, images, toy
+    from warmflow.data import arrays, cifar10, emoji, hub, images, toy
 
     if isinstance(what, DataSet):
         return _call(lambda: what, what.name, options)
@@ -161,13 +241,19 @@ def load(what: Any, **options: Any) -> DataSet:
         found = _call(images.folder, name, options, name.removeprefix("folder:"))
     elif name.lower().endswith((".npy", ".npz")):
         found = _call(arrays.from_file, name, options, name)
+    elif name.startswith("hf:"):
+        found = _call(hub.hub, name, options, name.removeprefix("hf:"))
     elif name == "digits":
         found = _call(images.digits, name, options)
+    elif name == "cifar10":
+        found = _call(cifar10.cifar10, name, options)
+    elif name == "emoji":
+        found = _call(emoji.emoji, name, options)
     elif name in NAMES:
         found = _call(toy.toy, name, options, name.removeprefix("toy."))
     else:
         raise ValueError(_unknown(what))
-    enough(len(found.everything), found.name)
+    enough(found.total, found.name)
     return found
 
 
@@ -190,4 +276,4 @@ def _unknown(what: str) -> str:
     names = [*NAMES, *ALIASES]
     near = difflib.get_close_matches(what, names, n=1, cutoff=0.5)
     guess = f'did you mean "{near[0]}"? ' if near else ""
-    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, FILE.npy, FILE.npz'
+    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, hf:NAME, FILE.npy, FILE.npz'

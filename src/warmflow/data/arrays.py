@@ -3,10 +3,14 @@
 Two dimensions are points, (N, d), kept in the user's own units: a silent standardisation would change what a distance
 means. Three or four are images, by the rule of :func:`warmflow.data.images.to_images`. A quarter of the rows is held
 out, a tenth validates, the rest trains, by the permutation that ``seed`` names.
+
+A .npy file that would take more memory than it may is mapped, not read: its training rows come off the disk when a step asks
+for them, and are checked then (``demand``).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -17,6 +21,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, Kind, enough, split, suggest
+from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
 
 LARGEST = 1e4
@@ -34,23 +39,30 @@ def from_array(x: Any, labels: Any = None, kind: Kind | None = None, name: str =
     Raises:
         ValueError: anything else, NaN or infinite values, points beyond 1e4, rows that are all alike.
     """
-    if kind not in (None, *get_args(Kind)):
-        raise ValueError(f'{name}: kind "{kind}" is unknown; {suggest(str(kind), get_args(Kind))}')
     raw = as_tensor(x, name)
-    if raw.numel() == 0:
-        raise ValueError(f"{name}: shape {tuple(raw.shape)} is empty; give at least 200 rows")
-    if raw.ndim < 2 or raw.ndim > 4:
-        remedy = "reshape to (N, 1)" if raw.ndim == 1 else "give (N, d) points or (N, C, H, W) images"
-        raise ValueError(f"{name}: shape {tuple(raw.shape)} has {raw.ndim} dimensions; {remedy}")
-    kind = kind or ("points" if raw.ndim == 2 else "images")
-    enough(len(raw), name)
+    kind = _kind(tuple(raw.shape), kind, name)
     x1 = _points(raw, name) if kind == "points" else to_images(raw, name)
     if bool((x1 == x1[:1]).all()):
         raise ValueError(f"{name}: all {len(x1)} rows are the same; there is nothing to learn, check the file")
-    classes, label = _labels(labels, len(x1), name)
+    classes, label = labels_of(labels, len(x1), name)
     notes = _notes(raw) if kind == "images" else {}
-    counts = {"heldout": len(x1) // 4, "validation": len(x1) // 10}
-    return split(name, kind, x1, label, seed=seed, classes=classes, notes=notes, **counts)
+    n = len(x1)
+    return split(
+        name, kind, x1, label, heldout=n // 4, validation=n // 10, seed=seed, classes=classes, notes=notes
+    )  # fmt: skip
+
+
+def _kind(shape: tuple[int, ...], kind: Kind | None, name: str) -> Kind:
+    """What an array of this shape is, unless it is told; ValueError where it can be nothing of ours, or is too small."""
+    if kind not in (None, *get_args(Kind)):
+        raise ValueError(f'{name}: kind "{kind}" is unknown; {suggest(str(kind), get_args(Kind))}')
+    if math.prod(shape) == 0:
+        raise ValueError(f"{name}: shape {shape} is empty; give at least 200 rows")
+    if len(shape) < 2 or len(shape) > 4:
+        remedy = "reshape to (N, 1)" if len(shape) == 1 else "give (N, d) points or (N, C, H, W) images"
+        raise ValueError(f"{name}: shape {shape} has {len(shape)} dimensions; {remedy}")
+    enough(shape[0], name)
+    return kind or ("points" if len(shape) == 2 else "images")
 
 
 def _points(raw: Tensor, name: str) -> Tensor:
@@ -74,7 +86,7 @@ def _notes(raw: Tensor) -> dict[str, Any]:
     return {}
 
 
-def _labels(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
+def labels_of(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
     """Class names in sorted order and (n,) int64 labels below their number."""
     if labels is None:
         return (), None
@@ -92,15 +104,61 @@ def _labels(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | N
     return tuple(texts), torch.from_numpy(label.reshape(-1).astype(np.int64))
 
 
-def from_file(path: str | os.PathLike[str], *, kind: Kind | None = None, seed: int = 0) -> DataSet:
+def from_file(
+    path: str | os.PathLike[str],
+    *,
+    labels: Any = None,
+    kind: Kind | None = None,
+    seed: int = 0,
+    memory: float = MEMORY,
+) -> DataSet:
     """A data set of a .npy file, or of a .npz file: its array ``x`` (or its only array), labels ``y`` if there are any.
 
+    A .npy file whose rows would take more than ``memory`` as float32 is mapped: ``whole`` reads training rows off the disk
+    as they are asked for, and the parts in memory share ``memory`` (see :mod:`warmflow.data.demand`). A .npz file is always
+    read whole.
+
+    Args:
+        labels: (N,) labels, as in :func:`from_array`, in place of the file's own.
+        memory: GB (1e9 bytes).
+
     Raises:
-        ValueError: a missing or damaged file, an archive without a clear x, pickled objects, all that
-            :func:`from_array` rejects.
+        ValueError: a missing or damaged file, an archive without a clear x, pickled objects, memory for fewer than 200 rows,
+            all that :func:`from_array` rejects.
     """
-    x, labels = read_arrays(path)
-    return from_array(x, labels, kind=kind, name=str(path), seed=seed)
+    name = str(path)
+    mapped = _mapped(path, gigabytes(memory, name))
+    if mapped is not None:
+        return _from_map(mapped, labels, kind=kind, name=name, seed=seed, memory=memory)
+    x, own = read_arrays(path)
+    return from_array(x, own if labels is None else labels, kind=kind, name=name, seed=seed)
+
+
+def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
+    """The array of a .npy file that takes more than ``memory`` GB as float32, mapped; None for any other file, which the
+    reader of whole files judges."""
+    try:
+        array = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return None
+    if isinstance(array, np.ndarray):
+        return array if 4 * array.size > memory * 1e9 else None
+    array.close()
+    return None
+
+
+def _from_map(x: np.ndarray, labels: Any, *, kind: Kind | None, name: str, seed: int, memory: float) -> DataSet:
+    kind = _kind(x.shape, kind, name)
+    classes, label = labels_of(labels, len(x), name)
+    check = _points if kind == "points" else to_images
+
+    def read(rows: Tensor) -> Tensor:
+        return check(as_tensor(x[rows.numpy()], name), name)
+
+    return on_demand(
+        name, kind, read, len(x), label, heldout=len(x) // 4, validation=len(x) // 10, memory=memory, seed=seed,
+        classes=classes,
+    )  # fmt: skip
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -24,10 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch
-from warmflow.data import DataSet
-from warmflow.data.images import from_uint8
-from warmflow.noise import permutation
+from warmflow.data import DataSet, roots
+from warmflow.data.images import official
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HUB = "zalando-datasets/fashion_mnist"
@@ -69,8 +67,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 def fashion_folder() -> Path | None:
     """The first known folder that holds Fashion-MNIST's files; None where there is none."""
-    roots = [os.environ.get("WARMFLOW_DATA"), "../shared/data"]
-    places = [Path(r) / "images" / "fashion-mnist" for r in roots if r] + [DEBIAN]
+    places = [root / "images" / "fashion-mnist" for root in roots()] + [DEBIAN]
     return next((p for p in places if _named(p, FILES["train"][0]) is not None), None)
 
 
@@ -93,17 +90,11 @@ def fashion(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | No
     """
     where = Path(folder) if folder is not None else fashion_folder()
     parts = {k: _part(where, k) for k in FILES} if where is not None else _from_hub()
-    (x, label), (x_test, label_test) = parts["train"], parts["test"]
-    rows = permutation(seed, len(x) - 5000, "fashion.most")[: most or None]
-    order = permutation(0, len(x_test), "fashion.heldout")
-
-    def batch(images: Tensor, labels: Tensor) -> Batch:
-        return Batch(from_uint8(images)[:, None], {"label": labels.long()}, torch.arange(len(images)))
-
-    train, validation = batch(x[rows], label[rows]), batch(x[-5000:], label[-5000:])
+    train, test = ((x[:, None], label) for x, label in (parts["train"], parts["test"]))
     notes = {"folder": str(where) if where is not None else HUB}
-    held = batch(x_test[order], label_test[order])
-    return DataSet("fashion-mnist", "images", train, validation, held, CLASSES, notes)
+    return official(
+        "fashion-mnist", train, test, word="fashion", classes=CLASSES, seed=seed, most=most, notes=notes
+    )  # fmt: skip
 
 
 def _part(folder: Path, part: str) -> tuple[Tensor, Tensor]:

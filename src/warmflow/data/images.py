@@ -13,14 +13,18 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data import DataSet, split, suggest
+from warmflow.contracts import Batch
+from warmflow.data import DataSet, part, split, suggest
+from warmflow.data.demand import MEMORY, on_demand
+from warmflow.noise import permutation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,9 +54,56 @@ def digits(seed: int = 0) -> DataSet:
     return split("digits", "images", x, label, validation=300, heldout=500, seed=seed, classes=classes)
 
 
+def official(
+    name: str,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    *,
+    word: str,
+    classes: tuple[str, ...],
+    seed: int,
+    most: int,
+    validation: int = 5000,
+    notes: dict[str, Any] | None = None,
+) -> DataSet:
+    """A data set whose authors held a part out, from the images (n, C, H, W) uint8 and labels (n,) of their two parts.
+
+    The last ``validation`` images of the training part validate; the test part is held out, in an order of its own (the
+    same under every seed), so that its first images are a fair sample; of the others the first ``most`` of the permutation
+    that ``seed`` names train, all where it is 0. ``rows`` counts through the training part, then the test part.
+
+    Args:
+        word: what the two permutations are named by.
+
+    Raises:
+        ValueError: ``most`` is no whole number, or negative.
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise ValueError(f"{name}: most is {most!r}; give a whole number of training images, or 0 for all")
+    (x, label), (x_test, label_test) = train, test
+    first = len(x) - validation
+    rows = permutation(seed, first, f"{word}.most")[: most or None]
+    order = permutation(0, len(x_test), f"{word}.heldout")
+
+    def images(x: Tensor, label: Tensor) -> Batch:
+        return part(from_uint8(x), label.long())
+
+    numbers = {"train": rows, "validation": torch.arange(first, len(x)), "heldout": len(x) + order}
+    return DataSet(
+        name,
+        "images",
+        images(x[rows], label[rows]),
+        images(x[first:], label[first:]),
+        images(x_test[order], label_test[order]),
+        classes,
+        notes or {},
+        numbers,
+    )
+
+
 def from_uint8(x: Tensor) -> Tensor:
     """float32 x/127.5 - 1 in [-1, 1] of uint8 x, any shape."""
-    return x.float() / 127.5 - 1
+    return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place: a second copy of a large set is felt
 
 
 def to_images(array: Any, name: str = "images") -> Tensor:
@@ -122,7 +173,14 @@ def _channels_first(x: Tensor, name: str) -> Tensor:
 
 
 def folder(
-    path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2
+    path: str | os.PathLike[str],
+    size: int = 32,
+    *,
+    mode: str = "RGB",
+    seed: int = 0,
+    heldout: float = 0.2,
+    stream: bool = False,
+    memory: float = MEMORY,
 ) -> DataSet:
     """The images below a folder, at any depth, as (3 or 1, size, size) in [-1, 1].
 
@@ -135,9 +193,12 @@ def folder(
     Args:
         size: the side of the square, in pixels; at least 4.
         mode: "RGB" or "L" (grey); files of any other mode are converted.
+        stream: decode images when they are asked for (``DataSet.whole``) instead of all at once. Only the head of each
+            file is looked at beforehand: one that turns out to be damaged later is an error that names it.
+        memory: where ``stream`` is set, GB that the parts held in memory may take.
 
     Raises:
-        ValueError: a path that is missing or a file, no image that can be read, a bad size, mode or heldout.
+        ValueError: a path that is missing or a file, no image that can be read, a bad size, mode, heldout or memory.
     """
     if not str(path):
         raise ValueError("folder: the path is empty; give the path of a folder of images")
@@ -152,7 +213,10 @@ def folder(
         raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
     if not 0 < heldout < 0.9:
         raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
-    x, files, failed = _read_all(root, size, mode)
+    if stream:
+        x, (files, failed) = None, _heads(root)
+    else:
+        x, files, failed = _read_all(root, size, mode)
     if len(files) < 2:
         raise ValueError(_too_few(path, len(files), failed))
     classes, label, note = _classes(files)
@@ -163,8 +227,19 @@ def folder(
     }
     if note:
         notes["classes"] = note
-    counts = {"heldout": max(1, round(heldout * len(x))), "validation": round(0.1 * len(x))}
-    return split(f"folder:{path}", "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, **counts)
+    n, name = len(files), f"folder:{path}"
+    shares: dict[str, Any] = {"heldout": max(1, round(heldout * n)), "validation": round(0.1 * n)}
+    if x is not None:
+        return split(name, "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, **shares)
+
+    def read(rows: Tensor) -> Tensor:
+        return from_uint8(
+            torch.from_numpy(np.stack([_decoded(root / files[row], size, mode) for row in rows.tolist()]))
+        )
+
+    return on_demand(
+        name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, **shares
+    )  # fmt: skip
 
 
 def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, str]]) -> str:
@@ -181,19 +256,46 @@ def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, st
 
 def _read_all(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
     """(n, C, size, size) uint8, the n names relative to root, and (name, reason) of all that could not be read."""
-    pixels, files = [], []
+    pixels: list[np.ndarray] = []
+    files, failed = _tried(root, lambda file: pixels.append(read_image(file, size, mode)))
+    shape = (0, len(mode), size, size)
+    return torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, np.uint8)), files, failed
+
+
+def _heads(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names relative to root of the files that begin as images do, and (name, reason) of all others."""
+    from PIL import Image
+
+    return _tried(root, lambda file: Image.open(file, formats=FORMATS).close())
+
+
+def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names relative to root of the files that ``act`` takes, and (name, reason) of those it fails on."""
+    files = []
     names, failed = _names(root)
     for name in names:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                pixels.append(read_image(root / name, size, mode))
+                act(root / name)
             files.append(name)
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes; each is reported
-            reason = "not an image" if type(error).__name__ == "UnidentifiedImageError" else str(error).split("\n")[0]
-            failed.append((name, reason.replace(f"{root}{os.sep}", "") or type(error).__name__))
-    shape = (0, len(mode), size, size)
-    return torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, np.uint8)), files, failed
+            failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
+    return files, failed
+
+
+def reason(error: Exception) -> str:
+    """Why an image could not be read, in a line."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image"
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
+    try:
+        return read_image(file, size, mode)
+    except Exception as error:  # as above
+        raise ValueError(f'folder: "{file}" cannot be read ({reason(error)}); remove it, or leave stream out') from None
 
 
 def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
@@ -240,8 +342,8 @@ def _classes(files: list[str]) -> tuple[tuple[str, ...], Tensor | None, str | No
     return tuple(names), torch.tensor([names.index(top) for top in tops if top is not None]), None
 
 
-def read_image(path: str | os.PathLike[str], size: int, mode: str = "RGB") -> np.ndarray:
-    """(C, size, size) uint8 of one file, by the steps of this module's docstring.
+def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "RGB") -> np.ndarray:
+    """(C, size, size) uint8 of one file (or of an open one), by the steps of this module's docstring.
 
     Raises:
         OSError, ValueError: not an image, damaged, or of a float range that cannot be known.

@@ -55,6 +55,10 @@ def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
 def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
     if data.kind != "images":
         raise ValueError(f"{data.name} holds {data.kind}; only images are restored")
+    if data.whole is not None:
+        raise ValueError(
+            f"{data.name} is read on demand, and its inputs are made in memory: raise memory, or take fewer"
+        )
 
     def one(part: Batch, k: int) -> Batch:
         return replace(part, condition={**part.condition, INPUT: degrade(part.x1, k)})

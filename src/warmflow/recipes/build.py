@@ -19,7 +19,9 @@ from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
+    Cifar10,
     Digits,
+    Emoji,
     Fashion,
     Folder,
     Grid,
@@ -33,6 +35,12 @@ from warmflow.recipes.settings import (
     suggest,
 )
 from warmflow.sources import External
+
+SHORT = {
+    "moons": "toy.moons", "grid": "toy.grid", "digits": "images.digits", "cifar10": "images.cifar10",
+    "cifar-10": "images.cifar10", "emoji": "images.emoji", "text": "text.characters",
+}  # fmt: skip
+"""Recipes by the names of their data."""
 
 
 def plan_of(recipe: str, settings: Settings) -> Plan:
@@ -50,6 +58,10 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
         plan = images.lediflow_fashion(settings)
     elif isinstance(settings, Restoration):
         plan = restoration.plan(settings)
+    elif isinstance(settings, Cifar10):
+        plan = images.cifar10(settings)
+    elif isinstance(settings, Emoji):
+        plan = images.emoji(settings)
     elif isinstance(settings, Fashion):
         plan = images.fashion(settings)
     elif isinstance(settings, LeDiFlow):
@@ -59,13 +71,14 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     else:
         assert isinstance(settings, Folder)
         plan = images.folder(settings)
-        enough(len(plan.data.everything), f"folder {settings.path}")
+        enough(plan.data.total, f"folder {settings.path}")
     _drawable(plan)
     return plan
 
 
 def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
-    """The plan of the user's own data: a recipe's name, "folder:PATH", a file of arrays, a tensor or an array.
+    """The plan of a recipe (``SHORT`` names some), or of all else that ``data.load`` takes: "folder:PATH", "hf:NAME", a
+    file of arrays, a tensor or an array, a DataSet.
 
     Args:
         draft: None or a draft's name ("mixture", "gaussian") for one of ours; a callable ``draft(n, seed)``; an array;
@@ -80,8 +93,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         changes["draft"], draft = draft, None
     if isinstance(data, os.PathLike):
         data = f"folder:{os.fspath(data)}" if Path(data).is_dir() else os.fspath(data)
-    known = {"moons": "toy.moons", "digits": "images.digits", "grid": "toy.grid", "text": "text.characters"}
-    name = known.get(data, data) if isinstance(data, str) else ""
+    name = SHORT.get(data, data) if isinstance(data, str) else ""
     if name.startswith(("toy.", "images.", "text.", "lediflow.")):
         plan = plan_of(name, settings_of(name, **changes))
     elif name.startswith("folder:"):
@@ -111,7 +123,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
 def _aligned(plan: Plan, source: External) -> Plan:
     """Drafts aligned with the user's data: those of the training rows are paired, the others are what is drawn from."""
     ready, rows = source.draft, plan.data.rows
-    n = len(plan.data.everything)
+    n = plan.data.numbered or plan.data.total
     if not isinstance(ready, Tensor) or len(ready) != n or not rows:
         count = f"{len(ready)} drafts" if isinstance(ready, Tensor) else "a callable"
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.contracts import Batch, Coupling, Data, Player, Solver, Source
 from warmflow.couplings import Assignment, Given, Independent, NearestDatum, NearestDraft
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.objectives import FlowMatching
@@ -63,13 +63,17 @@ class FloatFlow(Flow):
     ) -> Arm:
         s, shape = plan.settings, plan.data.shape
         source: Source
+        coupling: Coupling
+        online = s.pairing not in (*self.offline, "given")
+        # pairs made offline are of the rows in memory: then every arm is trained on these
+        data: Data = plan.data.whole if online and plan.data.whole is not None else plan.data.train
         if name == "warm":
             assert draft is not None and paired is not None
-            source, data = self.warm_source(plan, draft), paired
-            coupling = Given() if s.pairing in (*self.offline, "given") else COUPLINGS[s.pairing]
+            source, data = self.warm_source(plan, draft), data if online else paired
+            coupling = COUPLINGS[s.pairing] if online else Given()
             sees, path = (("draft",) if s.seen else ()), LinearPath(s.t0)
         elif name in self.arms:
-            source, data = StandardNormal(shape), plan.data.train
+            source = StandardNormal(shape)
             coupling = Independent() if name == "cold" else Assignment()
             sees, path = (), LinearPath(0.0)
         else:

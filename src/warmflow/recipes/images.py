@@ -1,4 +1,4 @@
-"""Images: scikit-learn's digits (also from a learned prior), a folder of the user's."""
+"""Images: scikit-learn's digits and Fashion-MNIST (also from a learned prior), CIFAR-10, emoji, a folder of the user's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import replace
 from torch import nn
 
 from warmflow.data import DataSet
+from warmflow.data.cifar10 import cifar10 as read_cifar10
+from warmflow.data.emoji import emoji as read_emoji
 from warmflow.data.idx import fashion as read_fashion
 from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
@@ -15,7 +17,17 @@ from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.lediflow import LeDiFlowFlow
 from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network
 from warmflow.recipes.priors import fitted_prior
-from warmflow.recipes.settings import Digits, Fashion, Folder, LeDiFlow, LeDiFlowFashion, Restoration
+from warmflow.recipes.settings import (
+    Cifar10,
+    Digits,
+    Emoji,
+    Fashion,
+    Folder,
+    Images,
+    LeDiFlow,
+    LeDiFlowFashion,
+    Restoration,
+)
 
 
 def digits(settings: Digits) -> Plan:
@@ -37,6 +49,18 @@ def fashion(settings: Fashion) -> Plan:
     return Plan("images.fashion", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
 
 
+def cifar10(settings: Cifar10) -> Plan:
+    """CIFAR-10, with a small U-Net."""
+    data = read_cifar10(settings.data_seed, most=settings.most)
+    return Plan("images.cifar10", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+
+
+def emoji(settings: Emoji) -> Plan:
+    """Emoji, with a small U-Net."""
+    data = read_emoji(settings.data_seed, size=settings.size)
+    return Plan("images.emoji", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+
+
 def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
     """Fashion-MNIST from a learned prior, beside cold flows and the warm one from a mixture."""
     plan = fashion(settings)
@@ -50,7 +74,7 @@ def images_of(settings: Restoration) -> DataSet:
     return read_fashion(settings.data_seed, most=settings.most)
 
 
-def unet(settings: Fashion) -> Build:
+def unet(settings: Images) -> Build:
     """A U-Net: images that it sees stand beside x, a latent z goes into its norms."""
     s = settings
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Coupling, Objective, Solver, Source, Start
+from warmflow.contracts import Batch, Coupling, Data, Objective, Solver, Source, Start
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
 from warmflow.networks import MLP, seeded
@@ -32,7 +32,7 @@ class Arm:
 
     name: str
     objective: Objective
-    data: Batch
+    data: Data
     sampler: Sampler
 
     def trained(self, network: nn.Module, device: str = "cpu") -> Sampler:

@@ -161,12 +161,11 @@ class Digits(Settings):
 
 
 @dataclass(frozen=True)
-class Fashion(Settings):
-    """Fashion-MNIST: 70,000 real images of 28 x 28."""
+class Images(Settings):
+    """Images, with a small U-Net."""
 
     width: int = option(16, "channels of the U-Net at full size: 16 gives 0.15M parameters")
     depth: int = option(1, "residual blocks at each size: the U-Net has one")
-    most: int = option(0, "the largest number of training images; 0 for all")
     rounds: int = option(1, "fresh drafts paired with every datum")
     block: int = option(512, "rows assigned at once")
     passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
@@ -180,8 +179,30 @@ class Fashion(Settings):
             raise ValueError(f"--width is {self.width}; a U-Net takes a multiple of 4")
         if self.depth != 1:
             raise ValueError(f"--depth is {self.depth}; the U-Net has one block at each size, leave it at 1")
+
+
+@dataclass(frozen=True)
+class Fashion(Images):
+    """Fashion-MNIST: 70,000 real images of 28 x 28."""
+
+    most: int = option(0, "the largest number of training images; 0 for all")
+
+    def check(self) -> None:
+        Images.check(self)
         if self.most < 0 or 0 < self.most < 1000:
             raise ValueError(f"--most is {self.most}; at least 1000 training images, or 0 for all")
+
+
+@dataclass(frozen=True)
+class Cifar10(Fashion):
+    """CIFAR-10: 60,000 real photographs of 32 x 32."""
+
+
+@dataclass(frozen=True)
+class Emoji(Images):
+    """Emoji: 3,786 pictures, of 64 x 64 where they are not made smaller."""
+
+    size: int = option(32, "side of the square images")
 
 
 @dataclass(frozen=True)
@@ -384,6 +405,8 @@ RECIPES: dict[str, type[Settings]] = {
     "toy.grid": Grid,
     "images.digits": Digits,
     "images.fashion": Fashion,
+    "images.cifar10": Cifar10,
+    "images.emoji": Emoji,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
     "images.restoration": Restoration,

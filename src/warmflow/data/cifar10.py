@@ -1,0 +1,181 @@
+"""CIFAR-10, read from wherever it is, in either of two forms.
+
+    grids      cifar10_00.webp .. cifar10_29.webp, lossless, each 40 rows of 50 images, and labels.npy (60000,): the official
+               training part in its own order, then the test part
+    batches    data_batch_1.bin .. data_batch_5.bin and test_batch.bin, the official "binary version": 10,000 records of a
+               label's byte and 3 x 32 x 32 bytes, red first, row by row
+
+The official Python version (``data_batch_1`` without .bin) is a pickle, which could run anything when it is opened; it is
+never read.
+
+CIFAR-10 is looked for, in this order: below ``$WARMFLOW_DATA`` and ``../shared/data``, in ``images/cifar10`` and
+``cifar-10-batches-bin``; then with the package ``datasets`` on the Hugging Face hub.
+
+References:
+    Learning Multiple Layers of Features from Tiny Images, Krizhevsky, 2009 (technical report, University of Toronto)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, roots
+from warmflow.data.arrays import read_arrays
+from warmflow.data.images import official, reason
+
+HUB = "uoft-cs/cifar10"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+GRIDS = tuple(f"cifar10_{k:02d}.webp" for k in range(30))
+LABELS = "labels.npy"
+BATCHES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
+ROWS, COLUMNS, SIDE = 40, 50, 32
+RECORD = 1 + 3 * SIDE * SIDE
+TRAIN, TEST, BATCH = 50_000, 10_000, 10_000
+
+
+def cifar10(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
+    """CIFAR-10: 60,000 photographs of ten classes, (3, 32, 32) in [-1, 1].
+
+    45,000 train, the last 5,000 of the official training part validate, the official 10,000 test images are held out (in an
+    order of their own, so that the first of them are a fair sample). ``rows`` counts in the official order, the test part
+    from 50,000 on.
+
+    Args:
+        most: the largest number of training images, 0 for all; chosen by ``seed``.
+        folder: where the grids or the binary batches are; None to look in the places above.
+
+    Raises:
+        ValueError: the files are nowhere, incomplete or damaged, or are not CIFAR-10's.
+    """
+    where = Path(folder).expanduser() if folder is not None else cifar10_folder()
+    if where is None:
+        x, label, place = *_from_hub(), HUB
+    elif (form := _form(where)) is None:
+        raise ValueError(f"{where} holds neither {GRIDS[0]} nor {BATCHES[0]}: give the folder that CIFAR-10 lies in")
+    elif form == "pickles":
+        raise ValueError(
+            f"{where} holds CIFAR-10 as pickles, which are never opened: fetch its binary version "
+            "(cifar-10-binary.tar.gz, data_batch_1.bin ...) into that folder"
+        )
+    else:
+        x, label, place = *(_grids(where) if form == "grids" else _batches(where)), str(where)
+    _balanced(label, place)
+    train, test = (x[:TRAIN], label[:TRAIN]), (x[TRAIN:], label[TRAIN:])
+    notes = {"folder": place}
+    return official("cifar10", train, test, word="cifar10", classes=CLASSES, seed=seed, most=most, notes=notes)
+
+
+def cifar10_folder() -> Path | None:
+    """The first known folder that holds CIFAR-10, whole or in part; None where there is none."""
+    places = [root / name for root in roots() for name in ("images/cifar10", "cifar-10-batches-bin")]
+    return next((place for place in places if _form(place) is not None), None)
+
+
+def _form(folder: Path) -> str | None:
+    """What a folder holds some file of: "grids", "batches", "pickles" or nothing."""
+    forms = {"grids": GRIDS, "batches": BATCHES, "pickles": [name.removesuffix(".bin") for name in BATCHES]}
+    return next((form for form, names in forms.items() if any((folder / n).is_file() for n in names)), None)
+
+
+def _complete(folder: Path, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        others = f" and {len(missing) - 1} more of its files" if len(missing) > 1 else ""
+        raise ValueError(f"{folder} has no {missing[0]}{others}: all {len(names)} files of CIFAR-10 belong there")
+
+
+def _grids(folder: Path) -> tuple[Tensor, Tensor]:
+    """(60000, 3, 32, 32) and (60000,) uint8."""
+    _complete(folder, (*GRIDS, LABELS))
+    path = folder / LABELS
+    labels, _ = read_arrays(path)
+    if labels.shape != (TRAIN + TEST,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{path} holds {labels.dtype} of shape {labels.shape}, not {TRAIN + TEST} whole numbers: fetch it again"
+        )
+    if labels.min() < 0 or labels.max() >= len(CLASSES):
+        raise ValueError(
+            f"{path} holds labels from {labels.min()} to {labels.max()}; CIFAR-10's are 0 .. 9: fetch it again"
+        )
+    count = ROWS * COLUMNS
+    x = torch.empty((TRAIN + TEST, 3, SIDE, SIDE), dtype=torch.uint8)
+    for k, name in enumerate(GRIDS):
+        x[k * count : (k + 1) * count] = read_grid(folder / name)
+    return x, torch.from_numpy(labels.astype(np.uint8))
+
+
+def read_grid(path: str | os.PathLike[str]) -> Tensor:
+    """The images (2000, 3, 32, 32) uint8 of one grid, row by row.
+
+    Raises:
+        ValueError: a file that is damaged, no WebP, or of another size.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("WEBP",)) as file:
+            size, image = file.size, file.convert("RGB")
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        raise ValueError(f"{path} cannot be read ({reason(error)}): fetch it again") from None
+    if size != (COLUMNS * SIDE, ROWS * SIDE):
+        raise ValueError(
+            f"{path} is {size[0]} x {size[1]} pixels; a grid of CIFAR-10 is {COLUMNS * SIDE} x {ROWS * SIDE}: fetch it again"
+        )
+    cells = torch.from_numpy(np.array(image)).reshape(ROWS, SIDE, COLUMNS, SIDE, 3)
+    return cells.permute(0, 2, 4, 1, 3).reshape(-1, 3, SIDE, SIDE)
+
+
+def _batches(folder: Path) -> tuple[Tensor, Tensor]:
+    _complete(folder, BATCHES)
+    parts = [read_batch(folder / name) for name in BATCHES]
+    return torch.cat([x for x, _ in parts]), torch.cat([label for _, label in parts])
+
+
+def read_batch(path: str | os.PathLike[str], rows: int = BATCH) -> tuple[Tensor, Tensor]:
+    """The images (rows, 3, 32, 32) and labels (rows,), both uint8, of one file of the binary version.
+
+    Raises:
+        ValueError: a file of another length, or labels beyond 9.
+    """
+    raw = np.fromfile(path, np.uint8)
+    if raw.size != rows * RECORD:
+        raise ValueError(f"{path} holds {raw.size} bytes, not {rows} records of {RECORD}: fetch it again")
+    records = torch.from_numpy(raw).reshape(rows, RECORD)
+    label = records[:, 0].clone()
+    if int(label.max()) >= len(CLASSES):
+        raise ValueError(f"{path} holds the label {int(label.max())}; CIFAR-10's are 0 .. 9: fetch it again")
+    return records[:, 1:].reshape(rows, 3, SIDE, SIDE), label
+
+
+def _balanced(label: Tensor, place: str) -> None:
+    """ValueError where the classes are not equally many, as they are in CIFAR-10: labels of something else, or moved."""
+    for name, part in (("training", label[:TRAIN]), ("test", label[TRAIN:])):
+        counts = torch.bincount(part.long(), minlength=len(CLASSES)).tolist()
+        each = len(part) // len(CLASSES)
+        wrong = next((k for k, count in enumerate(counts) if count != each), None)
+        if wrong is not None:
+            raise ValueError(
+                f'{place}: {counts[wrong]} {name} images are labelled "{CLASSES[wrong]}", in CIFAR-10 there are {each}: '
+                "the labels are of something else, fetch them again"
+            )
+
+
+def _from_hub() -> tuple[Tensor, Tensor]:
+    from warmflow.data.hub import opened
+
+    try:
+        tables = opened(HUB)
+    except ValueError as error:
+        raise ValueError(
+            "CIFAR-10 is nowhere to be found: set WARMFLOW_DATA to a folder with images/cifar10 or cifar-10-batches-bin "
+            f"(data_batch_1.bin ...); {error}"
+        ) from None
+    parts = [tables[part] for part in ("train", "test")]
+    x = np.concatenate([np.stack([np.asarray(image) for image in part["img"]]) for part in parts])
+    label = np.concatenate([np.asarray(part["label"], np.uint8) for part in parts])
+    return torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(label)

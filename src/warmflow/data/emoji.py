@@ -1,0 +1,121 @@
+"""Emoji: 3,786 pictures of Twemoji, 64 x 64 on white, with their categories and with captions from their code points.
+
+A caption is made of the Unicode names of the code points, in lower case, joined by commas: "woman, emoji modifier fitzpatrick
+type-5, personal computer". What only joins or selects (U+200D, U+FE0F) is passed over; the letters of a flag become "flag
+fr", the tags of a regional flag join it. A code point that this Python's Unicode does not know yet is "u+1fa75", and
+``notes`` counts them.
+
+The pictures are looked for below ``$WARMFLOW_DATA`` and ``../shared/data``, in ``images/emoji/emoji_twitter_64.npz``: x
+(N, 64, 64, 3) uint8, y (N,) categories, code (N,) code points as hexadecimal numbers joined by "-", categories (their names).
+
+Source:
+    Twemoji, Twitter and contributors, CC BY 4.0
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from warmflow.data import DataSet, roots, split
+from warmflow.data.images import to_images
+
+FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
+ARRAYS = ("x", "y", "code", "categories")
+SIDE = 64
+SIZES = (64, 32, 16, 8)
+LETTERS, TAGS, CANCEL = 0x1F1E6, 0xE0000, 0xE007F
+SILENT = (0x200D, 0xFE0E, 0xFE0F, CANCEL)
+
+
+def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | None = None) -> DataSet:
+    """3,786 emoji, (3, size, size) in [-1, 1], labelled by category, with captions.
+
+    A quarter is held out, a tenth validates, the rest trains, by the permutation that ``seed`` names. The pictures are not a
+    sample of anything: 2,261 of them are people in five tones of skin, so parts share near-duplicates, and copying is to be
+    read against the held-out pictures only.
+
+    Args:
+        size: 64, or 32, 16 or 8, where each pixel is the mean of those it stands for.
+        file: the .npz file; None to look in the places above.
+
+    Raises:
+        ValueError: the file is nowhere, damaged or not that file; another size.
+    """
+    if size not in SIZES or isinstance(size, bool):
+        raise ValueError(f"emoji: size is {size!r}; known: {', '.join(map(str, SIZES))}")
+    path = (
+        Path(file).expanduser() if file is not None else next((p for r in roots() if (p := r / FILE).is_file()), None)
+    )
+    if path is None:
+        raise ValueError(f"the emoji are nowhere to be found: set WARMFLOW_DATA to a folder with {FILE}")
+    found = _arrays(path)
+    names = tuple(str(name) for name in found["categories"])
+    x, label = found["x"], torch.from_numpy(found["y"].astype(np.int64))
+    codes = [[int(point, 16) for point in str(code).split("-")] for code in found["code"]]
+    step = SIDE // size
+    means = torch.from_numpy(x).reshape(len(x), size, step, size, step, 3).float().mean((2, 4))
+    images = to_images((means / 127.5 - 1).permute(0, 3, 1, 2), "emoji")
+    unnamed = sum(any(_name(point).startswith("u+") for point in points) for points in codes)
+    notes = {"file": str(path), "unnamed": unnamed, "unicode": unicodedata.unidata_version}
+    shares: dict[str, Any] = {"heldout": len(x) // 4, "validation": len(x) // 10}
+    captions = tuple(caption(points) for points in codes)
+    return split("emoji", "images", images, label, seed=seed, classes=names, notes=notes, captions=captions, **shares)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The four arrays of the file, checked against each other."""
+    remedy = "fetch it again"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {key: archive[key] for key in ARRAYS if key in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else "damaged, or no .npz file"
+        raise ValueError(f"{path} cannot be read ({why}): {remedy}") from None
+    missing = [key for key in ARRAYS if key not in found]
+    if missing:
+        raise ValueError(f"{path} has no array {missing[0]!r}: {remedy}")
+    x, y, code, categories = (found[key] for key in ARRAYS)
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != (SIDE, SIDE, 3) or not len(x):
+        raise ValueError(f"{path}: x is {x.dtype} of shape {x.shape}, not uint8 of (N, {SIDE}, {SIDE}, 3): {remedy}")
+    n = len(x)
+    if y.shape != (n,) or code.shape != (n,) or categories.ndim != 1:
+        raise ValueError(f"{path}: {n} pictures, {y.size} categories and {code.size} codes: {remedy}")
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"{path}: the categories y are {y.dtype}, not whole numbers: {remedy}")
+    if y.min() < 0 or y.max() >= len(categories):
+        raise ValueError(f"{path}: categories from {y.min()} to {y.max()}, known 0 .. {len(categories) - 1}: {remedy}")
+    wrong = next((str(c) for c in code if not all(_is_point(p) for p in str(c).split("-"))), None)
+    if wrong is not None:
+        raise ValueError(f"{path}: the code {wrong!r} is not of hexadecimal numbers joined by '-': {remedy}")
+    return found
+
+
+def _is_point(text: str) -> bool:
+    try:
+        return 0 <= int(text, 16) <= 0x10FFFF
+    except ValueError:
+        return False
+
+
+def caption(points: list[int]) -> str:
+    """The caption of an emoji's code points, by the rule of this module's docstring."""
+    words, letters = [], ""
+    for point in points:
+        if LETTERS <= point < LETTERS + 26:
+            letters += chr(ord("a") + point - LETTERS)
+        elif TAGS <= point < CANCEL:
+            letters += chr(point - TAGS)
+        elif point not in SILENT:
+            words.append(_name(point))
+    return ", ".join([*words, f"flag {letters}"] if letters else words)
+
+
+def _name(point: int) -> str:
+    return unicodedata.name(chr(point), f"u+{point:x}").lower()
