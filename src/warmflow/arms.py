@@ -89,7 +89,7 @@ def run_arm(
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts), "codec": codec})
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Ends this process when its parent is gone (killed): two processes must never write one run folder."""
     parent = parent_process()
     if parent is not None:
@@ -102,7 +102,7 @@ Asked = tuple[tuple[str, Any], ...]
 
 
 @lru_cache(maxsize=1)
-def _plan(recipe: str, settings: Asked) -> Plan:
+def planned(recipe: str, settings: Asked) -> Plan:
     """The plan of this process: read once, not once an arm."""
     return plan_of(recipe, settings_of(recipe, **dict(settings)))
 
@@ -113,17 +113,17 @@ def _drafted(recipe: str, settings: Asked, where: str, needs: str) -> tuple[Sour
     if not needs:
         return None, None
     source = load_part(Path(where), needs)
-    return source, pairs(_plan(recipe, settings), source, Path(where) / "pairs") if needs == "draft" else None
+    return source, pairs(planned(recipe, settings), source, Path(where) / "pairs") if needs == "draft" else None
 
 
 def _begin() -> None:
     torch.set_num_threads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=follow_parent, daemon=True).start()
 
 
 def _worker(recipe: str, settings: Asked, where: str, task: tuple[str, int, int], device: str) -> None:
     """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
-    plan, (name, seed, updates) = _plan(recipe, settings), task
+    plan, (name, seed, updates) = planned(recipe, settings), task
     draft, paired = _drafted(recipe, settings, where, plan.flow.needs(name.removesuffix("_doubled")))
     run_arm(plan, name, seed, Path(where) / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
 

@@ -3,7 +3,7 @@
     folder/config.json            what was asked, the ruler (margins, floors), fixed before anything is sampled
     folder/draft.json, pairs/     the draft model and the pairs, shared by every seed
     folder/seeds/SEED/ARM/        one run folder an arm
-    folder/rows.*                 every measured row, seed by seed
+    folder/rows.*                 every measured row, seed by seed (until all are there, in measured/)
     folder/verdict.json, pictures.safetensors, report.html
 
 Run again, the same command takes up where it was cut off: finished runs are read, unfinished ones continue.
@@ -39,11 +39,12 @@ from warmflow.checkpoints import (
     write_tensors,
 )  # fmt: skip
 from warmflow.contracts import Batch, Source
+from warmflow.crew import Crew
 from warmflow.data import enough
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
-from warmflow.measuring import Entry, audits, measured, pictures, save_rows, sources_alone
+from warmflow.measuring import Entry, audits, forget, measured, pictures, save_rows, sources_alone
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
@@ -222,13 +223,20 @@ def run(
         return _entries(plan, root, sources, paired, tasks, device, jobs, progress, own_draft)
 
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
-    rows = list(measured(plan, ruler, entries, sources_alone(plan, sources), steps, progress))
+    ours = [(e.arm, e.seed) for e in entries]
+    alone = sources_alone(plan, sources)
+    beside = plan.name != "custom" and not own_draft and cold is None and device == "cpu"
+    crew = Crew(plan, root, ruler, ours, steps, jobs if beside else 1)
+    try:
+        rows = list(measured(plan, ruler, entries, alone, steps, progress, folder=root, estimated=crew.start))
+    finally:
+        crew.close()
     save_rows(root, rows)
     trained, doubled = plan.flow.training, {}
     if convergence and cold is None:
         best = _best_cold(rows, ruler.primary)
         _say(f"training {best} twice as long", progress)
-        more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), (), steps, progress))
+        more = list(measured(plan, ruler, entries_of([(f"{best}_doubled", 2 * u)]), (), steps, progress, folder=root))
         settled = _converged(ruler, [r for r in rows if r.arm == best], more)
         trained = "convergence" if all(v["settled"] for v in settled.values()) else trained
         save_rows(root, rows + more)
@@ -243,6 +251,7 @@ def run(
     write_json(root / "config.json", {**found, "state": "complete"})
     report = Report.read(root)
     report.save(root)
+    forget(root)
     return report
 
 

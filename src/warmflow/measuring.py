@@ -2,12 +2,16 @@
 
 folder/rows.json, rows.safetensors    each arm, solver, steps and seed with its distances, the resamplings they were
                                       bounded by, and its guards: any two rows can be compared again without sampling
+folder/measured/RULER/ROW/            rows so far: a measurement that is cut off goes on, and several processes share one
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,26 +91,47 @@ def _single(sampler: Sampler, seed: int) -> float:
 
 def measured(
     plan: Plan, ruler: Ruler, entries: Sequence[Entry], alone: Sequence[Alone], steps: Sequence[int], progress: bool,
-    walks: Callable[[Entry], Sequence[tuple[Solver, int]]] | None = None,
+    walks: Callable[[Entry], Sequence[tuple[Solver, int]]] | None = None, folder: Path | None = None,
+    backwards: bool = False, estimated: Callable[[float], None] | None = None,
 ) -> Iterator[Row]:  # fmt: skip
-    """Every row: each arm and seed by its ``walks`` (the flow's own schedule), and each source alone on the same seeds."""
+    """Every row: each arm and seed by its ``walks`` (the flow's own schedule), and each source alone on the same seeds.
+
+    Args:
+        folder: rows found there are read, others are kept there as soon as they are measured; None keeps nothing.
+        backwards: from the last arm to the first, beside a process that begins with the first.
+        estimated: told once about how many seconds the sampling will take, before it begins.
+    """
     from tqdm import tqdm
 
     n, singles = ruler.samples, {}
     schedule = walks or (lambda e: plan.flow.schedule(plan, e.kind, steps))
     jobs = [(e, solver, k) for e in entries for solver, k in schedule(e)]
     for e in entries[:1]:
-        e.sampler(n, seed=0, steps=1)  # warm the caches before the clock runs
-    for e, solver, k in tqdm(jobs, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
+        began = time.perf_counter()
+        e.sampler(n, seed=0, steps=1, batch=at_once(e.sampler))  # warm the caches before the clock runs
+        if estimated is not None:
+            passes = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for _, solver, k in jobs)
+            estimated(passes * (time.perf_counter() - began))
+    where = None if folder is None else folder / "measured" / _known(ruler)
+    order = jobs[::-1] if backwards else jobs
+    for e, solver, k in tqdm(order, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
         sampler = replace(e.sampler, solver=solver, steps=k)
         key = (e.arm, type(solver).__name__, k)
+        kept = None if where is None else where / f"{e.arm}-{e.seed}-{key[1]}-{k}"
+        if kept is not None and (kept / "rows.json").exists():
+            yield read_rows(kept)[0]
+            continue
         if key not in singles:
             singles[key] = _single(sampler, e.seed)
         drawn = sampler(n, seed=e.seed, batch=at_once(sampler))
         calls = float(drawn.calls.double().mean())
         beside = plan.flow.beside(plan, lambda c, k, s=sampler: s(len(c["input"]), seed=k, condition=c).x)  # type: ignore[misc]
         measure = _told(ruler.measure(drawn.x.cpu()), beside)
-        yield Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
+        row = Row(e.arm, e.kind, key[1], k, calls, drawn.seconds / n, singles[key], e.seed, measure)
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+            save_rows(kept, [row])
+        yield row
     for one in alone:
         for seed in sorted({e.seed for e in entries}):
             began = time.perf_counter()
@@ -116,6 +141,16 @@ def measured(
             beside = plan.flow.beside(plan, lambda c, k, one=one: one.given(c, k))  # type: ignore[misc]
             measure = _told(ruler.measure(x), beside)
             yield Row(one.arm, one.kind, "none", 0, 0.0, seconds / n, single, seed, measure)
+
+
+def _known(ruler: Ruler) -> str:
+    """Twelve hexadecimal digits of all that a ruler has fixed: rows of another are none of its own."""
+    return hashlib.sha256(json.dumps(ruler.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def forget(folder: Path) -> None:
+    """Removes the rows that were kept one by one: ``rows.json`` has them all."""
+    shutil.rmtree(folder / "measured", ignore_errors=True)
 
 
 def _told(measure: Measure, beside: Mapping[str, float]) -> Measure:
