@@ -361,3 +361,16 @@ def test_pairs_of_whole_classes_are_kept_and_found_again(tmp_path: Any) -> None:
     bare = Batch(data.x1, {}, data.index)
     with pytest.raises(ValueError, match="within 'label'"):
         prepare(Assignment(within="label"), bare, source)
+
+
+@pytest.mark.parametrize("n", [40, 600])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_wide_rows_far_from_the_origin_are_assigned_as_in_double(n: int, dtype: torch.dtype) -> None:
+    """Products of 300 numbers are taken in float32, around the means: the total cost is that of the exact solver."""
+    noise = Noise.of(4, n)
+    x0, x1 = 50 + noise.normal("x0", 300, dtype=dtype), 50 + noise.normal("x1", 300, dtype=dtype).tanh()
+    rows = assign(x0, x1)
+    assert rows.sort().values.tolist() == list(range(n))
+    cost = (x1.double()[:, None] - x0.double()).square().sum(2)
+    best = linear_sum_assignment(cost.numpy())[1]
+    assert float(cost[range(n), rows].sum()) <= float(cost[range(n), best].sum()) * (1 + 1e-6)

@@ -35,23 +35,32 @@ HEAT, SWEEPS = 0.1, 3
 ENTRIES = 2**22
 """How many costs a sweep looks at in one go: 16 MiB."""
 
+WIDE, PRICED = 256, 512
+"""Numbers a row from which products are taken in float32 (their rounding is far below what tells two permutations of
+images apart), and rows from which prices save more than they take (below, the least cost of a row or column is its price)."""
+
 
 def assign(x0: Tensor, x1: Tensor) -> Tensor:
     """rows (n,) int64 such that x0[rows] is optimally assigned to x1; x0, x1 are (n, d)."""
     from scipy.optimize import linear_sum_assignment
 
-    x0, x1 = x0.double(), x1.double()
     if not (bool(torch.isfinite(x0).all()) and bool(torch.isfinite(x1).all())):
         raise ValueError(
             "cannot assign starts to data that hold NaN or infinite values: mend the data or the draft model"
         )
-    cost = (x1**2).sum(1)[:, None] + (x0**2).sum(1)
-    cost.addmm_(x1, x0.T, alpha=-2)  # in place: of 16,384 rows the one matrix is 2 GiB
-    return torch.as_tensor(linear_sum_assignment(priced(cost).numpy())[1])
+    dtype = torch.float32 if x0.shape[1] >= WIDE else torch.float64
+    x0, x1 = (x - x.mean(0) for x in (x0.to(dtype), x1.to(dtype)))
+    cost = (x1 @ x0.T).mul_(-2)  # squares of lengths and means are numbers of a row or a column
+    if len(cost) >= PRICED:
+        cost = priced(cost)
+    else:
+        cost -= cost.amin(1, keepdim=True)
+        cost -= cost.amin(0)
+    return torch.as_tensor(linear_sum_assignment(cost.numpy())[1])
 
 
 def priced(cost: Tensor) -> Tensor:
-    """cost (n, n) float64 less the prices of its rows and columns, in place."""
+    """cost (n, n) less the prices of its rows and columns, in place."""
     heat = HEAT * float(cost.std(correction=0))
     if not heat > 0:
         return cost
@@ -61,7 +70,7 @@ def priced(cost: Tensor) -> Tensor:
     for _ in range(SWEEPS):
         rows = torch.cat([torch.logsumexp(part - columns, 1) for part in gain.split(at_once)])
         columns = torch.cat([torch.logsumexp(part - rows[:, None], 0) for part in gain.split(at_once, 1)])
-    return cost.add_(heat * rows.double()[:, None]).add_(heat * columns.double())
+    return cost.add_((heat * rows.double()[:, None]).to(cost.dtype)).add_((heat * columns.double()).to(cost.dtype))
 
 
 @dataclass(frozen=True)
