@@ -128,6 +128,10 @@ def quality(a: argparse.Namespace) -> None:
     if len({seed for _, seed, _ in warm}) < len(warm):
         raise ValueError("--warm names two runs of one seed; give one a seed")
 
+    for run, (_, seed, _) in zip(a.warm, warm, strict=True):
+        if seed not in a.seeds:
+            print(f"{run} has seed {seed}, which is not among --seeds: it is measured, and compared with nothing")
+
     @functools.cache
     def ruler() -> Ruler:
         return ruler_for(plan.data, a.samples)[0]

@@ -25,7 +25,7 @@ from warmflow.sources import StandardNormal
 from warmflow.training import train
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from peers_flows import PEERS, Loop, drawn, own_randomness, rows_of
+from peers_flows import PEERS, Loop, Peer, drawn, own_randomness, rows_of
 from peers_quality import Walked, best, bounds, compared, kept, our_walks, peer_walks, said, trained_peer
 from peers_speed import OURS, Clocked, Turns, order, ratios
 
@@ -129,6 +129,21 @@ def test_a_peers_euler_is_ours_and_calls_are_counted(name):
             torch.testing.assert_close(x, sampler(start=start, steps=steps).x, rtol=1e-3, atol=1e-4)
 
 
+def test_an_adaptive_walk_ends_where_a_long_one_does():
+    found, net = peer("torchcfm"), network()
+    torch.nn.init.normal_(net.out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    ((solver, steps, budget),) = peer_walks(found, (4, 20), ("dopri5",))
+    x, calls, _ = drawn(found, net, images(6), solver, steps, 6)
+    far, _, _ = drawn(found, net, images(6), "euler", 400, 6)
+    assert (steps, budget) == (0, None) and calls >= 7 and float((x - far).abs().max()) < 0.02
+
+
+def test_a_peer_that_is_not_installed_says_so():
+    assert Peer("x", ("no_such_package", "torch"), lambda: images).missing == (
+        "no_such_package is not installed (pip install 'warmflow[peers]')"
+    )
+
+
 def test_our_walks_stay_within_their_budget():
     walks = our_walks((1, 2, 4, 20, 50), ("euler", "heun"))
     sampler = Sampler(StandardNormal(SHAPE), NetworkField(network(), LinearPath()), Euler(), 4)
@@ -179,14 +194,16 @@ def row(arm, budget, distance, seed=0, solver="euler", **more):
 
 
 def test_what_bounds_say():
-    assert said({"D": {"high": -0.1, "low": -0.3, "margin": 1.0}}, 1) == "better"
-    assert said({"D": {"high": 0.5, "low": -0.3, "margin": 1.0}}, 1) == "as good"
-    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, 1) == "not shown"
-    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, -1) == "better"
+    assert said({"D": {"high": -0.1, "low": -0.3, "margin": 1.0}}, 1, 2) == "better"
+    assert said({"D": {"high": -0.1, "low": -0.3, "margin": 1.0}}, 1, 1) == "as good"  # samples' noise could do that
+    assert said({"D": {"high": -1.1, "low": -1.3, "margin": 1.0}}, 1, 1) == "better"
+    assert said({"D": {"high": 0.5, "low": -0.3, "margin": 1.0}}, 1, 2) == "as good"
+    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, 1, 2) == "not shown"
+    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, -1, 1) == "better"
     both = {"D": {"high": -0.1, "low": -0.3, "margin": 1.0}, "E": {"high": 0.5, "low": -0.3, "margin": 1.0}}
-    assert said(both, 1) == "as good" and said(both, -1) == "as good"
+    assert said(both, 1, 2) == "as good" and said(both, -1, 2) == "as good"
     both["E"]["high"] = 2.0
-    assert said(both, 1) == "not shown"
+    assert said(both, 1, 2) == "not shown"
 
 
 def test_one_seed_is_bounded_by_the_real_set_and_several_by_the_verdicts_rule():
