@@ -28,11 +28,11 @@ from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import KNOWN_DRAFTS, Settings, settings_of, suggest
+from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, is_ours, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import RK4, Euler, Heun, Jump, Midpoint
-from warmflow.sources import Blurred, Filled, Shown, together
+from warmflow.sources import Blurred, Filled, Shown, StandardNormal, together
 from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {"euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4()}
@@ -46,7 +46,7 @@ DTYPES = {"float32": None, "bfloat16": "bfloat16", "float16": "float16"}
 
 def draft_of(draft: str | None) -> Any:
     """What --draft names: one of ours, or the path of a file (.npy, .npz) or folder of ready drafts."""
-    return draft if draft is None or draft in KNOWN_DRAFTS else path_of(draft)
+    return draft if draft is None or is_ours(draft) else path_of(draft)
 
 
 # ---------------------------------------------------------------- train
@@ -63,7 +63,8 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     needs = plan.flow.needs(name)
     if needs == "prior":
         raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
-    draft = plan.draft() if needs else None
+    trained = plan.settings.draft in TRAINED_DRAFTS  # that takes minutes, and its drafts' values change no cost
+    draft = None if not needs else StandardNormal(plan.data.shape) if trained else plan.draft()
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
     trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
@@ -118,7 +119,7 @@ def train_run(
     draft = paired = None
     about: dict[str, Any] = {}
     if arm == "warm":
-        draft = plan.draft()
+        draft = plan.draft(out / "draft", not quiet)
         if network is not None:
             plan.flow.arm(
                 plan, arm, seed, draft, plan.data.train, network
