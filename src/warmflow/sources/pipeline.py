@@ -43,6 +43,7 @@ def load_pipeline(name: str) -> Any:
     """
     try:
         from diffusers import DiffusionPipeline
+        from diffusers.utils import logging
     except ImportError as error:
         raise ValueError(
             f"--draft is {PREFIX + name!r}, which needs pip install 'warmflow[diffusers]' ({error})"
@@ -54,11 +55,14 @@ def load_pipeline(name: str) -> Any:
         )
     if here and not os.path.exists(os.path.join(name, "model_index.json")):
         raise ValueError(f"{name} holds no diffusers pipeline (no model_index.json): give what save_pretrained wrote")
+    logging.disable_progress_bar()
     try:
         pipeline = DiffusionPipeline.from_pretrained(name, use_safetensors=True, local_files_only=here)
     except Exception as error:  # a library of many errors of its own
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"the diffusers pipeline {name!r} cannot be loaded: {first or type(error).__name__}") from None
+    finally:
+        logging.enable_progress_bar()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
