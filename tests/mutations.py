@@ -622,7 +622,7 @@ MUTANTS = [
     (
         "a draft's earlier sittings off the bill",
         "comparison.py",
-        'max(time.perf_counter() - began, _trained_seconds(root / "draft"))',
+        'max(time.perf_counter() - began, trained_seconds(root / "draft"))',
         "time.perf_counter() - began",
         ["tests/cli/test_drafts.py"],
     ),

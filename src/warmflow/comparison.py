@@ -66,7 +66,7 @@ def _named(plan: Plan) -> str:
     return f"own {fingerprint(ready)}" if isinstance(ready, Tensor) else "own"
 
 
-def _trained_seconds(folder: Path) -> float:
+def trained_seconds(folder: Path) -> float:
     """What a draft's training took, over all its sittings; 0 where nothing was trained."""
     if not (folder / "config.json").exists():
         return 0.0
@@ -194,7 +194,7 @@ def run(
     began = time.perf_counter()
     kept = not own_draft and (root / "draft.json").exists()
     draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)
-    draft_seconds = max(time.perf_counter() - began, _trained_seconds(root / "draft"))
+    draft_seconds = max(time.perf_counter() - began, trained_seconds(root / "draft"))
     if not own_draft and not kept:
         save_part(root, "draft", draft)
     _say("pairing drafts with data", progress)

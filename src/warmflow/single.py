@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warmflow.arms import asked_of, read_asked, run_arm
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import PRIOR_BILL, described, whole
+from warmflow.comparison import PRIOR_BILL, described, trained_seconds, whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -386,10 +386,13 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     write_json(out / "config.json", found)
     rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
     save_rows(out, rows)
-    drafted = draft if judged == "warm" else plan.draft()
+    drafted = draft if judged == "warm" else plan.draft(out / "draft", progress)
     found_audits = audits(plan, drafted, pairs(plan, drafted, None))
     names = flow.names if judged == flow.judged else ("warm", "cold")
     trained, bill = "equal training", {}
+    drafting = [trained_seconds(run / "draft") for run, a in asked if a["arm"] == "warm"]
+    if any(drafting):
+        bill["draft"] = float(np.mean(drafting))
     if judged == flow.judged and flow.needs(judged) == "prior":
         trained = flow.training
         priors = [

@@ -55,6 +55,11 @@ def test_one_arm_is_trained_from_a_gan_and_drafts_are_kept_beside_it(tmp_path: P
     ok("train", "images.digits", *SMALL, "--draft", "gan", *DRAFT, "--out", out)
     assert (out / "draft" / "model.safetensors").exists()
     assert load(out)(3, seed=0, steps=2).x.shape == (3, 1, 8, 8)
+    ok("train", "images.digits", *SMALL, "--draft", "gan", *DRAFT, "--arm", "cold", "--out", tmp_path / "cold")
+    assert not (tmp_path / "cold" / "draft").exists(), "a cold arm needs no draft"
+    ok("compare", out, tmp_path / "cold", "--steps", "1", "--quiet", "--out", tmp_path / "both")
+    told = json.loads((out / "draft" / "config.json").read_text())["training"]["seconds"]
+    assert json.loads((tmp_path / "both" / "verdict.json").read_text())["bill"]["draft"] == told > 0
 
 
 def test_a_dry_run_trains_no_draft(tmp_path: Path) -> None:
