@@ -624,7 +624,7 @@ MUTANTS = [
         "comparison.py",
         'max(time.perf_counter() - began, trained_seconds(root / "draft"))',
         "time.perf_counter() - began",
-        ["tests/cli/test_drafts.py"],
+        ["tests/cli/test_drafts.py::test_a_comparison_from_a_trained_draft"],
     ),
     (
         "a trained draft that is not read again",

@@ -120,6 +120,8 @@ def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
     ok("compare", "images.digits", *SMALL, "--draft", f"diffusers:{tmp_path / 'p'}", "--draft-steps", "1", "--steps", "1",
        "--seeds", "1", "--jobs", "1", "--out", out)  # fmt: skip
     assert isinstance(load_part(out, "draft"), DiffusersPipeline)
+    with pytest.raises(ValueError, match="save_pretrained"):
+        plan_for("images.digits", library.DDIMPipeline(network, library.DDIMScheduler()))
     asked = json.loads((out / "config.json").read_text())["asked"]
     assert asked["draft"] == f"diffusers:{tmp_path / 'p'}"
     assert json.loads((out / "verdict.json").read_text())["bill"]["draft"] > 0

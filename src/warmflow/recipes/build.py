@@ -95,6 +95,10 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         _drawable(plan)
         return plan
     codec = plan.data.codec
+    if type(draft).__module__.split(".")[0] == "diffusers":
+        raise ValueError(
+            f"the draft is the pipeline {type(draft).__name__}; keep it with save_pretrained(PATH), give 'diffusers:PATH'"
+        )
     if isinstance(draft, os.PathLike):
         if isinstance(codec, Alphabet) and Path(draft).suffix.lower() in (".txt", ".jsonl"):
             return _written(plan, Path(draft), codec)
