@@ -39,10 +39,10 @@ def test_grey_becomes_colour_and_colour_grey() -> None:
 
 
 def test_another_size_keeps_the_mean_and_what_does_not_fit_is_taken_out() -> None:
-    """A chequered board of single pixels is grey at half its size."""
-    board = np.indices((8, 8)).sum(0) % 2
+    """A chequered board of single pixels is grey at a third of its size."""
+    board = np.indices((12, 12)).sum(0) % 2
     x = as_images(board[None, :, :, None].astype(np.float32), (1, 4, 4), 1)
-    assert float(x.abs().max()) < 0.15
+    assert float(x[:, :, 1:3, 1:3].abs().max()) < 0.15
     flat = as_images(np.full((1, 5, 5, 1), 0.3, np.float32), (1, 28, 28), 1)
     assert torch.allclose(flat, torch.full((1, 1, 28, 28), -0.4), atol=1e-6)
 
