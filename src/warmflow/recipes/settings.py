@@ -98,8 +98,6 @@ class Settings:
         for name in ("ema", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{flag(name)} is {getattr(self, name)}; it must lie in [0, 1)")
-        if self.draft == "jittered" and not isinstance(self, Toy):
-            raise ValueError("--draft is 'jittered', which only toys have; use mixture or gaussian")
         if self.samples < 200:
             raise ValueError(f"--samples is {self.samples}; a distance needs at least 200")
 
