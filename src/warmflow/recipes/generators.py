@@ -29,7 +29,7 @@ from warmflow.recipes.trained import trained_part
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
-GAN = {"updates": 4000, "width": 32, "latent": 64, "batch": 64}
+GAN = {"updates": 8000, "width": 32, "latent": 64, "batch": 64}
 """Settings of each where none are asked."""
 ENCODED = 20_000
 """Data that the mixture of latents is fitted to, at most."""
