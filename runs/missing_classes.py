@@ -15,6 +15,7 @@ from pathlib import Path
 
 from warmflow.comparison import run
 from warmflow.recipes.build import plan_of
+from warmflow.recipes.plan import ready
 from warmflow.recipes.settings import settings_of
 from warmflow.sources import GaussianMixture
 
@@ -30,7 +31,7 @@ def main(
         train = plan.data.train
         kept = train.condition["label"] > 2
         draft = GaussianMixture.fit(train.x1[kept])
-        plan = replace(plan, draft=lambda draft=draft: draft)
+        plan = replace(plan, draft=ready(draft))
         report = run(
             plan,
             Path(out) / pairing,

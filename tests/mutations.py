@@ -35,6 +35,7 @@ KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_ext
 FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
 CIFAR, DEMAND, SELECTION = T + "test_cifar10.py", T + "test_demand.py", T + "test_selection.py"
+ADVERSARIAL, PLAYING, GENERATORS = "objectives/adversarial.py", T + "test_adversarial.py", T + "test_generators.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -583,6 +584,77 @@ MUTANTS = [
         "return Pair(start, self",
         'return Pair(starts(batch, source, noise=noise.fold("again")), self',
         [T + "test_reflow.py"],
+    ),
+    # trained drafts and pipelines
+    (
+        "a generator whose loss saturates",
+        ADVERSARIAL,
+        "F.softplus(-self.discriminator(self.generator(pair.start.x0)))",
+        "-F.softplus(self.discriminator(self.generator(pair.start.x0)))",
+        [PLAYING],
+    ),
+    ("a penalty of fewer rows", ADVERSARIAL, ".sum(1) / self.share", ".sum(1)", [PLAYING]),
+    (
+        "the penalty where images are generated",
+        ADVERSARIAL,
+        "self.slopes(pair.x1,",
+        "self.slopes(generated,",
+        [PLAYING],
+    ),
+    (
+        "the discriminator's gradient into the generator",
+        ADVERSARIAL,
+        """        with torch.no_grad():
+            generated = self.generator(pair.start.x0)
+""",
+        """        generated = self.generator(pair.start.x0)
+""",
+        [PLAYING],
+    ),
+    ("the generator moves first", ADVERSARIAL, "% (k + 1) == k else", "% (k + 1) == 0 else", [PLAYING]),
+    ("norms over the batch", "networks/dcgan.py", "nn.GroupNorm(GROUPS, c)", "nn.BatchNorm2d(c)", [PLAYING]),
+    (
+        "latents of N(0, I) whatever the encoder says",
+        "recipes/generators.py",
+        "if some else StandardNormal",
+        "if some < 0 else StandardNormal",
+        [GENERATORS],
+    ),
+    (
+        "a bound without its weight on the latent",
+        "objectives/variance_guided.py",
+        "+ weight * kl.sum(1)",
+        "+ weight * kl.mean(1)",
+        [GENERATORS],
+    ),
+    (
+        "one generator for all pictures",
+        "sources/pipeline.py",
+        "manual_seed(seed) for seed in",
+        "manual_seed(seeds[at]) for seed in",
+        [SOURCES],
+    ),
+    ("pictures left in [0, 1]", "sources/pipeline.py", "(2 * images - 1)", "(1 * images)", [T + "test_pipeline.py"]),
+    (
+        "pictures of a pipeline shrunk with aliases",
+        "sources/pipeline.py",
+        "antialias=True",
+        "antialias=False",
+        [T + "test_pipeline.py"],
+    ),
+    (
+        "a draft's earlier sittings off the bill",
+        "comparison.py",
+        'max(time.perf_counter() - began, trained_seconds(root / "draft"))',
+        "time.perf_counter() - began",
+        ["tests/cli/test_drafts.py::test_a_comparison_from_a_trained_draft"],
+    ),
+    (
+        "a trained draft that is not read again",
+        "recipes/trained.py",
+        "return load_part(where)",
+        "pass",
+        [GENERATORS],
     ),
     # metrics of images
     (

@@ -270,7 +270,9 @@ def sample(
 @main.command(short_help="Judge warm against cold, on finished runs or on data.")
 @click.argument("what", nargs=-1, required=True)
 @out_option
-@click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
+@click.option(
+    "--draft", default=None, help="mixture, gaussian, vae, gan, diffusers:PATH, or a file or folder of drafts"
+)
 @click.option("--steps", default=None, help="warm steps to try  [default: 1,2,4,8]")
 @click.option("--seeds", default=5, show_default=True, help="training seeds 0 .. seeds - 1")
 @click.option("--minutes", default=None, type=float, help="time for all of it; the updates follow")
@@ -385,7 +387,9 @@ def distill(
 
 @main.command(short_help="Will a warm start help? Nothing is trained for it.")
 @click.argument("data")
-@click.option("--draft", default=None, help="mixture, gaussian, or a file or folder of drafts")
+@click.option(
+    "--draft", default=None, help="mixture, gaussian, vae, gan, diffusers:PATH, or a file or folder of drafts"
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @threads_option
 @settings_options(list(dict.fromkeys(RECIPES.values())), ("draft", *TRAINED))

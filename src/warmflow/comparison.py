@@ -48,7 +48,7 @@ from warmflow.measuring import Entry, audits, forget, measured, pictures, save_r
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import KNOWN_DRAFTS
+from warmflow.recipes.settings import is_ours
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
@@ -65,6 +65,13 @@ def _named(plan: Plan) -> str:
     """What config.json says of the user's own drafts: ready ones by their fingerprint."""
     ready = getattr(plan.draft(), "draft", None)
     return f"own {fingerprint(ready)}" if isinstance(ready, Tensor) else "own"
+
+
+def trained_seconds(folder: Path) -> float:
+    """What a draft's training took, over all its sittings; 0 where nothing was trained."""
+    if not (folder / "config.json").exists():
+        return 0.0
+    return float((read_json(folder / "config.json").get("training") or {}).get("seconds", 0.0))
 
 
 def versions() -> dict[str, str]:
@@ -167,7 +174,7 @@ def compare(
     for warning in plan.data.warnings:
         _say(f"warning: {warning}", True)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
-    own = draft is not None and not (isinstance(draft, str) and draft in KNOWN_DRAFTS)
+    own = draft is not None and not is_ours(draft)
     return run(
         plan, root, steps=steps, minutes=minutes, seeds=seeds, cold=cold, convergence=convergence, device=device,
         jobs=jobs, progress=progress, own_draft=own,
@@ -190,8 +197,8 @@ def run(
     ruler, facts = ruler_for(plan.data, plan.settings.samples)
     began = time.perf_counter()
     kept = not own_draft and (root / "draft.json").exists()
-    draft = load_part(root, "draft") if kept else plan.draft()
-    draft_seconds = time.perf_counter() - began
+    draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)
+    draft_seconds = max(time.perf_counter() - began, trained_seconds(root / "draft"))
     if not own_draft and not kept:
         save_part(root, "draft", draft)
     _say("pairing drafts with data", progress)

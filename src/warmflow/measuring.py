@@ -177,14 +177,22 @@ def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
     found = {}
     for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
         block = 256 if name == "minibatch-assignment" else s.block
-        if name == s.pairing and paired is not None and paired.start is not None and data is whole:
+        trained_on = name == s.pairing and paired is not None and paired.start is not None
+        rows, ends = data, x1
+        if (
+            trained_on and name == "given"
+        ):  # no other pairs of some rows can be made: these are audited as they are, all
+            assert paired is not None
+            part, rows, ends = paired[torch.arange(len(whole))], whole, seen_as(plan, whole.x1)
+        elif trained_on and data is whole:
+            assert paired is not None
             part = paired[torch.arange(len(data))]
         else:
             part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)
         assert part.start is not None and part.index is not None
-        labels = data.condition.get("label")
+        labels = rows.condition.get("label")
         start, end = seen_as(plan, part.start.x0), seen_as(plan, part.x1)
-        audit = audit_pairs(start, end, part.index, len(data), labels, fresh, x1, s.data_seed)
+        audit = audit_pairs(start, end, part.index, len(rows), labels, fresh, ends, s.data_seed)
         found[name] = audit.to_json()
     return found
 

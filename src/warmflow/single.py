@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warmflow.arms import asked_of, read_asked, run_arm
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import PRIOR_BILL, described, whole
+from warmflow.comparison import PRIOR_BILL, described, trained_seconds, whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -28,11 +28,11 @@ from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import KNOWN_DRAFTS, Settings, settings_of, suggest
+from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, is_ours, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, Midpoint
-from warmflow.sources import Blurred, Filled, Shown, together
+from warmflow.sources import Blurred, Filled, Shown, StandardNormal, together
 from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {
@@ -51,7 +51,7 @@ JUDGED = ("lediflow", "warm")
 
 def draft_of(draft: str | None) -> Any:
     """What --draft names: one of ours, or the path of a file (.npy, .npz) or folder of ready drafts."""
-    return draft if draft is None or draft in KNOWN_DRAFTS else path_of(draft)
+    return draft if draft is None or is_ours(draft) else path_of(draft)
 
 
 # ---------------------------------------------------------------- train
@@ -68,7 +68,8 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     needs = plan.flow.needs(name)
     if needs == "prior":
         raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
-    draft = plan.draft() if needs else None
+    trained = plan.settings.draft in TRAINED_DRAFTS  # that takes minutes, and its drafts' values change no cost
+    draft = None if not needs else StandardNormal(plan.data.shape) if trained else plan.draft()
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     rows = min(plan.settings.batch, len(here.data))
     trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
@@ -123,7 +124,7 @@ def train_run(
     draft = paired = None
     about: dict[str, Any] = {}
     if arm == "warm":
-        draft = plan.draft()
+        draft = plan.draft(out / "draft", not quiet)
         if network is not None:
             plan.flow.arm(
                 plan, arm, seed, draft, plan.data.train, network
@@ -390,10 +391,13 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     write_json(out / "config.json", found)
     rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
     save_rows(out, rows)
-    drafted = draft if judged == "warm" else plan.draft()
+    drafted = draft if judged == "warm" else plan.draft(out / "draft", progress)
     found_audits = audits(plan, drafted, pairs(plan, drafted, None))
     names = flow.names if judged == flow.judged else ("warm", "cold")
     trained, bill = "equal training", {}
+    drafting = [trained_seconds(run / "draft") for run, a in asked if a["arm"] == "warm"]
+    if any(drafting):
+        bill["draft"] = float(np.mean(drafting))
     if judged == flow.judged and flow.needs(judged) == "prior":
         trained = flow.training
         priors = [

@@ -449,7 +449,7 @@ def command_cases() -> Iterator[Case]:
         ("no drafts", lambda p: p.array("a.npy", _points(0)), "(0, 2)", "at least one draft"),
         ("text for drafts", lambda p: p.array("a.npy", np.array([["a", "b"]] * 9)), "<U1", "array of numbers"),
         ("a folder of drafts for points", lambda p: p.images(4), "photos", ".npy"),
-        ("a jittered draft without a law", lambda p: "jittered", "jittered", "use mixture"),
+        ("a jittered draft without a law", lambda p: "jittered", "jittered", "known: mixture"),
     ):
         yield Case(f"compare with {what}", drafts(make), says, remedy)
     yield Case("audit with an unknown draft", drafts(lambda p: "mixtur", "audit"), "mixtur", "did you mean 'mixture'")

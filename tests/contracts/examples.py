@@ -6,7 +6,9 @@ Classes are found, not listed: a new class without an entry here makes its contr
 import importlib
 import inspect
 import pkgutil
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from token_examples import TOKEN_EXAMPLES
@@ -26,15 +28,17 @@ from warmflow.couplings import (
 )
 from warmflow.data.fresh import FreshToy
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField, WrappedField, wrap
-from warmflow.networks import MLP, Auxiliary, DiT, LowPass, Network, UNet, seeded
+from warmflow.networks import MLP, Auxiliary, DCDiscriminator, DCGenerator, DiT, LowPass, Network, UNet, seeded
 from warmflow.noise import Noise
-from warmflow.objectives import FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
+from warmflow.objectives import Adversarial, FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
 from warmflow.sources import (
     Blurred,
     Conditioned,
+    Decoded,
+    DiffusersPipeline,
     External,
     Gaussian,
     GaussianMixture,
@@ -78,6 +82,11 @@ def own_draft(n, seed):
     return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
 
 
+def own_pipeline(batch_size=1, generator=None, num_inference_steps=50, output_type="pil"):
+    """A user's image pipeline: grey pictures of 6 x 6 in [0, 1], each from a generator of its own."""
+    return SimpleNamespace(images=np.stack([torch.rand(6, 6, 1, generator=g).numpy() for g in generator]))
+
+
 def own_velocity(x, t):
     """A user's trained model."""
     return 0.5 * x + t[:, None]
@@ -96,6 +105,12 @@ def mlp(seed=0, **more):
 
 def auxiliary():
     return seeded(0, lambda: Auxiliary((2,), latent=3, width=16, depth=1))
+
+
+def dcgan():
+    """A generator and a discriminator of an odd, oblong size."""
+    shape = (2, 9, 6)
+    return seeded(0, lambda: DCGenerator(shape, latent=5, width=4)), seeded(1, lambda: DCDiscriminator(shape, width=4))
 
 
 def unet(**more):
@@ -156,6 +171,14 @@ EXAMPLES = {
         ),
     ],  # fmt: skip
     Conditioned: [lambda: Conditioned(StandardNormal((2,)), "input", normal("table", 900, 3))],
+    Decoded: [
+        lambda: Decoded(StandardNormal((3,)), auxiliary(), (2,)),
+        lambda: Decoded(StandardNormal((5,)), dcgan()[0], (2, 9, 6)),
+    ],
+    DiffusersPipeline: [
+        lambda: DiffusersPipeline(own_pipeline, (1, 6, 6), 2),
+        lambda: DiffusersPipeline(own_pipeline, (3, 4, 4)),
+    ],
     Restored: [lambda: Restored(None, normal("table", 900, 2))],
     # couplings
     Independent: [Independent],
@@ -198,6 +221,8 @@ EXAMPLES = {
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],
     Auxiliary: [auxiliary],
+    DCGenerator: [lambda: dcgan()[0]],
+    DCDiscriminator: [lambda: dcgan()[1]],
     LowPass: [lambda: LowPass.fit(normal("low", 20, 2, 4, 6), 2)],
     DiT: [lambda: dit(), lambda: dit(sees={"draft": (1, 8, 6)}, classes=3, modulated={"z": (2,)})],
     UNet: [
@@ -212,11 +237,12 @@ EXAMPLES = {
         lambda: matching(LinearPath(0.8), Blurred(Gaussian.fit(X), 0.3), Assignment(), "x1", ("draft",)),
     ],
     FlowGeneratorMatching: [lambda: distilling(), lambda: distilling(0.5, 2, times="logit_normal", errors="velocity")],
+    Adversarial: [lambda: adversarial(), lambda: adversarial(penalty=0.0, discriminator_updates=2)],
     Regression: [lambda: Regression(network := mlp(), Player(network))],
     VarianceGuided: [lambda: VarianceGuided(network := auxiliary(), Player(network))],
 }
 
-OWN = {"draft": own_draft, "network": own_velocity}
+OWN = {"draft": own_draft, "network": own_velocity, "pipeline": own_pipeline}
 """What a user passes again when an example of theirs is rebuilt."""
 
 
@@ -229,6 +255,18 @@ def distilling(*numbers, **more):
     teacher, online, student = (NetworkField(mlp(k), LinearPath(0.0), "x1") for k in range(3))
     by = {"online": Player(online.network), "student": Player(student.network)}
     return FlowGeneratorMatching(teacher, online, student, StandardNormal((2,)), Independent(), by, *numbers, **more)
+
+
+def adversarial(**more):
+    """Two perceptrons in the plane against each other."""
+    sizes = ((3, 2), (2, 1))
+    generator, discriminator = (
+        seeded(k, lambda a=a, b=b: torch.nn.Sequential(torch.nn.Linear(a, 8), torch.nn.SiLU(), torch.nn.Linear(8, b)))
+        for k, (a, b) in enumerate(sizes)
+    )
+    discriminator.append(torch.nn.Flatten(0))
+    by = {"generator": Player(generator), "discriminator": Player(discriminator)}
+    return Adversarial(generator, discriminator, StandardNormal((3,)), by, **more)
 
 
 def cases(*bases):

@@ -12,7 +12,7 @@ from safetensors.torch import save as write
 from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
-from warmflow.networks import Auxiliary, DiT, LowPass, Network, UNet
+from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, DiT, LowPass, Network, UNet
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Clip, Sampler
@@ -42,6 +42,10 @@ def behaviour(part):
         return [*part.encode(start.x0), *part.decode(start.x0[:, [0, 1, 0]])]
     if isinstance(part, LowPass):
         return [*part.encode(normal("l", n, 2, 4, 6)), *part.decode(normal("z", n, 12))]
+    if isinstance(part, DCGenerator):
+        return [part(normal("z", n, part.latent))]
+    if isinstance(part, DCDiscriminator):
+        return [part(normal("x", n, *part.arguments["shape"]))]
     if isinstance(part, UNet | DiT):
         size = part.arguments["shape"]
         seen = {"draft": normal("u", n, 1, *size[1:]), "z": normal("z", n, 2)}
@@ -194,7 +198,7 @@ def test_loaded_weights_are_those_saved_for_averaged_and_raw(tmp_path):
 
 
 def test_the_table_of_examples_is_not_stale():
-    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 4  # objectives are no part of a run folder
+    assert len(EXAMPLES) == len({c.values[0] for c in PARTS}) + 5  # objectives are no part of a run folder
     assert len(batch_of()) <= len(X)
 
 

@@ -7,10 +7,10 @@ from examples import cases, example, own_draft
 from warmflow.contracts import Source, concatenate
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
-from warmflow.sources import Blurred, External, Jittered, LearnedPrior, StandardNormal
+from warmflow.sources import Blurred, Decoded, External, Jittered, LearnedPrior, StandardNormal
 
 N = 23
-BY_NETWORKS = (Sampler, LearnedPrior)
+BY_NETWORKS = (Sampler, LearnedPrior, Decoded)
 """Their arithmetic may depend on the batch in its last bits."""
 
 

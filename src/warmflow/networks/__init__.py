@@ -4,6 +4,7 @@ or ``network(x)`` where they read tokens from left to right."""
 from warmflow.networks.auxiliary import Auxiliary
 from warmflow.networks.base import Network, parameters, seeded
 from warmflow.networks.causal import CausalTransformer, log_chances
+from warmflow.networks.dcgan import DCDiscriminator, DCGenerator
 from warmflow.networks.dit import DiT
 from warmflow.networks.low_pass import LowPass
 from warmflow.networks.lstm import TokenLSTM
@@ -15,6 +16,8 @@ __all__ = [
     "MLP",
     "Auxiliary",
     "CausalTransformer",
+    "DCDiscriminator",
+    "DCGenerator",
     "DiT",
     "LowPass",
     "Network",

@@ -81,6 +81,10 @@ class Auxiliary(Network):
         shape = (len(z), *self.shape)
         return mean.reshape(shape), self.bounded(raw).reshape(shape)
 
+    def forward(self, z: Tensor) -> Tensor:
+        """The mean mu (B, *shape) alone: what z (B, latent) stands for."""
+        return self.decode(z)[0]
+
     def bounded(self, raw: Tensor) -> Tensor:
         """log sigma^2 between its bounds."""
         below = self.high - F.softplus(self.high - raw)

@@ -1,5 +1,6 @@
 """What is trained, one method a file."""
 
+from warmflow.objectives.adversarial import Adversarial
 from warmflow.objectives.discrete_flow_matching import DiscreteFlowMatching
 from warmflow.objectives.flow_generator_matching import FlowGeneratorMatching
 from warmflow.objectives.flow_matching import FlowMatching
@@ -7,4 +8,12 @@ from warmflow.objectives.next_token import NextToken
 from warmflow.objectives.regression import Regression
 from warmflow.objectives.variance_guided import VarianceGuided
 
-__all__ = ["DiscreteFlowMatching", "FlowGeneratorMatching", "FlowMatching", "NextToken", "Regression", "VarianceGuided"]
+__all__ = [
+    "Adversarial",
+    "DiscreteFlowMatching",
+    "FlowGeneratorMatching",
+    "FlowMatching",
+    "NextToken",
+    "Regression",
+    "VarianceGuided",
+]

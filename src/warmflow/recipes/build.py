@@ -16,7 +16,7 @@ from warmflow.data import enough, load
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.noise import permutation
 from warmflow.recipes.flows import FloatFlow
-from warmflow.recipes.plan import Plan, fitted, network
+from warmflow.recipes.plan import Plan, fitted, network, ready
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
     Cifar10,
@@ -31,6 +31,7 @@ from warmflow.recipes.settings import (
     Settings,
     Text,
     Toy,
+    is_ours,
     settings_of,
     suggest,
 )
@@ -87,7 +88,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     Raises:
         ValueError: bad data, drafts that do not fit them, unknown or impossible settings.
     """
-    if isinstance(draft, str) and draft not in KNOWN_DRAFTS:
+    if isinstance(draft, str) and not is_ours(draft):
         draft = path_of(draft)
     if isinstance(draft, str):
         changes["draft"], draft = draft, None
@@ -106,6 +107,10 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
         _drawable(plan)
         return plan
     codec = plan.data.codec
+    if type(draft).__module__.split(".")[0] == "diffusers":
+        raise ValueError(
+            f"the draft is the pipeline {type(draft).__name__}; keep it with save_pretrained(PATH), give 'diffusers:PATH'"
+        )
     if isinstance(draft, os.PathLike):
         if isinstance(codec, Alphabet) and Path(draft).suffix.lower() in (".txt", ".jsonl"):
             return _written(plan, Path(draft), codec)
@@ -117,22 +122,22 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     source = External.of(draft, plan.data.shape, plan.data.bounds, None if codec is None else len(codec))
     if plan.settings.pairing == "given":
         return _aligned(plan, source)
-    return replace(plan, draft=lambda: source)
+    return replace(plan, draft=ready(source))
 
 
 def _aligned(plan: Plan, source: External) -> Plan:
     """Drafts aligned with the user's data: those of the training rows are paired, the others are what is drawn from."""
-    ready, rows = source.draft, plan.data.rows
+    drafts, rows = source.draft, plan.data.rows
     n = plan.data.numbered or plan.data.total
-    if not isinstance(ready, Tensor) or len(ready) != n or not rows:
-        count = f"{len(ready)} drafts" if isinstance(ready, Tensor) else "a callable"
+    if not isinstance(drafts, Tensor) or len(drafts) != n or not rows:
+        count = f"{len(drafts)} drafts" if isinstance(drafts, Tensor) else "a callable"
         raise ValueError(
             f"--pairing is 'given', which needs one draft for each of the {n} data of an array or folder, in the same "
             f"order; got {count}"
         )
     others = torch.cat([rows[k] for k in ("validation", "heldout") if k in rows])
-    fresh = External(ready[others], plan.data.shape)
-    return replace(plan, draft=lambda: fresh, aligned=ready[rows["train"]])
+    fresh = External(drafts[others], plan.data.shape)
+    return replace(plan, draft=ready(fresh), aligned=drafts[rows["train"]])
 
 
 def _written(plan: Plan, path: Path, codec: Alphabet) -> Plan:
@@ -144,8 +149,8 @@ def _written(plan: Plan, path: Path, codec: Alphabet) -> Plan:
     """
     drafts, refined = drafts_of(path, codec, plan.data.shape[0])
     if plan.settings.pairing != "given":
-        ready = External.of(drafts, plan.data.shape, None, len(codec))
-        return replace(plan, draft=lambda: ready)
+        given = External.of(drafts, plan.data.shape, None, len(codec))
+        return replace(plan, draft=ready(given))
     if refined is None:
         raise ValueError(
             f'--pairing is \'given\', but {path} holds drafts alone: give {{"draft": ..., "refined": ...}} lines'
@@ -156,7 +161,7 @@ def _written(plan: Plan, path: Path, codec: Alphabet) -> Plan:
     rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
     fresh = External.of(drafts[rest], plan.data.shape, None, len(codec))
     pairs = Batch(refined[rows], {}, rows, Start(drafts[rows]))
-    return replace(plan, draft=lambda: fresh, given=pairs)
+    return replace(plan, draft=ready(fresh), given=pairs)
 
 
 def _drawable(plan: Plan) -> None:

@@ -5,7 +5,6 @@ A judge must not learn from the rows that a draft or a flow learns from: give it
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +12,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import open_run, save_part, write_json
 from warmflow.contracts import Batch, Data, Player
 from warmflow.networks import CausalTransformer, Network, TokenLSTM, causal, lstm, seeded
 from warmflow.networks.base import preset as sizes_of
 from warmflow.objectives import NextToken
+from warmflow.recipes.trained import trained_part
 from warmflow.sources import LSTM
-from warmflow.training import train
 
 N = TypeVar("N", bound=Network)
 
@@ -126,21 +124,12 @@ def _trained(
 ) -> N:  # fmt: skip
     """The trained network; in the folder, what ``finished`` makes of it as its model."""
     network = seeded(seed, build)
-    where = None if folder is None else Path(folder)
-    if where is not None:
-        asked = {
-            "kind": kind, "network": network.arguments, "rows": len(data), "length": length, "steps": steps,
-            "batch": batch, "seed": seed, "learning_rate": learning_rate, "ema": ema,
-        }  # fmt: skip
-        found = open_run(where, asked)
+    asked = {"kind": kind, "network": network.arguments, "length": length, "learning_rate": learning_rate, "ema": ema}
     objective = NextToken(network, Player(network, learning_rate, ema=ema))
-    facts = train(
-        objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
-        warmup=min(200, max(1, steps // 10)), progress=progress,
+    part = trained_part(
+        objective, data, finished, asked, steps=steps, batch=batch, seed=seed, folder=folder, device=device,
+        progress=progress,
     )  # fmt: skip
-    trained = facts.networks[objective.product]
+    trained = getattr(part, "network", part)
     assert isinstance(trained, type(network))
-    if where is not None and int(os.environ.get("RANK", "0")) == 0:  # one process writes
-        save_part(where, "model", finished(trained))
-        write_json(where / "config.json", {"training": dict(facts.facts), **found, "state": "complete"})
     return trained

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -21,9 +21,10 @@ from warmflow.contracts import Batch, Coupling, Data, Objective, Solver, Source,
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
 from warmflow.networks import MLP, seeded
-from warmflow.recipes.settings import Settings
+from warmflow.recipes.generators import GAN, VAE, train_gan, train_vae
+from warmflow.recipes.settings import PIPELINE, TRAINED_DRAFTS, Drafted, Settings, is_pipeline
 from warmflow.sampler import Clip, Hook, Sampler
-from warmflow.sources import Gaussian, GaussianMixture, StandardNormal
+from warmflow.sources import DiffusersPipeline, Gaussian, GaussianMixture, StandardNormal
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +102,19 @@ class Flow(ABC):
         """What an arm of a kind (cold, warm, beside) is walked by; ``steps`` are those asked of all but the cold ones."""
 
 
+class Drafting(Protocol):
+    """Fits, trains or fetches a draft; a trained one in ``folder``, where it is continued or read, with a progress bar."""
+
+    def __call__(self, folder: Path | None = None, progress: bool = False) -> Source: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A problem, ready to be run.
 
     Args:
         name: the recipe's, or "custom".
-        draft: fits or fetches the draft source; called once.
+        draft: fits, trains or fetches the draft source; called once.
         aligned: drafts (n, *S) of the training rows, one a row, where the user's drafts are aligned with the data (the
             pairing "given"); the draft source then holds those of the other rows.
         given: pairs made elsewhere (drafts and what they were refined to), to be trained on as they are.
@@ -119,7 +126,7 @@ class Plan:
     name: str
     settings: Settings
     data: DataSet
-    draft: Callable[[], Source]
+    draft: Drafting
     network: Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]
     flow: Flow
     aligned: Tensor | None = None
@@ -157,10 +164,20 @@ def network(settings: Settings) -> Build:
     return build
 
 
-def fitted(settings: Settings, x: Tensor) -> Callable[[], Source]:
+def ready(source: Source) -> Drafting:
+    """A draft for which there is nothing to do."""
+    return lambda folder=None, progress=False: source
+
+
+def fitted(settings: Settings, x: Tensor) -> Drafting:
     """The draft of these settings, fitted to the training data x (n, *S) when called."""
 
-    def fit() -> Source:
+    def fit(folder: Path | None = None, progress: bool = False) -> Source:
+        if isinstance(settings, Drafted) and settings.draft in TRAINED_DRAFTS:
+            return _trained(settings, x, folder, settings.draft if progress else None)
+        if isinstance(settings, Drafted) and is_pipeline(settings.draft):
+            name = settings.draft.removeprefix(PIPELINE)
+            return DiffusersPipeline.of(name, tuple(x.shape[1:]), settings.draft_steps)
         if settings.draft == "gaussian":
             return Gaussian.fit(x)
         if settings.draft == "mixture":
@@ -170,6 +187,16 @@ def fitted(settings: Settings, x: Tensor) -> Callable[[], Source]:
         raise ValueError(f"--draft is {settings.draft!r}, which only toys have; use mixture, gaussian or noise")
 
     return fit
+
+
+def _trained(s: Drafted, x: Tensor, folder: Path | None, progress: str | None) -> Source:
+    """A draft that is a network, trained in the folder or read from it."""
+    own = VAE if s.draft == "vae" else GAN
+    more: dict[str, Any] = {
+        "steps": s.draft_updates or own["updates"], "width": s.draft_width or own["width"], "seed": s.data_seed,
+        "latent": s.draft_latent or own["latent"], "folder": folder, "progress": progress,
+    }  # fmt: skip
+    return train_vae(x, components=s.components, **more) if s.draft == "vae" else train_gan(x, **more)
 
 
 def pairs(

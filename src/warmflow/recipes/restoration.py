@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ def plan(settings: Restoration) -> Plan:
     )
     build = unet(s)
 
-    def fit() -> Source:
+    def fit(folder: Path | None = None, progress: bool = False) -> Source:
         inputs = judged_on(data).condition[INPUT]
         return Restored(None if s.draft == "input" else regression(s, data, build), inputs)
 

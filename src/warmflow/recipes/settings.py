@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DRAFTS = ("mixture", "gaussian", "jittered", "noise")
+TRAINED_DRAFTS = ("vae", "gan")
+PIPELINE = "diffusers:"
+"""What stands before the folder or the name of a diffusers pipeline."""
+FITTED_DRAFTS = ("mixture", "gaussian", "noise", *TRAINED_DRAFTS, f"{PIPELINE}PATH")
 PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment", "given")
 PREDICTIONS = ("velocity", "x1")
 TOKEN_DRAFTS = ("ngram", "lstm", "uniform")
 RESTORED = ("regression", "input")
-KNOWN_DRAFTS = DRAFTS + TOKEN_DRAFTS + RESTORED
+KNOWN_DRAFTS = DRAFTS + TRAINED_DRAFTS + TOKEN_DRAFTS + RESTORED
 TOKEN_PAIRINGS = (
     "rewritten", "resampled", "maximal", "hamming-datum", "hamming-draft", "hamming-assignment", "independent", "given"
 )  # fmt: skip
@@ -32,6 +36,16 @@ ALPHABETS = ("text8", "full")
 
 def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
+
+
+def is_pipeline(draft: Any) -> bool:
+    """Whether a draft's name is that of a diffusers pipeline: "diffusers:" and a folder or a name."""
+    return isinstance(draft, str) and draft.startswith(PIPELINE) and len(draft) > len(PIPELINE)
+
+
+def is_ours(draft: Any) -> bool:
+    """Whether a draft is named as a setting, not one that the user brings."""
+    return isinstance(draft, str) and (draft in KNOWN_DRAFTS or is_pipeline(draft))
 
 
 def whole_numbers(settings: Any, names: tuple[str, ...]) -> None:
@@ -80,7 +94,7 @@ class Settings:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{flag(f.name)} is {value}; give a finite number")
             choices = f.metadata["choices"]
-            if choices and value not in choices:
+            if choices and value not in choices and not (f"{PIPELINE}PATH" in choices and is_pipeline(value)):
                 raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
         whole_numbers(self, ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"))
         if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
@@ -96,8 +110,6 @@ class Settings:
         for name in ("ema", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{flag(name)} is {getattr(self, name)}; it must lie in [0, 1)")
-        if self.draft == "jittered" and not isinstance(self, Toy):
-            raise ValueError("--draft is 'jittered', which only toys have; use mixture or gaussian")
         if self.samples < 200:
             raise ValueError(f"--samples is {self.samples}; a distance needs at least 200")
 
@@ -156,12 +168,33 @@ class Toy(Settings):
 
 
 @dataclass(frozen=True)
-class Digits(Settings):
+class Drafted(Settings):
+    """Data of floats whose draft may be trained too, or come from a pipeline."""
+
+    draft: str = option("mixture", "the draft model", FITTED_DRAFTS)
+    draft_updates: int = option(0, "updates of a trained draft; 0: its own number")
+    draft_width: int = option(0, "width of a trained draft; 0: its own")
+    draft_latent: int = option(0, "numbers in the latent of a trained draft; 0: its own")
+    draft_steps: int = option(50, "steps of a diffusers pipeline")
+
+    def check(self) -> None:
+        Settings.check(self)
+        for name in ("draft_updates", "draft_width", "draft_latent"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{flag(name)} is {value!r}; it is a whole number, 0 for the draft's own")
+        whole_numbers(self, ("draft_steps",))
+        if self.draft == "gan" and self.draft_width % 4:
+            raise ValueError(f"--draft-width is {self.draft_width}; a GAN takes a multiple of 4")
+
+
+@dataclass(frozen=True)
+class Digits(Drafted):
     """scikit-learn's digits: 1797 real images of 8 x 8."""
 
 
 @dataclass(frozen=True)
-class Images(Settings):
+class Images(Drafted):
     """Images, with a small U-Net."""
 
     width: int = option(16, "channels of the U-Net at full size: 16 gives 0.15M parameters")
@@ -174,7 +207,7 @@ class Images(Settings):
     samples: int = option(5_000, "samples of each arm, in four sets")
 
     def check(self) -> None:
-        Settings.check(self)
+        Drafted.check(self)
         if self.width % 4:
             raise ValueError(f"--width is {self.width}; a U-Net takes a multiple of 4")
         if self.depth != 1:
@@ -294,12 +327,12 @@ class LeDiFlowFashion(Prior, Fashion):
 
 
 @dataclass(frozen=True)
-class Custom(Settings):
+class Custom(Drafted):
     """The user's own arrays."""
 
 
 @dataclass(frozen=True)
-class Folder(Settings):
+class Folder(Drafted):
     """A folder of images, resized and centre-cropped; its subfolders are classes."""
 
     path: str = option("", "the folder of images")
@@ -308,7 +341,7 @@ class Folder(Settings):
     width: int = option(512, "width of the network")
 
     def check(self) -> None:
-        Settings.check(self)
+        Drafted.check(self)
         if not self.path:
             raise ValueError("--path is missing; images.folder needs the folder of images")
         if self.size < 4:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from warmflow.networks import TokenTransformer, seeded
 from warmflow.objectives import DiscreteFlowMatching
 from warmflow.paths import MixturePath
 from warmflow.recipes.flows import take_over
-from warmflow.recipes.plan import Arm, Flow, Plan
+from warmflow.recipes.plan import Arm, Flow, Plan, ready
 from warmflow.recipes.settings import Grid, Text
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump
@@ -139,7 +140,7 @@ def grid(settings: Grid) -> Plan:
     fresh: Source = UniformTokens((2,), settings.levels)
     if settings.draft == "jittered":
         fresh = Gridded(Jittered(FreshToy(settings.law), settings.spread), settings.levels)
-    return Plan("toy.grid", settings, data, lambda: fresh, network(settings, settings.levels, 2), TokenFlow("grid"))
+    return Plan("toy.grid", settings, data, ready(fresh), network(settings, settings.levels, 2), TokenFlow("grid"))
 
 
 def characters(settings: Text, name: str) -> Plan:
@@ -148,13 +149,17 @@ def characters(settings: Text, name: str) -> Plan:
     data = read_text(source, length=settings.length, alphabet=settings.alphabet, most=settings.most)
     size = len(data.codec)
 
-    def draft() -> Source:
+    def draft(folder: Path | None = None, progress: bool = False) -> Source:
         if settings.draft == "uniform":
             return UniformTokens((settings.length,), size)
         if settings.draft == "lstm":
             from warmflow.recipes.drafts import train_draft
 
-            return train_draft(data.train, size, steps=settings.draft_updates, batch=64, seed=settings.data_seed)
+            label = "draft" if progress else None
+            return train_draft(
+                data.train, size, steps=settings.draft_updates, batch=64, seed=settings.data_seed, folder=folder,
+                progress=label,
+            )  # fmt: skip
         return NGram.fit(data.streams["train"], vocabulary=size, order=settings.order, length=settings.length)
 
     return Plan(name, settings, data, draft, network(settings, size, 0), TokenFlow("text"))

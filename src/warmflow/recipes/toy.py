@@ -8,7 +8,7 @@ from __future__ import annotations
 from warmflow.data.fresh import FreshToy
 from warmflow.data.toy import toy
 from warmflow.recipes.flows import FloatFlow
-from warmflow.recipes.plan import Plan, fitted, network
+from warmflow.recipes.plan import Plan, fitted, network, ready
 from warmflow.recipes.settings import Toy
 from warmflow.sources.jittered import Jittered
 
@@ -18,8 +18,5 @@ def plan(name: str, settings: Toy) -> Plan:
     data = toy(name, train=settings.train, heldout=max(settings.samples // 4, 50), seed=settings.data_seed)
     draft = fitted(settings, data.train.x1)
     if settings.draft == "jittered":
-        fresh = FreshToy(name)
-        return Plan(
-            f"toy.{name}", settings, data, lambda: Jittered(fresh, settings.spread), network(settings), FloatFlow()
-        )
+        draft = ready(Jittered(FreshToy(name), settings.spread))
     return Plan(f"toy.{name}", settings, data, draft, network(settings), FloatFlow())

@@ -4,6 +4,7 @@ from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
 from warmflow.sources.conditioned import Conditioned
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
+from warmflow.sources.decoded import Decoded
 from warmflow.sources.external import External
 from warmflow.sources.filled import Filled, partly_known, together
 from warmflow.sources.gaussian import Gaussian
@@ -15,6 +16,7 @@ from warmflow.sources.lstm import LSTM
 from warmflow.sources.markov import MarkovChain, random_chain
 from warmflow.sources.ngram import NGram
 from warmflow.sources.noise import StandardNormal
+from warmflow.sources.pipeline import DiffusersPipeline
 from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
 from warmflow.sources.restored import Restored
 from warmflow.sources.shown import Shown
@@ -25,6 +27,8 @@ __all__ = [
     "Blurred",
     "Conditioned",
     "Corrupted",
+    "Decoded",
+    "DiffusersPipeline",
     "External",
     "Filled",
     "Gaussian",

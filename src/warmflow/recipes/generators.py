@@ -1,0 +1,179 @@
+"""Drafts of one pass through a small network: a variational autoencoder and a DC-GAN, trained on the training data.
+
+    vae    the auxiliary model of a learned prior on its bound (lambda = 1 / d), then a Gaussian mixture on encoded data; a
+           draft is the decoder's mean: smooth, and near to the data's law in what is coarse
+    gan    a DC-GAN: sharp, and it may lack what it does not need to fool its discriminator
+
+Both are ``Decoded`` sources. What was tried, and what each costs, is in runs/LOG.md.
+
+References:
+    Auto-Encoding Variational Bayes, Kingma, Welling, 2013, arXiv 1312.6114, equation 10
+    Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks, Radford, Metz, Chintala, 2015,
+    arXiv 1511.06434
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from warmflow.contracts import Batch, Data, Player
+from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, seeded
+from warmflow.noise import Noise, permutation
+from warmflow.objectives import Adversarial, VarianceGuided
+from warmflow.recipes.trained import trained_part
+from warmflow.sources import Decoded, GaussianMixture, StandardNormal
+
+VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
+GAN = {"updates": 8000, "width": 32, "latent": 64, "batch": 64}
+"""Settings of each where none are asked."""
+ENCODED = 20_000
+"""Data that the mixture of latents is fitted to, at most."""
+ALIVE = 0.02
+"""Drafts whose variance is a smaller share of the data's are all alike."""
+
+
+def train_vae(
+    x: Tensor,
+    *,
+    steps: int = VAE["updates"],
+    batch: int = VAE["batch"],
+    seed: int = 0,
+    width: int = VAE["width"],
+    latent: int = VAE["latent"],
+    components: int = 10,
+    learning_rate: float = 1e-3,
+    ema: float = 0.99,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> Decoded:
+    """A variational autoencoder of data x (n, *S), as a source of its decoder's means.
+
+    Args:
+        width: of the perceptrons that encode and decode.
+        latent: numbers in z.
+        components: of the mixture that z is drawn from, fitted to the encoded data; 0 for z from N(0, I).
+        folder: a run folder: training goes on from the checkpoint found there. None to keep nothing.
+        progress: the label of a progress bar, None for no bar.
+
+    Raises:
+        ValueError: no data, impossible sizes; a folder that holds another run; training that diverged, or drafts all alike.
+    """
+    data = _data(x)
+    _sizes("vae", width=width, latent=latent)
+    shape, n = tuple(x.shape[1:]), len(x)
+    network = seeded(seed, lambda: Auxiliary(shape, latent=latent, width=width))
+    objective = VarianceGuided(network, Player(network, learning_rate, ema=ema), 1 / math.prod(shape))
+    asked = {"kind": "draft", "draft": "vae", "network": network.arguments, "components": components,
+             "learning_rate": learning_rate, "ema": ema}  # fmt: skip
+
+    def finished(trained: nn.Module) -> Decoded:
+        assert isinstance(trained, Auxiliary)
+        trained.eval().requires_grad_(False)
+        rows = x[permutation(seed, n, "encoded")[:ENCODED]]
+        z = _encoded(trained, rows, seed)
+        some = min(components, len(z) // 2)
+        where = (
+            GaussianMixture.fit(z, components=some, dimensions=latent, seed=seed) if some else StandardNormal((latent,))
+        )
+        return _alive(Decoded(where, trained.cpu(), shape), x, "vae", "raise --draft-updates, or lower --draft-latent")
+
+    return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
+                        device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
+
+
+def train_gan(
+    x: Tensor,
+    *,
+    steps: int = GAN["updates"],
+    batch: int = GAN["batch"],
+    seed: int = 0,
+    width: int = GAN["width"],
+    latent: int = GAN["latent"],
+    penalty: float = 1.0,
+    learning_rate: float = 1e-3,
+    ema: float = 0.999,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> Decoded:
+    """A DC-GAN of images x (n, C, H, W) in [-1, 1], as a source of what its generator makes of N(0, I).
+
+    Args:
+        steps: updates of both players together; they take turns.
+        width: channels of the largest hidden picture, a multiple of 4.
+        penalty: gamma, what the squared slope of the discriminator at real data costs.
+
+    Other arguments and errors are those of ``train_vae``; images alone, with sides of at least 4.
+    """
+    data = _data(x)
+    if x.ndim != 4:
+        raise ValueError(
+            f"--draft is 'gan', which draws images (n, C, H, W); the data are {tuple(x.shape)}, take vae or mixture"
+        )
+    _sizes("gan", width=width, latent=latent)
+    shape, n = tuple(x.shape[1:]), len(x)
+    generator = seeded(seed, lambda: DCGenerator(shape, latent=latent, width=width))
+    discriminator = seeded(seed + 1, lambda: DCDiscriminator(shape, width=width))
+    by = {"discriminator": Player(discriminator, learning_rate, BETAS, ema=0.0),
+          "generator": Player(generator, learning_rate, BETAS, ema=ema)}  # fmt: skip
+    objective = Adversarial(generator, discriminator, StandardNormal((latent,)), by, penalty)
+    asked = {"kind": "draft", "draft": "gan", "network": generator.arguments, "penalty": penalty,
+             "learning_rate": learning_rate, "ema": ema}  # fmt: skip
+
+    def finished(trained: nn.Module) -> Decoded:
+        trained.eval().requires_grad_(False)
+        source = Decoded(StandardNormal((latent,)), trained.cpu(), shape)
+        return _alive(source, x, "gan", "raise --draft-updates, or try another --data-seed")
+
+    return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
+                        device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
+
+
+BETAS = (0.0, 0.99)
+"""No momentum: the opponent's last move is what counts."""
+
+
+def _data(x: Tensor) -> Data:
+    if not len(x):
+        raise ValueError("there is no data to train a draft on")
+    if not x.is_floating_point() or not bool(torch.isfinite(x).all()):
+        raise ValueError(f"the data are {x.dtype}; a draft is trained on finite numbers (images in [-1, 1])")
+    return Batch(x, {}, torch.arange(len(x)))
+
+
+def _sizes(draft: str, **sizes: Any) -> None:
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"--draft-{name} is {value!r}; a {draft} takes a whole number of at least 1")
+
+
+@torch.no_grad()
+def _encoded(network: Auxiliary, x: Tensor, seed: int) -> Tensor:
+    """A draw (n, d) of q(z | x) for each row."""
+    place, found = next(network.parameters()).device, []
+    for part in x.split(1024):
+        mean, log_spread = network.encode(part.to(place))
+        found.append((mean.cpu(), log_spread.cpu()))
+    means, spreads = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return means + spreads.exp() * Noise.of(seed, len(x)).normal("encoded", network.latent)
+
+
+def _alive(source: Decoded, x: Tensor, draft: str, remedy: str) -> Decoded:
+    """The source; ValueError where its drafts are all alike, or no numbers."""
+    rows = min(len(x), 512)
+    drawn = source.draw(rows, noise=Noise.of(0, rows)).x0
+    if not bool(torch.isfinite(drawn).all()):
+        raise ValueError(f"the {draft} draws NaN or infinite values: lower its learning rate")
+    real = float((x[:rows] - x[:rows].mean(0)).square().mean())
+    made = float((drawn - drawn.mean(0)).square().mean())
+    if made < ALIVE * real:
+        raise ValueError(
+            f"the {draft}'s drafts are all alike: their variance is {made:.2g}, the data's {real:.2g}; {remedy}"
+        )
+    return source

@@ -1,0 +1,55 @@
+"""A part that is trained into a run folder of its own: begun, continued where it was cut off, or read where it is complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from warmflow.checkpoints import load_part, open_run, save_part, write_json
+from warmflow.contracts import Data, Objective
+from warmflow.training import train
+
+
+def trained_part(
+    objective: Objective,
+    data: Data,
+    finished: Callable[[Any], Any],
+    asked: Mapping[str, Any],
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> Any:
+    """What ``finished`` makes of the objective's trained product (averaged weights).
+
+    Args:
+        finished: of the trained network, the part; its time is counted as training.
+        asked: what the folder's config.json says was asked, beside the arguments below.
+        folder: a run folder, with the part in it as ``model`` at the end; None to keep nothing.
+        progress: the label of a progress bar, None for no bar.
+
+    Raises:
+        ValueError: a folder that holds another run; impossible steps; training that diverged.
+    """
+    where, found = None if folder is None else Path(folder), {}
+    if where is not None:
+        found = open_run(where, {**asked, "rows": len(data), "steps": steps, "batch": batch, "seed": seed})
+        if found["state"] == "complete" and all((where / f"model.{k}").exists() for k in ("json", "safetensors")):
+            return load_part(where)
+    done = train(
+        objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
+        warmup=min(200, max(1, steps // 10)), progress=progress,
+    )  # fmt: skip
+    began = time.perf_counter()
+    part = finished(done.networks[objective.product])
+    if where is not None and int(os.environ.get("RANK", "0")) == 0:  # one process writes
+        save_part(where, "model", part)
+        facts = {**done.facts, "seconds": float(done.facts["seconds"]) + time.perf_counter() - began}
+        write_json(where / "config.json", {**found, "state": "complete", "training": facts})
+    return part
