@@ -244,7 +244,7 @@ MUTANTS = [
         "couplings/assignment.py",
         "(heat * rows.double()[:, None]).to(cost.dtype)",
         "(heat * rows.double()[:, None]).to(cost.dtype) * cost",
-        [R + "test_assignment.py"],
+        [PAIRING],
     ),
     ("starts of all labels mixed", "couplings/base.py", '"label" in source.takes and', "False and", [COUPLINGS]),
     (
