@@ -28,7 +28,10 @@ DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 DEMO_STEPS = {"grid": (1, 2, 4, 8, 16), "text": (4, 16, 64)}
 DEMO_SEEDS = {"text": 3}
-TRAINED = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth", "predicts", "t0", "seen", "rounds")
+TRAINED = (
+    "updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width", "depth", "predicts", "t0", "seen",
+    "rounds", "compile", "channels_last",
+)  # fmt: skip
 
 
 class Commands(click.Group):

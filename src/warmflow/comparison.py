@@ -180,7 +180,7 @@ def run(
 ) -> Report:  # fmt: skip
     """The comparison of a plan in a folder; see ``compare``."""
     asked = {
-        "kind": "compare", "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "steps": list(steps),
+        "kind": "compare", "recipe": plan.name, "settings": plan.settings.asked, "steps": list(steps),
         "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": fingerprint(plan.data.train.x1),
         "cold": "wrapped" if cold else "trained", "draft": _named(plan) if own_draft else plan.settings.draft, "device": device,
     }  # fmt: skip

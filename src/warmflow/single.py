@@ -42,7 +42,10 @@ SOLVERS: dict[str, Solver] = {
     "rk4": RK4(),
     "adams-bashforth": AdamsBashforth(),
 }
-TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
+TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width",
+            "depth")  # fmt: skip  # what cold and warm must share
+TRIAL = 10.0
+"""Seconds that a dry run's trial may take."""
 STEPS = 4
 """What a run is walked by where nothing is asked."""
 JUDGED = ("lediflow", "warm")
@@ -70,19 +73,30 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
         raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
     draft = plan.draft() if needs else None
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
-    rows = min(plan.settings.batch, len(here.data))
-    trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
-    start = here.sampler.source.draw(64, noise=_streams(64))
+    batch, device = min(plan.settings.batch, len(here.data)), str(asked["device"])
+
+    def trial(steps: int, rows: int) -> float:
+        """Seconds of a row in an update."""
+        found = train(here.objective, here.data, steps=steps, batch=rows, seed=0, device=device)
+        return float(found.facts["seconds"]) / (steps * rows)
+
+    few = min(batch, 4)
+    trial(1, few)  # what is compiled, is compiled here
+    guess = trial(1, few)
+    rows = max(few, min(batch, int(TRIAL / guess)))  # of a large network fewer rows than an update's tell enough
+    of_row = trial(max(1, min(10, int(TRIAL / (guess * rows)))), rows)
+    n = max(1, min(64, rows))
+    start = here.sampler.source.draw(n, noise=_streams(n)).to(device)
     field: Any = here.sampler.field
-    t = torch.full((64,), 0.5, dtype=torch.float64)
+    t = torch.full((n,), 0.5, dtype=torch.float64, device=device)
     with torch.no_grad():
-        seconds = timed(lambda: field(start.x0, t, start), repeats=10).seconds
+        seconds = timed(lambda: field(start.x0, t, start), repeats=10 if rows == batch else 2).seconds
     network = field.network
     assert isinstance(network, torch.nn.Module)
     facts = {
         "parameters": parameters(network),
-        "calls_per_second_at_batch_64": round(64 / seconds),
-        "training_minutes": round(trial.facts["seconds"] / 10 * plan.settings.updates / 60, 2),
+        f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
+        "training_minutes": round(of_row * batch * plan.settings.updates / 60, 2),
     }
     echo(json.dumps({**asked, **facts}, indent=1))
 

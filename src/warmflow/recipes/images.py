@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import torch
 from torch import nn
 
 from warmflow.data import DataSet
@@ -12,10 +14,10 @@ from warmflow.data.emoji import emoji as read_emoji
 from warmflow.data.idx import fashion as read_fashion
 from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
-from warmflow.networks import UNet, seeded
+from warmflow.networks import MLP, DiT, UNet, dit, mlp, seeded, unet
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.lediflow import LeDiFlowFlow
-from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network
+from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network, ready
 from warmflow.recipes.priors import fitted_prior
 from warmflow.recipes.settings import (
     Cifar10,
@@ -26,6 +28,7 @@ from warmflow.recipes.settings import (
     Images,
     LeDiFlow,
     LeDiFlowFashion,
+    OwnImages,
     Restoration,
 )
 
@@ -44,21 +47,21 @@ def lediflow_digits(settings: LeDiFlow) -> Plan:
 
 
 def fashion(settings: Fashion) -> Plan:
-    """Fashion-MNIST, with a small U-Net."""
+    """Fashion-MNIST."""
     data = read_fashion(settings.data_seed, most=settings.most)
-    return Plan("images.fashion", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+    return planned("images.fashion", settings, data)
 
 
 def cifar10(settings: Cifar10) -> Plan:
-    """CIFAR-10, with a small U-Net."""
+    """CIFAR-10."""
     data = read_cifar10(settings.data_seed, most=settings.most)
-    return Plan("images.cifar10", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+    return planned("images.cifar10", settings, data)
 
 
 def emoji(settings: Emoji) -> Plan:
-    """Emoji, with a small U-Net."""
+    """Emoji."""
     data = read_emoji(settings.data_seed, size=settings.size)
-    return Plan("images.emoji", settings, data, fitted(settings, data.train.x1), unet(settings), FloatFlow())
+    return planned("images.emoji", settings, data)
 
 
 def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
@@ -74,18 +77,52 @@ def images_of(settings: Restoration) -> DataSet:
     return read_fashion(settings.data_seed, most=settings.most)
 
 
-def unet(settings: Images) -> Build:
-    """A U-Net: images that it sees stand beside x, a latent z goes into its norms."""
+KINDS: dict[str, tuple[Any, dict[str, dict[str, Any]], str]] = {
+    "unet": (UNet, unet.PRESETS, "blocks"),
+    "dit": (DiT, dit.PRESETS, "depth"),
+    "mlp": (MLP, mlp.PRESETS, "depth"),
+}
+"""A kind of network: its class, its presets, and what ``depth`` is called there."""
+
+
+def network_of(settings: Images, shape: tuple[int, ...]) -> Build:
+    """The network of these settings: images that it sees stand beside x, a latent z goes into its norms.
+
+    Raises:
+        ValueError: images of this shape do not fit it.
+    """
     s = settings
+    kind, presets, deep = KINDS[s.network]
+    size = presets[s.preset] | ({"width": s.width} if s.width else {}) | ({deep: s.depth} if s.depth else {})
 
-    def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
+    def made(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
         beside, z = latent_apart(sees)
-        return seeded(seed, lambda: UNet(shape, sees=beside, modulated=z, width=s.width, dropout=s.dropout))
+        return seeded(seed, lambda: kind(shape, sees=beside, modulated=z, dropout=s.dropout, **size))
 
-    return build
+    try:
+        with torch.device("meta"):  # without memory or numbers: does it fit?
+            made(shape, {}, 0)
+    except ValueError as error:
+        raise ValueError(f"--network is {s.network!r}, --preset {s.preset!r}: {error}") from None
+    return lambda shape, sees, seed: ready(made(shape, sees, seed), s)
+
+
+def planned(name: str, settings: Images, data: DataSet) -> Plan:
+    """The plan of images with a network of these settings."""
+    build = network_of(settings, data.shape)
+    return Plan(name, settings, data, fitted(settings, data.train.x1), build, FloatFlow())
+
+
+PAIRS = 50_000
+
+
+def own(name: str, settings: OwnImages, data: DataSet) -> Plan:
+    """The plan of the user's own images: the fewer there are, the more fresh drafts each is paired with."""
+    rounds = settings.rounds or min(8, max(1, PAIRS // len(data.train)))
+    return planned(name, replace(settings, rounds=rounds), data)
 
 
 def folder(settings: Folder) -> Plan:
-    """A folder of images. The network is a perceptron: sizes of up to about 32 are sensible."""
+    """A folder of images."""
     data = read_folder(settings.path, settings.size, mode=settings.mode, seed=settings.data_seed)
-    return Plan("images.folder", settings, data, fitted(settings, data.train.x1), network(settings), FloatFlow())
+    return own("images.folder", settings, data)

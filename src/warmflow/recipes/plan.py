@@ -9,12 +9,15 @@ What arms a kind of data has, how each is made and by which solvers it is walked
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Coupling, Data, Objective, Solver, Source, Start
@@ -144,15 +147,43 @@ def latent_apart(sees: dict[str, tuple[int, ...]]) -> tuple[dict[str, tuple[int,
     return {k: v for k, v in sees.items() if k != "z"}, {k: v for k, v in sees.items() if k == "z"}
 
 
+@lru_cache(maxsize=1)
+def uncompiled() -> str:
+    """Why nothing can be compiled here; empty where it can. Asked by compiling a small network's gradient."""
+    try:
+        small = torch.nn.Linear(2, 2)
+        small.compile()
+        small(torch.ones(1, 2)).sum().backward()
+    except Exception as error:  # whatever a compiler's absence raises
+        return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ""
+
+
+def ready(network: nn.Module, settings: Settings) -> nn.Module:
+    """The network laid out and compiled as asked, in place: its weights keep their names, and a copy of it is not compiled."""
+    s = settings
+    if getattr(s, "channels_last", False):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if s.compile and uncompiled():
+        warnings.warn(
+            f"--compile is left out, nothing can be compiled here ({uncompiled()[:200]}): install a C++ compiler",
+            stacklevel=2,
+        )
+    elif s.compile:
+        network.compile()
+    return network
+
+
 def network(settings: Settings) -> Build:
     """The recipes' network: a residual perceptron. A latent z scales and shifts its norms, all else it sees stands beside x."""
     s = settings
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
         beside, z = latent_apart(sees)
-        return seeded(
+        made = seeded(
             seed, lambda: MLP(shape, sees=beside, modulated=z, width=s.width, depth=s.depth, dropout=s.dropout)
         )
+        return ready(made, s)
 
     return build
 

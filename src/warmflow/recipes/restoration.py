@@ -26,7 +26,7 @@ from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.objectives import FlowMatching, Regression
 from warmflow.paths import LinearPath
 from warmflow.recipes.flows import SOLVERS, FloatFlow
-from warmflow.recipes.images import images_of, unet
+from warmflow.recipes.images import images_of, network_of
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import Restoration
 from warmflow.sampler import Sampler
@@ -100,7 +100,7 @@ def plan(settings: Restoration) -> Plan:
     data = (
         super_resolution(bare, s.factor) if s.problem == "super_resolution" else denoising(bare, s.noise, s.data_seed)
     )
-    build = unet(s)
+    build = network_of(s, data.shape)
 
     def fit() -> Source:
         inputs = judged_on(data).condition[INPUT]

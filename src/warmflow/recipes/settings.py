@@ -11,7 +11,7 @@ import difflib
 import math
 import numbers
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 DRAFTS = ("mixture", "gaussian", "jittered", "noise")
 PAIRINGS = ("assignment", "nearest-datum", "nearest-draft", "independent", "minibatch-assignment", "given")
@@ -30,16 +30,21 @@ WEIGHTINGS = ("cross_entropy", "generalised_kl")
 ALPHABETS = ("text8", "full")
 
 
-def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices})
+NETWORKS = ("unet", "dit", "mlp")
+PRESETS = ("tiny", "small", "base")
 
 
-def whole_numbers(settings: Any, names: tuple[str, ...]) -> None:
-    """ValueError where one of these settings is no whole number of at least 1."""
+def option(default: Any, text: str, choices: tuple[str, ...] = (), runtime: bool = False) -> Any:
+    """A setting with its help. ``runtime``: it says how fast something is computed, and is no part of what a run is."""
+    return field(default=default, metadata={"help": text, "choices": choices, "runtime": runtime})
+
+
+def whole_numbers(settings: Any, names: tuple[str, ...], least: int = 1) -> None:
+    """ValueError where one of these settings is no whole number of at least ``least``."""
     for name in names:
         value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least {least}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,16 @@ class Settings:
     components: int = option(10, "components of a mixture draft")
     samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
     data_seed: int = option(0, "seed of the data's own draws and split")
+    compile: bool = option(False, "compile the network for training", runtime=True)
+
+    or_zero: ClassVar[tuple[str, ...]] = ()
+    """Whole numbers that may be 0, which stands for a value that follows from elsewhere."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All but what says how fast it is computed: a run may be continued otherwise than it was begun."""
+        fields = dataclasses.fields(self)
+        return {f.name: getattr(self, f.name) for f in fields if not f.metadata["runtime"]}
 
     @property
     def autocast(self) -> str | None:
@@ -82,9 +97,9 @@ class Settings:
             choices = f.metadata["choices"]
             if choices and value not in choices:
                 raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
-        whole_numbers(self, ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"))
-        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
-            raise ValueError(f"--passes is {self.passes!r}; it is a whole number of at least 0")
+        for name in ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"):
+            whole_numbers(self, (name,), 0 if name in self.or_zero else 1)
+        whole_numbers(self, ("passes",), 0)
         if not 0 <= self.t0 < 1:
             raise ValueError(
                 f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
@@ -162,10 +177,13 @@ class Digits(Settings):
 
 @dataclass(frozen=True)
 class Images(Settings):
-    """Images, with a small U-Net."""
+    """Images, with a small U-Net where nothing else is asked."""
 
-    width: int = option(16, "channels of the U-Net at full size: 16 gives 0.15M parameters")
-    depth: int = option(1, "residual blocks at each size: the U-Net has one")
+    network: str = option("unet", "the kind of network", NETWORKS)
+    preset: str = option("tiny", "its size: on (3, 32, 32) a U-Net has 0.15, 3.2 or 20 million parameters", PRESETS)
+    width: int = option(0, "width of the network (of a U-Net at full size); 0 for the preset's")
+    depth: int = option(0, "blocks of the network (of a U-Net at each size); 0 for the preset's")
+    channels_last: bool = option(False, "lay a U-Net's weights and images out by pixels", runtime=True)
     rounds: int = option(1, "fresh drafts paired with every datum")
     block: int = option(512, "rows assigned at once")
     passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
@@ -173,12 +191,15 @@ class Images(Settings):
     components: int = option(30, "components of a mixture draft")
     samples: int = option(5_000, "samples of each arm, in four sets")
 
+    or_zero: ClassVar[tuple[str, ...]] = ("width", "depth")
+
     def check(self) -> None:
         Settings.check(self)
-        if self.width % 4:
-            raise ValueError(f"--width is {self.width}; a U-Net takes a multiple of 4")
-        if self.depth != 1:
-            raise ValueError(f"--depth is {self.depth}; the U-Net has one block at each size, leave it at 1")
+        if self.network != "mlp" and self.width % 4:
+            kind = "U-Net" if self.network == "unet" else "DiT"
+            raise ValueError(f"--width is {self.width}; a {kind} takes a multiple of 4")
+        if self.channels_last and self.network != "unet":
+            raise ValueError(f"--channels-last is for U-Nets, and --network is {self.network!r}: leave it out")
 
 
 @dataclass(frozen=True)
@@ -295,20 +316,28 @@ class LeDiFlowFashion(Prior, Fashion):
 
 @dataclass(frozen=True)
 class Custom(Settings):
-    """The user's own arrays."""
+    """The user's own arrays of points, or of images too small for a U-Net."""
 
 
 @dataclass(frozen=True)
-class Folder(Settings):
+class OwnImages(Images):
+    """The user's own images, of any number."""
+
+    rounds: int = option(0, "fresh drafts paired with every datum; 0: as many as make 50,000 pairs, 1 to 8")
+
+    or_zero: ClassVar[tuple[str, ...]] = ("width", "depth", "rounds")
+
+
+@dataclass(frozen=True)
+class Folder(OwnImages):
     """A folder of images, resized and centre-cropped; its subfolders are classes."""
 
     path: str = option("", "the folder of images")
     size: int = option(16, "side of the square images")
     mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
-    width: int = option(512, "width of the network")
 
     def check(self) -> None:
-        Settings.check(self)
+        OwnImages.check(self)
         if not self.path:
             raise ValueError("--path is missing; images.folder needs the folder of images")
         if self.size < 4:
@@ -414,6 +443,8 @@ RECIPES: dict[str, type[Settings]] = {
     "text.characters": Text,
     "text.file": TextFile,
 }
+OWN: dict[str, type[Settings]] = {"custom": Custom, "custom.images": OwnImages}
+"""What the user's own data are set by; the recipe of both is called "custom"."""
 
 
 def flag(name: str) -> str:
@@ -460,13 +491,14 @@ def settings_of(recipe: str, **changes: Any) -> Settings:
     Raises:
         ValueError: an unknown recipe or setting, a value of another type or out of its range.
     """
-    kind = Custom if recipe == "custom" else RECIPES.get(recipe)
+    kind = OWN.get(recipe) or RECIPES.get(recipe)
     if kind is None:
         raise ValueError(f"recipe {recipe!r} is unknown; {suggest(recipe, list(RECIPES))}")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for name, value in changes.items():
         if name not in fields:
-            raise ValueError(f"{recipe} has no setting {name!r}; {suggest(name, list(fields))}")
+            own = recipe.removesuffix(".images") if recipe in OWN else recipe
+            raise ValueError(f"{own} has no setting {name!r}; {suggest(name, list(fields))}")
         changes[name] = _typed(recipe, name, value, fields[name].default)
     settings = kind(**changes)
     settings.check()
