@@ -16,6 +16,7 @@ from warmflow.data import DataSet, enough, load
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.noise import permutation
 from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, fitted, network
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
@@ -60,7 +61,7 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     elif isinstance(settings, LeDiFlowFashion):
         plan = images.lediflow_fashion(settings)
     elif isinstance(settings, Restoration):
-        plan = restoration.plan(settings)
+        plan = restoration.plan(recipe, settings)
     elif isinstance(settings, Cifar10):
         plan = images.cifar10(settings)
     elif isinstance(settings, Emoji):
@@ -107,6 +108,10 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     if draft is None:
         _drawable(plan)
         return plan
+    if conditional(plan.settings):
+        raise ValueError(
+            "--conditional fits a draft to each class, and drafts of your own have none: leave one of the two out"
+        )
     codec = plan.data.codec
     if isinstance(draft, os.PathLike):
         if isinstance(codec, Alphabet) and Path(draft).suffix.lower() in (".txt", ".jsonl"):

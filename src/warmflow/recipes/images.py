@@ -16,11 +16,13 @@ from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
 from warmflow.networks import MLP, DiT, UNet, dit, mlp, seeded, unet
 from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.labels import drafted
 from warmflow.recipes.lediflow import LeDiFlowFlow
-from warmflow.recipes.plan import Build, Plan, fitted, latent_apart, network, ready
+from warmflow.recipes.plan import Build, Plan, labels_in, latent_apart, network, ready
 from warmflow.recipes.priors import fitted_prior
 from warmflow.recipes.settings import (
     Cifar10,
+    Degraded,
     Digits,
     Emoji,
     Fashion,
@@ -29,14 +31,13 @@ from warmflow.recipes.settings import (
     LeDiFlow,
     LeDiFlowFashion,
     OwnImages,
-    Restoration,
 )
 
 
 def digits(settings: Digits) -> Plan:
     """1797 real images of 8 x 8; 997 train, 300 validate, 500 are held out."""
     data = read_digits(settings.data_seed)
-    return Plan("images.digits", settings, data, fitted(settings, data.train.x1), network(settings), FloatFlow())
+    return Plan("images.digits", settings, data, drafted(settings, data), network(settings), FloatFlow())
 
 
 def lediflow_digits(settings: LeDiFlow) -> Plan:
@@ -70,11 +71,14 @@ def lediflow_fashion(settings: LeDiFlowFashion) -> Plan:
     return replace(plan, name="lediflow.fashion", flow=LeDiFlowFlow(), prior=fitted_prior(settings, plan.data))
 
 
-def images_of(settings: Restoration) -> DataSet:
-    """The images that are to be restored."""
-    if settings.images == "digits":
-        return read_digits(settings.data_seed)
-    return read_fashion(settings.data_seed, most=settings.most)
+def images_of(settings: Degraded) -> DataSet:
+    """The images that are to be degraded and restored."""
+    s = settings
+    if s.images == "digits":
+        return read_digits(s.data_seed)
+    if s.images == "folder":
+        return read_folder(s.path, s.size, mode=s.mode, seed=s.data_seed)
+    return (read_cifar10 if s.images == "cifar10" else read_fashion)(s.data_seed, most=s.most)
 
 
 KINDS: dict[str, tuple[Any, dict[str, dict[str, Any]], str]] = {
@@ -97,7 +101,9 @@ def network_of(settings: Images, shape: tuple[int, ...]) -> Build:
 
     def made(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
         beside, z = latent_apart(sees)
-        return seeded(seed, lambda: kind(shape, sees=beside, modulated=z, dropout=s.dropout, **size))
+        return seeded(
+            seed, lambda: kind(shape, sees=beside, modulated=z, classes=labels_in(sees), dropout=s.dropout, **size)
+        )
 
     try:
         with torch.device("meta"):  # without memory or numbers: does it fit?
@@ -110,7 +116,7 @@ def network_of(settings: Images, shape: tuple[int, ...]) -> Build:
 def planned(name: str, settings: Images, data: DataSet) -> Plan:
     """The plan of images with a network of these settings."""
     build = network_of(settings, data.shape)
-    return Plan(name, settings, data, fitted(settings, data.train.x1), build, FloatFlow())
+    return Plan(name, settings, data, drafted(settings, data), build, FloatFlow())
 
 
 PAIRS = 50_000

@@ -31,7 +31,11 @@ ALPHABETS = ("text8", "full")
 
 
 NETWORKS = ("unet", "dit", "mlp")
+WITHIN = ("assignment", "minibatch-assignment", "independent")
+"""Pairings that keep the label."""
 PRESETS = ("tiny", "small", "base")
+SIDES = {"fashion": 28, "digits": 8, "cifar10": 32, "folder": 0}
+"""Images that can be degraded, and their sides; of a folder it is asked."""
 
 
 def option(default: Any, text: str, choices: tuple[str, ...] = (), runtime: bool = False) -> Any:
@@ -171,12 +175,44 @@ class Toy(Settings):
 
 
 @dataclass(frozen=True)
-class Digits(Settings):
+class Classes(Settings):
+    """Data that may carry labels."""
+
+    conditional: bool = option(False, "every flow is given the label; drafts are fitted and paired within it")
+    guidance: float = option(
+        1.0, "classifier-free guidance of every flow's samples; 1 is off, above it costs two calls"
+    )
+    guidance_interval: str = option("", "LOW,HIGH: times t between which it guides; everywhere where empty")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The times between which a flow is guided; None for all."""
+        return interval_of(self.guidance_interval)
+
+    def check(self) -> None:
+        Settings.check(self)
+        self.check_classes()
+
+    def check_classes(self) -> None:
+        """Raises ValueError for labels and guidance that cannot be."""
+        if not self.conditional and self.guidance != 1:
+            raise ValueError(f"--guidance is {self.guidance}, but the flows are given no labels: add --conditional")
+        scale_of(self.guidance)
+        if self.interval is not None and self.guidance == 1:
+            raise ValueError(f"--guidance-interval is {self.guidance_interval!r}, but --guidance is 1, which is off")
+        if self.conditional and self.pairing not in WITHIN:
+            raise ValueError(
+                f"--pairing is {self.pairing!r}, which pairs across labels; with --conditional it is one of {', '.join(WITHIN)}"
+            )
+
+
+@dataclass(frozen=True)
+class Digits(Classes):
     """scikit-learn's digits: 1797 real images of 8 x 8."""
 
 
 @dataclass(frozen=True)
-class Images(Settings):
+class Images(Classes):
     """Images, with a small U-Net where nothing else is asked."""
 
     network: str = option("unet", "the kind of network", NETWORKS)
@@ -194,7 +230,7 @@ class Images(Settings):
     or_zero: ClassVar[tuple[str, ...]] = ("width", "depth")
 
     def check(self) -> None:
-        Settings.check(self)
+        Classes.check(self)
         if self.network != "mlp" and self.width % 4:
             kind = "U-Net" if self.network == "unet" else "DiT"
             raise ValueError(f"--width is {self.width}; a {kind} takes a multiple of 4")
@@ -227,27 +263,97 @@ class Emoji(Images):
 
 
 @dataclass(frozen=True)
-class Restoration(Fashion):
-    """Images restored from degraded ones, warm from a regression beside the conditional cold flow."""
+class Restoration(Images):
+    """Images from their inputs, warm from a regression beside the conditional cold flow."""
 
-    images: str = option("fashion", "which images", ("fashion", "digits"))
-    problem: str = option("super_resolution", "what was done to them", ("super_resolution", "denoising"))
-    factor: int = option(4, "super-resolution: pixels a side that one stands for")
-    noise: float = option(0.5, "denoising: the noise's standard deviation")
     draft: str = option("regression", "the draft: a regression on the input, or the input itself", RESTORED)
     draft_updates: int = option(1000, "updates of the regression")
     pairing: str = option("independent", "every image has its own input", ("independent",))
 
     def check(self) -> None:
-        Fashion.check(self)
+        Images.check(self)
+        _alone(self, "these are given an input")
         whole_numbers(self, ("draft_updates",))
-        _divides(self.factor, 28 if self.images == "fashion" else 8)
-        if not 0 < self.noise < math.inf:
-            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
         if self.sigma == 0:
             raise ValueError(
                 "--sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"
             )
+
+
+@dataclass(frozen=True)
+class Degraded(Restoration):
+    """Images restored from degraded ones of their own."""
+
+    images: str = option("fashion", "which images", tuple(SIDES))
+    most: int = option(0, "the largest number of training images; 0 for all")
+    path: str = option("", "the folder of images")
+    size: int = option(32, "side of the square images of a folder")
+    mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
+
+    @property
+    def side(self) -> int:
+        """Pixels a side."""
+        return SIDES[self.images] or self.size
+
+    def check(self) -> None:
+        Restoration.check(self)
+        if self.most < 0 or 0 < self.most < 1000:
+            raise ValueError(f"--most is {self.most}; at least 1000 training images, or 0 for all")
+        if self.most and self.images not in ("fashion", "cifar10"):
+            raise ValueError(f"--most is {self.most}, which is for fashion and cifar10: leave it out")
+        if (self.images == "folder") != bool(self.path):
+            raise ValueError(
+                "--path is missing; --images folder needs the folder of images"
+                if self.images == "folder"
+                else f"--path is {self.path!r}, but --images is {self.images!r}: say --images folder"
+            )
+        if self.size < 4:
+            raise ValueError(f"--size is {self.size}; images have a side of at least 4")
+
+
+@dataclass(frozen=True)
+class SuperResolution(Degraded):
+    """Images from ones of lower resolution."""
+
+    factor: int = option(4, "pixels a side that one stands for")
+
+    def check(self) -> None:
+        Degraded.check(self)
+        _divides(self.factor, self.side)
+
+
+@dataclass(frozen=True)
+class Denoising(Degraded):
+    """Images from noisy ones."""
+
+    noise: float = option(0.5, "the noise's standard deviation")
+
+    def check(self) -> None:
+        Degraded.check(self)
+        if not 0 < self.noise < math.inf:
+            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
+
+
+@dataclass(frozen=True)
+class Pairs(Restoration):
+    """The user's own pairs: two folders with the same file names, or the arrays of a file."""
+
+    inputs: str = option("", "the folder of inputs")
+    targets: str = option("", "the folder of targets, under the same file names")
+    path: str = option("", "a .npz file with the arrays inputs and targets, in one order")
+    size: int = option(32, "side of the square images of folders")
+    mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
+
+    def check(self) -> None:
+        Restoration.check(self)
+        folders = (bool(self.inputs), bool(self.targets))
+        if self.path and any(folders):
+            raise ValueError(f"--path is {self.path!r} beside folders: give a file of pairs, or --inputs and --targets")
+        if not self.path and not all(folders):
+            missing = "--targets" if self.inputs else "--inputs"
+            raise ValueError(f"{missing} is missing; images.pairs needs --inputs and --targets, or --path FILE.npz")
+        if self.size < 4:
+            raise ValueError(f"--size is {self.size}; images have a side of at least 4")
 
 
 @dataclass(frozen=True)
@@ -291,6 +397,7 @@ class LeDiFlow(Prior, Digits):
 
     def check(self) -> None:
         Digits.check(self)
+        _alone(self, "these start from a learned prior")
         self.check_prior()
         _divides(self.factor, 8)
 
@@ -310,6 +417,7 @@ class LeDiFlowFashion(Prior, Fashion):
 
     def check(self) -> None:
         Fashion.check(self)
+        _alone(self, "these start from a learned prior")
         self.check_prior()
         _divides(self.factor, 28)
 
@@ -421,6 +529,32 @@ def _tokens(s: Any) -> None:
         raise ValueError(f"--width is {s.width} and --heads {s.heads}; the width must be a multiple of twice the heads")
 
 
+def scale_of(scale: float) -> float:
+    """A scale of guidance; ValueError for one below 0, or not finite."""
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"--guidance is {scale}; give a finite number of at least 0: 0 ignores the label, 1 is off")
+    return scale
+
+
+def interval_of(text: str) -> tuple[float, float] | None:
+    """LOW,HIGH as two times; None where it is empty. ValueError where they are reversed, or no times."""
+    if not text:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--guidance-interval is {text!r}; give two times with a comma, like 0.2,0.8") from None
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"--guidance-interval is {text!r}; give LOW below HIGH, both in [0, 1], like 0.2,0.8")
+    return low, high
+
+
+def _alone(settings: Classes, what: str) -> None:
+    """ValueError where a recipe whose flows are given something else is asked for labels."""
+    if settings.conditional:
+        raise ValueError(f"--conditional is for flows that are given labels, and {what}: leave it out")
+
+
 def _divides(factor: int, side: int) -> None:
     """ValueError where low frequencies of this factor do not fit the image."""
     if factor < 2 or side % factor:
@@ -438,7 +572,9 @@ RECIPES: dict[str, type[Settings]] = {
     "images.emoji": Emoji,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
-    "images.restoration": Restoration,
+    "images.super_resolution": SuperResolution,
+    "images.denoising": Denoising,
+    "images.pairs": Pairs,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,

@@ -2,6 +2,7 @@
 
 from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
+from warmflow.sources.by_label import ByLabel
 from warmflow.sources.conditioned import Conditioned
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
 from warmflow.sources.external import External
@@ -23,6 +24,7 @@ __all__ = [
     "LSTM",
     "Autoregressive",
     "Blurred",
+    "ByLabel",
     "Conditioned",
     "Corrupted",
     "External",
