@@ -31,6 +31,8 @@ JUMPS, DISCRETE, TOKENS = T + "test_jump.py", T + "test_discrete_flow_matching.p
 MIXTURE = "paths/mixture.py"
 DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_generator_matching.py"
 PRIOR = T + "test_learned_prior.py"
+LABELS, CONDITIONAL = T + "test_labels.py", "tests/cli/test_conditional.py"
+NETWORKS = "tests/cli/test_networks.py"
 KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_extractors.py"
 FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
@@ -86,9 +88,48 @@ MUTANTS = [
     (
         "guidance points away",
         "fields/guided.py",
-        "b + self.scale * (a - b)",
-        "b + self.scale * (b - a)",
+        "b + self.scale * (a[rows] - b)",
+        "b + self.scale * (b - a[rows])",
         [C + "test_every_field.py"],
+    ),
+    (
+        "guided outside its interval",
+        "fields/guided.py",
+        "(self.interval[0] <= t) & (t <= self.interval[1])",
+        "(self.interval[0] <= t) | (t <= self.interval[1])",
+        [LABELS],
+    ),
+    ("guidance ends before its end", "fields/guided.py", "(t <= self.interval[1])", "(t < self.interval[1])", [LABELS]),
+    ("drafts of another label", "sources/by_label.py", "(label == value)", "(label == known - 1 - value)", [LABELS]),
+    (
+        "one draft for all classes",
+        "recipes/labels.py",
+        "rows = x[label == value]",
+        "rows = x",
+        [LABELS],
+    ),
+    (
+        "pairs across labels",
+        "recipes/labels.py",
+        'return Assignment(within="label") if isinstance(coupling, Assignment) else coupling',
+        "return coupling",
+        [LABELS],
+    ),
+    ("labels never dropped", "recipes/flows.py", "drop=DROP if labelled else 0.0", "drop=0.0", [LABELS]),
+    ("guidance never asked for", "recipes/labels.py", "s.guidance == 1", "s.guidance > 0", [CONDITIONAL]),
+    (
+        "moments read in another layout",
+        LOOP,
+        "{k: laid_out(v, p) for k, v in",
+        "{k: v for k, v in",
+        [NETWORKS],
+    ),
+    (
+        "how fast is part of what was asked",
+        "recipes/settings.py",
+        'if not f.metadata["runtime"]',
+        "",
+        [NETWORKS],
     ),
     # the ends of time, and 1/(1 - t0)
     (
@@ -216,7 +257,7 @@ MUTANTS = [
         "calls = calls + 1 * (len(slopes) == 1)",
         [SOLVERS],
     ),
-    ("guidance counts once", "fields/guided.py", "c.calls + u.calls", "c.calls", [SOLVERS]),
+    ("guidance counts once", "fields/guided.py", "calls[inside] += u.calls", "pass", [SOLVERS]),
     (
         "midpoint asks at the whole step",
         "solvers/midpoint.py",

@@ -17,8 +17,8 @@ _ROOMS = {
     "contracts": "Batch Condition Coupling Data Estimate Field FlowPath JumpPath Metric Objective Pair Path Player Point "
     "Record Samples Solver Source Start State",
     "noise": "Noise",
-    "sources": "Blurred Conditioned Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM MarkovChain "
-    "MaskTokens NGram Restored Shown StandardNormal UniformTokens partly_known",
+    "sources": "Blurred ByLabel Conditioned Corrupted External Filled Gaussian GaussianMixture Labelled LearnedPrior LSTM "
+    "MarkovChain MaskTokens NGram Restored Shown StandardNormal UniformTokens partly_known",
     "couplings": "Assignment AssignmentHamming Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
     "NearestDraftHamming Principal Resampled Rewritten Encoded Semidiscrete Walked prepare",
     "paths": "LinearPath MixturePath",

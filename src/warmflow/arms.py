@@ -38,7 +38,7 @@ def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
     """What a run folder's config.json says was asked."""
     return {
         "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
-        "settings": dataclasses.asdict(plan.settings), **more,
+        "settings": plan.settings.asked, **more,
     }  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def run_arm(
     save_part(folder, "raw", here.trained(facts.raw["flow"]))
     save_part(folder, "model", here.trained(facts.networks["flow"]))
     numbers = {k: v for k, v in facts.facts.items() if k != "samples_per_second"}
-    text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **dataclasses.asdict(s)})
+    text = card(folder, f"{plan.name}, {name}, seed {seed}", {**numbers, **s.asked})
     (folder / "README.md").write_text(text)
     codec = dataclasses.asdict(plan.data.codec) if plan.data.codec is not None else None
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts.facts), "codec": codec})

@@ -28,7 +28,10 @@ DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 DEMO_STEPS = {"grid": (1, 2, 4, 8, 16), "text": (4, 16, 64)}
 DEMO_SEEDS = {"text": 3}
-TRAINED = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth", "predicts", "t0", "seen", "rounds")
+TRAINED = (
+    "updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width", "depth", "predicts", "t0", "seen",
+    "rounds", "compile", "channels_last", "conditional", "guidance", "guidance_interval",
+)  # fmt: skip
 
 
 class Commands(click.Group):
@@ -207,8 +210,8 @@ def train(
     """Train one flow of a recipe into a run folder, or continue it.
 
     RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.fashion,
-    images.cifar10, images.emoji, images.restoration, images.folder, lediflow.digits, lediflow.fashion, text.characters,
-    text.file.
+    images.cifar10, images.emoji, images.folder, images.super_resolution, images.denoising, images.pairs,
+    lediflow.digits, lediflow.fashion, text.characters, text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
     arm = arm or ("lediflow" if recipe.startswith("lediflow.") else "warm")
@@ -233,6 +236,11 @@ def train(
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="a .png grid, .npz, .npy; texts: .txt, .jsonl"
 )
+@click.option("--label", default=None, type=int, help="of flows that are given labels: this one for all samples")
+@click.option(
+    "--guidance", default=None, type=float, help="likewise: classifier-free guidance  [default: the run's own]"
+)
+@click.option("--guidance-interval", default="", help="likewise: LOW,HIGH, times t between which it guides")
 @click.option("--prefix", default="", help="texts: what every sample begins with")
 @click.option("--template", default="", help="texts: a window with underscores where it is free")
 @click.option(
@@ -249,9 +257,9 @@ def train(
 @device_option
 @threads_option
 def sample(
-    run: Path, n: int, steps: int | None, solver: str | None, seed: int, batch_size: int | None, out: Path, prefix: str,
-    template: str, temperature: float, top_p: float, renoise: float, raw: bool, quiet: bool, device: str,
-    threads: int | None,
+    run: Path, n: int, steps: int | None, solver: str | None, seed: int, batch_size: int | None, out: Path,
+    label: int | None, guidance: float | None, guidance_interval: str, prefix: str, template: str, temperature: float,
+    top_p: float, renoise: float, raw: bool, quiet: bool, device: str, threads: int | None,
 ) -> None:  # fmt: skip
     """Draw samples from a finished run into a file; the suffix decides how."""
     if out.suffix not in (".png", ".npz", ".npy", ".txt", ".jsonl"):
@@ -261,10 +269,11 @@ def sample(
     if out.suffix == ".png" and n > LARGEST_GRID:
         raise ValueError(f"-n is {n}; a grid shows at most {LARGEST_GRID} samples, use .npz for more")
     _threads(threads)
-    from warmflow.single import Writing, sample_run
+    from warmflow.single import Asking, Writing, sample_run
 
     click.echo(sample_run(run, n, out, steps=steps, solver=solver, seed=seed, batch=batch_size, raw=raw, device=device,
-                          quiet=quiet, writing=Writing(temperature, top_p, renoise, prefix, template)))  # fmt: skip
+                          quiet=quiet, writing=Writing(temperature, top_p, renoise, prefix, template),
+                          asking=Asking(label, guidance, guidance_interval)))  # fmt: skip
 
 
 @main.command(short_help="Judge warm against cold, on finished runs or on data.")

@@ -46,6 +46,7 @@ from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, forget, measured, pictures, save_rows, sources_alone
 from warmflow.recipes.build import plan_for
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import is_ours
@@ -169,6 +170,10 @@ def compare(
     if cold is not None and not isinstance(cold, WrappedField):
         raise ValueError(f"cold is a {type(cold).__name__}; wrap your model first: warmflow.wrap(model, predicts=...)")
     plan = plan_for(data, draft, **settings)
+    if cold is not None and conditional(plan.settings):
+        raise ValueError(
+            "--conditional gives every flow the label, which a wrapped cold model does not take: leave it out"
+        )
     enough(plan.data.total, plan.data.name)
     device_of(device)
     for warning in plan.data.warnings:
@@ -188,7 +193,7 @@ def run(
 ) -> Report:  # fmt: skip
     """The comparison of a plan in a folder; see ``compare``."""
     asked = {
-        "kind": "compare", "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "steps": list(steps),
+        "kind": "compare", "recipe": plan.name, "settings": plan.settings.asked, "steps": list(steps),
         "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": fingerprint(plan.data.train.x1),
         "cold": "wrapped" if cold else "trained", "draft": _named(plan) if own_draft else plan.settings.draft, "device": device,
     }  # fmt: skip

@@ -83,6 +83,8 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
         raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")
     sampler = load(run, **given)
     field = sampler.field
+    if "label" in sampler.takes:
+        raise ValueError(f"{run} is given labels, which distilling does not carry: distil a run without --conditional")
     if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
         raise ValueError(
             f"{run} walks a {type(field).__name__}; Flow Generator Matching distils flows of floats with a network of ours"

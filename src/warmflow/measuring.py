@@ -175,7 +175,9 @@ def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
     fresh = seen_as(plan, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
     x1 = seen_as(plan, data.x1)
     found = {}
-    for name in dict.fromkeys((s.pairing, "assignment", "nearest-datum", "nearest-draft", "independent")):
+    nearest = () if "label" in draft.takes else ("nearest-datum", "nearest-draft")  # may be of another label
+    others = ("assignment", *nearest, "independent")
+    for name in dict.fromkeys((s.pairing, *others)):
         block = 256 if name == "minibatch-assignment" else s.block
         trained_on = name == s.pairing and paired is not None and paired.start is not None
         rows, ends = data, x1

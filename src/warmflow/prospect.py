@@ -28,6 +28,7 @@ from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.flows import EULER_STEPS, HEUN_STEPS
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.sampler import Sampler
 from warmflow.solvers import Euler, Heun
@@ -134,6 +135,8 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         raise ValueError(
             f"{plan.name} is of tokens, which this audit does not walk: warmflow compare {plan.name} audits its pairing"
         )
+    if conditional(s):
+        raise ValueError("--conditional is about flows that are trained, which this audit walks none of: leave it out")
     source = plan.draft()
     one = pairs(plan, source, None, rounds=1)
     found = audits(plan, source, one)

@@ -21,18 +21,18 @@ from warmflow.comparison import PRIOR_BILL, described, trained_seconds, whole
 from warmflow.contracts import JumpPath, Samples, Solver, Source
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
-from warmflow.fields import NetworkField, Tempered, TokenField
+from warmflow.fields import Guided, NetworkField, Tempered, TokenField
 from warmflow.measuring import Alone, Entry, audits, measured, pictures, save_rows
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, is_ours, settings_of, suggest
+from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, interval_of, is_ours, scale_of, settings_of, suggest
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, Midpoint
-from warmflow.sources import Blurred, Filled, Shown, StandardNormal, together
+from warmflow.sources import Blurred, ByLabel, Filled, Labelled, Shown, StandardNormal, together
 from warmflow.verdict import judge
 
 SOLVERS: dict[str, Solver] = {
@@ -42,7 +42,10 @@ SOLVERS: dict[str, Solver] = {
     "rk4": RK4(),
     "adams-bashforth": AdamsBashforth(),
 }
-TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "width", "depth")  # what cold and warm must share
+TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width",
+            "depth", "conditional", "guidance", "guidance_interval")  # fmt: skip  # what cold and warm must share
+TRIAL = 10.0
+"""Seconds that a dry run's trial may take."""
 STEPS = 4
 """What a run is walked by where nothing is asked."""
 JUDGED = ("lediflow", "warm")
@@ -71,19 +74,31 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     trained = plan.settings.draft in TRAINED_DRAFTS  # that takes minutes, and its drafts' values change no cost
     draft = None if not needs else StandardNormal(plan.data.shape) if trained else plan.draft()
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
-    rows = min(plan.settings.batch, len(here.data))
-    trial = train(here.objective, here.data, steps=10, batch=rows, seed=0)
-    start = here.sampler.source.draw(64, noise=_streams(64))
+    batch, device = min(plan.settings.batch, len(here.data)), str(asked["device"])
+
+    def trial(steps: int, rows: int) -> float:
+        """Seconds of a row in an update."""
+        found = train(here.objective, here.data, steps=steps, batch=rows, seed=0, device=device)
+        return float(found.facts["seconds"]) / (steps * rows)
+
+    few = min(batch, 4)
+    trial(1, few)  # what is compiled, is compiled here
+    guess = trial(1, few)
+    rows = max(few, min(batch, int(TRIAL / guess)))  # of a large network fewer rows than an update's tell enough
+    of_row = trial(max(1, min(10, int(TRIAL / (guess * rows)))), rows)
+    n = max(1, min(64, rows))
+    start = here.sampler.source.draw(n, noise=_streams(n)).to(device)
     field: Any = here.sampler.field
-    t = torch.full((64,), 0.5, dtype=torch.float64)
+    field = field.field if isinstance(field, Guided) else field
+    t = torch.full((n,), 0.5, dtype=torch.float64, device=device)
     with torch.no_grad():
-        seconds = timed(lambda: field(start.x0, t, start), repeats=10).seconds
+        seconds = timed(lambda: field(start.x0, t, start), repeats=10 if rows == batch else 2).seconds
     network = field.network
     assert isinstance(network, torch.nn.Module)
     facts = {
         "parameters": parameters(network),
-        "calls_per_second_at_batch_64": round(64 / seconds),
-        "training_minutes": round(trial.facts["seconds"] / 10 * plan.settings.updates / 60, 2),
+        f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
+        "training_minutes": round(of_row * batch * plan.settings.updates / 60, 2),
     }
     echo(json.dumps({**asked, **facts}, indent=1))
 
@@ -100,6 +115,7 @@ def _cold_network(begin: Path) -> tuple[torch.nn.Module, str]:
     if not str(arm).startswith("cold"):
         raise ValueError(f"--from is {begin}, a run of the arm {arm!r}: fine-tuning starts from a cold run, give one")
     field = load(begin).field
+    field = field.field if isinstance(field, Guided) else field
     assert isinstance(field, NetworkField | TokenField)
     return field.network, str(begin)
 
@@ -153,7 +169,7 @@ def train_run(
 
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None, solver: str | None, seed: int, batch: int | None, raw: bool,
-    device: str, quiet: bool, writing: Writing | None = None,
+    device: str, quiet: bool, writing: Writing | None = None, asking: Asking | None = None,
 ) -> str:  # fmt: skip
     """``warmflow sample``: draws and writes; returns the line to print."""
     from tqdm import tqdm
@@ -182,6 +198,7 @@ def sample_run(
     else:
         writing.none_for(run)
         loaded = replace(loaded, solver=SOLVERS[solver] if solver else loaded.solver)
+    loaded, condition = (asking or Asking()).applied(loaded, run, n)
     if out.suffix in (".txt", ".jsonl") and not isinstance(codec, Alphabet):
         raise ValueError(f"--out is {out}, but {run} makes no texts; write .npz or .npy")
     if out.suffix == ".png" and isinstance(codec, Alphabet):
@@ -191,7 +208,8 @@ def sample_run(
         raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
     at_once = min(n, 4096) if batch is None else batch
     with tqdm(total=n, unit="sample", disable=quiet, mininterval=0.5) as bar:
-        drawn = sampler(n, seed=seed, steps=steps, batch=at_once, progress=lambda k: bar.update(k - bar.n))
+        drawn = sampler(n, seed=seed, steps=steps, batch=at_once, condition=condition,
+                        progress=lambda k: bar.update(k - bar.n))  # fmt: skip
     x = drawn.x.cpu()
     if isinstance(codec, Grid) and out.suffix == ".png":
         x = codec.decode(x)
@@ -253,6 +271,48 @@ class Writing:
                 )
             patterns.append(_pattern(text, codec, length, free="_" if name == "template" else None))
         return replace(found, source=Filled(found.source, together(*patterns))) if patterns else found
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What may be asked of a run whose flow is given labels: one label for all samples, and guidance other than its own.
+
+    ``interval`` is LOW,HIGH as text; with ``guidance`` and no interval it guides everywhere.
+    """
+
+    label: int | None = None
+    guidance: float | None = None
+    interval: str = ""
+
+    def applied(self, sampler: Sampler, run: Path, n: int) -> tuple[Sampler, dict[str, Tensor] | None]:
+        """The sampler, and the condition of n samples; ValueError for a run without labels, or an impossible wish."""
+        if self.label is None and self.guidance is None and not self.interval:
+            return sampler, None
+        source: Any = sampler.source
+        while not isinstance(source, Labelled | ByLabel) and hasattr(source, "source"):
+            source = source.source
+        inner: Any = sampler.field.field if isinstance(sampler.field, Guided) else sampler.field
+        if not isinstance(source, Labelled | ByLabel) or "label" not in getattr(inner, "sees", ()):
+            name = (
+                "label" if self.label is not None else "guidance" if self.guidance is not None else "guidance-interval"
+            )
+            raise ValueError(
+                f"--{name} is for flows that are given labels, which {run} is not: train with --conditional"
+            )
+        scale = sampler.field.scale if isinstance(sampler.field, Guided) else 1.0
+        scale = scale if self.guidance is None else scale_of(self.guidance)
+        interval = interval_of(self.interval)
+        if interval is not None and scale == 1:
+            raise ValueError(
+                f"--guidance-interval is {self.interval!r}, but guidance is 1, which is off: give --guidance"
+            )
+        if self.guidance is not None or interval is not None:
+            sampler = replace(sampler, field=inner if scale == 1 else Guided(inner, scale, ("label",), interval))
+        if self.label is None:
+            return sampler, None
+        if not 0 <= self.label < len(source.shares):
+            raise ValueError(f"--label is {self.label}; the labels of {run} are 0 .. {len(source.shares) - 1}")
+        return sampler, {"label": torch.full((n,), self.label)}
 
 
 def _pattern(text: str, codec: Alphabet, length: int, free: str | None) -> Tensor:

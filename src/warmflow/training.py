@@ -49,6 +49,11 @@ def rate(step: int, steps: int, warmup: int) -> float:
     return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
+def laid_out(value: Tensor, like: Tensor) -> Tensor:
+    """A copy of the value in the memory layout of ``like`` where it has its shape: fused optimisers read both as one line."""
+    return torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+
+
 class _Seat:
     """A player with its optimiser and its averaged weights."""
 
@@ -95,8 +100,8 @@ class _Seat:
         self.moves = int(tensors[f"{name}.updates"])
         state = self.optimiser.state_dict()
         state["state"] = {
-            i: part(f"{name}.optimiser.{i}.")
-            for i in range(len(self.weights))
+            i: {k: laid_out(v, p) for k, v in part(f"{name}.optimiser.{i}.").items()}
+            for i, p in enumerate(self.weights)
             if f"{name}.optimiser.{i}.step" in tensors
         }
         self.optimiser.load_state_dict(state)
@@ -149,7 +154,7 @@ def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in weights])
         flat = accelerator.reduce(flat, "mean")
         for p, g in zip(weights, flat.split([p.numel() for p in weights]), strict=True):
-            p.grad = g.reshape(p.shape).clone()
+            p.grad = laid_out(g.reshape(p.shape), p)
 
 
 def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:

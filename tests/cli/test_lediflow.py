@@ -161,7 +161,7 @@ def test_fashion_from_a_learned_prior(tmp_path: Path, monkeypatch: pytest.Monkey
         x = load(out)(3, seed=0, steps=2).x
         assert x.shape == (3, 1, 28, 28) and float(x.abs().max()) <= 1
     assert "--width is 6" in refused("train", "images.fashion", "--width", "6", "--out", tmp_path / "never")
-    assert "--depth is 2" in refused("train", "images.fashion", "--depth", "2", "--out", tmp_path / "never")
+    assert "--depth is -1" in refused("train", "images.fashion", "--depth", "-1", "--out", tmp_path / "never")
     assert "--most is 10" in refused("train", "images.fashion", "--most", "10", "--out", tmp_path / "never")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from bad_input import words
+from PIL import Image
 from test_commands import ok
 from test_distill import refused
 
@@ -23,7 +25,7 @@ SMALL = words("--images digits --updates 40 --draft-updates 150 --width 8 --samp
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("restoration") / "c"
-    ok("compare", "images.restoration", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "1", "--out", out)
+    ok("compare", "images.super_resolution", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "1", "--out", out)
     return out
 
 
@@ -55,7 +57,7 @@ def test_both_arms_are_given_inputs_that_nobody_was_trained_on(compared: Path) -
 
 def test_the_input_may_be_the_draft_and_noise_the_problem(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    ok("train", "images.restoration", *SMALL, "--problem", "denoising", "--draft", "input", "--out", out)
+    ok("train", "images.denoising", *SMALL, "--draft", "input", "--out", out)
     sampler = load(out)
     start = sampler.source.draw(9, noise=Noise.of(0, 9))
     assert torch.equal(start.condition["draft"], start.condition["input"]) and sampler.field.sees == ("draft",)
@@ -64,18 +66,92 @@ def test_the_input_may_be_the_draft_and_noise_the_problem(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("recipe", "arguments", "says"),
     [
-        (("--sigma", "0"), "--sigma is 0"),
-        (("--factor", "3"), "--factor is 3"),
-        (("--noise", "-1"), "--noise is -1"),
-        (("--draft", "mixture"), "--draft is 'mixture'"),
-        (("--pairing", "assignment"), "--pairing is 'assignment'"),
-        (("--images", "cats"), "--images is 'cats'"),
-        (("--problem", "colour"), "--problem is 'colour'"),
-        (("--draft-updates", "0"), "--draft-updates is 0"),
+        ("super_resolution", "--sigma 0", "--sigma is 0"),
+        ("super_resolution", "--factor 3", "--factor is 3"),
+        ("denoising", "--noise -1", "--noise is -1"),
+        ("denoising", "--draft mixture", "--draft is 'mixture'"),
+        ("super_resolution", "--pairing assignment", "--pairing is 'assignment'"),
+        ("super_resolution", "--images cats", "--images is 'cats'"),
+        ("super_resolution", "--noise 0.3", "no setting 'noise'"),
+        ("super_resolution", "--images folder", "--path is missing"),
+        ("super_resolution", "--path somewhere", "say --images folder"),
+        ("denoising", "--most 2000", "--most is 2000"),
+        ("denoising", "--draft-updates 0", "--draft-updates is 0"),
+        ("restoration", "", "recipe 'images.restoration' is unknown"),
     ],
 )
-def test_impossible_settings_are_named(tmp_path: Path, arguments, says) -> None:  # type: ignore[no-untyped-def]
-    assert says in refused("train", "images.restoration", *SMALL, *arguments, "--out", tmp_path / "never")
-    assert not (tmp_path / "never").exists()
+def test_impossible_settings_are_named(tmp_path: Path, recipe: str, arguments: str, says: str) -> None:
+    assert says in refused("train", f"images.{recipe}", *SMALL, *words(arguments), "--out", tmp_path / "never")
+
+
+# ---------------------------------------------------------------- pairs of the user's own
+
+OWN = [word for word in SMALL if word not in ("--images", "digits")]
+
+
+def pictures(folder: Path, x: np.ndarray, suffix: str = "png") -> Path:
+    folder.mkdir(parents=True)
+    for k, image in enumerate(x):
+        Image.fromarray(image).save(folder / f"{k:03d}.{suffix}")
+    return folder
+
+
+def faces() -> tuple[np.ndarray, np.ndarray]:
+    targets = np.random.default_rng(0).integers(0, 256, (240, 8, 8), dtype=np.uint8)
+    return 255 - targets, targets
+
+
+def test_pairs_of_a_file_and_of_folders(tmp_path: Path) -> None:
+    inputs, targets = faces()
+    file = tmp_path / "pairs.npz"
+    np.savez(file, inputs=inputs, targets=targets)
+    ok("compare", "images.pairs", "--path", file, *OWN, "--updates", "5", "--samples", "200", "--steps", "1", "--seeds", "2",
+       "--jobs", "1", "--out", tmp_path / "c")  # fmt: skip
+    rows = json.loads((tmp_path / "c" / "verdict.json").read_text())["rows"]
+    assert {r["arm"] for r in rows} >= {"cold", "warm", "draft"} and "PSNR" in (
+        tmp_path / "c" / "report.html"
+    ).read_text()
+    two = "--inputs", pictures(tmp_path / "i", inputs, "bmp"), "--targets", pictures(tmp_path / "t", targets)
+    out = tmp_path / "run"
+    ok("train", "images.pairs", *two, *OWN, "--size", "8", "--mode", "L", "--updates", "3", "--out", out)
+    start = load(out).source.draw(6, noise=Noise.of(0, 6))
+    given = {tuple(row) for row in (torch.as_tensor(inputs).flatten(1).float() / 127.5 - 1).mul(1000).round().tolist()}
+    assert all(tuple(row) in given for row in start.condition["input"].flatten(1).mul(1000).round().tolist())
+
+
+def test_images_of_a_folder_are_degraded(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "photos", faces()[1])
+    ok("train", "images.super_resolution", *OWN, "--images", "folder", "--path", folder, "--size", "8", "--mode", "L",
+       "--updates", "3", "--out", tmp_path / "run")  # fmt: skip
+    assert load(tmp_path / "run")(2).x.shape == (2, 1, 8, 8)
+
+
+def test_impossible_pairs_are_named(tmp_path: Path) -> None:
+    inputs, targets = faces()
+
+    def says(*arguments: object) -> str:
+        return refused("train", "images.pairs", *OWN, *arguments, "--out", tmp_path / "never")
+
+    def file(name: str, **arrays: np.ndarray) -> Path:
+        np.savez(tmp_path / name, **arrays)
+        return tmp_path / name
+
+    assert "--inputs is missing" in says()
+    assert "--targets is missing" in says("--inputs", tmp_path)
+    assert "beside folders" in says("--inputs", tmp_path, "--path", "x.npz")
+    assert "does not exist" in says("--path", tmp_path / "none.npz")
+    assert "239 inputs and 240 targets" in says("--path", file("a.npz", inputs=inputs[1:], targets=targets))
+    assert "one size" in says("--path", file("b.npz", inputs=inputs[:, :7], targets=targets))
+    assert "not targets" in says("--path", file("c.npz", inputs=inputs, outputs=targets))
+    assert "never unpickled" in says("--path", file("d.npz", inputs=inputs.astype(object), targets=targets))
+    assert "too few" in says("--path", file("e.npz", inputs=inputs[:20], targets=targets[:20]))
+    np.save(tmp_path / "f.npy", inputs)
+    assert "no archive" in says("--path", tmp_path / "f.npy")
+    (tmp_path / "g.npz").write_bytes(b"nothing of the kind")
+    assert "cannot be read as pairs" in says("--path", tmp_path / "g.npz")
+    two = ["--inputs", pictures(tmp_path / "i", inputs[:30]), "--targets", pictures(tmp_path / "t", targets[:30])]
+    (tmp_path / "t" / "007.png").unlink()
+    assert "007 is among the inputs alone" in says(*two, "--size", "8")
+    assert "is not a folder" in says("--inputs", tmp_path / "i", "--targets", tmp_path / "none")

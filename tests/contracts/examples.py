@@ -36,6 +36,7 @@ from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
 from warmflow.sources import (
     Blurred,
+    ByLabel,
     Conditioned,
     Decoded,
     DiffusersPipeline,
@@ -156,6 +157,7 @@ EXAMPLES = {
     Blurred: [lambda: Blurred(GaussianMixture.fit(X, components=3), 0.4), lambda: Blurred(StandardNormal((2,)), 0.5)],
     External: [lambda: External.of(X, (2,)), lambda: External.of(own_draft, (2,))],
     FreshToy: [lambda: FreshToy("moons"), lambda: FreshToy("checkerboard")],
+    ByLabel: [lambda: ByLabel.of([StandardNormal((2,)), Gaussian.fit(X), GaussianMixture.fit(X, components=2)], LABEL)],
     Labelled: [lambda: Labelled.of(StandardNormal((2,)), LABEL)],
     LearnedPrior: [
         lambda: LearnedPrior(StandardNormal((3,)), auxiliary(), (2,)),
@@ -205,7 +207,10 @@ EXAMPLES = {
         lambda: NetworkField(mlp(), LinearPath(0.3)),
         lambda: NetworkField(mlp(sees={"draft": (2,)}), LinearPath(0.7), "x1", ("draft",)),
     ],
-    Guided: [lambda: Guided(NetworkField(mlp(classes=3), LinearPath(0.1), "velocity", ("label",)), 2.5)],
+    Guided: [
+        lambda: Guided(NetworkField(mlp(classes=3), LinearPath(0.1), "velocity", ("label",)), 2.5),
+        lambda: Guided(NetworkField(mlp(classes=3), LinearPath(0.1), "x1", ("label",)), 2.0, interval=(0.2, 0.6)),
+    ],
     WrappedField: [
         lambda: wrap(own_velocity),
         lambda: wrap(own_velocity, "velocity", "descending", scale=1000.0),

@@ -11,10 +11,12 @@ A flow that restores is judged on inputs that it was not trained on: the verdict
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -85,6 +87,27 @@ def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> D
     found = split(name, "images", y, None, validation=len(y) // 10, heldout=max(1, len(y) // 5), seed=seed)
     parts = {k: replace(getattr(found, k), condition={INPUT: x[rows]}) for k, rows in found.rows.items() if len(rows)}
     return replace(found, **parts)
+
+
+def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays ``inputs`` and ``targets`` of a .npz file; ValueError where they are not there."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ValueError(f'file "{path}" does not exist; give a .npz file with the arrays inputs and targets')
+    try:
+        with np.load(file, allow_pickle=False) as loaded:
+            missing = [name for name in ("inputs", "targets") if name not in loaded.files]
+            if missing:
+                has = ", ".join(loaded.files) or "nothing"
+                raise ValueError(f"it holds {has}, not {missing[0]}: name the arrays inputs and targets")
+            return loaded["inputs"], loaded["targets"]
+    except (OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
+        reason = "it is damaged, or no archive: write it with numpy.savez(file, inputs=..., targets=...)"
+    except ValueError as error:
+        reason = str(error) if "it holds" in str(error) else "it is damaged, or no archive: write it with numpy.savez"
+        if "Object arrays" in str(error):
+            reason = "it holds objects, which are never unpickled: save arrays of numbers"
+    raise ValueError(f'file "{path}" cannot be read as pairs: {reason}')
 
 
 def paired_folders(

@@ -1,14 +1,22 @@
 """Classifier-free guidance: u + scale (c - u), with c seen and u blind to the named conditions. Two calls.
 
+    in an interval of times:   u + scale (c - u)  for low <= t <= high,   c elsewhere, in one call
+
+Early in a walk guidance drives samples of a class together, late it changes next to nothing: between the two it is worth its
+second call.
+
 The scale follows diffusers: 1 is off, 0 is unconditional. A dropped label is -1, a dropped tensor is 0, here as in
 training.
 
 References:
     Classifier-Free Diffusion Guidance, Ho and Salimans, 2022, arXiv 2207.12598, eq. 6 (there w = scale - 1)
+    Applying Guidance in a Limited Interval Improves Sample and Distribution Quality in Diffusion Models, Kynkaanniemi et al.,
+        2024, arXiv 2404.07724
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -40,21 +48,59 @@ def dropped(condition: Mapping[str, Tensor], names: Iterable[str], rows: Tensor 
 
 @dataclass(frozen=True, eq=False)
 class Guided(Field):
-    """u + scale (c - u) of a field trained with dropped conditions; ``drops`` names what u does not see."""
+    """u + scale (c - u) of a field trained with dropped conditions; ``drops`` names what u does not see.
+
+    Args:
+        interval: (low, high), times between which (both included) it guides; None for all. Each row has a time of its own, and
+            only rows that are guided cost a second call.
+
+    Raises:
+        ValueError: a scale that is no finite number, an interval that is reversed, empty or not within [0, 1].
+    """
 
     field: Field
     scale: float
     drops: tuple[str, ...] = ("label",)
+    interval: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.scale):
+            raise ValueError(f"the scale of guidance is {self.scale}; give a finite number, 1 is off")
+        if self.interval is not None:
+            low, high = self.interval
+            if not 0 <= low < high <= 1:
+                raise ValueError(f"guidance between t = {low} and {high}: give low < high, both in [0, 1]")
+
+    @property
+    def network(self):  # type: ignore[no-untyped-def]
+        """The inner field's."""
+        return self.field.network  # type: ignore[attr-defined]
 
     @property
     def path(self):  # type: ignore[no-untyped-def, override]
         return self.field.path
 
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
-        blind = replace(start, condition=dropped(start.condition, self.drops))
-        c, u = self.field(x_t, t, start, at=at), self.field(x_t, t, blind, at=at)
+        inside = torch.ones_like(t, dtype=torch.bool)
+        if self.interval is not None:
+            inside = (self.interval[0] <= t) & (t <= self.interval[1])
+        c = self.field(x_t, t, start, at=at)
+        if not bool(inside.any()):
+            return c
+        few = start[inside]
+        blind = replace(few, condition=dropped(few.condition, self.drops))
+        u = self.field(x_t[inside], t[inside], blind, at=None if at is None else at[inside])
+        places = inside if at is None else inside[:, None].expand_as(at)[at]  # logits stand where they were asked for
 
-        def guide(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-            return None if a is None or b is None else b + self.scale * (a - b)
+        def guide(a: Tensor | None, b: Tensor | None, rows: Tensor) -> Tensor | None:
+            if a is None or b is None:
+                return None
+            out = a.clone()
+            out[rows] = b + self.scale * (a[rows] - b)
+            return out
 
-        return Estimate(c.calls + u.calls, guide(c.x1, u.x1), guide(c.velocity, u.velocity), guide(c.logits, u.logits))
+        calls = c.calls.clone()
+        calls[inside] += u.calls
+        return Estimate(
+            calls, guide(c.x1, u.x1, inside), guide(c.velocity, u.velocity, inside), guide(c.logits, u.logits, places)
+        )

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Start
-from warmflow.data import enough, load
+from warmflow.data import DataSet, enough, load
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.noise import permutation
 from warmflow.recipes.flows import FloatFlow
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, fitted, network, ready
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
@@ -27,6 +28,7 @@ from warmflow.recipes.settings import (
     Grid,
     LeDiFlow,
     LeDiFlowFashion,
+    OwnImages,
     Restoration,
     Settings,
     Text,
@@ -42,6 +44,8 @@ SHORT = {
     "cifar-10": "images.cifar10", "emoji": "images.emoji", "text": "text.characters",
 }  # fmt: skip
 """Recipes by the names of their data."""
+LEAST_SIDE = 8
+"""Images with a smaller side take a perceptron."""
 
 
 def plan_of(recipe: str, settings: Settings) -> Plan:
@@ -58,7 +62,7 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
     elif isinstance(settings, LeDiFlowFashion):
         plan = images.lediflow_fashion(settings)
     elif isinstance(settings, Restoration):
-        plan = restoration.plan(settings)
+        plan = restoration.plan(recipe, settings)
     elif isinstance(settings, Cifar10):
         plan = images.cifar10(settings)
     elif isinstance(settings, Emoji):
@@ -100,12 +104,15 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     elif name.startswith("folder:"):
         plan = plan_of("images.folder", settings_of("images.folder", path=name.removeprefix("folder:"), **changes))
     else:
-        settings = settings_of("custom", **changes)
         found = load(data)
-        plan = Plan("custom", settings, found, fitted(settings, found.train.x1), network(settings), FloatFlow())
+        plan = _own(found, changes)
     if draft is None:
         _drawable(plan)
         return plan
+    if conditional(plan.settings):
+        raise ValueError(
+            "--conditional fits a draft to each class, and drafts of your own have none: leave one of the two out"
+        )
     codec = plan.data.codec
     if type(draft).__module__.split(".")[0] == "diffusers":
         raise ValueError(
@@ -123,6 +130,18 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     if plan.settings.pairing == "given":
         return _aligned(plan, source)
     return replace(plan, draft=ready(source))
+
+
+def _own(data: DataSet, changes: dict[str, Any]) -> Plan:
+    """The plan of the user's own data: images with a network for images, where they have sides of at least 8."""
+    from warmflow.recipes.images import own
+
+    if data.kind == "images" and min(data.shape[1:]) >= LEAST_SIDE:
+        settings = settings_of("custom.images", **changes)
+        assert isinstance(settings, OwnImages)
+        return own("custom", settings, data)
+    settings = settings_of("custom", **changes)
+    return Plan("custom", settings, data, fitted(settings, data.train.x1), network(settings), FloatFlow())
 
 
 def _aligned(plan: Plan, source: External) -> Plan:

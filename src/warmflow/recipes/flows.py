@@ -15,6 +15,7 @@ from warmflow.couplings import Assignment, Given, Independent, NearestDatum, Nea
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
+from warmflow.recipes.labels import DROP, conditional, guided, number, told, within
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun
@@ -46,7 +47,7 @@ class FloatFlow(Flow):
         return Blurred(draft, s.sigma) if s.seen or s.sigma else draft
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
-        return COUPLINGS[pairing]
+        return within(COUPLINGS[pairing]) if conditional(plan.settings) else COUPLINGS[pairing]
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         """Cold on Euler and Heun over a range of calls, and on the warm one's solver; warm on that at the steps asked."""
@@ -64,17 +65,19 @@ class FloatFlow(Flow):
         s, shape = plan.settings, plan.data.shape
         source: Source
         coupling: Coupling
+        sees: tuple[str, ...]
+        labelled = conditional(s)
         online = s.pairing not in (*self.offline, "given")
         # pairs made offline are of the rows in memory: then every arm is trained on these
         data: Data = plan.data.whole if online and plan.data.whole is not None else plan.data.train
         if name == "warm":
             assert draft is not None and paired is not None
             source, data = self.warm_source(plan, draft), data if online else paired
-            coupling = COUPLINGS[s.pairing] if online else Given()
+            coupling = self.coupling(plan, s.pairing) if online else Given()
             sees, path = (("draft",) if s.seen else ()), LinearPath(s.t0)
         elif name in self.arms:
-            source = StandardNormal(shape)
-            coupling = Independent() if name == "cold" else Assignment()
+            source = told(StandardNormal(shape), plan.data) if labelled else StandardNormal(shape)
+            coupling = self.coupling(plan, "independent" if name == "cold" else "minibatch-assignment")
             sees, path = (), LinearPath(0.0)
         else:
             raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
@@ -86,13 +89,14 @@ class FloatFlow(Flow):
                 )
             field = replace(begin, path=path)
         else:
-            net = plan.network(shape, dict.fromkeys(sees, shape), seed)
+            shapes = dict.fromkeys(sees, shape) | ({"label": (number(plan.data),)} if labelled else {})
+            sees, net = tuple(shapes), plan.network(shape, shapes, seed)
             if begin is not None:
                 take_over(net, begin)
             field = NetworkField(net, path, s.predicts, sees, s.autocast)
         player = Player(field.network, s.learning_rate, ema=s.ema)  # type: ignore[arg-type]
-        objective = FlowMatching(field, source, coupling, player)
-        return Arm(name, objective, data, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
+        objective = FlowMatching(field, source, coupling, player, drop=DROP if labelled else 0.0)
+        return Arm(name, objective, data, Sampler(source, guided(field, s), SOLVERS[s.solver], 4, plan.hooks))
 
 
 def take_over(network: nn.Module, trained: nn.Module) -> None:

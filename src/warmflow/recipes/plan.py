@@ -9,17 +9,21 @@ What arms a kind of data has, how each is made and by which solvers it is walked
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Coupling, Data, Objective, Solver, Source, Start
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
+from warmflow.fields import Guided
 from warmflow.networks import MLP, seeded
 from warmflow.recipes.generators import GAN, VAE, train_gan, train_vae
 from warmflow.recipes.settings import PIPELINE, TRAINED_DRAFTS, Drafted, Settings, is_pipeline
@@ -39,7 +43,12 @@ class Arm:
     def trained(self, network: nn.Module, device: str = "cpu") -> Sampler:
         """The sampler with these weights."""
         field: Any = self.sampler.field
-        return replace(self.sampler, field=replace(field, network=network), device=device)
+        if isinstance(field, Guided):
+            inner: Any = field.field
+            whole: Any = replace(field, field=replace(inner, network=network))
+        else:
+            whole = replace(field, network=network)
+        return replace(self.sampler, field=whole, device=device)
 
 
 class Flow(ABC):
@@ -120,7 +129,8 @@ class Plan:
         given: pairs made elsewhere (drafts and what they were refined to), to be trained on as they are.
         prior: trains the learned prior in a folder, or reads it there: (folder, progress) -> prior and facts. None where the
             recipe has none.
-        network: builds a network: (shape, names of the conditions it sees and their shapes, seed) -> module.
+        network: builds a network: (shape, names of the conditions it sees and their shapes, of "label" the number of
+            labels, seed) -> module.
     """
 
     name: str
@@ -147,8 +157,41 @@ Build = Callable[[tuple[int, ...], dict[str, tuple[int, ...]], int], nn.Module]
 
 
 def latent_apart(sees: dict[str, tuple[int, ...]]) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """What stands beside x, and the latent z, which goes into the norms."""
-    return {k: v for k, v in sees.items() if k != "z"}, {k: v for k, v in sees.items() if k == "z"}
+    """What stands beside x, and the latent z, which goes into the norms; the label is neither."""
+    return {k: v for k, v in sees.items() if k not in ("z", "label")}, {k: v for k, v in sees.items() if k == "z"}
+
+
+def labels_in(sees: dict[str, tuple[int, ...]]) -> int:
+    """How many labels a network sees; 0 for none."""
+    return sees.get("label", (0,))[0]
+
+
+@lru_cache(maxsize=1)
+def uncompiled() -> str:
+    """Why nothing can be compiled here; empty where it can. Asked by compiling a small network's gradient."""
+    try:
+        device = "cuda" if torch.cuda.is_available() else "cpu"  # each has a compiler of its own
+        small = torch.nn.Linear(2, 2, device=device)
+        small.compile()
+        small(torch.ones(1, 2, device=device)).sum().backward()
+    except Exception as error:  # whatever a compiler's absence raises
+        return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ""
+
+
+def set_up(network: nn.Module, settings: Settings) -> nn.Module:
+    """The network laid out and compiled as asked, in place: its weights keep their names, and a copy of it is not compiled."""
+    s = settings
+    if getattr(s, "channels_last", False):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if s.compile and uncompiled():
+        warnings.warn(
+            f"--compile is left out, nothing compiles here ({uncompiled()[:200]}): install a C++ compiler, for CUDA Triton",
+            stacklevel=2,
+        )
+    elif s.compile:
+        network.compile()
+    return network
 
 
 def network(settings: Settings) -> Build:
@@ -157,9 +200,19 @@ def network(settings: Settings) -> Build:
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
         beside, z = latent_apart(sees)
-        return seeded(
-            seed, lambda: MLP(shape, sees=beside, modulated=z, width=s.width, depth=s.depth, dropout=s.dropout)
+        made = seeded(
+            seed,
+            lambda: MLP(
+                shape,
+                sees=beside,
+                modulated=z,
+                classes=labels_in(sees),
+                width=s.width,
+                depth=s.depth,
+                dropout=s.dropout,
+            ),
         )
+        return set_up(made, s)
 
     return build
 

@@ -1,4 +1,5 @@
-"""Restoring images: super-resolution and denoising, warm from a regression (or the input) beside the conditional cold flow.
+"""Restoring images: super-resolution, denoising and pairs of the user's own, warm from a regression (or from the input) beside
+the conditional cold flow.
 
     cold    starts at N(0, I), sees the input
     warm    starts at draft + sigma eps, sees the draft, and the input where the draft is a regression of it
@@ -20,16 +21,16 @@ from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Coupling, Player, Solver, Source
 from warmflow.couplings import Independent
-from warmflow.data import DataSet
-from warmflow.data.paired import INPUT, denoising, super_resolution
+from warmflow.data import DataSet, enough
+from warmflow.data.paired import INPUT, denoising, paired_folders, pairs, read_pairs, super_resolution
 from warmflow.fields import NetworkField
 from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.objectives import FlowMatching, Regression
 from warmflow.paths import LinearPath
 from warmflow.recipes.flows import SOLVERS, FloatFlow
-from warmflow.recipes.images import images_of, unet
+from warmflow.recipes.images import images_of, network_of
 from warmflow.recipes.plan import Arm, Flow, Plan
-from warmflow.recipes.settings import Restoration
+from warmflow.recipes.settings import Denoising, Pairs, Restoration, SuperResolution
 from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
 from warmflow.training import train
@@ -95,19 +96,30 @@ class RestorationFlow(Flow):
         }
 
 
-def plan(settings: Restoration) -> Plan:
-    """The images of ``settings.images`` with their inputs."""
-    s, bare = settings, images_of(settings)
-    data = (
-        super_resolution(bare, s.factor) if s.problem == "super_resolution" else denoising(bare, s.noise, s.data_seed)
-    )
-    build = unet(s)
+def data_of(settings: Restoration) -> DataSet:
+    """Images with their inputs; ValueError for pairs that do not fit each other."""
+    s = settings
+    if isinstance(s, Pairs):
+        if s.path:
+            return pairs(*read_pairs(s.path), name=s.path, seed=s.data_seed)
+        return paired_folders(s.inputs, s.targets, s.size, mode=s.mode, seed=s.data_seed)
+    if isinstance(s, SuperResolution):
+        return super_resolution(images_of(s), s.factor)
+    assert isinstance(s, Denoising)
+    return denoising(images_of(s), s.noise, s.data_seed)
+
+
+def plan(name: str, settings: Restoration) -> Plan:
+    """The plan of images with their inputs."""
+    s, data = settings, data_of(settings)
+    enough(data.total, data.name)
+    build = network_of(s, data.shape)
 
     def fit(folder: Path | None = None, progress: bool = False) -> Source:
         inputs = judged_on(data).condition[INPUT]
         return Restored(None if s.draft == "input" else regression(s, data, build), inputs)
 
-    return Plan("images.restoration", s, data, fit, build, RestorationFlow())
+    return Plan(name, s, data, fit, build, RestorationFlow())
 
 
 def regression(s: Restoration, data: DataSet, build: Callable[..., nn.Module]) -> nn.Module:

@@ -11,7 +11,7 @@ import difflib
 import math
 import numbers
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 DRAFTS = ("mixture", "gaussian", "jittered", "noise")
 TRAINED_DRAFTS = ("vae", "gan")
@@ -34,8 +34,17 @@ WEIGHTINGS = ("cross_entropy", "generalised_kl")
 ALPHABETS = ("text8", "full")
 
 
-def option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices})
+NETWORKS = ("unet", "dit", "mlp")
+WITHIN = ("assignment", "minibatch-assignment", "independent")
+"""Pairings that keep the label."""
+PRESETS = ("tiny", "small", "base")
+SIDES = {"fashion": 28, "digits": 8, "cifar10": 32, "folder": 0}
+"""Images that can be degraded, and their sides; of a folder it is asked."""
+
+
+def option(default: Any, text: str, choices: tuple[str, ...] = (), runtime: bool = False) -> Any:
+    """A setting with its help. ``runtime``: it says how fast something is computed, and is no part of what a run is."""
+    return field(default=default, metadata={"help": text, "choices": choices, "runtime": runtime})
 
 
 def is_pipeline(draft: Any) -> bool:
@@ -48,12 +57,12 @@ def is_ours(draft: Any) -> bool:
     return isinstance(draft, str) and (draft in KNOWN_DRAFTS or is_pipeline(draft))
 
 
-def whole_numbers(settings: Any, names: tuple[str, ...]) -> None:
-    """ValueError where one of these settings is no whole number of at least 1."""
+def whole_numbers(settings: Any, names: tuple[str, ...], least: int = 1) -> None:
+    """ValueError where one of these settings is no whole number of at least ``least``."""
     for name in names:
         value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least 1")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{flag(name)} is {value!r}; it is a whole number of at least {least}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,16 @@ class Settings:
     components: int = option(10, "components of a mixture draft")
     samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
     data_seed: int = option(0, "seed of the data's own draws and split")
+    compile: bool = option(False, "compile the network for training", runtime=True)
+
+    or_zero: ClassVar[tuple[str, ...]] = ()
+    """Whole numbers that may be 0, which stands for a value that follows from elsewhere."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """All but what says how fast it is computed: a run may be continued otherwise than it was begun."""
+        fields = dataclasses.fields(self)
+        return {f.name: getattr(self, f.name) for f in fields if not f.metadata["runtime"]}
 
     @property
     def autocast(self) -> str | None:
@@ -96,9 +115,9 @@ class Settings:
             choices = f.metadata["choices"]
             if choices and value not in choices and not (f"{PIPELINE}PATH" in choices and is_pipeline(value)):
                 raise ValueError(f"{flag(f.name)} is {value!r}; {suggest(value, choices)}")
-        whole_numbers(self, ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"))
-        if isinstance(self.passes, bool) or not isinstance(self.passes, int) or self.passes < 0:
-            raise ValueError(f"--passes is {self.passes!r}; it is a whole number of at least 0")
+        for name in ("updates", "batch", "width", "depth", "rounds", "block", "components", "samples"):
+            whole_numbers(self, (name,), 0 if name in self.or_zero else 1)
+        whole_numbers(self, ("passes",), 0)
         if not 0 <= self.t0 < 1:
             raise ValueError(
                 f"--t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
@@ -189,16 +208,51 @@ class Drafted(Settings):
 
 
 @dataclass(frozen=True)
-class Digits(Drafted):
+class Classes(Drafted):
+    """Data that may carry labels."""
+
+    conditional: bool = option(False, "every flow is given the label; drafts are fitted and paired within it")
+    guidance: float = option(
+        1.0, "classifier-free guidance of every flow's samples; 1 is off, above it costs two calls"
+    )
+    guidance_interval: str = option("", "LOW,HIGH: times t between which it guides; everywhere where empty")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The times between which a flow is guided; None for all."""
+        return interval_of(self.guidance_interval)
+
+    def check(self) -> None:
+        Drafted.check(self)
+        self.check_classes()
+
+    def check_classes(self) -> None:
+        """Raises ValueError for labels and guidance that cannot be."""
+        if not self.conditional and self.guidance != 1:
+            raise ValueError(f"--guidance is {self.guidance}, but the flows are given no labels: add --conditional")
+        scale_of(self.guidance)
+        if self.interval is not None and self.guidance == 1:
+            raise ValueError(f"--guidance-interval is {self.guidance_interval!r}, but --guidance is 1, which is off")
+        if self.conditional and self.pairing not in WITHIN:
+            raise ValueError(
+                f"--pairing is {self.pairing!r}, which pairs across labels; with --conditional it is one of {', '.join(WITHIN)}"
+            )
+
+
+@dataclass(frozen=True)
+class Digits(Classes):
     """scikit-learn's digits: 1797 real images of 8 x 8."""
 
 
 @dataclass(frozen=True)
-class Images(Drafted):
-    """Images, with a small U-Net."""
+class Images(Classes):
+    """Images, with a small U-Net where nothing else is asked."""
 
-    width: int = option(16, "channels of the U-Net at full size: 16 gives 0.15M parameters")
-    depth: int = option(1, "residual blocks at each size: the U-Net has one")
+    network: str = option("unet", "the kind of network", NETWORKS)
+    preset: str = option("tiny", "its size: on (3, 32, 32) a U-Net has 0.15, 3.2 or 20 million parameters", PRESETS)
+    width: int = option(0, "width of the network (of a U-Net at full size); 0 for the preset's")
+    depth: int = option(0, "blocks of the network (of a U-Net at each size); 0 for the preset's")
+    channels_last: bool = option(False, "lay a U-Net's weights and images out by pixels", runtime=True)
     rounds: int = option(1, "fresh drafts paired with every datum")
     block: int = option(512, "rows assigned at once")
     passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
@@ -206,12 +260,15 @@ class Images(Drafted):
     components: int = option(30, "components of a mixture draft")
     samples: int = option(5_000, "samples of each arm, in four sets")
 
+    or_zero: ClassVar[tuple[str, ...]] = ("width", "depth")
+
     def check(self) -> None:
-        Drafted.check(self)
-        if self.width % 4:
-            raise ValueError(f"--width is {self.width}; a U-Net takes a multiple of 4")
-        if self.depth != 1:
-            raise ValueError(f"--depth is {self.depth}; the U-Net has one block at each size, leave it at 1")
+        Classes.check(self)
+        if self.network != "mlp" and self.width % 4:
+            kind = "U-Net" if self.network == "unet" else "DiT"
+            raise ValueError(f"--width is {self.width}; a {kind} takes a multiple of 4")
+        if self.channels_last and self.network != "unet":
+            raise ValueError(f"--channels-last is for U-Nets, and --network is {self.network!r}: leave it out")
 
 
 @dataclass(frozen=True)
@@ -239,27 +296,97 @@ class Emoji(Images):
 
 
 @dataclass(frozen=True)
-class Restoration(Fashion):
-    """Images restored from degraded ones, warm from a regression beside the conditional cold flow."""
+class Restoration(Images):
+    """Images from their inputs, warm from a regression beside the conditional cold flow."""
 
-    images: str = option("fashion", "which images", ("fashion", "digits"))
-    problem: str = option("super_resolution", "what was done to them", ("super_resolution", "denoising"))
-    factor: int = option(4, "super-resolution: pixels a side that one stands for")
-    noise: float = option(0.5, "denoising: the noise's standard deviation")
     draft: str = option("regression", "the draft: a regression on the input, or the input itself", RESTORED)
     draft_updates: int = option(1000, "updates of the regression")
     pairing: str = option("independent", "every image has its own input", ("independent",))
 
     def check(self) -> None:
-        Fashion.check(self)
+        Images.check(self)
+        _alone(self, "these are given an input")
         whole_numbers(self, ("draft_updates",))
-        _divides(self.factor, 28 if self.images == "fashion" else 8)
-        if not 0 < self.noise < math.inf:
-            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
         if self.sigma == 0:
             raise ValueError(
                 "--sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"
             )
+
+
+@dataclass(frozen=True)
+class Degraded(Restoration):
+    """Images restored from degraded ones of their own."""
+
+    images: str = option("fashion", "which images", tuple(SIDES))
+    most: int = option(0, "the largest number of training images; 0 for all")
+    path: str = option("", "the folder of images")
+    size: int = option(32, "side of the square images of a folder")
+    mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
+
+    @property
+    def side(self) -> int:
+        """Pixels a side."""
+        return SIDES[self.images] or self.size
+
+    def check(self) -> None:
+        Restoration.check(self)
+        if self.most < 0 or 0 < self.most < 1000:
+            raise ValueError(f"--most is {self.most}; at least 1000 training images, or 0 for all")
+        if self.most and self.images not in ("fashion", "cifar10"):
+            raise ValueError(f"--most is {self.most}, which is for fashion and cifar10: leave it out")
+        if (self.images == "folder") != bool(self.path):
+            raise ValueError(
+                "--path is missing; --images folder needs the folder of images"
+                if self.images == "folder"
+                else f"--path is {self.path!r}, but --images is {self.images!r}: say --images folder"
+            )
+        if self.size < 4:
+            raise ValueError(f"--size is {self.size}; images have a side of at least 4")
+
+
+@dataclass(frozen=True)
+class SuperResolution(Degraded):
+    """Images from ones of lower resolution."""
+
+    factor: int = option(4, "pixels a side that one stands for")
+
+    def check(self) -> None:
+        Degraded.check(self)
+        _divides(self.factor, self.side)
+
+
+@dataclass(frozen=True)
+class Denoising(Degraded):
+    """Images from noisy ones."""
+
+    noise: float = option(0.5, "the noise's standard deviation")
+
+    def check(self) -> None:
+        Degraded.check(self)
+        if not 0 < self.noise < math.inf:
+            raise ValueError(f"--noise is {self.noise}; denoising needs a positive standard deviation")
+
+
+@dataclass(frozen=True)
+class Pairs(Restoration):
+    """The user's own pairs: two folders with the same file names, or the arrays of a file."""
+
+    inputs: str = option("", "the folder of inputs")
+    targets: str = option("", "the folder of targets, under the same file names")
+    path: str = option("", "a .npz file with the arrays inputs and targets, in one order")
+    size: int = option(32, "side of the square images of folders")
+    mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
+
+    def check(self) -> None:
+        Restoration.check(self)
+        folders = (bool(self.inputs), bool(self.targets))
+        if self.path and any(folders):
+            raise ValueError(f"--path is {self.path!r} beside folders: give a file of pairs, or --inputs and --targets")
+        if not self.path and not all(folders):
+            missing = "--targets" if self.inputs else "--inputs"
+            raise ValueError(f"{missing} is missing; images.pairs needs --inputs and --targets, or --path FILE.npz")
+        if self.size < 4:
+            raise ValueError(f"--size is {self.size}; images have a side of at least 4")
 
 
 @dataclass(frozen=True)
@@ -303,6 +430,7 @@ class LeDiFlow(Prior, Digits):
 
     def check(self) -> None:
         Digits.check(self)
+        _alone(self, "these start from a learned prior")
         self.check_prior()
         _divides(self.factor, 8)
 
@@ -322,26 +450,35 @@ class LeDiFlowFashion(Prior, Fashion):
 
     def check(self) -> None:
         Fashion.check(self)
+        _alone(self, "these start from a learned prior")
         self.check_prior()
         _divides(self.factor, 28)
 
 
 @dataclass(frozen=True)
 class Custom(Drafted):
-    """The user's own arrays."""
+    """The user's own arrays of points, or of images too small for a U-Net."""
 
 
 @dataclass(frozen=True)
-class Folder(Drafted):
+class OwnImages(Images):
+    """The user's own images, of any number."""
+
+    rounds: int = option(0, "fresh drafts paired with every datum; 0: as many as make 50,000 pairs, 1 to 8")
+
+    or_zero: ClassVar[tuple[str, ...]] = ("width", "depth", "rounds")
+
+
+@dataclass(frozen=True)
+class Folder(OwnImages):
     """A folder of images, resized and centre-cropped; its subfolders are classes."""
 
     path: str = option("", "the folder of images")
     size: int = option(16, "side of the square images")
     mode: str = option("RGB", "colour (RGB) or grey (L)", ("RGB", "L"))
-    width: int = option(512, "width of the network")
 
     def check(self) -> None:
-        Drafted.check(self)
+        OwnImages.check(self)
         if not self.path:
             raise ValueError("--path is missing; images.folder needs the folder of images")
         if self.size < 4:
@@ -425,6 +562,32 @@ def _tokens(s: Any) -> None:
         raise ValueError(f"--width is {s.width} and --heads {s.heads}; the width must be a multiple of twice the heads")
 
 
+def scale_of(scale: float) -> float:
+    """A scale of guidance; ValueError for one below 0, or not finite."""
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"--guidance is {scale}; give a finite number of at least 0: 0 ignores the label, 1 is off")
+    return scale
+
+
+def interval_of(text: str) -> tuple[float, float] | None:
+    """LOW,HIGH as two times; None where it is empty. ValueError where they are reversed, or no times."""
+    if not text:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--guidance-interval is {text!r}; give two times with a comma, like 0.2,0.8") from None
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"--guidance-interval is {text!r}; give LOW below HIGH, both in [0, 1], like 0.2,0.8")
+    return low, high
+
+
+def _alone(settings: Classes, what: str) -> None:
+    """ValueError where a recipe whose flows are given something else is asked for labels."""
+    if settings.conditional:
+        raise ValueError(f"--conditional is for flows that are given labels, and {what}: leave it out")
+
+
 def _divides(factor: int, side: int) -> None:
     """ValueError where low frequencies of this factor do not fit the image."""
     if factor < 2 or side % factor:
@@ -442,11 +605,15 @@ RECIPES: dict[str, type[Settings]] = {
     "images.emoji": Emoji,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
-    "images.restoration": Restoration,
+    "images.super_resolution": SuperResolution,
+    "images.denoising": Denoising,
+    "images.pairs": Pairs,
     "images.folder": Folder,
     "text.characters": Text,
     "text.file": TextFile,
 }
+OWN: dict[str, type[Settings]] = {"custom": Custom, "custom.images": OwnImages}
+"""What the user's own data are set by; the recipe of both is called "custom"."""
 
 
 def flag(name: str) -> str:
@@ -493,13 +660,14 @@ def settings_of(recipe: str, **changes: Any) -> Settings:
     Raises:
         ValueError: an unknown recipe or setting, a value of another type or out of its range.
     """
-    kind = Custom if recipe == "custom" else RECIPES.get(recipe)
+    kind = OWN.get(recipe) or RECIPES.get(recipe)
     if kind is None:
         raise ValueError(f"recipe {recipe!r} is unknown; {suggest(recipe, list(RECIPES))}")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for name, value in changes.items():
         if name not in fields:
-            raise ValueError(f"{recipe} has no setting {name!r}; {suggest(name, list(fields))}")
+            own = recipe.removesuffix(".images") if recipe in OWN else recipe
+            raise ValueError(f"{own} has no setting {name!r}; {suggest(name, list(fields))}")
         changes[name] = _typed(recipe, name, value, fields[name].default)
     settings = kind(**changes)
     settings.check()

@@ -35,7 +35,7 @@ from warmflow.networks import TokenTransformer, seeded
 from warmflow.objectives import DiscreteFlowMatching
 from warmflow.paths import MixturePath
 from warmflow.recipes.flows import take_over
-from warmflow.recipes.plan import Arm, Flow, Plan, ready
+from warmflow.recipes.plan import Arm, Flow, Plan, ready, set_up
 from warmflow.recipes.settings import Grid, Text
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump
@@ -124,9 +124,9 @@ def network(settings: Grid | Text, vocabulary: int, length: int) -> Any:
 
     def build(shape: tuple[int, ...], sees: dict[str, tuple[int, ...]], seed: int) -> nn.Module:
         s = settings
-        return seeded(seed, lambda: TokenTransformer(
+        return set_up(seeded(seed, lambda: TokenTransformer(
             vocabulary, extra=1, sees=tuple(sees), length=length, width=s.width, depth=s.depth, heads=s.heads,
-            dropout=s.dropout))  # fmt: skip
+            dropout=s.dropout)), s)  # fmt: skip
 
     return build
 

@@ -2,6 +2,7 @@
 
 from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred
+from warmflow.sources.by_label import ByLabel
 from warmflow.sources.conditioned import Conditioned
 from warmflow.sources.corrupted import Corrupted, uniform_kernel
 from warmflow.sources.decoded import Decoded
@@ -25,6 +26,7 @@ __all__ = [
     "LSTM",
     "Autoregressive",
     "Blurred",
+    "ByLabel",
     "Conditioned",
     "Corrupted",
     "Decoded",

@@ -11,6 +11,18 @@ from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 
 
+def shares_of(labels: Tensor) -> Tensor:
+    """(K,) float64: the shares that labels (n,) of 0 .. K - 1 have."""
+    counts = torch.bincount(labels.cpu()).double()
+    return counts / counts.sum()
+
+
+def labels_by(shares: Tensor, noise: Noise) -> Tensor:
+    """(n,) int64: labels with probability ``shares`` (K,), each of its sample's own noise."""
+    places = torch.bucketize(noise.uniform("label").double(), shares.cumsum(0), right=True)
+    return places.clamp(max=len(shares) - 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled(Source):
     """The inner source's starts with ``condition["label"]`` (n,) int64: given, or drawn with probability ``shares`` (K,)."""
@@ -21,8 +33,7 @@ class Labelled(Source):
     @staticmethod
     def of(source: Source, labels: Tensor) -> Labelled:
         """With the shares that labels (n,) have."""
-        counts = torch.bincount(labels.cpu()).double()
-        return Labelled(source, counts / counts.sum())
+        return Labelled(source, shares_of(labels))
 
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]
@@ -35,8 +46,7 @@ class Labelled(Source):
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})
         if "label" not in given:
-            places = torch.bucketize(noise.uniform("label").double(), self.shares.cumsum(0), right=True)
-            given["label"] = places.clamp(max=len(self.shares) - 1)
+            given["label"] = labels_by(self.shares, noise)
         inner = {k: v for k, v in given.items() if k != "label" or "label" in self.source.takes}
         start = self.source.draw(n, inner, noise=noise)
         return Start(start.x0, {**given, **start.condition}, start.fixed, start.t, start.calls)

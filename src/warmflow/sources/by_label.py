@@ -1,0 +1,67 @@
+"""A law for each label: a draft model a class.
+
+label ~ shares, where none is given;     x0 | label = k  ~  source k
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.contracts import Condition, Source, Start
+from warmflow.noise import Noise
+from warmflow.sources.labelled import labels_by, shares_of
+
+
+@dataclass(frozen=True, eq=False)
+class ByLabel(Source):
+    """Starts of label k from ``sources[k]``, with ``condition["label"]`` (n,) int64.
+
+    Args:
+        sources: one for each label 0 .. K - 1, none of which takes labels.
+        shares: (K,), what labels are drawn with where they are not given.
+
+    Raises:
+        ValueError: not a source for each share, or sources of several shapes; given labels out of 0 .. K - 1.
+    """
+
+    sources: tuple[Source, ...]
+    shares: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = sorted({tuple(source.shape) for source in self.sources})
+        if len(shapes) != 1 or len(self.sources) != len(self.shares):
+            raise ValueError(
+                f"{len(self.sources)} sources of the shapes {shapes} for {len(self.shares)} shares; give one source a label, "
+                "all of one shape"
+            )
+
+    @staticmethod
+    def of(sources: Sequence[Source], labels: Tensor) -> ByLabel:
+        """With the shares that labels (n,) have."""
+        return ByLabel(tuple(sources), shares_of(labels))
+
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"label"})
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.sources[0].shape
+
+    def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
+        given = dict(condition or {})
+        if "label" not in given:
+            given["label"] = labels_by(self.shares, noise)
+        label, known = given["label"], len(self.sources)
+        if n and not 0 <= int(label.min()) <= int(label.max()) < known:
+            raise ValueError(f"labels are {int(label.min())} .. {int(label.max())}; this source knows 0 .. {known - 1}")
+        x0 = torch.empty(n, *self.shape, device=label.device)
+        for value in label.unique().tolist():
+            rows = (label == value).nonzero()[:, 0]
+            start = self.sources[value].draw(len(rows), noise=noise[rows.to(noise.key.device)])
+            x0[rows] = start.x0.to(label.device)
+        return Start(x0, given)

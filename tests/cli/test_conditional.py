@@ -1,0 +1,133 @@
+"""Flows that are given labels, from the command line: trained, guided, judged in calls, sampled label by label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bad_input import words
+from PIL import Image
+from test_commands import ok, photos
+from test_distill import refused
+
+from warmflow.checkpoints import load
+from warmflow.fields import Guided
+
+QUICK = words("--updates 20 --rounds 1 --samples 400 --width 16 --depth 1 --batch 64 --components 10 --quiet")
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("conditional") / "c"
+    ok("compare", "images.digits", "--conditional", "--guidance", "1.5", *QUICK, "--steps", "1,2", "--seeds", "2", "--jobs", "1",
+       "--out", out)  # fmt: skip
+    return out
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("plain") / "run"
+    ok("train", "images.digits", *QUICK, "--out", out)
+    return out
+
+
+def test_calls_of_guided_flows_are_counted_alike(guided: Path) -> None:
+    found = json.loads((guided / "verdict.json").read_text())
+    for row in found["rows"]:
+        if row["solver"] == "Euler":
+            assert row["calls"] == 2 * row["steps"], row
+        if row["solver"] == "Heun":
+            assert row["calls"] == 2 * (2 * row["steps"] - 1), row
+    assert {"cold", "cold_assigned", "warm", "draft"} <= {r["arm"] for r in found["rows"]}
+    assert set(found["audit"]) == {"assignment", "independent"}
+
+
+def test_a_label_is_asked_for(guided: Path, tmp_path: Path) -> None:
+    run = guided / "seeds" / "0" / "warm"
+    sampler = load(run)
+    assert isinstance(sampler.field, Guided) and sampler.field.scale == 1.5
+
+    def drawn(*more: str) -> tuple[np.ndarray, np.ndarray]:
+        out = tmp_path / "x.npz"
+        ok("sample", run, "-n", "20", "--steps", "4", "--out", out, "--quiet", *more)
+        with np.load(out) as found:
+            return found["x"], found["calls"]
+
+    three, calls = drawn("--label", "3")
+    label = {"label": torch.full((20,), 3)}
+    assert np.array_equal(three, sampler(20, seed=0, steps=4, condition=label).x.numpy()) and set(calls) == {8}
+    assert not np.array_equal(three, drawn("--label", "4")[0])
+    assert set(drawn("--guidance", "1")[1]) == {4}
+    # t is 0.8, 0.85, 0.9, 0.95: two of them are guided
+    assert set(drawn("--guidance", "3", "--guidance-interval", "0.82,0.92")[1]) == {6}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("--label 10", "--label is 10; the labels of"),
+        ("--label -1", "--label is -1"),
+        ("--guidance nan", "--guidance is nan"),
+        ("--guidance -2", "--guidance is -2.0"),
+        ("--guidance 2 --guidance-interval 0.8,0.2", "LOW below HIGH"),
+        ("--guidance 2 --guidance-interval 0.8", "two times with a comma"),
+        ("--guidance 1 --guidance-interval 0.2,0.8", "guidance is 1, which is off"),
+    ],
+)
+def test_impossible_wishes_are_named(guided: Path, tmp_path: Path, arguments: str, says: str) -> None:
+    run = guided / "seeds" / "0" / "cold"
+    assert says in refused("sample", run, "-n", "2", "--out", tmp_path / "x.npz", *words(arguments))
+
+
+def test_a_flow_without_labels_has_none_to_ask_for(plain: Path, guided: Path, tmp_path: Path) -> None:
+    for wish in ("--label 1", "--guidance 2", "--guidance-interval 0.1,0.2"):
+        said = refused("sample", plain, "-n", "2", "--out", tmp_path / "x.npz", *words(wish))
+        assert wish.split()[0] in said and "train with --conditional" in said
+    said = refused("distill", guided / "seeds" / "0" / "warm", "--out", tmp_path / "s")
+    assert "distil a run without --conditional" in said
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "says"),
+    [
+        ("images.digits", "--guidance 2", "add --conditional"),
+        ("images.digits", "--conditional --guidance nan", "--guidance is nan"),
+        ("images.digits", "--conditional --guidance 2 --guidance-interval 0.9,0.1", "LOW below HIGH"),
+        ("images.digits", "--conditional --guidance 2 --guidance-interval x,y", "two times with a comma"),
+        ("images.digits", "--conditional --guidance-interval 0.1,0.9", "--guidance is 1, which is off"),
+        ("images.digits", "--conditional --pairing nearest-datum", "pairs across labels"),
+        ("lediflow.digits", "--conditional", "start from a learned prior"),
+        ("images.denoising", "--conditional", "are given an input"),
+        ("toy.moons", "--conditional", "no setting 'conditional'"),
+    ],
+)
+def test_impossible_settings_are_named(tmp_path: Path, recipe: str, arguments: str, says: str) -> None:
+    assert says in refused("train", recipe, *words(arguments), "--out", tmp_path / "never")
+
+
+def test_a_folder_s_classes(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos")
+    small = [*QUICK, "--size", "8", "--updates", "3", "--conditional", "--out"]
+    for pairing in ("assignment", "minibatch-assignment"):
+        out = tmp_path / pairing
+        ok("train", "images.folder", "--path", folder, "--pairing", pairing, *small, out)
+        sampler = load(out)
+        assert sampler.field.network.arguments["classes"] == 2  # type: ignore[attr-defined]
+        assert set(sampler(50, seed=0).start.condition["label"].tolist()) == {0, 1}
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for k, file in enumerate(sorted(folder.glob("*/*.png"))):
+        if file.name != "broken.png":
+            Image.open(file).save(bare / f"{k}.png")
+    assert "has none: leave it out" in refused("train", "images.folder", "--path", bare, *small, tmp_path / "never")
+
+
+def test_drafts_of_your_own_have_no_labels(tmp_path: Path) -> None:
+    np.save(tmp_path / "drafts.npy", np.zeros((300, 1, 8, 8), np.float32))
+    said = refused(
+        "compare", "images.digits", "--conditional", "--draft", tmp_path / "drafts.npy", *QUICK, "--out", tmp_path / "c"
+    )
+    assert "leave one of the two out" in said
