@@ -68,6 +68,9 @@ class Crew:
 def _measure(
     recipe: str, settings: Asked, where: str, ruler: Ruler, tasks: Sequence[tuple[str, int]], steps: Sequence[int]
 ) -> None:
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())  # its own would be shared between processes, and outlive one that is ended
     torch.set_num_threads(1)
     threading.Thread(target=follow_parent, daemon=True).start()
     plan, root = planned(recipe, settings), Path(where)

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = {"euler": "o", "heun": "s", "midpoint": "^", "rk4": "D"}
-_DASHES = {"euler": "-", "heun": "--", "midpoint": "-.", "rk4": ":"}
+_MARKERS = {"euler": "o", "heun": "s", "midpoint": "^", "rk4": "D", "adamsbashforth": "D"}
+WIDEST_LABEL = 32
+"""Letters of a label, beyond which a legend has one column."""
+ROW = 0.16
+"""Inches that a line of a legend takes."""
+_DASHES = {"euler": "-", "heun": "--", "midpoint": "-.", "rk4": ":", "adamsbashforth": (0, (4, 1.5, 1, 1.5))}
 _SIZE = (4.6, 3.7)
 """Inches: drawn for a phone's width, so that its letters can be read there."""
 
@@ -25,7 +29,12 @@ _SIZE = (4.6, 3.7)
 def _legend(figure: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False, labelcolor=INK)
+        columns = 2 if max(map(len, labels)) <= WIDEST_LABEL else 1  # two wide columns are cut off at the edges
+        if columns == 1:
+            figure.set_figheight(_SIZE[1] + ROW * len(labels) / 2)  # as much as the lines that one column has more
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, fontsize=7.5, frameon=False, labelcolor=INK
+        )
 
 
 # ---------------------------------------------------------------- quality against cost
