@@ -31,9 +31,9 @@ from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.images import images_of, network_of
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import Denoising, Pairs, Restoration, SuperResolution
+from warmflow.recipes.trained import trained_part
 from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
-from warmflow.training import train
 
 FLOATS = FloatFlow()
 INPUTS, DRAWS = 200, 4
@@ -116,16 +116,26 @@ def plan(name: str, settings: Restoration) -> Plan:
     build = network_of(s, data.shape)
 
     def fit(folder: Path | None = None, progress: bool = False) -> Source:
-        inputs = judged_on(data).condition[INPUT]
-        return Restored(None if s.draft == "input" else regression(s, data, build), inputs)
+        if s.draft == "input":
+            return Restored(None, judged_on(data).condition[INPUT])
+        return regression(s, data, build, folder, "regression" if progress else None)
 
     return Plan(name, s, data, fit, build, RestorationFlow())
 
 
-def regression(s: Restoration, data: DataSet, build: Callable[..., nn.Module]) -> nn.Module:
-    """A network of the flows' size that says E[image | input], trained on the training part."""
+def regression(
+    s: Restoration, data: DataSet, build: Callable[..., nn.Module], folder: Path | None, progress: str | None
+) -> Restored:
+    """A network of the flows' size that says E[image | input], trained on the training part, as a draft."""
     network = build(data.shape, {}, s.data_seed)
     objective = Regression(network, Player(network, s.learning_rate, ema=s.ema))
-    steps = s.draft_updates
-    done = train(objective, data.train, steps=steps, batch=s.batch, seed=s.data_seed, warmup=min(200, steps // 10 + 1))
-    return done.networks["regression"].requires_grad_(False)
+    inputs = judged_on(data).condition[INPUT]
+    asked = {"kind": "draft", "draft": "regression", "settings": s.asked}
+
+    def finished(trained: nn.Module) -> Restored:
+        return Restored(trained.requires_grad_(False), inputs)
+
+    return trained_part(  # type: ignore[no-any-return]
+        objective, data.train, finished, asked, steps=s.draft_updates, batch=min(s.batch, len(data.train)),
+        seed=s.data_seed, folder=folder, progress=progress,
+    )  # fmt: skip
