@@ -54,8 +54,7 @@ def _walks(entry: Entry) -> list[tuple[Solver, int]]:
         return [(Euler(), 1)]
     walks: list[tuple[Solver, int]] = [(Euler(), k) for k in TEACHER_STEPS]
     walks += [(Heun(), k) for k in HEUN_STEPS]
-    if isinstance(entry.sampler.solver, AdamsBashforth):
-        walks += [(AdamsBashforth(), k) for k in ADAMS_STEPS]
+    walks += [(AdamsBashforth(), k) for k in ADAMS_STEPS]
     return walks
 
 

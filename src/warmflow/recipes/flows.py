@@ -50,13 +50,12 @@ class FloatFlow(Flow):
         return within(COUPLINGS[pairing]) if conditional(plan.settings) else COUPLINGS[pairing]
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        """Cold on Euler and Heun over a range of calls, and on the warm one's solver; warm on that at the steps asked."""
+        """Cold on Euler, Heun and Adams-Bashforth over a range of calls; warm on its own solver at the steps asked."""
         if kind != "cold":
             return [(SOLVERS[plan.settings.solver], n) for n in steps]
         walks: list[tuple[Solver, int]] = [(Euler(), n) for n in EULER_STEPS]
         walks += [(Heun(), n) for n in HEUN_STEPS]
-        if plan.settings.solver == "adams-bashforth":
-            walks += [(AdamsBashforth(), n) for n in ADAMS_STEPS]
+        walks += [(AdamsBashforth(), n) for n in ADAMS_STEPS]
         return walks
 
     def arm(

@@ -81,7 +81,7 @@ class Settings:
     draft: str = option("mixture", "the draft model", DRAFTS)
     sigma: float = option(0.3, "noise of the warm start's own: start = draft + sigma eps")
     seen: bool = option(True, "the warm field sees the draft")
-    solver: str = option("euler", "how the warm flow is walked; the cold one also by Euler and Heun", SOLVERS)
+    solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one is walked by all", SOLVERS)
     dtype: str = option("float32", "arithmetic inside the network; states and times stay in float32", DTYPES)
     pairing: str = option("assignment", "how drafts are paired with data", PAIRINGS)
     rounds: int = option(64, "fresh drafts paired with every datum")
@@ -256,7 +256,6 @@ class Images(Classes):
     rounds: int = option(1, "fresh drafts paired with every datum")
     block: int = option(512, "rows assigned at once")
     passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
-    solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one also by Euler and Heun", SOLVERS)
     components: int = option(30, "components of a mixture draft")
     samples: int = option(5_000, "samples of each arm, in four sets")
 
