@@ -30,7 +30,7 @@ from warmflow.checkpoints import (
 from warmflow.contracts import Batch, Coupling, Player
 from warmflow.couplings import Assignment, Encoded, Given, Independent, Walked, prepare
 from warmflow.couplings.prepare import digest
-from warmflow.fields import NetworkField
+from warmflow.fields import Guided, NetworkField
 from warmflow.measuring import at_once
 from warmflow.networks import Network, seeded
 from warmflow.noise import Noise
@@ -83,7 +83,7 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
         raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")
     sampler = load(run, **given)
     field = sampler.field
-    if "label" in sampler.takes:
+    if isinstance(field, Guided) or "label" in getattr(field, "sees", ()):
         raise ValueError(f"{run} is given labels, which distilling does not carry: distil a run without --conditional")
     if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
         raise ValueError(

@@ -96,7 +96,7 @@ def test_arrays_of_ones_own_may_have_trained_drafts() -> None:
         (("images.digits", "--draft", "vae", "--draft-steps", "0"), "--draft-steps is 0"),
         (("toy.moons", "--draft", "vae"), "--draft is 'vae'"),
         (("text.characters", "--draft", "gan"), "--draft is 'gan'"),
-        (("images.restoration", "--draft", "gan"), "--draft is 'gan'"),
+        (("images.super_resolution", "--draft", "gan"), "--draft is 'gan'"),
     ],
 )
 def test_impossible_drafts_are_named(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
