@@ -6,7 +6,7 @@
 ``set``: Fashion-MNIST's training images (60,000 of 784 numbers), each paired with a draft of a Gaussian mixture by ``prepare``,
 across classes. Prints seconds (draws of the drafts included), peak memory, and the mean cost |draft - image|^2. Then the first
 ``exact`` rows by the same passes and by one exact assignment of the same drafts: the ratio of their costs. The aims: 60,000 in
-at most 5 minutes and 2 GB, every image used once, within 5 % of the exact cost. The exact matrix holds exact^2 x 8 bytes and is
+at most 5 minutes and 2 GB, every image used once, within 5 % of the exact cost. The exact matrix takes exact^2 x 12 bytes and is
 formed last, so that the peak before it is that of the passes.
 
 ``minibatch``: starts and data of 256 and 1,024 rows, paired by ``assign`` and by torchcfm's OTPlanSampler, whose pairs are drawn

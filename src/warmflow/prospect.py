@@ -81,7 +81,7 @@ class Prospect:
         cold = "more than tried" if self.cold_calls is None else str(self.cold_calls)
         warm = "more than tried" if self.warm_calls is None else str(self.warm_calls)
         lines += [
-            f"exact velocities of the finite data: cold {cold} calls (its best solver), warm {warm}",
+            f"exact velocities of the finite data: cold {cold} calls (the better of Euler and Heun), warm {warm}",
             "",
             self.sentence,
         ]
@@ -193,6 +193,6 @@ def _sentence(
             + warning
         )
     return (
-        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow's best solver {cold}, "
+        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow by Euler or Heun {cold}, "
         f"{factor:.3g} times fewer; train to know." + warning
     )

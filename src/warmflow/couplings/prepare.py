@@ -205,7 +205,7 @@ def prepare(
 
     Args:
         folder: where blocks are kept and found again; None keeps them in memory only.
-        block: rows paired at once. Assignment costs about block^3 operations and block^2 x 8 bytes.
+        block: rows paired at once. Assignment costs about block^3 operations and block^2 x 12 bytes.
         rounds: fresh starts for every datum, that many times: the more, the less the pairs can be memorised.
         passes: how often the pairs of a round are assigned anew in blocks of near ones, all over the set; Assignment only. A
             pass never raises the cost. On drafts of images, blocks of 512 and five passes come nearer to the assignment of
