@@ -126,7 +126,7 @@ MUTANTS = [
     ),
     (
         "how fast is part of what was asked",
-        "recipes/settings.py",
+        "recipes/settings/every.py",
         'if not f.metadata["runtime"]',
         "",
         [NETWORKS],

@@ -30,7 +30,7 @@ DEMO_STEPS = {"grid": (1, 2, 4, 8, 16), "text": (4, 16, 64)}
 DEMO_SEEDS = {"text": 3}
 TRAINED = (
     "updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width", "depth", "predicts", "t0", "seen",
-    "rounds", "compile", "channels_last", "conditional", "guidance", "guidance_interval",
+    "dtype", "rounds", "compile", "channels_last", "conditional", "guidance", "guidance_interval",
 )  # fmt: skip
 
 

@@ -27,15 +27,15 @@ from warmflow.measuring import audits
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
 from warmflow.recipes.build import plan_for
-from warmflow.recipes.flows import EULER_STEPS, HEUN_STEPS
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, pairs
+from warmflow.recipes.settings import of_floats
 from warmflow.sampler import Sampler
-from warmflow.solvers import Euler, Heun
 from warmflow.sources import Blurred, StandardNormal
 
 ROWS = 1000
 SIGMA = 0.1
+WARM_STEPS = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Prospect:
         cold = "more than tried" if self.cold_calls is None else str(self.cold_calls)
         warm = "more than tried" if self.warm_calls is None else str(self.warm_calls)
         lines += [
-            f"exact velocities of the finite data: cold {cold} calls (the better of Euler and Heun), warm {warm}",
+            f"exact velocities of the finite data: cold {cold} calls (by its best solver), warm {warm}",
             "",
             self.sentence,
         ]
@@ -89,7 +89,7 @@ class Prospect:
 
 
 def _calls(field: Field, source: Source, walks: list[tuple[Solver, int]], hooks: Any, n: int,
-           far: Callable[[Tensor], float], margin: float) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
+           far: Callable[[Tensor], float]) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
     """(calls, distance) of each walk, by solver, from many steps to few."""
     found: dict[str, list[tuple[int, float]]] = {}
     for solver, steps in sorted(walks, key=lambda w: -w[1]):
@@ -130,11 +130,12 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     """
     plan: Plan = plan_for(data, draft, **settings)
     enough(plan.data.total, plan.data.name)
-    s, train = plan.settings, plan.data.train
+    train = plan.data.train
     if plan.data.kind == "tokens":
         raise ValueError(
             f"{plan.name} is of tokens, which this audit does not walk: warmflow compare {plan.name} audits its pairing"
         )
+    s = of_floats(plan.settings)
     if conditional(s):
         raise ValueError("--conditional is about flows that are trained, which this audit walks none of: leave it out")
     source = plan.draft()
@@ -157,12 +158,11 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     assert paired.start is not None
     sigma = max(s.sigma, SIGMA)
     cold = _calls(
-        finite_data(x1), StandardNormal(plan.data.shape),
-        [(Euler(), k) for k in EULER_STEPS] + [(Heun(), k) for k in HEUN_STEPS], plan.hooks, n, far, margin,
-    )  # fmt: skip
+        finite_data(x1), StandardNormal(plan.data.shape), plan.flow.schedule(plan, "cold", ()), plan.hooks, n, far
+    )
     warm = _calls(
         finite_data(paired.x1, paired.start.x0, sigma), Blurred(source, sigma),
-        [(Euler(), k) for k in (1, 2, 4, 8, 16, 32)], plan.hooks, n, far, margin,
+        plan.flow.schedule(plan, "warm", WARM_STEPS), plan.hooks, n, far,
     )  # fmt: skip
     best = min(d for series in cold.values() for _, d in series)
     cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
@@ -193,6 +193,6 @@ def _sentence(
             + warning
         )
     return (
-        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow by Euler or Heun {cold}, "
+        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow by its best solver {cold}, "
         f"{factor:.3g} times fewer; train to know." + warning
     )

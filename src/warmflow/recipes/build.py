@@ -21,9 +21,11 @@ from warmflow.recipes.plan import Plan, fitted, network, ready
 from warmflow.recipes.settings import (
     KNOWN_DRAFTS,
     Cifar10,
+    Custom,
     Digits,
     Emoji,
     Fashion,
+    Floats,
     Folder,
     Grid,
     LeDiFlow,
@@ -141,6 +143,7 @@ def _own(data: DataSet, changes: dict[str, Any]) -> Plan:
         assert isinstance(settings, OwnImages)
         return own("custom", settings, data)
     settings = settings_of("custom", **changes)
+    assert isinstance(settings, Custom)
     return Plan("custom", settings, data, fitted(settings, data.train.x1), network(settings), FloatFlow())
 
 
@@ -185,9 +188,11 @@ def _written(plan: Plan, path: Path, codec: Alphabet) -> Plan:
 
 def _drawable(plan: Plan) -> None:
     """ValueError where the data are too few to fit the draft that was asked for."""
-    n, components = len(plan.data.train), plan.settings.components
-    if plan.settings.draft == "mixture" and n < 2 * components:
-        raise ValueError(f"--components is {components}; a mixture fitted to {n} data takes at most {n // 2}, lower it")
+    n, s = len(plan.data.train), plan.settings
+    if isinstance(s, Floats) and s.draft == "mixture" and n < 2 * s.components:
+        raise ValueError(
+            f"--components is {s.components}; a mixture fitted to {n} data takes at most {n // 2}, lower it"
+        )
 
 
 def path_of(draft: str) -> Path:

@@ -17,6 +17,7 @@ from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.labels import DROP, conditional, guided, number, told, within
 from warmflow.recipes.plan import Arm, Flow, Plan
+from warmflow.recipes.settings import of_floats
 from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun
 from warmflow.sources import Blurred, StandardNormal
@@ -43,7 +44,7 @@ class FloatFlow(Flow):
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         """The draft with noise of its own, unless sigma is 0 and the field is blind to it."""
-        s = plan.settings
+        s = of_floats(plan.settings)
         return Blurred(draft, s.sigma) if s.seen or s.sigma else draft
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
@@ -52,7 +53,7 @@ class FloatFlow(Flow):
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         """Cold on Euler, Heun and Adams-Bashforth over a range of calls; warm on its own solver at the steps asked."""
         if kind != "cold":
-            return [(SOLVERS[plan.settings.solver], n) for n in steps]
+            return [(SOLVERS[of_floats(plan.settings).solver], n) for n in steps]
         walks: list[tuple[Solver, int]] = [(Euler(), n) for n in EULER_STEPS]
         walks += [(Heun(), n) for n in HEUN_STEPS]
         walks += [(AdamsBashforth(), n) for n in ADAMS_STEPS]
@@ -61,7 +62,7 @@ class FloatFlow(Flow):
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
     ) -> Arm:
-        s, shape = plan.settings, plan.data.shape
+        s, shape = of_floats(plan.settings), plan.data.shape
         source: Source
         coupling: Coupling
         sees: tuple[str, ...]

@@ -17,7 +17,7 @@ from warmflow.couplings import Assignment
 from warmflow.data import DataSet
 from warmflow.fields import Guided
 from warmflow.recipes.plan import Drafting, fitted
-from warmflow.recipes.settings import Classes, Settings
+from warmflow.recipes.settings import Classes, Floats, Settings
 from warmflow.sources import ByLabel, Labelled
 
 DROP = 0.1
@@ -50,7 +50,7 @@ def number(data: DataSet) -> int:
     return len(counts)
 
 
-def drafted(settings: Settings, data: DataSet) -> Drafting:
+def drafted(settings: Floats, data: DataSet) -> Drafting:
     """The draft of these settings: one for all, or one a label, which share the components of a mixture."""
     s = settings
     if not conditional(s):

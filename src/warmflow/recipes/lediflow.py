@@ -20,7 +20,7 @@ from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.plan import Arm, Flow, Plan
-from warmflow.recipes.settings import Prior
+from warmflow.recipes.settings import Floats, Prior
 from warmflow.sampler import Sampler
 from warmflow.sources import LearnedPrior
 
@@ -54,7 +54,7 @@ class LeDiFlowFlow(Flow):
         if name not in self.of_prior:
             return FLOATS.arm(plan, name, seed, draft, paired, begin)
         s = plan.settings
-        assert isinstance(s, Prior) and isinstance(draft, LearnedPrior)
+        assert isinstance(s, Floats) and isinstance(s, Prior) and isinstance(draft, LearnedPrior)
         if begin is not None:
             raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
         source = draft if name == "lediflow" else replace(draft, scale=0.0)

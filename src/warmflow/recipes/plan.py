@@ -26,7 +26,7 @@ from warmflow.data import DataSet
 from warmflow.fields import Guided
 from warmflow.networks import MLP, seeded
 from warmflow.recipes.generators import GAN, VAE, train_gan, train_vae
-from warmflow.recipes.settings import PIPELINE, TRAINED_DRAFTS, Drafted, Settings, is_pipeline
+from warmflow.recipes.settings import PIPELINE, TRAINED_DRAFTS, Drafted, Floats, Settings, is_pipeline
 from warmflow.sampler import Clip, Hook, Sampler
 from warmflow.sources import DiffusersPipeline, Gaussian, GaussianMixture, StandardNormal
 
@@ -222,7 +222,7 @@ def ready(source: Source) -> Drafting:
     return lambda folder=None, progress=False: source
 
 
-def fitted(settings: Settings, x: Tensor) -> Drafting:
+def fitted(settings: Floats, x: Tensor) -> Drafting:
     """The draft of these settings, fitted to the training data x (n, *S) when called."""
 
     def fit(folder: Path | None = None, progress: bool = False) -> Source:
@@ -268,7 +268,7 @@ def pairs(
     if s.pairing not in flow.offline:
         return data
     coupling = flow.coupling(plan, s.pairing)
-    passes = s.passes if s.pairing == "assignment" else 0
+    passes = s.passes if isinstance(s, Floats) and s.pairing == "assignment" else 0
     return prepare(
         coupling,
         data,

@@ -30,7 +30,7 @@ from warmflow.paths import LinearPath
 from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.images import images_of, network_of
 from warmflow.recipes.plan import Arm, Flow, Plan
-from warmflow.recipes.settings import Denoising, Pairs, Restoration, SuperResolution
+from warmflow.recipes.settings import Denoising, Pairs, Restoration, SuperResolution, of_floats
 from warmflow.recipes.trained import trained_part
 from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
@@ -54,7 +54,7 @@ class RestorationFlow(Flow):
     audited = False
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
-        return Blurred(draft, plan.settings.sigma)
+        return Blurred(draft, of_floats(plan.settings).sigma)
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return Independent()
@@ -65,7 +65,7 @@ class RestorationFlow(Flow):
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
     ) -> Arm:
-        s, shape = plan.settings, plan.data.shape
+        s, shape = of_floats(plan.settings), plan.data.shape
         if begin is not None:
             raise ValueError(f"the arm {name!r} is trained from the beginning: leave --from out")
         if name == "warm":
