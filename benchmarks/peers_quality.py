@@ -8,8 +8,8 @@ All of it is written under another name and renamed; what lies there is not made
 with, so that those of an arm trained anew are not taken for it.
 
 All arms of a seed start from the same noise, are clipped to the images' range, and have the same number of samples. At a budget
-of k calls an arm is its best walk of no more calls (lowest distance on the primary metric): ours by Euler or Heun, a peer's by
-its own solver.
+of k calls an arm is its best walk of no more calls (lowest distance on the primary metric): ours by Euler, Heun
+or Adams-Bashforth, a peer's by its own solvers.
 
     as good   for every metric, the one-sided 95 % upper bound of D(a) - D(b) is below the margin (``warmflow.verdict``)
     better    for every metric, that bound is below 0
@@ -266,6 +266,7 @@ def markdown(rows: Sequence[Walked], pairs: Sequence[Mapping[str, Any]], facts: 
         f"{facts['updates']} updates an arm, {facts['samples']} samples a row, {facts['threads']} thread; "
         + "margins "
         + ", ".join(f"{name} {margin:.2e}" for name, margin in margins.items()),
+        *(f"warm, seed {told['seed']}: {told['updates']} updates" for told in facts["warm"]),
         "",
         "| arm | seed | solver | steps | calls | ms a sample | " + " | ".join(margins) + " | variation | copies |",
         "|---|" + "---|" * (len(margins) + 7),
