@@ -269,7 +269,8 @@ def sample(
     if out.suffix == ".png" and n > LARGEST_GRID:
         raise ValueError(f"-n is {n}; a grid shows at most {LARGEST_GRID} samples, use .npz for more")
     _threads(threads)
-    from warmflow.single import Asking, Writing, sample_run
+    from warmflow.single import sample_run
+    from warmflow.wishes import Asking, Writing
 
     click.echo(sample_run(run, n, out, steps=steps, solver=solver, seed=seed, batch=batch_size, raw=raw, device=device,
                           quiet=quiet, writing=Writing(temperature, top_p, renoise, prefix, template),
@@ -324,7 +325,7 @@ def compare(
             )
         from warmflow.arms import read_asked
         from warmflow.checkpoints import device_of
-        from warmflow.single import compare_runs
+        from warmflow.finished import compare_runs
         from warmflow.students import compare_students
 
         runs = [Path(w) for w in what]

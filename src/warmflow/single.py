@@ -1,4 +1,4 @@
-"""What the commands on single runs do: train one, sample from one, judge several that were trained apart."""
+"""What the commands on single runs do: train one, sample from one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,20 @@ import torch
 from torch import Tensor
 
 from warmflow.arms import asked_of, read_asked, run_arm
-from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import PRIOR_BILL, described, trained_seconds, whole
-from warmflow.contracts import JumpPath, Samples, Solver, Source
+from warmflow.checkpoints import device_of, load, read_json, write_json
+from warmflow.contracts import JumpPath, Samples, Solver
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
-from warmflow.fields import Guided, NetworkField, Tempered, TokenField
-from warmflow.measuring import Alone, Entry, audits, measured, pictures, save_rows
+from warmflow.fields import Guided, NetworkField, TokenField
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
-from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, interval_of, is_ours, scale_of, settings_of, suggest
-from warmflow.report import Report
-from warmflow.sampler import Sampler, placed
-from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, Midpoint
-from warmflow.sources import Blurred, ByLabel, Filled, Labelled, Shown, StandardNormal, together
-from warmflow.verdict import judge
+from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, is_ours, suggest
+from warmflow.sampler import placed
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
+from warmflow.sources import StandardNormal
+from warmflow.wishes import Asking, Writing
 
 SOLVERS: dict[str, Solver] = {
     "euler": Euler(),
@@ -42,14 +38,10 @@ SOLVERS: dict[str, Solver] = {
     "rk4": RK4(),
     "adams-bashforth": AdamsBashforth(),
 }
-TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width",
-            "depth", "conditional", "guidance", "guidance_interval")  # fmt: skip  # what cold and warm must share
 TRIAL = 10.0
 """Seconds that a dry run's trial may take."""
 STEPS = 4
 """What a run is walked by where nothing is asked."""
-JUDGED = ("lediflow", "warm")
-"""Arms that finished runs are judged by: the first of them that is there."""
 
 
 def draft_of(draft: str | None) -> Any:
@@ -232,98 +224,6 @@ def sample_run(
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
 
 
-@dataclass(frozen=True)
-class Writing:
-    """What may be asked of a token run: changes of its law, by name, and tokens that are given.
-
-    ``prefix`` is text that every sample begins with; ``template`` a text of the window's length with underscores where
-    it is free.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    renoise: float = 0.0
-    prefix: str = ""
-    template: str = ""
-
-    def none_for(self, run: Path) -> None:
-        """ValueError where something is asked of a run that walks no tokens."""
-        for f in fields(self):
-            if getattr(self, f.name) != f.default:
-                raise ValueError(f"--{f.name.replace('_', '-')} is for runs that walk tokens, which {run} does not")
-
-    def applied(self, sampler: Sampler, codec: Any) -> Sampler:
-        """The sampler with all of it; ValueError for impossible values and texts that do not fit."""
-        found = replace(sampler, solver=Jump(self.renoise))
-        if self.temperature != 1 or self.top_p != 1:
-            found = replace(found, field=Tempered(found.field, self.temperature, self.top_p))
-        patterns = []
-        (length,) = sampler.shape
-        for name in ("prefix", "template"):
-            text = getattr(self, name)
-            if not text:
-                continue
-            if not isinstance(codec, Alphabet):
-                raise ValueError(f"--{name} is {text!r}, but this run makes no texts")
-            if len(text) > length or (name == "template" and len(text) != length):
-                raise ValueError(
-                    f"--{name} has {len(text)} symbols, the windows of this run have {length}: fit it to them"
-                )
-            patterns.append(_pattern(text, codec, length, free="_" if name == "template" else None))
-        return replace(found, source=Filled(found.source, together(*patterns))) if patterns else found
-
-
-@dataclass(frozen=True)
-class Asking:
-    """What may be asked of a run whose flow is given labels: one label for all samples, and guidance other than its own.
-
-    ``interval`` is LOW,HIGH as text; with ``guidance`` and no interval it guides everywhere.
-    """
-
-    label: int | None = None
-    guidance: float | None = None
-    interval: str = ""
-
-    def applied(self, sampler: Sampler, run: Path, n: int) -> tuple[Sampler, dict[str, Tensor] | None]:
-        """The sampler, and the condition of n samples; ValueError for a run without labels, or an impossible wish."""
-        if self.label is None and self.guidance is None and not self.interval:
-            return sampler, None
-        source: Any = sampler.source
-        while not isinstance(source, Labelled | ByLabel) and hasattr(source, "source"):
-            source = source.source
-        inner: Any = sampler.field.field if isinstance(sampler.field, Guided) else sampler.field
-        if not isinstance(source, Labelled | ByLabel) or "label" not in getattr(inner, "sees", ()):
-            name = (
-                "label" if self.label is not None else "guidance" if self.guidance is not None else "guidance-interval"
-            )
-            raise ValueError(
-                f"--{name} is for flows that are given labels, which {run} is not: train with --conditional"
-            )
-        scale = sampler.field.scale if isinstance(sampler.field, Guided) else 1.0
-        scale = scale if self.guidance is None else scale_of(self.guidance)
-        interval = interval_of(self.interval)
-        if interval is not None and scale == 1:
-            raise ValueError(
-                f"--guidance-interval is {self.interval!r}, but guidance is 1, which is off: give --guidance"
-            )
-        if self.guidance is not None or interval is not None:
-            sampler = replace(sampler, field=inner if scale == 1 else Guided(inner, scale, ("label",), interval))
-        if self.label is None:
-            return sampler, None
-        if not 0 <= self.label < len(source.shares):
-            raise ValueError(f"--label is {self.label}; the labels of {run} are 0 .. {len(source.shares) - 1}")
-        return sampler, {"label": torch.full((n,), self.label)}
-
-
-def _pattern(text: str, codec: Alphabet, length: int, free: str | None) -> Tensor:
-    """Tokens (length,), -1 where the text says ``free`` or has ended."""
-    out = torch.full((length,), -1, dtype=torch.int64)
-    for i, symbol in enumerate(text):
-        if symbol != free:
-            out[i] = codec.encode(symbol)[0]
-    return out
-
-
 def codec_of(run: Path) -> Any:
     """What the tokens of a run stand for, from its config.json; None for floats."""
     found = read_json(run / "config.json").get("codec")
@@ -375,103 +275,3 @@ def picture(x: Tensor, path: Path) -> None:
     image = Image.fromarray(pixels[..., 0] if c == 1 else pixels)
     scale = max(1, math.ceil(32 / max(h, w)))
     image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path)
-
-
-# ---------------------------------------------------------------- compare finished runs
-
-
-def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-    """ValueError unless the runs share data and training, and those of one arm all settings."""
-    first, a = asked[0]
-    seen: dict[tuple[Any, Any], Path] = {}
-    arms: dict[Any, tuple[Path, Mapping[str, Any]]] = {}
-    for path, b in asked:
-        for key in ("recipe", "data"):
-            if a.get(key) != b.get(key):
-                what = f"are of different {key}: {a.get(key)!r} and {b.get(key)!r}"
-                raise ValueError(f"{first} and {path} {what}; compare runs of one data set")
-        again = seen.setdefault((b.get("arm"), b.get("seed")), path)
-        if again is not path:
-            raise ValueError(
-                f"{again} and {path} are both {b.get('arm')}, seed {b.get('seed')}; name each arm and seed once"
-            )
-        for other, c, keys in ((first, a, TRAINING), (*arms.setdefault(b.get("arm"), (path, b)), None)):
-            for key in keys or sorted(b["settings"]):
-                if b["settings"].get(key) != c["settings"].get(key):
-                    what = f"{key} is {c['settings'].get(key)!r} and {b['settings'].get(key)!r}"
-                    raise ValueError(
-                        f"{other} and {path} are trained unequally: {what}; compare runs of equal training"
-                    )
-        if b.get("updates") != a.get("updates"):
-            what = f"{a.get('updates')} and {b.get('updates')} updates"
-            raise ValueError(f"{first} and {path} are trained unequally: {what}; compare runs of equal training")
-
-
-def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], device: str, progress: bool) -> Report:
-    """``warmflow compare RUN...``: judges finished runs of one recipe and data set; arms and seeds are read from them.
-
-    Raises:
-        ValueError: runs of different data or training, a seed that lacks an arm, no warm or no cold run.
-    """
-    steps = whole(steps)
-    device_of(device)
-    asked = [(run, read_asked(run)) for run in runs]
-    _alike(asked)
-    seeds: dict[str, set[int]] = {}
-    for _, a in asked:
-        seeds.setdefault(a["arm"], set()).add(a["seed"])
-    if not any(k in seeds for k in JUDGED) or not any(k.startswith("cold") for k in seeds):
-        raise ValueError(
-            f"the runs hold the arms {sorted(seeds)}; a comparison needs warm and cold ones, train the other"
-        )
-    if len({frozenset(s) for s in seeds.values()}) > 1:
-        have = ", ".join(f"{k} has {sorted(s)}" for k, s in sorted(seeds.items()))
-        raise ValueError(f"the arms have different seeds: {have}; train the missing ones")
-    recipe = asked[0][1]["recipe"]
-    if recipe == "custom":
-        raise ValueError("runs on your own arrays are compared from Python: warmflow.compare(data=..., out=...)")
-    judged = next(k for k in JUDGED if k in seeds)
-    warm = next(a for _, a in asked if a["arm"] == judged)
-    plan = plan_of(recipe, settings_of(recipe, **warm["settings"]))
-    flow = plan.flow
-    entries = []
-    for run, a in asked:
-        sampler = placed(load(run), device)
-        seconds = float(read_json(run / "config.json")["training"]["seconds"])
-        kind = "warm" if a["arm"] == judged else "cold" if a["arm"].startswith("cold") else "beside"
-        entries.append(Entry(a["arm"], kind, a["seed"], sampler, seconds))
-    make_folder(out)
-    ruler, about = ruler_for(plan.data, plan.settings.samples)
-    source: Source = next(e.sampler.source for e in entries if e.arm == judged)
-    draft = source.source if isinstance(source, Blurred | Shown) else source
-    alone = Alone("draft" if judged == "warm" else "prior", "draft", draft)
-    found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
-             "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
-    found |= described(plan, ruler, about, sorted(seeds[judged]), device)
-    write_json(out / "config.json", found)
-    rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
-    save_rows(out, rows)
-    drafted = draft if judged == "warm" else plan.draft(out / "draft", progress)
-    found_audits = audits(plan, drafted, pairs(plan, drafted, None))
-    names = flow.names if judged == flow.judged else ("warm", "cold")
-    trained, bill = "equal training", {}
-    drafting = [trained_seconds(run / "draft") for run, a in asked if a["arm"] == "warm"]
-    if any(drafting):
-        bill["draft"] = float(np.mean(drafting))
-    if judged == flow.judged and flow.needs(judged) == "prior":
-        trained = flow.training
-        priors = [
-            (read_json(run / "config.json").get("facts") or {}).get("prior") or {}
-            for run, a in asked
-            if a["arm"] == judged
-        ]
-        for name, key in PRIOR_BILL.items():
-            bill[name] = float(np.mean([p.get(key, 0.0) for p in priors]))
-    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill, names=names)
-    facts = verdict.to_json()
-    facts["bill"] = bill | {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
-    write_tensors(out / "pictures.safetensors", pictures(plan, entries, drafted, steps, 64))
-    write_json(out / "verdict.json", facts)
-    report = Report.read(out)
-    report.save(out)
-    return report

@@ -121,6 +121,7 @@ def shared_runs(root: Path) -> Path:
     train(root / "cold0_longer", "cold", 0, "--updates", "12")
     train(root / "cold0_wider", "cold", 0, "--width", "24")
     train(root / "cold0_batch", "cold", 0, "--batch", "32")
+    train(root / "cold0_half", "cold", 0, "--dtype", "bfloat16")
     train(root / "warm1_blur", "warm", 1, "--sigma", "0.2")
     started = Path(shutil.copytree(root / "warm0", root / "started"))
     for file in ("model.json", "model.safetensors", "raw.json", "raw.safetensors"):
@@ -358,6 +359,9 @@ def command_cases() -> Iterator[Case]:
     yield Case("runs of different data", compare("warm0", "cold0_otherdata"), "cold0_otherdata", "one data set")
     yield Case("runs of different updates", compare("warm0", "cold0_longer"), "12", "equal training")
     yield Case("runs of different width", compare("warm0", "cold0_wider"), "width is 16 and 24", "equal training")
+    yield Case(
+        "runs of different arithmetic", compare("warm0", "cold0_half"), "float32' and 'bfloat16", "equal training"
+    )
     yield Case("runs of different batch", compare("warm0", "cold0_batch"), "batch is 64 and 32", "equal training")
     yield Case(
         "warm runs of different sigma",
