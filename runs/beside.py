@@ -61,7 +61,9 @@ def main(
     rows = list(measured(plan, ruler, entries, sources_alone(plan, {"draft": draft}), asked_steps, True, folder=out))
     save_rows(out, rows)
     cold = [r for r in read_rows(comparison) if r.kind == "cold" and r.seed < seeds]
-    verdict = judge(ruler, rows + cold, audit=audits(plan, draft, paired), names=plan.flow.names)
+    verdict = judge(
+        ruler, rows + cold, audit=audits(plan, draft, paired), names=plan.flow.names, ratios=plan.flow.ratios
+    )
     write_json(out / "verdict.json", verdict.to_json())
     print(verdict.claim)
     print("the audit of these pairs says:", *(verdict.audit[pairing]["flags"] or ["nothing to flag"]))

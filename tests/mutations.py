@@ -697,6 +697,35 @@ MUTANTS = [
         "pass",
         [GENERATORS],
     ),
+    # the law given the input
+    (
+        "a regression is as good as a flow",
+        "verdict.py",
+        'guarded[id(g)]["variation"].passes and keeps(g)',
+        'guarded[id(g)]["variation"].passes',
+        [T + "test_verdict.py"],
+    ),
+    (
+        "cold's shortest has lost its conditional law",
+        "verdict.py",
+        "compared[id(g)].holds and keeps(g), top=best",
+        "compared[id(g)].holds, top=best",
+        [T + "test_verdict.py"],
+    ),
+    (
+        "cold's best has lost its conditional law",
+        "verdict.py",
+        "filter(passes, kinds",
+        "filter(None, kinds",
+        [T + "test_verdict.py"],
+    ),
+    (
+        "twice the variance is as good as all of it",
+        "metrics/comparison.py",
+        "abs(value - 1) <= limit",
+        "1 - value <= limit",
+        [T + "test_verdict.py"],
+    ),
     # metrics of images
     (
         "the kernel distance with pairs of a row and itself",

@@ -254,9 +254,20 @@ def run(
         settled = _converged(ruler, [r for r in rows if r.arm == best], more)
         trained = "convergence" if all(v["settled"] for v in settled.values()) else trained
         save_rows(root, rows + more)
-        doubled = {"settled": settled, **_against(ruler, [r for r in rows if r.kind != "cold"] + more)}
+        doubled = {
+            "settled": settled,
+            **_against(ruler, [r for r in rows if r.kind != "cold"] + more, plan.flow.ratios),
+        }
     found_audits = audits(plan, draft, paired) if plan.flow.audited else {}
-    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=_spent(plan, bill), names=plan.flow.names)
+    verdict = judge(
+        ruler,
+        rows,
+        audit=found_audits,
+        trained=trained,
+        bill=_spent(plan, bill),
+        names=plan.flow.names,
+        ratios=plan.flow.ratios,
+    )
     facts = verdict.to_json() | ({"doubled": doubled} if doubled else {})
     facts["bill"] = _bill(bill, entries, facts.get("paid_after"))
     shown = pictures(plan, entries, draft, steps, 64 if plan.data.kind == "images" else 1000)
@@ -340,9 +351,9 @@ def _converged(ruler: Ruler, rows: Sequence[Row], doubled: Sequence[Row]) -> dic
     return found
 
 
-def _against(ruler: Ruler, rows: Sequence[Row]) -> dict[str, Any]:
+def _against(ruler: Ruler, rows: Sequence[Row], ratios: Mapping[str, float]) -> dict[str, Any]:
     """The verdict on warm against the cold flow that was trained twice as long: more than equal training asks."""
-    found = judge(ruler, rows).to_json()
+    found = judge(ruler, rows, ratios=ratios).to_json()
     claim = found["claim"].replace("at equal training", "with the cold flow trained twice as long")
     return {"claim": claim} | {k: found[k] for k in ("holds", "factor_calls", "factor_calls_best", "reference", "warm")}
 

@@ -115,7 +115,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
         ]
         for name, key in PRIOR_BILL.items():
             bill[name] = float(np.mean([p.get(key, 0.0) for p in priors]))
-    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill, names=names)
+    verdict = judge(ruler, rows, audit=found_audits, trained=trained, bill=bill, names=names, ratios=plan.flow.ratios)
     facts = verdict.to_json()
     facts["bill"] = bill | {k: float(np.mean([e.seconds for e in entries if e.arm == k])) for k in seeds}
     write_tensors(out / "pictures.safetensors", pictures(plan, entries, drafted, steps, 64))

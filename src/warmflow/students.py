@@ -113,7 +113,7 @@ def compare_students(
     make_folder(out)
     save_rows(out, rows)
     bill = {"distilling": sum(seconds) / len(seconds)}
-    verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES)
+    verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES, ratios=plan.flow.ratios)
     facts = verdict.to_json()
     if reflows:
         facts["bill"]["reflow"] = sum(reflows) / len(reflows)

@@ -10,6 +10,10 @@ Cold's best is the cold row (any pairing, solver, steps) with the lowest mean pr
 at which a cold row is as good as that best; warm needs w* calls: the fewest at which a warm row is as good as that same
 best and passes the guards. Steps are scanned from many to few, one series an (arm, solver), stopping at the first
 failure, so a lucky short walk below a failing longer one is not found. The factor is c* / w*.
+
+Where samples answer an input (restoration), whole sets may agree and the law given the input be lost: a regression keeps
+none of it. There every row, cold's best and shortest too, must also hold a ratio that is 1 for the true conditional law
+about as near to 1 as the cold row nearest to it (``ratio_guard``).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from warmflow.metrics.comparison import Comparison, Difference, Guard, as_good, guards, interval
+from warmflow.metrics.comparison import Comparison, Difference, Guard, as_good, guards, interval, ratio_guard
 from warmflow.metrics.ruler import CopyingBand, Floor, Measure, Ruler
 
 __all__ = [
@@ -157,13 +161,13 @@ def _fewest(groups: Sequence[_Group], passes: Callable[[_Group], bool], top: _Gr
     return min(found, key=lambda g: (g.calls, g.seconds), default=None)
 
 
-def _best(kinds: Mapping[str, Sequence[_Group]], name: str) -> _Group:
-    """Cold's best: the lowest mean distance; every arm must have its seeds."""
+def _best(kinds: Mapping[str, Sequence[_Group]], name: str, passes: Callable[[_Group], bool]) -> _Group:
+    """Cold's best: the lowest mean distance of those that pass; every arm must have its seeds."""
     if not kinds["cold"] or not kinds["warm"]:
         raise ValueError(
             f"rows hold {len(kinds['cold'])} cold, {len(kinds['warm'])} warm settings; a verdict needs both"
         )
-    best = min(kinds["cold"], key=lambda g: g.mean(lambda row: row.measure.distance[name]))
+    best = min(filter(passes, kinds["cold"]), key=lambda g: g.mean(lambda row: row.measure.distance[name]))
     for group in (*kinds["draft"], *kinds["cold"], *kinds["warm"], *kinds["beside"]):
         if set(group.by_seed) != set(best.by_seed):
             seeds = f"{sorted(group.by_seed)}, {best.label} has {sorted(best.by_seed)}"
@@ -180,6 +184,7 @@ def judge(
     source_seconds: float | None = None,
     bill: Mapping[str, float] | None = None,
     names: tuple[str, str] = ("warm", "cold"),
+    ratios: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The verdict on rows of cold and warm arms (draft and real ones beside them), all under the same seeds.
 
@@ -187,24 +192,33 @@ def judge(
     where nothing was. ``names`` are what the sentence calls the two.
     ``source_seconds`` is the source's time a sample (already in the rows' seconds; printed). ``bill`` lists one-off
     seconds that only the warm arm spends (training its draft, pairing); the verdict tells after how many samples the
-    time saved has paid it.
+    time saved has paid it. ``ratios`` names numbers beside the distances that are 1 where the law given the input is kept,
+    and how much further from 1 than the nearest cold row a row may lie.
     """
     if trained not in TRAINED:
         raise ValueError(f"trained is {trained!r}; say one of {', '.join(TRAINED)}")
     groups = _groups(rows)
     kinds = {kind: [g for g in groups if g.first.kind == kind] for kind in KINDS}
-    best = _best(kinds, ruler.primary)
+    colds = [g.by_seed for g in kinds["cold"]]
+
+    def kept(g: _Group) -> dict[str, Guard]:
+        return {name: ratio_guard(name, g.by_seed, colds, slack) for name, slack in (ratios or {}).items()}
+
+    def keeps(g: _Group) -> bool:
+        return all(guard.passes for guard in kept(g).values())
+
+    best = _best(kinds, ruler.primary, keeps)
     judged = [g for kind in ("draft", "cold", "warm") for g in kinds[kind]]
     compared = {id(g): as_good(ruler, g.by_seed, best.by_seed) for g in judged}
-    guarded = {id(g): guards(ruler, g.by_seed, best.by_seed) for g in judged}
+    guarded = {id(g): guards(ruler, g.by_seed, best.by_seed) | kept(g) for g in judged}
 
     def warm_passes(g: _Group) -> bool:
         return compared[id(g)].holds and all(guard.passes for guard in guarded[id(g)].values())
 
     def draft_passes(g: _Group) -> bool:
-        return compared[id(g)].holds and guarded[id(g)]["variation"].passes
+        return compared[id(g)].holds and guarded[id(g)]["variation"].passes and keeps(g)
 
-    cold = _fewest(kinds["cold"], lambda g: compared[id(g)].holds, top=best) or best
+    cold = _fewest(kinds["cold"], lambda g: compared[id(g)].holds and keeps(g), top=best) or best
     warm = _fewest(kinds["warm"], warm_passes)
     draft = next((g for g in kinds["draft"] if draft_passes(g)), None)
     shown = draft or warm or _nearest(kinds["warm"], compared, ruler.primary)

@@ -62,7 +62,7 @@ def make(ruler: Ruler) -> Maker:
                 samples=ruler.samples,
                 distance=distance,
                 replicates=replicates,
-                beside={"frechet": 1.0},
+                beside={"frechet": 1.0, "recovered": given.get("recovered", 0.9)},
                 variation=given.get("variation", ruler.variation.mean) + 0.001 * seed,
                 copying_share=given.get("share", band.share) + 0.001 * seed,
                 copying_mean=given.get("ratio", band.mean) + 0.001 * seed,
@@ -120,6 +120,27 @@ def test_order_one_seed_then_draft_then_warm_then_not(ruler: Ruler, make: Maker)
         assert verdict.claim.startswith(start)
         assert verdict.holds == start.startswith("warm is as good")
         assert (verdict.factor_calls is None) == (verdict.factor_seconds is None) == (not verdict.holds)
+
+
+def test_where_samples_answer_an_input_their_law_must_be_kept_too(ruler: Ruler, make: Maker) -> None:
+    """A regression's set of outputs may be near to the data's, and a cold flow of few calls nearly is one."""
+    keep = {"recovered": 0.15}
+    cold = (
+        make("cold", 20, 1, recovered=0.9) + make("cold", 8, 1.1, recovered=0.78) + make("cold", 2, 0.9, recovered=0.2)
+    )
+    warm = make("warm", 8, 1, recovered=0.8) + make("warm", 2, 1, recovered=0.76) + make("warm", 1, 1, recovered=0.74)
+    draft = make("draft", 0, 1, recovered=0.0)
+    assert judge(ruler, cold + warm + draft).claim.startswith(
+        "the draft alone does as well as cold (cold, euler, 2 calls)"
+    )
+    verdict = judge(ruler, cold + warm + draft, ratios=keep)
+    assert verdict.claim.startswith("warm is as good as cold in 4.0 times fewer calls")
+    assert verdict.more["reference"]["calls"] == 20 and verdict.more["cold"]["calls"] == 8
+    assert verdict.more["warm"]["calls"] == 2  # 0.24 from 1, where 0.10 + 0.15 are allowed; 0.26 is not
+    passed = {(r["arm"], r["calls"]): r["guards"]["recovered"] for r in verdict.rows if "guards" in r}
+    assert [k for k, ok in passed.items() if not ok] == [("cold", 2), ("warm", 1), ("draft", 0)]
+    wide = judge(ruler, cold[:5] + make("warm", 4, 1, recovered=1.3) + draft, ratios=keep)
+    assert wide.claim.endswith("fails the recovered guard (1.30, cold's nearest to 1 0.90, allowed 0.15 further off)")
 
 
 def test_a_draft_without_some_classes_is_not_as_good(ruler: Ruler, make: Maker) -> None:

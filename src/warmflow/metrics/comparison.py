@@ -18,7 +18,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,19 @@ def guards(ruler: Ruler, row: Mapping[int, Measure], cold: Mapping[int, Measure]
     )
     found["copying"] = Guard("copying", passes, float(share.mean()), band.share_limit + SHARE_SLACK, says)
     return found
+
+
+def ratio_guard(name: str, row: Mapping[int, Measure], colds: Sequence[Mapping[int, Measure]], slack: float) -> Guard:
+    """A guard on a number shown beside the distances that is 1 where the law is kept; measures by seed.
+
+    It fails where its mean over seeds lies further from 1 than that of the cold row nearest to 1 by more than ``slack``:
+    distances between whole sets do not see a law *given the input*, of which a regression keeps nothing.
+    """
+    value, *others = (float(np.mean([m.beside[name] for m in group.values()])) for group in (row, *colds))
+    nearest = min(others, key=lambda other: abs(other - 1))
+    limit = abs(nearest - 1) + slack
+    says = f"{name} guard ({value:.2f}, cold's nearest to 1 {nearest:.2f}, allowed {slack:g} further off)"
+    return Guard(name, abs(value - 1) <= limit, value, limit, says)
 
 
 def interval(measures: Mapping[int, Measure], name: str) -> dict[str, float]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -67,6 +68,8 @@ class Flow(ABC):
     """Pairings that are made before training, on blocks of the whole set."""
     training: str = "equal training"
     """What a claim about the judged arm says of the training (a key of ``verdict.TRAINED``)."""
+    ratios: Mapping[str, float] = MappingProxyType({})
+    """Numbers of ``beside`` that are 1 where the law given the input is kept, and the slack that a verdict allows them."""
     audited: bool = True
     """Whether pairings are compared before a verdict: not where every datum has its own draft."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
 
 FLOATS = FloatFlow()
+SLACK = 0.15
+"""How much further from 1 than cold's a recovered variance may be for a claim."""
 INPUTS, DRAWS = 200, 4
 """Inputs that PSNR, SSIM and the recovered variance are measured on, and samples for each."""
 
@@ -51,6 +54,7 @@ class RestorationFlow(Flow):
 
     arms = ("cold", "warm")
     offline = ()
+    ratios = MappingProxyType({"recovered variance": SLACK})
     audited = False
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
