@@ -23,21 +23,35 @@ from torch import Tensor
 
 from warmflow.checkpoints import card, check_version, load_part, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Source
+from warmflow.data.paired import INPUT
 from warmflow.recipes.build import plan_of
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Arm, Plan, pairs
 from warmflow.recipes.settings import settings_of
 from warmflow.training import train
 
 
-def fingerprint(x: Tensor) -> str:
-    """Sixteen hexadecimal digits of a tensor's bytes: another data set under the same name is found out."""
-    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+def fingerprint(x: Tensor, *more: Tensor) -> str:
+    """Sixteen hexadecimal digits of the bytes of tensors."""
+    found = hashlib.sha256()
+    for one in (x, *more):
+        found.update(one.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def data_print(plan: Plan) -> str:
+    """The fingerprint of what a plan's flows are trained on and given: data, inputs, labels where they see them. Another
+    data set under the same name, and other inputs for the same images, are found out."""
+    train, judged = plan.data.train, plan.data.validation or plan.data.heldout
+    seen = [part.condition[INPUT] for part in (train, judged) if INPUT in part.condition]
+    labels = [train.condition["label"]] if conditional(plan.settings) else []
+    return fingerprint(train.x1, *seen, *labels)
 
 
 def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
     """What a run folder's config.json says was asked."""
     return {
-        "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": fingerprint(plan.data.train.x1),
+        "kind": "run", "recipe": plan.name, "arm": name, "seed": seed, "data": data_print(plan),
         "settings": plan.settings.asked, **more,
     }  # fmt: skip
 

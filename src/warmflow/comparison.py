@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from warmflow import __version__
-from warmflow.arms import fingerprint, train_all
+from warmflow.arms import data_print, fingerprint, train_all
 from warmflow.checkpoints import (
     device_of,
     load,
@@ -45,6 +45,7 @@ from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, forget, measured, pictures, save_rows, sources_alone
+from warmflow.metrics.cost import timed
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.measures import ruler_for
@@ -69,10 +70,9 @@ def _named(plan: Plan) -> str:
 
 
 def trained_seconds(folder: Path) -> float:
-    """What a draft's training took, over all its sittings; 0 where nothing was trained."""
-    if not (folder / "config.json").exists():
-        return 0.0
-    return float((read_json(folder / "config.json").get("training") or {}).get("seconds", 0.0))
+    """What a draft's training took, over all its sittings and of a draft a class all; 0 where nothing was trained."""
+    told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]
+    return float(sum(facts.get("seconds", 0.0) for facts in told))
 
 
 def versions() -> dict[str, str]:
@@ -114,16 +114,46 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _budgeted(
-    plan: Plan, minutes: float, seeds: int, sources: Mapping[str, Source], paired: Batch, threads: int
-) -> Plan:
-    """The plan with as many updates as fit the minutes: a few of each arm are timed first."""
-    seconds = 0.0
+    plan: Plan, minutes: float, seeds: int, sources: Mapping[str, Source], paired: Batch, jobs: int,
+    steps: Sequence[int], samples: int,
+) -> Plan:  # fmt: skip
+    """The plan with as many updates as fit the minutes beside the sampling: a few updates and a call of each arm are timed
+    first. Ten per cent stay for all else."""
+    update = sampling = 0.0
     for name in plan.flow.arms:
         here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
         trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
-        seconds += trial.facts["seconds"] / 40
-    updates = int(0.75 * minutes * 60 / (seconds * seeds))
-    return replace(plan, settings=replace(plan.settings, updates=max(100, min(updates, 30_000))))
+        update += trial.facts["seconds"] / 40
+        walks = plan.flow.schedule(plan, plan.flow.role(name), steps)
+        calls = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for solver, k in walks)
+        sampling += calls * samples * _seconds_of_call(here.sampler)
+    updates, short = updates_within(60 * minutes * jobs, seeds, update, sampling)
+    if short:
+        _say(
+            f"warning: sampling alone takes about {short / 60 / jobs:.0f} minutes, more than half of the {minutes:g} that were "
+            f"given: the flows are trained for {updates} updates, and all of it takes longer; ask for fewer samples or seeds",
+            True,
+        )
+    return replace(plan, settings=replace(plan.settings, updates=updates))
+
+
+def _seconds_of_call(sampler: Sampler) -> float:
+    """What a call takes, a sample."""
+    rows = 256
+    return timed(lambda: sampler(rows, seed=0, steps=1), repeats=3).seconds / rows
+
+
+def updates_within(seconds: float, seeds: int, update: float, sampling: float) -> tuple[int, float]:
+    """Updates of each arm that fit ``seconds`` of computing beside the sampling, and the sampling's seconds where it leaves
+    the training less than two fifths of them (0 otherwise): these the training then has all the same.
+
+    Args:
+        update, sampling: seconds for one update of every arm, and for all samples of every arm, under one seed.
+    """
+    left = 0.9 * seconds - seeds * sampling
+    short = left < 0.4 * seconds
+    updates = int(max(left, 0.4 * seconds) / (seeds * update))
+    return max(100, min(updates, 30_000)), seeds * sampling if short else 0.0
 
 
 def compare(
@@ -194,7 +224,7 @@ def run(
     """The comparison of a plan in a folder; see ``compare``."""
     asked = {
         "kind": "compare", "recipe": plan.name, "settings": plan.settings.asked, "steps": list(steps),
-        "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": fingerprint(plan.data.train.x1),
+        "seeds": list(seeds), "minutes": minutes, "convergence": convergence, "data": data_print(plan),
         "cold": "wrapped" if cold else "trained", "draft": _named(plan) if own_draft else plan.settings.draft, "device": device,
     }  # fmt: skip
     found = open_run(root, asked)
@@ -223,7 +253,7 @@ def run(
         plan = (
             replace(plan, settings=replace(plan.settings, updates=found["updates"]))
             if "updates" in found
-            else _budgeted(plan, minutes, len(seeds), sources, paired, jobs)
+            else _budgeted(plan, minutes, len(seeds), sources, paired, jobs, steps, ruler.samples)
         )
     found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
     write_json(root / "config.json", found)

@@ -100,7 +100,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
     rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
     save_rows(out, rows)
     drafted = draft if judged == "warm" else plan.draft(out / "draft", progress)
-    found_audits = audits(plan, drafted, pairs(plan, drafted, None))
+    found_audits = audits(plan, drafted, pairs(plan, drafted, None)) if flow.audited else {}
     names = flow.names if judged == flow.judged else ("warm", "cold")
     trained, bill = "equal training", {}
     drafting = [trained_seconds(run / "draft") for run, a in asked if a["arm"] == "warm"]

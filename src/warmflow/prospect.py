@@ -135,6 +135,11 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         raise ValueError(
             f"{plan.name} is of tokens, which this audit does not walk: warmflow compare {plan.name} audits its pairing"
         )
+    if not plan.flow.audited:
+        raise ValueError(
+            f"every datum of {plan.name} has an input and a draft of its own, so there are no pairings to audit: "
+            f"warmflow compare {plan.name} tells what a warm start is worth"
+        )
     s = of_floats(plan.settings)
     if conditional(s):
         raise ValueError("--conditional is about flows that are trained, which this audit walks none of: leave it out")

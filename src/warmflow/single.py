@@ -25,10 +25,9 @@ from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import TRAINED_DRAFTS, Settings, is_ours, suggest
+from warmflow.recipes.settings import Settings, is_ours, suggest
 from warmflow.sampler import placed
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
-from warmflow.sources import StandardNormal
 from warmflow.wishes import Asking, Writing
 
 SOLVERS: dict[str, Solver] = {
@@ -59,12 +58,13 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
 
     data = plan.data.train
     paired = plan.settings.pairing in (*plan.flow.offline, "given")
-    blank = Batch(data.x1, data.condition, data.index, Start(data.x1) if paired else None)
+    blank = Batch(data.x1, data.condition, data.index, Start(data.x1, data.condition) if paired else None)
     needs = plan.flow.needs(name)
     if needs == "prior":
         raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
-    trained = plan.settings.draft in TRAINED_DRAFTS  # that takes minutes, and its drafts' values change no cost
-    draft = None if not needs else StandardNormal(plan.data.shape) if trained else plan.draft()
+    draft = (
+        (plan.flow.stand_in(plan) or plan.draft()) if needs else None
+    )  # training takes minutes; values change no cost
     here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
     batch, device = min(plan.settings.batch, len(here.data)), str(asked["device"])
 

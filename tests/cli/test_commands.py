@@ -14,6 +14,7 @@ from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, 
 from PIL import Image
 
 import warmflow
+from warmflow.comparison import updates_within
 from warmflow.measuring import read_rows
 from warmflow.metrics.comparison import interval
 
@@ -266,6 +267,15 @@ def test_minutes_choose_the_updates(place: Place) -> None:
     warmflow.compare(x, steps=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, components=2, **small)
     assert json.loads((out / "config.json").read_text())["updates"] >= 100
     sound(out, [0, 1])
+
+
+def test_minutes_are_for_training_and_sampling() -> None:
+    """1,000 s for two seeds, 0.1 s an update of all arms: what 300 s of sampling a seed leave of nine tenths; and where sampling
+    asks for more than half, the training keeps two fifths and the user is told."""
+    assert updates_within(1000, 2, 0.1, 100) == (3500, 0)
+    assert updates_within(1000, 2, 0.1, 249) == (2010, 0)
+    assert updates_within(1000, 2, 0.1, 300) == (2000, 600)
+    assert updates_within(10, 2, 0.1, 1) == (100, 0) and updates_within(1e9, 2, 0.1, 1) == (30_000, 0)
 
 
 def test_a_wrapped_model_takes_the_cold_place(place: Place) -> None:

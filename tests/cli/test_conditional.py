@@ -45,6 +45,12 @@ def test_calls_of_guided_flows_are_counted_alike(guided: Path) -> None:
     assert set(found["audit"]) == {"assignment", "independent"}
 
 
+@pytest.mark.parametrize("draft", ["mixture", "gan"])
+def test_a_dry_run_of_flows_with_labels(draft: str, tmp_path: Path) -> None:
+    told = ok("train", "images.digits", "--conditional", *QUICK, "--draft", draft, "--dry-run", "--out", tmp_path / "x")
+    assert json.loads(told)["parameters"] > 0
+
+
 def test_a_label_is_asked_for(guided: Path, tmp_path: Path) -> None:
     run = guided / "seeds" / "0" / "warm"
     sampler = load(run)

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from bad_input import words
+from PIL import Image
 from test_commands import ok
 from test_distill import refused
 
 from warmflow import measuring
 from warmflow.checkpoints import load, load_part
+from warmflow.comparison import trained_seconds
 from warmflow.noise import Noise
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.plan import pairs
@@ -60,6 +62,53 @@ def test_one_arm_is_trained_from_a_gan_and_drafts_are_kept_beside_it(tmp_path: P
     ok("compare", out, tmp_path / "cold", "--steps", "1", "--quiet", "--out", tmp_path / "both")
     told = json.loads((out / "draft" / "config.json").read_text())["training"]["seconds"]
     assert json.loads((tmp_path / "both" / "verdict.json").read_text())["bill"]["draft"] == told > 0
+
+
+def test_the_drafts_of_all_classes_are_billed(tmp_path: Path) -> None:
+    """Where they are read again, too: the time of the second command's reading is not the drafts'."""
+    arguments = ("images.digits", "--conditional", *SMALL, "--draft", "gan", *DRAFT, "--pairing", "independent", "--steps", "1",
+                 "--seeds", "2", "--jobs", "1", "--quiet", "--out", tmp_path / "c")  # fmt: skip
+    ok("compare", *arguments)
+    told = [
+        json.loads(p.read_text())["training"]["seconds"] for p in (tmp_path / "c" / "draft").glob("label-*/config.json")
+    ]
+    assert len(told) == 10 and trained_seconds(tmp_path / "c" / "draft") == pytest.approx(sum(told))
+    assert json.loads((tmp_path / "c" / "verdict.json").read_text())["bill"]["draft"] >= sum(told) > 0
+
+
+def test_folders_of_drafts_belong_to_images_by_name(tmp_path: Path) -> None:
+    """Draft i is a tenth of image i, whatever part the image falls into."""
+    x = np.random.default_rng(0).integers(0, 256, (260, 8, 8), dtype=np.uint8)
+    for k, image in enumerate(x):
+        for name, pixels in (("clean", image), ("drafts", image // 10)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name / f"{k:03d}.png")
+    plan = plan_for(
+        f"folder:{tmp_path / 'clean'}", tmp_path / "drafts", pairing="given", size=8, mode="L", width=8, block=64
+    )
+    paired = pairs(plan, plan.draft(), None)
+    assert paired.start is not None
+
+    def bytes_of(images: torch.Tensor) -> torch.Tensor:
+        return ((images + 1) * 127.5).round().int()
+
+    assert torch.equal(bytes_of(paired.start.x0), bytes_of(paired.x1) // 10)
+    (tmp_path / "drafts" / "007.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"007\.png' cannot be read"):
+        plan_for(
+            f"folder:{tmp_path / 'clean'}", tmp_path / "drafts", pairing="given", size=8, mode="L", width=8, block=64
+        )
+
+
+def test_drafts_in_another_range_are_noticed() -> None:
+    images = 2 * Noise.of(0, 300).uniform("images", 1, 8, 8).float() - 1
+    small = {"width": 8, "block": 64, "components": 2}
+    assert not plan_for(images, images / 2, **small).data.warnings
+    for half in ((images + 1) / 2, lambda n, seed: (images[:n] + 1) / 2):
+        (line,) = plan_for(images, half, **small).data.warnings
+        assert "give 2 x - 1" in line
+    with pytest.raises(ValueError, match="scale them alike"):
+        plan_for(images, 3 * images, **small)
 
 
 def test_a_dry_run_trains_no_draft(tmp_path: Path) -> None:

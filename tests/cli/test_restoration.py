@@ -17,6 +17,7 @@ from warmflow.checkpoints import load
 from warmflow.data import load as load_data
 from warmflow.data.paired import lowered
 from warmflow.noise import Noise
+from warmflow.recipes import restoration
 from warmflow.sources import Blurred, Conditioned, Restored
 
 SMALL = words("--images digits --updates 40 --draft-updates 150 --width 8 --samples 400 --batch 64 --quiet")
@@ -35,6 +36,10 @@ def test_a_regression_stands_beside_the_flows_and_has_no_variance(compared: Path
     assert set(arms) == {"cold", "warm", "draft"}
     assert arms["draft"]["recovered variance"] == 0 and arms["warm"]["recovered variance"] > 0.02
     assert arms["draft"]["PSNR"] > max(r["beside"]["PSNR"] for r in rows if r["arm"] in ("warm", "cold"))
+    nearest = min(abs(r["beside"]["recovered variance"] - 1) for r in rows if r["kind"] == "cold")
+    for r in rows[1:]:
+        held = abs(r["beside"]["recovered variance"] - 1) <= nearest + 0.15
+        assert r["guards"]["recovered variance"] == held, r
     page = (compared / "report.html").read_text()
     for text in ("PSNR", "SSIM", "recovered variance"):
         assert text in page, text
@@ -53,6 +58,31 @@ def test_both_arms_are_given_inputs_that_nobody_was_trained_on(compared: Path) -
         assert sampler.field.sees == (("input",) if arm == "cold" else ("draft", "input"))
     assert isinstance(sampler.source, Blurred) and isinstance(sampler.source.source, Restored)
     assert isinstance(load(compared / "seeds" / "0" / "cold").source, Conditioned)
+
+
+def test_finished_runs_have_no_pairings_to_audit(compared: Path, tmp_path: Path) -> None:
+    runs = [compared / "seeds" / str(seed) / arm for seed in (0, 1) for arm in ("cold", "warm")]
+    ok("compare", *runs, "--steps", "1", "--quiet", "--out", tmp_path / "c")
+    found = json.loads((tmp_path / "c" / "verdict.json").read_text())
+    assert found["audit"] == {} and "recovered variance" in found["guards"]
+    assert "a draft of its own" in refused("audit", "images.super_resolution", "--images", "digits")
+
+
+def test_a_dry_run_trains_no_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restoration, "regression", None)
+    told = json.loads(ok("train", "images.super_resolution", *SMALL, "--dry-run", "--out", tmp_path / "never"))
+    assert told["parameters"] > 0 and not (tmp_path / "never").exists()
+
+
+def test_other_inputs_of_the_same_images_are_other_data(tmp_path: Path) -> None:
+    inputs, targets = faces()
+    file, out = tmp_path / "pairs.npz", tmp_path / "run"
+    np.savez(file, inputs=inputs, targets=targets)
+    ok("train", "images.pairs", "--path", file, *OWN, "--updates", "3", "--arm", "cold", "--out", out)
+    inputs[3] = 0
+    np.savez(file, inputs=inputs, targets=targets)
+    said = refused("train", "images.pairs", "--path", file, *OWN, "--updates", "3", "--arm", "cold", "--out", out)
+    assert "data" in said and "choose another --out" in said
 
 
 def test_the_input_may_be_the_draft_and_noise_the_problem(tmp_path: Path) -> None:
@@ -154,4 +184,10 @@ def test_impossible_pairs_are_named(tmp_path: Path) -> None:
     two = ["--inputs", pictures(tmp_path / "i", inputs[:30]), "--targets", pictures(tmp_path / "t", targets[:30])]
     (tmp_path / "t" / "007.png").unlink()
     assert "007 is among the inputs alone" in says(*two, "--size", "8")
+    Image.fromarray(targets[7]).save(tmp_path / "t" / "007.png")
+    Image.fromarray(inputs[8]).save(tmp_path / "i" / "008.bmp")
+    assert "008.bmp and 008.png" in says(*two, "--size", "8")
+    (tmp_path / "i" / "008.bmp").unlink()
+    Image.fromarray(np.tile(inputs[8], (1, 2))).save(tmp_path / "i" / "008.png")
+    assert "008 is 2.00 times as wide as high among the inputs and 1.00" in says(*two, "--size", "8")
     assert "is not a folder" in says("--inputs", tmp_path / "i", "--targets", tmp_path / "none")

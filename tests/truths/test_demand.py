@@ -132,6 +132,12 @@ def test_every_arm_is_trained_on_the_same_rows(mapped: DataSet) -> None:
         paired = mapped.train
         arms = {name: plan.flow.arm(plan, name, 0, plan.draft(), paired) for name in plan.flow.arms}
         assert {name: len(arm.data) for name, arm in arms.items()} == dict.fromkeys(arms, rows), pairing
+        told = [
+            line
+            for line in plan.data.warnings
+            if f"on the {len(mapped.train)} data that fit memory, of {len(whole(mapped))}" in line
+        ]
+        assert len(told) == (pairing == "assignment")
 
 
 def images(path: Path, n: int = 250) -> Path:

@@ -195,3 +195,10 @@ def test_the_law_given_the_label_is_reached_and_the_dropped_label_is_the_whole_l
     assert float((every.start.condition["label"] == 1).float().mean()) == pytest.approx(0.25, abs=0.03)
     assert float(every.x.mean()) == pytest.approx(0.0, abs=0.12)
     assert np.isfinite(every.x.numpy()).all()
+
+
+def test_labels_that_are_given_are_labels() -> None:
+    source = Labelled.of(StandardNormal((2,)), torch.tensor([0, 1, 2]))
+    for bad in (3, -1):
+        with pytest.raises(ValueError, match=rf"label is {bad}; the labels here are 0 \.\. 2"):
+            source.draw(4, {"label": torch.tensor([0, 1, 2, bad])}, noise=Noise.of(0, 4))

@@ -412,6 +412,10 @@ def test_the_command_that_makes_it_again() -> None:
     assert command({**CONFIG, "asked": asked}).endswith("--steps 2,8 --seeds 3")
     run = {"kind": "run", "recipe": "toy.moons", "asked": {"arm": "cold", "seed": 4}}
     assert command(run) == "warmflow train toy.moons --arm cold --seed 4"
+    for own in ({"recipe": "custom"}, {"asked": {"draft": "own 0123456789abcdef", "steps": [1, 2], "seeds": [0, 3]}}):
+        said = command({**CONFIG, **own})
+        assert said.startswith("warmflow.compare(data=..., draft=...") and "mixture" not in said
+    assert "steps=[1, 2], seeds=[0, 3]" in said
     assert command({**CONFIG, "command": "warmflow demo digits"}) == "warmflow demo digits"
     assert command({**CONFIG, "command": ["warmflow", "demo", "a b"]}) == "warmflow demo 'a b'"
 

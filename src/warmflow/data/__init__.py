@@ -127,7 +127,7 @@ class DataSet:
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of how the data was read, a line each: files left out, classes not taken, a likely range."""
         lost = self.notes.get("unreadable_files") or ()
-        found = [str(self.notes[key]) for key in ("classes", "range") if key in self.notes]
+        found = [str(self.notes[key]) for key in ("classes", "range", "drafts", "unused") if key in self.notes]
         if lost:
             many = (
                 f"{len(lost)} files could not be read and are" if len(lost) > 1 else "a file could not be read and is"

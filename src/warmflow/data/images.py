@@ -216,7 +216,7 @@ def folder(
     if stream:
         x, (files, failed) = None, _heads(root)
     else:
-        x, files, failed = _read_all(root, size, mode)
+        x, files, failed = read_folder(root, size, mode)
     if len(files) < 2:
         raise ValueError(_too_few(path, len(files), failed))
     classes, label, note = _classes(files)
@@ -254,8 +254,8 @@ def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, st
     )
 
 
-def _read_all(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
-    """(n, C, size, size) uint8, the n names relative to root, and (name, reason) of all that could not be read."""
+def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """(n, C, size, size) uint8, the n names relative to root in their order, and (name, reason) of all that could not be read."""
     pixels: list[np.ndarray] = []
     files, failed = _tried(root, lambda file: pixels.append(read_image(file, size, mode)))
     shape = (0, len(mode), size, size)

@@ -18,15 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
-from warmflow.data.images import _read_all, from_uint8, to_images
+from warmflow.data.images import from_uint8, read_folder, to_images
 from warmflow.noise import Noise
 
 INPUT = "input"
+ORIENTATION = 0x0112
+"""The EXIF tag; values 5 to 8 lie on their side."""
 
 
 def lowered(y: Tensor, factor: int) -> Tensor:
@@ -110,23 +113,40 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     raise ValueError(f'file "{path}" cannot be read as pairs: {reason}')
 
 
+def _ratio(file: Path) -> float:
+    """An image's width over its height, as it is shown."""
+    with Image.open(file) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        width, height = image.size[::-1] if turned else image.size
+    return width / height
+
+
 def paired_folders(
     inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0
 ) -> DataSet:
     """Pairs of two folders: files of the same name (without its suffix) belong together.
 
     Raises:
-        ValueError: a folder that is missing, no common names, a name that only one folder has.
+        ValueError: a folder that is missing, no common names, a name that only one folder has or that one has twice, pairs
+            of unequal shape.
     """
-    found = {}
+    found, ratios = {}, {}
     for what, path in (("inputs", inputs), ("targets", targets)):
         root = Path(path).expanduser()
         if not root.is_dir():
             raise ValueError(f"{what}: {path} is not a folder; give two folders with the same file names")
-        images, files, failed = _read_all(root, size, mode)
+        images, files, failed = read_folder(root, size, mode)
         if failed:
             raise ValueError(f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): mend or remove the pair")
-        found[what] = {str(Path(f).with_suffix("")): images[i] for i, f in enumerate(files)}
+        stems = [str(Path(f).with_suffix("")) for f in files]
+        twice = next((s for s in stems if stems.count(s) > 1), None) if len(set(stems)) < len(stems) else None
+        if twice is not None:
+            same = [f for f, s in zip(files, stems, strict=True) if s == twice]
+            raise ValueError(
+                f"{what}: {root} holds {' and '.join(same)}, one name but for the suffix: keep one of them"
+            )
+        found[what] = dict(zip(stems, images, strict=True))
+        ratios[what] = {s: _ratio(root / f) for s, f in zip(stems, files, strict=True)}
     odd = sorted(set(found["inputs"]) ^ set(found["targets"]))
     if odd:
         where = "inputs" if odd[0] in found["inputs"] else "targets"
@@ -134,5 +154,12 @@ def paired_folders(
     names = sorted(found["inputs"])
     if not names:
         raise ValueError(f"{inputs} holds no images: give two folders with the same file names")
+    for name in names:
+        a, b = ratios["inputs"][name], ratios["targets"][name]
+        if abs(a / b - 1) > 0.02:
+            raise ValueError(
+                f"{name} is {a:.2f} times as wide as high among the inputs and {b:.2f} among the targets: each is cut to a "
+                "square of its own middle, so cut pairs alike first"
+            )
     x, y = (from_uint8(torch.stack([found[w][n] for n in names])) for w in ("inputs", "targets"))
     return pairs(x, y, name=f"{inputs} -> {targets}", seed=seed)

@@ -26,13 +26,11 @@ def ssim(x: Tensor, y: Tensor, low: float = -1.0, high: float = 1.0) -> float:
     Gaussian weight of standard deviation 1.5. It compares means as ratios, so intensities are counted from ``low``.
 
     Raises:
-        ValueError: unequal shapes; torchmetrics is not installed.
+        ValueError: unequal shapes.
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure as similarity
+
     _alike(x, y)
-    try:
-        from torchmetrics.functional.image import structural_similarity_index_measure as similarity
-    except ImportError:
-        raise ValueError("SSIM is computed by torchmetrics, which is not here: pip install torchmetrics") from None
     x, y = ((z.float() - low) / (high - low) for z in (x, y))
     found = similarity(x, y, data_range=1.0)
     assert isinstance(found, Tensor)

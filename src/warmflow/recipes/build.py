@@ -14,7 +14,7 @@ from torch import Tensor
 from warmflow.contracts import Batch, Start
 from warmflow.data import DataSet, enough, load
 from warmflow.data.text import Alphabet, drafts_of
-from warmflow.noise import permutation
+from warmflow.noise import Noise, permutation
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, fitted, network, ready
@@ -108,6 +108,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
     else:
         found = load(data)
         plan = _own(found, changes)
+    plan = _used(plan)
     if draft is None:
         _drawable(plan)
         return plan
@@ -129,6 +130,7 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
             )
         draft = read_drafts(Path(draft), plan.data.shape)
     source = External.of(draft, plan.data.shape, plan.data.bounds, None if codec is None else len(codec))
+    plan = _ranged(plan, source)
     if plan.settings.pairing == "given":
         return _aligned(plan, source)
     return replace(plan, draft=ready(source))
@@ -145,6 +147,34 @@ def _own(data: DataSet, changes: dict[str, Any]) -> Plan:
     settings = settings_of("custom", **changes)
     assert isinstance(settings, Custom)
     return Plan("custom", settings, data, fitted(settings, data.train.x1), network(settings), FloatFlow())
+
+
+def _noted(plan: Plan, key: str, note: str) -> Plan:
+    return replace(plan, data=replace(plan.data, notes={**plan.data.notes, key: note}))
+
+
+def _used(plan: Plan) -> Plan:
+    """The plan, with a warning where its flows leave a part of the data unused."""
+    whole, train = plan.data.whole, plan.data.train
+    if whole is None or plan.settings.pairing not in plan.flow.offline:
+        return plan
+    return _noted(
+        plan, "unused", f"all flows are trained on the {len(train)} data that fit memory, of {len(whole)}, because "
+        f"--pairing {plan.settings.pairing} pairs rows in memory; minibatch-assignment and independent take all",
+    )  # fmt: skip
+
+
+def _ranged(plan: Plan, source: External) -> Plan:
+    """The plan, with a warning where the drafts seem to be images in [0, 1]."""
+    if plan.data.bounds is None or float(plan.data.train.x1.min()) > -0.5:
+        return plan
+    few = source.draw(16, noise=Noise.of(0, 16)).x0 if callable(source.draft) else source.draft
+    assert isinstance(few, Tensor)
+    if float(few.min()) < 0:
+        return plan
+    return _noted(
+        plan, "drafts", "no draft is below 0, where the data go down to -1: if the drafts lie in [0, 1], give 2 x - 1"
+    )
 
 
 def _aligned(plan: Plan, source: External) -> Plan:
@@ -210,16 +240,22 @@ def path_of(draft: str) -> Path:
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-    """Ready drafts (N, *shape) of a file, or of a folder of images, read at the data's own size and colours."""
+    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours."""
     from warmflow.data.arrays import read_arrays
-    from warmflow.data.images import folder, to_images
+    from warmflow.data.images import from_uint8, read_folder, to_images
 
     if path.is_dir():
         if len(shape) != 3:
             raise ValueError(
                 f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file"
             )
-        return folder(path, shape[1], mode="L" if shape[0] == 1 else "RGB").everything
+        images, _, failed = read_folder(path, shape[1], "L" if shape[0] == 1 else "RGB")
+        if failed:
+            name, reason = failed[0]
+            raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): mend or remove it")
+        if not len(images):
+            raise ValueError(f"the draft {str(path)!r} is a folder without images: give a folder of png or jpg files")
+        return from_uint8(images)
     x, _ = read_arrays(path)
     if x.dtype == np.uint8 and len(shape) == 3:
         return to_images(x, str(path))

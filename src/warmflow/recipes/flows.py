@@ -17,7 +17,7 @@ from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
 from warmflow.recipes.labels import DROP, conditional, guided, number, told, within
 from warmflow.recipes.plan import Arm, Flow, Plan
-from warmflow.recipes.settings import of_floats
+from warmflow.recipes.settings import TRAINED_DRAFTS, of_floats
 from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun
 from warmflow.sources import Blurred, StandardNormal
@@ -49,6 +49,12 @@ class FloatFlow(Flow):
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return within(COUPLINGS[pairing]) if conditional(plan.settings) else COUPLINGS[pairing]
+
+    def stand_in(self, plan: Plan) -> Source | None:
+        if plan.settings.draft not in TRAINED_DRAFTS:
+            return None
+        noise = StandardNormal(plan.data.shape)
+        return told(noise, plan.data) if conditional(plan.settings) else noise
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         """Cold on Euler, Heun and Adams-Bashforth over a range of calls; warm on its own solver at the steps asked."""

@@ -109,6 +109,10 @@ class Flow(ABC):
         """Numbers to stand beside the verdict, of samples that ``draw(condition, seed)`` (n, *S) makes; none by default."""
         return {}
 
+    def stand_in(self, plan: Plan) -> Source | None:
+        """A source that costs what the draft does and is not trained; None where the draft itself needs no training."""
+        return None
+
     @abstractmethod
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         """What an arm of a kind (cold, warm, beside) is walked by; ``steps`` are those asked of all but the cold ones."""

@@ -60,6 +60,11 @@ class RestorationFlow(Flow):
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         return Blurred(draft, of_floats(plan.settings).sigma)
 
+    def stand_in(self, plan: Plan) -> Source | None:
+        if plan.settings.draft == "input":
+            return None
+        return Restored(plan.network(plan.data.shape, {}, 0), judged_on(plan.data).condition[INPUT])
+
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return Independent()
 

@@ -240,6 +240,13 @@ def command(config: Mapping[str, Any]) -> str:
         return given
     if isinstance(given, list):
         return shlex.join(str(part) for part in given)
+    asked = config.get("asked")
+    asked = asked if isinstance(asked, Mapping) else {}
+    if config.get("recipe") == "custom" or str(asked.get("draft", "")).startswith("own"):
+        said = [f"{k}={asked[k]}" for k in ("steps", "seeds", "minutes") if asked.get(k) is not None]
+        return (
+            f"warmflow.compare({', '.join(['data=...', 'draft=...', *said, '**settings'])})  # your data, your drafts"
+        )
     settings, verb = config.get("settings"), "train" if config.get("kind") == "run" else "compare"
     parts = ["warmflow", verb, str(config.get("recipe", ""))]
     student = _distilled(config)
@@ -248,8 +255,7 @@ def command(config: Mapping[str, Any]) -> str:
             ["warmflow", "distill", str((config.get("teacher") or {}).get("path"))],
             student.get("distillation"),
         )
-    asked = config.get("asked")
-    asked = asked if isinstance(asked, Mapping) and student is None else {}
+    asked = asked if student is None else {}
     more = {k: asked[k] for k in (("steps",) if verb == "compare" else ("arm", "seed")) if k in asked}
     if isinstance(asked.get("seeds"), list) and asked["seeds"] == list(range(len(asked["seeds"]))):
         more["seeds"] = len(asked["seeds"])

@@ -53,7 +53,7 @@ def _ranged(x: Tensor, bounds: tuple[float, float] | None) -> None:
     if bounds is None or not len(x):
         return
     (low, high), (least, most) = bounds, (float(x.min()), float(x.max()))
-    if least < low - 2 * (high - low) or most > high + 2 * (high - low):
+    if least < low - (high - low) / 2 or most > high + (high - low) / 2:
         raise ValueError(
             f"drafts reach from {least:.4g} to {most:.4g}, the data lie in [{low:g}, {high:g}]: scale them alike"
         )

@@ -47,6 +47,10 @@ class Labelled(Source):
         given = dict(condition or {})
         if "label" not in given:
             given["label"] = labels_by(self.shares, noise)
+        label = given["label"]
+        if len(label) and not 0 <= int(label.min()) <= int(label.max()) < len(self.shares):
+            bad = int(label.min()) if int(label.min()) < 0 else int(label.max())
+            raise ValueError(f"label is {bad}; the labels here are 0 .. {len(self.shares) - 1}")
         inner = {k: v for k, v in given.items() if k != "label" or "label" in self.source.takes}
         start = self.source.draw(n, inner, noise=noise)
         return Start(start.x0, {**given, **start.condition}, start.fixed, start.t, start.calls)
