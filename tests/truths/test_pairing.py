@@ -13,12 +13,16 @@ from torch import Tensor
 
 from warmflow.contracts import Batch, Source, Start
 from warmflow.couplings import Assignment, Independent, NearestDatum, NearestDraft, Principal, prepare
+from warmflow.couplings import nearest as neighbours
 from warmflow.couplings import stable as matching
 from warmflow.couplings.assignment import assign
+from warmflow.couplings.nearest import nearest
 from warmflow.couplings.prepare import blocks
 from warmflow.couplings.refine import halved, refined
 from warmflow.couplings.stable import stable
 from warmflow.noise import Noise, permutation
+from warmflow.recipes.build import plan_for
+from warmflow.recipes.plan import pairs
 from warmflow.sources import Blurred, StandardNormal
 
 
@@ -112,6 +116,27 @@ def test_capacity_one_is_a_permutation_and_no_cheaper_than_the_assignment() -> N
     assert cost(best.start.x0, best.x1) < cost(one.start.x0, one.x1)
     free = NearestDatum().pair(data, source, noise=Noise.of(0, n))
     assert cost(free.start.x0, free.x1) < cost(best.start.x0, best.x1)
+
+
+def test_the_nearest_row_by_row_is_the_nearest_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = normal(0, 90, 3), normal(1, 70, 3)
+    expected = costs(x, y).argmin(1)
+    assert torch.equal(nearest(x, y), expected)
+    monkeypatch.setattr(neighbours, "ENTRIES", 70 * 4)
+    assert torch.equal(nearest(x, y), expected)
+
+
+def test_a_capacity_is_a_setting() -> None:
+    """In one block of 997 digits no datum is taken more often than that; without, some are."""
+    most = {}
+    for capacity in (0, 3):
+        plan = plan_for("images.digits", pairing="nearest-datum", rounds=1, capacity=capacity)
+        index = pairs(plan, plan.draft(), None).index
+        assert index is not None
+        most[capacity] = int(torch.bincount(index).max())
+    assert most[3] == 3 < most[0]
+    with pytest.raises(ValueError, match="--capacity is 3, which is for --pairing nearest-datum"):
+        plan_for("images.digits", capacity=3)
 
 
 def test_far_from_the_origin_the_matching_is_the_same() -> None:

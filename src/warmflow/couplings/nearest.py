@@ -17,11 +17,18 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
 from warmflow.couplings.base import LATER, Space, permuted, place, seen, starts
-from warmflow.couplings.stable import stable
+from warmflow.couplings.stable import ENTRIES, stable
 from warmflow.noise import Noise
+
+
+def nearest(x: Tensor, y: Tensor) -> Tensor:
+    """(n,) int64: for each row of x (n, d) the nearest row of y (m, d), without a matrix of all distances."""
+    parts = x.split(max(1, ENTRIES // max(1, len(y))))
+    return torch.cat([torch.cdist(part, y).argmin(1) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class NearestDatum(Coupling):
         start = starts(batch, source, noise=noise)
         x0, x1 = place(start, self.space), seen(batch.x1, self.space).float()
         if self.capacity is None:
-            rows = torch.cdist(x0, x1).argmin(1)
+            rows = nearest(x0, x1)
         else:
             rows = stable(x0, x1, x1.new_zeros(len(x1)), torch.full((len(x1),), self.capacity))
         chosen = batch[rows]
@@ -68,5 +75,5 @@ class NearestDraft(Coupling):
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         start = starts(batch, source, noise=noise)
-        rows = torch.cdist(seen(batch.x1, self.space).float(), place(start, self.space)).argmin(1)
+        rows = nearest(seen(batch.x1, self.space).float(), place(start, self.space))
         return Pair(permuted(start, rows, batch), batch.x1, batch.index)

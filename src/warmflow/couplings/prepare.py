@@ -158,7 +158,7 @@ def blocks(order: Tensor, groups: Tensor | None, block: int) -> list[Tensor]:
 
 def _made(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
     """The pairs of one block of the data, written where there is a path."""
-    batch = data[rows]
+    batch = data[rows].to("cpu")
     if batch.index is None:
         batch = replace(batch, index=rows)
     pair = coupling.pair(batch, source, noise=noise)
@@ -201,7 +201,8 @@ def prepare(
 ) -> Batch:
     """Pairs of the whole set: a Batch with ``rounds`` x len(data) rows that carry their starts.
 
-    ``index`` names the datum each pair ends in, or is None where the coupling makes targets of its own (``Rewritten``).
+    Pairs are made on the CPU, wherever the data lie. ``index`` names the datum each pair ends in, or is None where the coupling
+    makes targets of its own (``Rewritten``).
 
     Args:
         folder: where blocks are kept and found again; None keeps them in memory only.

@@ -48,6 +48,9 @@ class FloatFlow(Flow):
         return Blurred(draft, s.sigma) if s.seen or s.sigma else draft
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
+        capacity = of_floats(plan.settings).capacity
+        if pairing == "nearest-datum" and capacity:
+            return NearestDatum(capacity)
         return within(COUPLINGS[pairing]) if conditional(plan.settings) else COUPLINGS[pairing]
 
     def stand_in(self, plan: Plan) -> Source | None:

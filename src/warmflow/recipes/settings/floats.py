@@ -24,12 +24,17 @@ class Floats(Settings):
     sigma: float = option(0.3, "noise of the warm start's own: start = draft + sigma eps")
     solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one is walked by all", SOLVERS)
     passes: int = option(0, "how often the pairs of an assignment are assigned anew in blocks of near ones")
+    capacity: int = option(
+        0, "how many starts of a block may take one datum where each takes its nearest; 0 for any number"
+    )
     components: int = option(10, "components of a mixture draft")
 
     def check(self) -> None:
         Settings.check(self)
         whole_numbers(self, ("components",))
-        whole_numbers(self, ("passes",), 0)
+        whole_numbers(self, ("passes", "capacity"), 0)
+        if self.capacity and self.pairing != "nearest-datum":
+            raise ValueError(f"--capacity is {self.capacity}, which is for --pairing nearest-datum: leave it out")
         if self.sigma < 0:
             raise ValueError(f"--sigma is {self.sigma}; the start's own noise has a standard deviation of 0 or more")
 
