@@ -697,6 +697,42 @@ MUTANTS = [
         "pass",
         [GENERATORS],
     ),
+    # what is the same data, and what is told of it
+    (
+        "other inputs of the same images are the same data",
+        "arms.py",
+        "for part in (train, judged) if INPUT in part.condition",
+        "for part in () if INPUT in part.condition",
+        ["tests/cli/test_restoration.py::test_other_inputs_of_the_same_images_are_other_data"],
+    ),
+    (
+        "drafts of one class alone are billed",
+        "comparison.py",
+        'folder.rglob("config.json")',
+        'folder.glob("config.json")',
+        ["tests/cli/test_drafts.py::test_the_drafts_of_all_classes_are_billed"],
+    ),
+    (
+        "minutes without the sampling",
+        "comparison.py",
+        "left = 0.9 * seconds - seeds * sampling",
+        "left = 0.9 * seconds - 0 * sampling",
+        ["tests/cli/test_commands.py::test_minutes_are_for_training_and_sampling"],
+    ),
+    (
+        "a dry run without labels",
+        "single.py",
+        "Start(data.x1, data.condition)",
+        "Start(data.x1)",
+        ["tests/cli/test_conditional.py::test_a_dry_run_of_flows_with_labels"],
+    ),
+    (
+        "a capacity that nobody keeps",
+        "recipes/flows.py",
+        'if pairing == "nearest-datum" and capacity:',
+        "if False:",
+        [T + "test_pairing.py::test_a_capacity_is_a_setting"],
+    ),
     # the law given the input
     (
         "a regression is as good as a flow",

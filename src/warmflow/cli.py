@@ -211,7 +211,7 @@ def train(
 
     RECIPE is one of toy.moons, toy.eight_gaussians, toy.checkerboard, toy.grid, images.digits, images.fashion,
     images.cifar10, images.emoji, images.folder, images.super_resolution, images.denoising, images.pairs,
-    lediflow.digits, lediflow.fashion, text.characters, text.file.
+    lediflow.digits, lediflow.fashion, lediflow.cifar10, text.characters, text.file.
     """
     resolved = settings_of(recipe, **_given(settings))
     arm = arm or ("lediflow" if recipe.startswith("lediflow.") else "warm")

@@ -165,6 +165,21 @@ def test_fashion_from_a_learned_prior(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "--most is 10" in refused("train", "images.fashion", "--most", "10", "--out", tmp_path / "never")
 
 
+@pytest.mark.parametrize("arm", ["lediflow", "warm"])
+def test_photographs_from_a_learned_prior(arm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warmflow.data.cifar10 import cifar10_folder
+
+    if "WARMFLOW_DATA" not in os.environ:
+        monkeypatch.setenv("WARMFLOW_DATA", str(Path(__file__).parents[3] / "shared" / "data"))
+    if cifar10_folder() is None:
+        pytest.skip("CIFAR-10 is not here: set WARMFLOW_DATA")
+    few = words("--most 1000 --updates 2 --batch 16 --width 4 --quiet --auxiliary-updates 30 --auxiliary-width 32 "
+                "--latent-updates 5 --components 3")  # fmt: skip
+    ok("train", "lediflow.cifar10", *few, "--arm", arm, "--out", tmp_path / arm)
+    x = load(tmp_path / arm)(3, seed=0, steps=2).x
+    assert x.shape == (3, 3, 32, 32) and float(x.abs().max()) <= 1
+
+
 def test_fashion_without_its_files_says_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from warmflow.data import idx
 

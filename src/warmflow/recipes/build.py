@@ -29,6 +29,7 @@ from warmflow.recipes.settings import (
     Folder,
     Grid,
     LeDiFlow,
+    LeDiFlowCifar10,
     LeDiFlowFashion,
     OwnImages,
     Restoration,
@@ -63,6 +64,8 @@ def plan_of(recipe: str, settings: Settings) -> Plan:
         plan = toy.plan(recipe.removeprefix("toy."), settings)
     elif isinstance(settings, LeDiFlowFashion):
         plan = images.lediflow_fashion(settings)
+    elif isinstance(settings, LeDiFlowCifar10):
+        plan = images.lediflow_cifar10(settings)
     elif isinstance(settings, Restoration):
         plan = restoration.plan(recipe, settings)
     elif isinstance(settings, Cifar10):

@@ -29,6 +29,7 @@ from warmflow.recipes.settings import (
     Folder,
     Images,
     LeDiFlow,
+    LeDiFlowCifar10,
     LeDiFlowFashion,
     OwnImages,
 )
@@ -51,6 +52,12 @@ def fashion(settings: Fashion) -> Plan:
     """Fashion-MNIST."""
     data = read_fashion(settings.data_seed, most=settings.most)
     return planned("images.fashion", settings, data)
+
+
+def lediflow_cifar10(settings: LeDiFlowCifar10) -> Plan:
+    """CIFAR-10 from a learned prior, beside cold flows and the warm one from a mixture."""
+    plan = cifar10(settings)
+    return replace(plan, name="lediflow.cifar10", flow=LeDiFlowFlow(), prior=fitted_prior(settings, plan.data))
 
 
 def cifar10(settings: Cifar10) -> Plan:

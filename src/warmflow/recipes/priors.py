@@ -30,21 +30,20 @@ from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.paths import LinearPath
-from warmflow.recipes.settings import LeDiFlow, LeDiFlowFashion
+from warmflow.recipes.settings import LeDiFlow, LeDiFlowCifar10, LeDiFlowFashion
 from warmflow.sampler import Sampler
 from warmflow.solvers import Heun
 from warmflow.sources import Labelled, LearnedPrior, StandardNormal
 from warmflow.training import train
 
+WithPrior = LeDiFlow | LeDiFlowFashion | LeDiFlowCifar10
 AT_FLOOR = 0.99
 SILENT = 0.01
 """Nats below which a number of the latent says nothing."""
 LATENT_ROUNDS = 16
 
 
-def fitted_prior(
-    settings: LeDiFlow | LeDiFlowFashion, data: DataSet
-) -> Callable[[Path, bool], tuple[LearnedPrior, dict[str, Any]]]:
+def fitted_prior(settings: WithPrior, data: DataSet) -> Callable[[Path, bool], tuple[LearnedPrior, dict[str, Any]]]:
     """The prior of these settings, trained in a folder (or read from it) when called, with the facts about it."""
 
     def fit(folder: Path, progress: bool = False) -> tuple[LearnedPrior, dict[str, Any]]:
@@ -58,7 +57,7 @@ def fitted_prior(
     return fit
 
 
-def _low_pass(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path) -> tuple[LowPass, float]:
+def _low_pass(s: WithPrior, data: DataSet, folder: Path) -> tuple[LowPass, float]:
     """The datum's own low frequencies: fitted, not trained."""
     asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": s.data_seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
@@ -71,9 +70,7 @@ def _low_pass(s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path) -> tup
     return network, facts["seconds"]
 
 
-def _auxiliary(
-    s: LeDiFlow | LeDiFlowFashion, data: DataSet, folder: Path, progress: bool
-) -> tuple[Auxiliary | LowPass, float]:
+def _auxiliary(s: WithPrior, data: DataSet, folder: Path, progress: bool) -> tuple[Auxiliary | LowPass, float]:
     if s.prior == "low_pass":
         return _low_pass(s, data, folder)
     asked = {"kind": "part", "part": "auxiliary", "latent": s.latent, "kl": s.kl, "updates": s.auxiliary_updates,
@@ -99,7 +96,7 @@ def _auxiliary(
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: LeDiFlow | LeDiFlowFashion) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: WithPrior) -> dict[str, Any]:
     """Facts of the auxiliary model on data that it was not trained on.
 
     Raises:
@@ -145,7 +142,7 @@ def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int
 
 
 def _latent(
-    s: LeDiFlow | LeDiFlowFashion, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool
+    s: WithPrior, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool
 ) -> tuple[Source, float]:
     labels = data.train.condition.get("label")
     plain: Source = StandardNormal((auxiliary.latent,))

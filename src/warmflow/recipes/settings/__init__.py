@@ -25,15 +25,16 @@ from warmflow.recipes.settings.floats import (
 )
 from warmflow.recipes.settings.images import Cifar10, Emoji, Fashion, Folder, Images, OwnImages
 from warmflow.recipes.settings.options import flag, suggest, typed
-from warmflow.recipes.settings.priors import LeDiFlow, LeDiFlowFashion, Prior
+from warmflow.recipes.settings.priors import LeDiFlow, LeDiFlowCifar10, LeDiFlowFashion, Prior
 from warmflow.recipes.settings.restoration import Degraded, Denoising, Pairs, Restoration, SuperResolution
 from warmflow.recipes.settings.tokens import Grid, Text, TextFile
 
 __all__ = [
     "KNOWN_DRAFTS", "OWN", "PIPELINE", "RECIPES", "TRAINED_DRAFTS", "Cifar10", "Classes", "Custom", "Degraded", "Denoising",
     "Digits", "Distillation", "Drafted", "Emoji", "Fashion", "Floats", "Folder", "Grid", "Images", "LeDiFlow",
-    "LeDiFlowFashion", "OwnImages", "Pairs", "Prior", "Restoration", "Settings", "SuperResolution", "Text", "TextFile", "Toy",
-    "distillation_of", "flag", "interval_of", "is_ours", "is_pipeline", "of_floats", "scale_of", "settings_of", "suggest",
+    "LeDiFlowCifar10", "LeDiFlowFashion", "OwnImages", "Pairs", "Prior", "Restoration", "Settings", "SuperResolution", "Text",
+    "TextFile", "Toy", "distillation_of", "flag", "interval_of", "is_ours", "is_pipeline", "of_floats", "scale_of",
+    "settings_of", "suggest",
 ]  # fmt: skip
 
 RECIPES: dict[str, type[Settings]] = {
@@ -47,6 +48,7 @@ RECIPES: dict[str, type[Settings]] = {
     "images.emoji": Emoji,
     "lediflow.digits": LeDiFlow,
     "lediflow.fashion": LeDiFlowFashion,
+    "lediflow.cifar10": LeDiFlowCifar10,
     "images.super_resolution": SuperResolution,
     "images.denoising": Denoising,
     "images.pairs": Pairs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warmflow.recipes.settings.floats import Digits
-from warmflow.recipes.settings.images import Fashion
+from warmflow.recipes.settings.images import Cifar10, Fashion
 from warmflow.recipes.settings.options import alone, divides, option, whole_numbers
 
 PRIORS = ("learned", "low_pass")
@@ -75,3 +75,23 @@ class LeDiFlowFashion(Prior, Fashion):
         alone(self, "these start from a learned prior")
         self.check_prior()
         divides(self.factor, 28)
+
+
+@dataclass(frozen=True)
+class LeDiFlowCifar10(Prior, Cifar10):
+    """CIFAR-10 from a learned prior, beside cold and warm flows; the prior's settings are Fashion-MNIST's, not tuned here."""
+
+    factor: int = option(4, "pixels a side that one number of low frequencies stands for")
+    latent: int = option(16, "numbers in the prior's latent z")
+    kl: float = option(
+        2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
+    )
+    auxiliary_updates: int = option(4000, "updates of the auxiliary model")
+    latent_width: int = option(128, "width of the latent sampler")
+    latent_steps: int = option(8, "Heun steps of the latent sampler; few make z that is told from encoded z")
+
+    def check(self) -> None:
+        Cifar10.check(self)
+        alone(self, "these start from a learned prior")
+        self.check_prior()
+        divides(self.factor, 32)
