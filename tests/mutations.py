@@ -699,6 +699,13 @@ MUTANTS = [
     ),
     # what is the same data, and what is told of it
     (
+        "rows of another ruler recalled",
+        "measuring.py",
+        '.get("margins") != json.loads',
+        '.get("margins") is None and json.loads',
+        [T + "test_measuring.py::test_a_finished_comparison_is_judged_again_from_its_rows"],
+    ),
+    (
         "other inputs of the same images are the same data",
         "arms.py",
         "for part in (train, judged) if INPUT in part.condition",

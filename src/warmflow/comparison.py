@@ -44,7 +44,7 @@ from warmflow.data import enough
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
-from warmflow.measuring import Entry, audits, forget, measured, pictures, save_rows, sources_alone
+from warmflow.measuring import Entry, audits, forget, measured, pictures, recall, save_rows, sources_alone
 from warmflow.metrics.cost import timed
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
@@ -230,6 +230,8 @@ def run(
     found = open_run(root, asked)
     _say("measuring the margin on real data", progress)
     ruler, facts = ruler_for(plan.data, plan.settings.samples)
+    if found["state"] == "complete" and cold is None and not own_draft and (root / "rows.safetensors").exists():
+        recall(root, ruler)
     began = time.perf_counter()
     kept = not own_draft and (root / "draft.json").exists()
     draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)

@@ -109,7 +109,7 @@ def measured(
     where = None if folder is None else folder / "measured" / _known(ruler)
 
     def place(e: Entry, solver: Solver, k: int) -> Path | None:
-        return None if where is None else where / f"{e.arm}-{e.seed}-{type(solver).__name__}-{k}"
+        return None if where is None else where / _name(e.arm, e.seed, type(solver).__name__, k)
 
     for e in entries[:1]:
         began = time.perf_counter()
@@ -150,6 +150,21 @@ def measured(
 def _known(ruler: Ruler) -> str:
     """Twelve hexadecimal digits of all that a ruler has fixed: rows of another are none of its own."""
     return hashlib.sha256(json.dumps(ruler.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _name(arm: str, seed: int, solver: str, steps: int) -> str:
+    return f"{arm}-{seed}-{solver}-{steps}"
+
+
+def recall(folder: Path, ruler: Ruler) -> None:
+    """Lays the rows of a finished comparison out one by one again, where this ruler measured them: the same command then
+    judges them anew, and draws nothing."""
+    if read_json(folder / "config.json").get("margins") != json.loads(json.dumps(ruler.to_json())):
+        return
+    for row in read_rows(folder):
+        kept = folder / "measured" / _known(ruler) / _name(row.arm, row.seed, row.solver, row.steps)
+        kept.mkdir(parents=True, exist_ok=True)
+        save_rows(kept, [row])
 
 
 def forget(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows of a verdict: kept as they are measured, shared by several processes, and the same however they were made."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -97,3 +98,19 @@ def test_a_crew_measures_what_one_process_does(tmp_path, monkeypatch):
     trained = [r for r in theirs if r.solver != "none"]
     assert len(began) == 1 and began[0].exitcode == 0 and len(taken) == len(trained)
     assert not (tmp_path / "two" / "measured").exists()
+
+
+def test_a_finished_comparison_is_judged_again_from_its_rows(tmp_path):
+    """The seconds of every walked row are the first run's, bit for bit: nothing was drawn again. By another ruler it is."""
+    plan = plan_of("toy.moons", settings_of("toy.moons", **SMALL))
+
+    def made():
+        claim = run(plan, tmp_path, steps=(1, 2), seeds=(0, 1), progress=False).verdict.claim
+        return claim, [(r.arm, r.seed, r.steps, r.seconds) for r in read_rows(tmp_path) if r.solver != "none"]
+
+    first = made()
+    assert made() == first and not (tmp_path / "measured").exists()
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["margins"]["metrics"]["MMD on coordinates"]["margin"] *= 2
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert made()[1] != first[1]
