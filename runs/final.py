@@ -4,7 +4,8 @@ python runs/final.py COMPARISON --walk warm:4 --walk cold_assigned:20:adams-bash
 
 Arms are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what real
 images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
-``COMPARISON/final-SIZE.md``.
+``COMPARISON/final-SIZE.md``. With Inception's published weights: --file inception-2015-12-05.pt --pixels 0 --high 255
+--flag return_features
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from warmflow import load
 from warmflow.checkpoints import load_part, read_json
 from warmflow.final import final_table, markdown
 from warmflow.measuring import Alone, at_once
-from warmflow.metrics.extractors import EfficientNetLite0
+from warmflow.metrics.extractors import EfficientNetLite0, Scripted
 from warmflow.noise import permutation
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.settings import settings_of
@@ -32,10 +33,29 @@ from warmflow.single import SOLVERS
 @click.option("--walk", "walks", multiple=True, help="arm:steps or arm:steps:solver, or draft")
 @click.option("--seed", default=0, show_default=True, help="training seed of the arms; also of the samples")
 @click.option("-n", "n", default=10_000, show_default=True)
-@click.option("--pixels", default=112, show_default=True, help="side that images are brought to for the extractor")
+@click.option(
+    "--pixels",
+    default=112,
+    show_default=True,
+    help="side for the extractor; 0 for a file that resizes by itself",
+)
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="a TorchScript file to extract with, not EfficientNet-Lite0"
+)
+@click.option("--low", default=0.0, show_default=True, help="what black becomes for the file")
+@click.option("--high", default=1.0, show_default=True, help="what white becomes for the file")
+@click.option(
+    "--flag", "flags", multiple=True, help="an argument that the file is called with as True: return_features"
+)
 @click.option("--threads", default=1, show_default=True)
-def main(comparison: Path, walks: tuple[str, ...], seed: int, n: int, pixels: int, threads: int) -> None:
+def main(
+    comparison: Path, walks: tuple[str, ...], seed: int, n: int, pixels: int, file: Path | None, low: float, high: float,
+    flags: tuple[str, ...], threads: int,
+) -> None:  # fmt: skip
     torch.set_num_threads(threads)
+    extractor = EfficientNetLite0.load(pixels) if file is None else Scripted.load(
+        file, size=pixels or None, low=low, high=high, arguments=dict.fromkeys(flags, True)
+    )  # fmt: skip
     asked = read_json(comparison / "config.json")["asked"]
     plan = plan_of(asked["recipe"], settings_of(asked["recipe"], **asked["settings"]))
     real, train = plan.data.heldout.x1[:n], plan.data.train.x1
@@ -53,9 +73,9 @@ def main(comparison: Path, walks: tuple[str, ...], seed: int, n: int, pixels: in
         drawn = sampler(n, seed=seed, steps=int(steps), batch=at_once(sampler))
         calls = float(drawn.calls.double().mean())
         arms[f"{arm}, {name}, {calls:g} calls"] = drawn.x
-    rows = final_table(real, arms, EfficientNetLite0.load(pixels), folder=comparison / "features")
+    rows = final_table(real, arms, extractor, folder=comparison / "features")
     text = markdown(rows)
-    (comparison / f"final-{pixels}.md").write_text(text + "\n")
+    (comparison / f"final-{pixels if file is None else file.stem}.md").write_text(text + "\n")
     print(text)
 
 
