@@ -7,5 +7,5 @@ out="${1:-runs/out/fashion}"
 warmflow compare images.fashion --seeds 3 --steps 1,2,3,4,8,16,32 --dtype bfloat16 --out "$out"
 python runs/beside.py "$out" "$out-nearest" --pairing nearest-datum --block 55000 --jobs 2
 python runs/beside.py "$out" "$out-missing" --without 0,1,2 --seeds 1
-python runs/final.py "$out" --walk warm:4 --walk warm:8 --walk cold_assigned:20:adams-bashforth --walk cold_assigned:20:euler \
+python runs/final.py "$out" --walk warm:2 --walk warm:4 --walk warm:8 --walk cold_assigned:4:adams-bashforth --walk cold_assigned:20:adams-bashforth --walk cold_assigned:20:euler \
   --walk cold_assigned:30:adams-bashforth --walk draft
