@@ -2,8 +2,8 @@
 
 python runs/drafts.py OUT --recipe images.fashion --draft mixture --draft vae --draft gan
 
-Trained drafts are trained at their defaults, in OUT/NAME, and resume. Distances are taken to the *validation* part, so that a draft
-may be chosen by them. Writes OUT/drafts.md and a sheet of each, OUT/NAME.png.
+Trained drafts are trained at their defaults, in OUT/NAME, and resume. Distances are taken to the *validation* part, so that
+a draft may be chosen by them. Writes OUT/drafts.md and a sheet of each, OUT/NAME.png.
 """
 
 from __future__ import annotations
