@@ -11,6 +11,8 @@ All arms of a seed start from the same noise, are clipped to the images' range, 
 of k calls an arm is its best walk of no more calls (lowest distance on the primary metric): ours by Euler, Heun
 or Adams-Bashforth, a peer's by its own solvers.
 
+``ALIKE`` compares by Euler alone, ``PAIRS`` by each arm's best.
+
     as good   for every metric, the one-sided 95 % upper bound of D(a) - D(b) is below the margin (``warmflow.verdict``)
     better    for every metric, that bound is below 0
 
@@ -48,6 +50,12 @@ OURS: dict[str, dict[str, Any]] = {"cold": {}, "cold_assigned": {}, "cold_veloci
 BUDGETS = (4, 20, 50)
 WARM_BUDGETS = (4,)
 AT_ONE_SEED = 1.645
+ALIKE = (
+    *(("cold", k, peer, k) for peer in ("torchcfm", "flow_matching", "torchcfm_x1") for k in BUDGETS),
+    *(("cold_velocity", k, peer, k) for peer in ("torchcfm", "flow_matching") for k in BUDGETS),
+    *(("cold_assigned", k, "torchcfm_ot", k) for k in BUDGETS),
+)
+"""(arm, calls, arm, calls): compared by Euler alone, which all have, so that training is compared and no solver."""
 PAIRS = (
     *(("cold", k, peer, k) for peer in ("torchcfm", "flow_matching", "torchcfm_x1") for k in BUDGETS),
     *(("cold_velocity", k, peer, k) for peer in ("torchcfm", "flow_matching") for k in BUDGETS),
@@ -210,11 +218,14 @@ def warm_run(run: Path, plan: Plan) -> tuple[Sampler, int, dict[str, Any]]:
 # ---------------------------------------------------------------- comparisons
 
 
-def best(rows: Sequence[Walked], arm: str, budget: int, seeds: set[int], primary: str) -> list[Walked]:
-    """The rows of these seeds of the walk with the lowest mean primary distance among the arm's of that budget."""
+def best(
+    rows: Sequence[Walked], arm: str, budget: int, seeds: set[int], primary: str, solver: str | None = None
+) -> list[Walked]:
+    """The rows of these seeds of the walk with the lowest mean primary distance among the arm's of that budget (by that
+    solver)."""
     groups: dict[tuple[str, int], list[Walked]] = {}
     for row in rows:
-        if row.arm == arm and row.budget == budget and row.seed in seeds:
+        if row.arm == arm and row.budget == budget and row.seed in seeds and solver in (None, row.solver):
             groups.setdefault((row.solver, row.steps), []).append(row)
     whole = [group for group in groups.values() if {row.seed for row in group} == seeds]
     return min(whole, key=lambda g: sum(row.measure.distance[primary] for row in g), default=[])
@@ -242,11 +253,13 @@ def said(found: Mapping[str, Mapping[str, float]], way: int, seeds: int) -> str:
 
 
 def compared(rows: Sequence[Walked], margins: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Every pair of ``PAIRS`` whose arms have a seed in common. ``margins`` by metric, the primary first."""
+    """Every pair of ``ALIKE`` and ``PAIRS`` whose arms have a seed in common. ``margins`` by metric, the primary first."""
     found = []
-    for a, calls_a, b, calls_b in PAIRS:
+    for solver, (a, calls_a, b, calls_b) in (*(("euler", pair) for pair in ALIKE), *((None, pair) for pair in PAIRS)):
         seeds = {row.seed for row in rows if row.arm == a} & {row.seed for row in rows if row.arm == b}
-        ours, theirs = (best(rows, arm, k, seeds, next(iter(margins))) for arm, k in ((a, calls_a), (b, calls_b)))
+        ours, theirs = (
+            best(rows, arm, k, seeds, next(iter(margins)), solver) for arm, k in ((a, calls_a), (b, calls_b))
+        )
         if not ours or not theirs:
             continue
         left, right = ({row.seed: row.measure for row in group} for group in (ours, theirs))
