@@ -224,11 +224,14 @@ def test_an_arm_is_its_best_walk_of_the_budget_over_the_seeds_in_common():
     ]
     assert best(rows, "cold", 4, {0}, "D")[0].solver == "heun" and not best(rows, "cold", 50, {0}, "D")
     found = compared(rows, {"D": 0.01})
-    assert [(p["a"], p["b"], p["a_calls"], p["seeds"]) for p in found] == [
+    assert [(p["a"], p["b"], p["a_calls"], p["seeds"]) for p in found] == 2 * [
         ("cold", "torchcfm", 4.0, [0]),
         ("cold", "torchcfm", 20.0, [0]),
     ]
-    assert [(p["a_is"], p["b_is"]) for p in found] == [("better", "not shown"), ("as good", "as good")]
+    alike, own = found[:2], found[2:]
+    assert [p["a_solver"] for p in alike] == ["euler", "euler"] and own[0]["a_solver"] == "heun"
+    assert [(p["a_is"], p["b_is"]) for p in alike] == [("not shown", "better"), ("as good", "as good")]
+    assert [(p["a_is"], p["b_is"]) for p in own] == [("better", "not shown"), ("as good", "as good")]
 
 
 def test_rows_are_kept_until_the_weights_or_the_samples_change(tmp_path):
