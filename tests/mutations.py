@@ -127,8 +127,8 @@ MUTANTS = [
     (
         "how fast is part of what was asked",
         "recipes/settings/every.py",
-        'if not f.metadata["runtime"]',
-        "",
+        'if not f.metadata["runtime"]]',
+        "]",
         [NETWORKS],
     ),
     # the ends of time, and 1/(1 - t0)

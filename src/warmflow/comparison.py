@@ -45,7 +45,6 @@ from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, forget, measured, pictures, recall, save_rows, sources_alone
-from warmflow.metrics.cost import timed
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.measures import ruler_for
@@ -118,15 +117,21 @@ def _budgeted(
     steps: Sequence[int], samples: int,
 ) -> Plan:  # fmt: skip
     """The plan with as many updates as fit the minutes beside the sampling: a few updates and a call of each arm are timed
-    first. Ten per cent stay for all else."""
+    first, on as many threads as each of ``jobs`` processes will have. Ten per cent stay for all else."""
     update = sampling = 0.0
-    for name in plan.flow.arms:
-        here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
-        trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
-        update += trial.facts["seconds"] / 40
-        walks = plan.flow.schedule(plan, plan.flow.role(name), steps)
-        calls = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for solver, k in walks)
-        sampling += calls * samples * _seconds_of_call(here.sampler)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if jobs > 1 else threads)
+    try:
+        for name in plan.flow.arms:
+            here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
+            trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
+            update += trial.facts["seconds"] / 40
+            walks = plan.flow.schedule(plan, plan.flow.role(name), steps)
+            calls = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for solver, k in walks)
+            call, start = _seconds_of_call(here.sampler)
+            sampling += samples * (calls * call + len(walks) * start)
+    finally:
+        torch.set_num_threads(threads)
     updates, short = updates_within(60 * minutes * jobs, seeds, update, sampling)
     if short:
         _say(
@@ -137,10 +142,11 @@ def _budgeted(
     return replace(plan, settings=replace(plan.settings, updates=updates))
 
 
-def _seconds_of_call(sampler: Sampler) -> float:
-    """What a call takes, a sample."""
-    rows = 256
-    return timed(lambda: sampler(rows, seed=0, steps=1), repeats=3).seconds / rows
+def _seconds_of_call(sampler: Sampler, rows: int = 64) -> tuple[float, float]:
+    """What a call and what a start take, a sample."""
+    sampler(rows, seed=0, steps=1)
+    drawn = sampler(rows, seed=0, steps=1)
+    return (drawn.seconds - drawn.source_seconds) / rows, drawn.source_seconds / rows
 
 
 def updates_within(seconds: float, seeds: int, update: float, sampling: float) -> tuple[int, float]:
@@ -230,8 +236,10 @@ def run(
     found = open_run(root, asked)
     _say("measuring the margin on real data", progress)
     ruler, facts = ruler_for(plan.data, plan.settings.samples)
-    if found["state"] == "complete" and cold is None and not own_draft and (root / "rows.safetensors").exists():
-        recall(root, ruler)
+    again = found["state"] == "complete" and cold is None and not own_draft and recall(root, ruler)
+    made = {k: found[k] for k in ("threads", "versions", "started") if again and k in found}
+    beside = plan.name != "custom" and not own_draft and cold is None and device == "cpu"
+    jobs = min(jobs, len(plan.flow.arms) * len(seeds)) if beside else 1
     began = time.perf_counter()
     kept = not own_draft and (root / "draft.json").exists()
     draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)
@@ -257,7 +265,8 @@ def run(
             if "updates" in found
             else _budgeted(plan, minutes, len(seeds), sources, paired, jobs, steps, ruler.samples)
         )
-    found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates}
+    found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates} | made
+    found["state"] = "complete" if again else "started"
     write_json(root / "config.json", found)
     u = plan.settings.updates
     arms = [("warm", u)] if cold else [(name, u) for name in plan.flow.arms]
@@ -269,8 +278,7 @@ def run(
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
     ours = [(e.arm, e.seed) for e in entries]
     alone = sources_alone(plan, sources)
-    beside = plan.name != "custom" and not own_draft and cold is None and device == "cpu"
-    crew = Crew(plan, root, ruler, ours, steps, jobs if beside else 1)
+    crew = Crew(plan, root, ruler, ours, steps, jobs)
     try:
         rows = list(measured(plan, ruler, entries, alone, steps, progress, folder=root, estimated=crew.start))
     finally:

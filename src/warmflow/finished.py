@@ -34,7 +34,10 @@ def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
     seen: dict[tuple[Any, Any], Path] = {}
     arms: dict[Any, tuple[Path, Mapping[str, Any]]] = {}
     for path, b in asked:
-        for key in ("recipe", "data"):
+        labels = [c.get("settings", {}).get("conditional") for c in (a, b)]
+        for key in (
+            ("recipe", "data") if labels[0] == labels[1] else ("recipe",)
+        ):  # which data depends on what flows see
             if a.get(key) != b.get(key):
                 what = f"are of different {key}: {a.get(key)!r} and {b.get(key)!r}"
                 raise ValueError(f"{first} and {path} {what}; compare runs of one data set")

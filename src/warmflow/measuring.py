@@ -156,15 +156,21 @@ def _name(arm: str, seed: int, solver: str, steps: int) -> str:
     return f"{arm}-{seed}-{solver}-{steps}"
 
 
-def recall(folder: Path, ruler: Ruler) -> None:
-    """Lays the rows of a finished comparison out one by one again, where this ruler measured them: the same command then
-    judges them anew, and draws nothing."""
-    if read_json(folder / "config.json").get("margins") != json.loads(json.dumps(ruler.to_json())):
-        return
-    for row in read_rows(folder):
+def recall(folder: Path, ruler: Ruler) -> bool:
+    """Lays the rows of a finished comparison out one by one again, where this ruler measured them and every arm is there: the
+    same command then judges them anew, and draws nothing. Whether it did."""
+    margins = read_json(folder / "config.json").get("margins")
+    if margins != json.loads(json.dumps(ruler.to_json())) or not (folder / "rows.safetensors").exists():
+        return False
+    rows = read_rows(folder)
+    walked = {folder / "seeds" / str(row.seed) / row.arm for row in rows if row.solver != "none"}
+    if not all((arm / "model.safetensors").exists() for arm in walked):
+        return False
+    for row in rows:
         kept = folder / "measured" / _known(ruler) / _name(row.arm, row.seed, row.solver, row.steps)
         kept.mkdir(parents=True, exist_ok=True)
         save_rows(kept, [row])
+    return True
 
 
 def forget(folder: Path) -> None:

@@ -51,6 +51,11 @@ def test_a_dry_run_of_flows_with_labels(draft: str, tmp_path: Path) -> None:
     assert json.loads(told)["parameters"] > 0
 
 
+def test_runs_with_and_without_labels_are_of_unequal_training(guided: Path, plain: Path, tmp_path: Path) -> None:
+    said = refused("compare", plain, guided / "seeds" / "0" / "cold", "--out", tmp_path / "never")
+    assert "trained unequally: conditional is False and True" in said
+
+
 def test_a_label_is_asked_for(guided: Path, tmp_path: Path) -> None:
     run = guided / "seeds" / "0" / "warm"
     sampler = load(run)

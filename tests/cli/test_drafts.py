@@ -93,6 +93,12 @@ def test_folders_of_drafts_belong_to_images_by_name(tmp_path: Path) -> None:
         return ((images + 1) * 127.5).round().int()
 
     assert torch.equal(bytes_of(paired.start.x0), bytes_of(paired.x1) // 10)
+    (tmp_path / "drafts" / "007.png").rename(tmp_path / "drafts" / "7.png")  # as many, in another order
+    with pytest.raises(ValueError, match=r"not named as the images of .* \(first: 007\)"):
+        plan_for(
+            f"folder:{tmp_path / 'clean'}", tmp_path / "drafts", pairing="given", size=8, mode="L", width=8, block=64
+        )
+    (tmp_path / "drafts" / "7.png").unlink()
     (tmp_path / "drafts" / "007.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"007\.png' cannot be read"):
         plan_for(
@@ -109,6 +115,9 @@ def test_drafts_in_another_range_are_noticed() -> None:
         assert "give 2 x - 1" in line
     with pytest.raises(ValueError, match="scale them alike"):
         plan_for(images, 3 * images, **small)
+    raw = images.clone()
+    raw[0, 0, 0, :2] = torch.tensor([-2.5, 2.5])  # a model's output, not clipped
+    assert not plan_for(images, raw, **small).data.warnings
 
 
 def test_a_dry_run_trains_no_draft(tmp_path: Path) -> None:
@@ -125,6 +134,12 @@ def test_a_dry_run_trains_no_draft(tmp_path: Path) -> None:
         tmp_path / "x",
     )
     assert json.loads(said)["settings"]["draft"] == "gan" and not (tmp_path / "x").exists()
+
+
+def test_a_dry_run_beside_a_learned_prior_trains_no_draft(tmp_path: Path) -> None:
+    million = ("--draft", "gan", "--draft-updates", "1000000")
+    said = ok("train", "lediflow.digits", *SMALL, *million, "--arm", "warm", "--dry-run", "--out", tmp_path / "x")
+    assert json.loads(said)["parameters"] > 0
 
 
 def test_arrays_of_ones_own_may_have_trained_drafts() -> None:

@@ -45,6 +45,11 @@ def dry(photos: Path, *more: str) -> dict:  # type: ignore[type-arg]
     return json.loads(ok("train", "images.folder", "--path", photos, *SMALL, "--dry-run", *more))
 
 
+def test_a_setting_that_came_later_is_no_part_of_runs_without_it() -> None:
+    assert "capacity" not in settings_of("images.digits").asked
+    assert settings_of("images.digits", pairing="nearest-datum", capacity=3).asked["capacity"] == 3
+
+
 def test_a_dry_run_tells_size_and_speed(photos: Path) -> None:
     told = dry(photos, "--preset", "small", "--network", "dit")
     with torch.device("meta"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from warmflow import crew, measuring
+from warmflow import comparison, crew, measuring
 from warmflow.comparison import run
 from warmflow.measuring import Entry, forget, measured, read_rows
 from warmflow.recipes.build import plan_of
@@ -100,7 +100,11 @@ def test_a_crew_measures_what_one_process_does(tmp_path, monkeypatch):
     assert not (tmp_path / "two" / "measured").exists()
 
 
-def test_a_finished_comparison_is_judged_again_from_its_rows(tmp_path):
+def cut_off(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_finished_comparison_is_judged_again_from_its_rows(tmp_path, monkeypatch):
     """The seconds of every walked row are the first run's, bit for bit: nothing was drawn again. By another ruler it is."""
     plan = plan_of("toy.moons", settings_of("toy.moons", **SMALL))
 
@@ -108,9 +112,24 @@ def test_a_finished_comparison_is_judged_again_from_its_rows(tmp_path):
         claim = run(plan, tmp_path, steps=(1, 2), seeds=(0, 1), progress=False).verdict.claim
         return claim, [(r.arm, r.seed, r.steps, r.seconds) for r in read_rows(tmp_path) if r.solver != "none"]
 
+    def config(**changes):
+        found = json.loads((tmp_path / "config.json").read_text()) | changes
+        (tmp_path / "config.json").write_text(json.dumps(found))
+        return found
+
     first = made()
+    begun = config(threads=77)["started"]
     assert made() == first and not (tmp_path / "measured").exists()
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["margins"]["metrics"]["MMD on coordinates"]["margin"] *= 2
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert made()[1] != first[1]
+    margins = config()["margins"]
+    assert config()["threads"] == 77 and config()["started"] == begun, "of the run that was timed"
+    margins["metrics"]["MMD on coordinates"]["margin"] *= 2
+    config(margins=margins)
+    monkeypatch.setattr(comparison, "measured", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        made()
+    monkeypatch.setattr(comparison, "measured", measured)
+    assert config()["state"] == "started", "rows of the other ruler are not recalled by the next"
+    second = made()
+    assert second[1] != first[1] and config()["threads"] != 77
+    (tmp_path / "seeds" / "0" / "warm" / "model.safetensors").unlink()
+    assert made()[1] != second[1], "an arm that is trained anew is measured anew"

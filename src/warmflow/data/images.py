@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -296,6 +296,11 @@ def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
         return read_image(file, size, mode)
     except Exception as error:  # as above
         raise ValueError(f'folder: "{file}" cannot be read ({reason(error)}); remove it, or leave stream out') from None
+
+
+def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:
+    """The relative names of a folder's files, in the order of its images."""
+    return [name for name in _names(root)[0] if name not in set(without)]
 
 
 def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:

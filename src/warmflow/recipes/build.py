@@ -131,6 +131,8 @@ def plan_for(data: Any, draft: Any = None, **changes: Any) -> Plan:
             raise ValueError(
                 f"the draft '{draft}' is a file of texts, but the data are none; give drafts as .npy or .npz, or images"
             )
+        if plan.settings.pairing == "given" and Path(draft).is_dir() and isinstance(plan.settings, Folder):
+            _named_alike(Path(plan.settings.path), Path(draft), plan.data)
         draft = read_drafts(Path(draft), plan.data.shape)
     source = External.of(draft, plan.data.shape, plan.data.bounds, None if codec is None else len(codec))
     plan = _ranged(plan, source)
@@ -240,6 +242,23 @@ def path_of(draft: str) -> Path:
     if path.suffix.lower() in (".npy", ".npz"):
         raise ValueError(f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts")
     raise ValueError(f"the draft {draft!r} is neither one of ours nor a file or folder; {suggest(draft, KNOWN_DRAFTS)}")
+
+
+def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
+    """ValueError unless the drafts' files have the names of the images that were read, suffixes aside."""
+    from warmflow.data.images import names_of
+
+    unread = [one["file"] for one in data.notes.get("unreadable_files", ())]
+    theirs, ours = (
+        [str(Path(name).with_suffix("")) for name in names]
+        for names in (names_of(images.expanduser(), unread), names_of(drafts))
+    )
+    if theirs != ours:
+        odd = next((name for name in sorted(set(theirs) ^ set(ours))), "the same name twice")
+        raise ValueError(
+            f"--pairing is 'given', and the files of {drafts} are not named as the images of {images} are (first: {odd}): give "
+            "every image that can be read one draft of its name, subfolder included"
+        )
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> torch.Tensor:

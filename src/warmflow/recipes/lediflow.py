@@ -45,6 +45,9 @@ class LeDiFlowFlow(Flow):
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return FLOATS.coupling(plan, pairing)
 
+    def stand_in(self, plan: Plan) -> Source | None:
+        return FLOATS.stand_in(plan)
+
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         return FLOATS.schedule(plan, kind, steps)
 

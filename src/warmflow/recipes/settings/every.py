@@ -42,8 +42,9 @@ class Settings:
     @property
     def asked(self) -> dict[str, Any]:
         """All but what says how fast it is computed: a run may be continued otherwise than it was begun."""
-        fields = dataclasses.fields(self)
-        return {f.name: getattr(self, f.name) for f in fields if not f.metadata["runtime"]}
+        fields = [f for f in dataclasses.fields(self) if not f.metadata["runtime"]]
+        values = {f.name: getattr(self, f.name) for f in fields}
+        return {f.name: values[f.name] for f in fields if not (f.metadata["later"] and values[f.name] == f.default)}
 
     @property
     def autocast(self) -> str | None:

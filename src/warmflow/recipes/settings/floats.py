@@ -25,7 +25,7 @@ class Floats(Settings):
     solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one is walked by all", SOLVERS)
     passes: int = option(0, "how often the pairs of an assignment are assigned anew in blocks of near ones")
     capacity: int = option(
-        0, "how many starts of a block may take one datum where each takes its nearest; 0 for any number"
+        0, "how many starts of a block may take one datum where each takes its nearest; 0 for any number", later=True
     )
     components: int = option(10, "components of a mixture draft")
 

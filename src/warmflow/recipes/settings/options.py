@@ -8,9 +8,10 @@ from dataclasses import field
 from typing import Any
 
 
-def option(default: Any, text: str, choices: tuple[str, ...] = (), runtime: bool = False) -> Any:
-    """A setting with its help. ``runtime``: it says how fast something is computed, and is no part of what a run is."""
-    return field(default=default, metadata={"help": text, "choices": choices, "runtime": runtime})
+def option(default: Any, text: str, choices: tuple[str, ...] = (), runtime: bool = False, later: bool = False) -> Any:
+    """A setting with its help. ``runtime``: it says how fast something is computed, and is no part of what a run is.
+    ``later``: there are runs from before it was one, which are as if it had its default."""
+    return field(default=default, metadata={"help": text, "choices": choices, "runtime": runtime, "later": later})
 
 
 def flag(name: str) -> str:
