@@ -701,8 +701,8 @@ MUTANTS = [
     (
         "rows of another ruler recalled",
         "measuring.py",
-        '.get("margins") != json.loads',
-        '.get("margins") is None and json.loads',
+        "if margins != json.loads(json.dumps(ruler.to_json())) or not",
+        "if not",
         [T + "test_measuring.py::test_a_finished_comparison_is_judged_again_from_its_rows"],
     ),
     (
