@@ -708,7 +708,7 @@ MUTANTS = [
     (
         "other inputs of the same images are the same data",
         "arms.py",
-        "for part in (train, judged) if INPUT in part.condition",
+        "for part in (train, plan.data.apart) if INPUT in part.condition",
         "for part in () if INPUT in part.condition",
         ["tests/cli/test_restoration.py::test_other_inputs_of_the_same_images_are_other_data"],
     ),
@@ -721,7 +721,7 @@ MUTANTS = [
     ),
     (
         "minutes without the sampling",
-        "comparison.py",
+        "budget.py",
         "left = 0.9 * seconds - seeds * sampling",
         "left = 0.9 * seconds - 0 * sampling",
         ["tests/cli/test_commands.py::test_minutes_are_for_training_and_sampling"],

@@ -42,8 +42,8 @@ def fingerprint(x: Tensor, *more: Tensor) -> str:
 def data_print(plan: Plan) -> str:
     """The fingerprint of what a plan's flows are trained on and given: data, inputs, labels where they see them. Another
     data set under the same name, and other inputs for the same images, are found out."""
-    train, judged = plan.data.train, plan.data.validation or plan.data.heldout
-    seen = [part.condition[INPUT] for part in (train, judged) if INPUT in part.condition]
+    train = plan.data.train
+    seen = [part.condition[INPUT] for part in (train, plan.data.apart) if INPUT in part.condition]
     labels = [train.condition["label"]] if conditional(plan.settings) else []
     return fingerprint(train.x1, *seen, *labels)
 

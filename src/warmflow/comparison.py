@@ -28,6 +28,7 @@ from torch import Tensor
 
 from warmflow import __version__
 from warmflow.arms import data_print, fingerprint, train_all
+from warmflow.budget import updates_for
 from warmflow.checkpoints import (
     device_of,
     load,
@@ -54,7 +55,6 @@ from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
 from warmflow.sources import StandardNormal
-from warmflow.training import train
 from warmflow.verdict import Row, Ruler, at_convergence, judge
 
 PRIOR_BILL = {"auxiliary model": "auxiliary_seconds", "latent sampler": "latent_seconds"}
@@ -110,56 +110,6 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     if not seeds:
         raise ValueError("seeds is empty; give at least one training seed")
     return tuple(dict.fromkeys(seeds))
-
-
-def _budgeted(
-    plan: Plan, minutes: float, seeds: int, sources: Mapping[str, Source], paired: Batch, jobs: int,
-    steps: Sequence[int], samples: int,
-) -> Plan:  # fmt: skip
-    """The plan with as many updates as fit the minutes beside the sampling: a few updates and a call of each arm are timed
-    first, on as many threads as each of ``jobs`` processes will have. Ten per cent stay for all else."""
-    update = sampling = 0.0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if jobs > 1 else threads)
-    try:
-        for name in plan.flow.arms:
-            here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
-            trial = train(here.objective, here.data, steps=40, batch=min(plan.settings.batch, len(here.data)), seed=0)
-            update += trial.facts["seconds"] / 40
-            walks = plan.flow.schedule(plan, plan.flow.role(name), steps)
-            calls = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for solver, k in walks)
-            call, start = _seconds_of_call(here.sampler)
-            sampling += samples * (calls * call + len(walks) * start)
-    finally:
-        torch.set_num_threads(threads)
-    updates, short = updates_within(60 * minutes * jobs, seeds, update, sampling)
-    if short:
-        _say(
-            f"warning: sampling alone takes about {short / 60 / jobs:.0f} minutes, more than half of the {minutes:g} that were "
-            f"given: the flows are trained for {updates} updates, and all of it takes longer; ask for fewer samples or seeds",
-            True,
-        )
-    return replace(plan, settings=replace(plan.settings, updates=updates))
-
-
-def _seconds_of_call(sampler: Sampler, rows: int = 64) -> tuple[float, float]:
-    """What a call and what a start take, a sample."""
-    sampler(rows, seed=0, steps=1)
-    drawn = sampler(rows, seed=0, steps=1)
-    return (drawn.seconds - drawn.source_seconds) / rows, drawn.source_seconds / rows
-
-
-def updates_within(seconds: float, seeds: int, update: float, sampling: float) -> tuple[int, float]:
-    """Updates of each arm that fit ``seconds`` of computing beside the sampling, and the sampling's seconds where it leaves
-    the training less than two fifths of them (0 otherwise): these the training then has all the same.
-
-    Args:
-        update, sampling: seconds for one update of every arm, and for all samples of every arm, under one seed.
-    """
-    left = 0.9 * seconds - seeds * sampling
-    short = left < 0.4 * seconds
-    updates = int(max(left, 0.4 * seconds) / (seeds * update))
-    return max(100, min(updates, 30_000)), seeds * sampling if short else 0.0
 
 
 def compare(
@@ -238,8 +188,8 @@ def run(
     ruler, facts = ruler_for(plan.data, plan.settings.samples)
     again = found["state"] == "complete" and cold is None and not own_draft and recall(root, ruler)
     made = {k: found[k] for k in ("threads", "versions", "started") if again and k in found}
-    beside = plan.name != "custom" and not own_draft and cold is None and device == "cpu"
-    jobs = min(jobs, len(plan.flow.arms) * len(seeds)) if beside else 1
+    alike = plan.name != "custom" and not own_draft and device == "cpu"  # what another process can make again
+    jobs = min(jobs, len(plan.flow.arms) * len(seeds)) if alike else 1
     began = time.perf_counter()
     kept = not own_draft and (root / "draft.json").exists()
     draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)
@@ -260,11 +210,12 @@ def run(
         if "warning" in about:
             _say(f"warning: {about['warning']}", True)
     if minutes is not None:
-        plan = (
-            replace(plan, settings=replace(plan.settings, updates=found["updates"]))
-            if "updates" in found
-            else _budgeted(plan, minutes, len(seeds), sources, paired, jobs, steps, ruler.samples)
-        )
+        u, warning = found.get("updates"), ""
+        if u is None:
+            u, warning = updates_for(plan, minutes, len(seeds), sources, paired, jobs, steps, ruler.samples)
+        if warning:
+            _say(f"warning: {warning}", True)
+        plan = replace(plan, settings=replace(plan.settings, updates=u))
     found |= described(plan, ruler, facts, seeds, device) | {"bill": bill, "updates": plan.settings.updates} | made
     found["state"] = "complete" if again else "started"
     write_json(root / "config.json", found)
@@ -278,7 +229,7 @@ def run(
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
     ours = [(e.arm, e.seed) for e in entries]
     alone = sources_alone(plan, sources)
-    crew = Crew(plan, root, ruler, ours, steps, jobs)
+    crew = Crew(plan, root, ruler, ours, steps, jobs if cold is None else 1)
     try:
         rows = list(measured(plan, ruler, entries, alone, steps, progress, folder=root, estimated=crew.start))
     finally:

@@ -14,7 +14,8 @@ from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, 
 from PIL import Image
 
 import warmflow
-from warmflow.comparison import updates_within
+from warmflow import budget
+from warmflow.budget import updates_within
 from warmflow.measuring import read_rows
 from warmflow.metrics.comparison import interval
 
@@ -260,18 +261,25 @@ def test_compare_from_python(place: Place) -> None:
     assert "<html" not in report._repr_html_()
 
 
-def test_minutes_choose_the_updates(place: Place) -> None:
+def test_minutes_choose_the_updates(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(budget, "updates_within", lambda *given: (asked.extend(given), (117, 90.0))[1])
     x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     small = {k: v for k, v in SMALL.items() if k != "updates"}
     out = place.here / "c"
     warmflow.compare(x, steps=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, components=2, **small)
-    assert json.loads((out / "config.json").read_text())["updates"] >= 100
+    assert json.loads((out / "config.json").read_text())["updates"] == 117
+    assert "sampling alone takes about 2 minutes" in capsys.readouterr().err
+    seconds, seeds, update, sampling = asked
+    assert (seconds, seeds) == (pytest.approx(1.2), 2) and update > 0 and sampling > 0
     sound(out, [0, 1])
 
 
 def test_minutes_are_for_training_and_sampling() -> None:
-    """1,000 s for two seeds, 0.1 s an update of all arms: what 300 s of sampling a seed leave of nine tenths; and where sampling
-    asks for more than half, the training keeps two fifths and the user is told."""
+    """1,000 s for two seeds, 0.1 s an update of all arms: what 100 and 249 s of sampling a seed leave of nine tenths; and where
+    sampling asks for more than half, the training keeps two fifths and the user is told."""
     assert updates_within(1000, 2, 0.1, 100) == (3500, 0)
     assert updates_within(1000, 2, 0.1, 249) == (2010, 0)
     assert updates_within(1000, 2, 0.1, 300) == (2000, 600)

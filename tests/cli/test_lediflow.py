@@ -146,38 +146,28 @@ def test_impossible_settings_are_named(tmp_path: Path, arguments, says) -> None:
     assert not (tmp_path / "never").exists()
 
 
-def test_fashion_from_a_learned_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("recipe", "shape"), [("lediflow.fashion", (1, 28, 28)), ("lediflow.cifar10", (3, 32, 32))])
+def test_larger_images_from_a_learned_prior(
+    recipe: str, shape: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warmflow.data.cifar10 import cifar10_folder
     from warmflow.data.idx import fashion_folder
 
     if "WARMFLOW_DATA" not in os.environ:
         monkeypatch.setenv("WARMFLOW_DATA", str(Path(__file__).parents[3] / "shared" / "data"))
-    if fashion_folder() is None:
-        pytest.skip("Fashion-MNIST is not here: set WARMFLOW_DATA")
+    if (fashion_folder() if recipe == "lediflow.fashion" else cifar10_folder()) is None:
+        pytest.skip(f"the images of {recipe} are not here: set WARMFLOW_DATA")
     few = words("--most 1000 --updates 3 --batch 16 --width 4 --quiet --auxiliary-updates 60 --auxiliary-width 32 "
                 "--latent-updates 10 --components 3")  # fmt: skip
     for arm in ("warm", "lediflow"):
         out = tmp_path / arm
-        ok("train", "lediflow.fashion", *few, "--arm", arm, "--out", out)
+        ok("train", recipe, *few, "--arm", arm, "--out", out)
         x = load(out)(3, seed=0, steps=2).x
-        assert x.shape == (3, 1, 28, 28) and float(x.abs().max()) <= 1
-    assert "--width is 6" in refused("train", "images.fashion", "--width", "6", "--out", tmp_path / "never")
-    assert "--depth is -1" in refused("train", "images.fashion", "--depth", "-1", "--out", tmp_path / "never")
-    assert "--most is 10" in refused("train", "images.fashion", "--most", "10", "--out", tmp_path / "never")
-
-
-@pytest.mark.parametrize("arm", ["lediflow", "warm"])
-def test_photographs_from_a_learned_prior(arm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from warmflow.data.cifar10 import cifar10_folder
-
-    if "WARMFLOW_DATA" not in os.environ:
-        monkeypatch.setenv("WARMFLOW_DATA", str(Path(__file__).parents[3] / "shared" / "data"))
-    if cifar10_folder() is None:
-        pytest.skip("CIFAR-10 is not here: set WARMFLOW_DATA")
-    few = words("--most 1000 --updates 2 --batch 16 --width 4 --quiet --auxiliary-updates 30 --auxiliary-width 32 "
-                "--latent-updates 5 --components 3")  # fmt: skip
-    ok("train", "lediflow.cifar10", *few, "--arm", arm, "--out", tmp_path / arm)
-    x = load(tmp_path / arm)(3, seed=0, steps=2).x
-    assert x.shape == (3, 3, 32, 32) and float(x.abs().max()) <= 1
+        assert x.shape == (3, *shape) and float(x.abs().max()) <= 1
+    images = recipe.replace("lediflow", "images")
+    assert "--width is 6" in refused("train", images, "--width", "6", "--out", tmp_path / "never")
+    assert "--depth is -1" in refused("train", images, "--depth", "-1", "--out", tmp_path / "never")
+    assert "--most is 10" in refused("train", images, "--most", "10", "--out", tmp_path / "never")
 
 
 def test_fashion_without_its_files_says_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

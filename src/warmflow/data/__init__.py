@@ -95,6 +95,11 @@ class DataSet:
         return torch.cat([part.x1 for part in self._parts()])
 
     @property
+    def apart(self) -> Batch:
+        """The part that settings are chosen on and inputs are taken from: validation where there is one, else held out."""
+        return self.validation if self.validation is not None and len(self.validation) else self.heldout
+
+    @property
     def total(self) -> int:
         """How many rows ``everything`` has."""
         return sum(len(part) for part in self._parts())

@@ -67,7 +67,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Guard:
-    """One check of a row: its value, the limit it was held against, and a phrase for the claim."""
+    """One check of a row: its value, the limit it was held against (of a ratio, how far it may lie from 1), and a phrase for the
+    claim."""
 
     name: str
     passes: bool

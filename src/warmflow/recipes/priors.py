@@ -102,7 +102,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: WithPrior) -> di
     Raises:
         ValueError: sigma at a bound everywhere, which is no spread to start from.
     """
-    y = _chosen_on(data).x1
+    y = data.apart.x1
     mean, log_spread = auxiliary.encode(y)
     z = mean + log_spread.exp() * Noise.of(s.data_seed, len(y)).normal("z", auxiliary.latent)
     mu, log_variance = auxiliary.decode(z)
@@ -128,11 +128,6 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: WithPrior) -> di
             "sigma for all; lower --kl"
         )
     return facts
-
-
-def _chosen_on(data: DataSet) -> Batch:
-    """The part that settings are chosen on: not trained on, and not what verdicts are read on where there is another."""
-    return data.validation if data.validation is not None and len(data.validation) else data.heldout
 
 
 def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int) -> Tensor:
@@ -181,7 +176,7 @@ def _latent(
 
 def _told_apart(prior: LearnedPrior, data: DataSet, seed: int) -> float:
     """The area under the ROC curve of classifiers that tell encoded data, not trained on, from sampled z; 0.5 is chance."""
-    held = _chosen_on(data)
+    held = data.apart
     encoded = Encoded(prior.auxiliary).encoded(held.x1, noise=Noise.of(seed, len(held)).fold("encoded"))
     sampled = prior.draw(len(held), noise=Noise.of(seed, len(held)).fold("sampled")).condition["z"]
     return auc(encoded, sampled, seed)

@@ -43,11 +43,6 @@ INPUTS, DRAWS = 200, 4
 """Inputs that PSNR, SSIM and the recovered variance are measured on, and samples for each."""
 
 
-def judged_on(data: DataSet) -> Batch:
-    """The part whose inputs are sampled for: never trained on, and other images than those the verdict compares with."""
-    return data.validation if data.validation is not None and len(data.validation) else data.heldout
-
-
 @dataclass(frozen=True)
 class RestorationFlow(Flow):
     """ "cold" and "warm", both given the input."""
@@ -63,7 +58,7 @@ class RestorationFlow(Flow):
     def stand_in(self, plan: Plan) -> Source | None:
         if plan.settings.draft == "input":
             return None
-        return Restored(plan.network(plan.data.shape, {}, 0), judged_on(plan.data).condition[INPUT])
+        return Restored(plan.network(plan.data.shape, {}, 0), plan.data.apart.condition[INPUT])
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return Independent()
@@ -83,7 +78,7 @@ class RestorationFlow(Flow):
             sees = ("draft",) if draft.network is None else ("draft", INPUT)
         elif name == "cold":
             source, path = (
-                Conditioned(StandardNormal(shape), INPUT, judged_on(plan.data).condition[INPUT]),
+                Conditioned(StandardNormal(shape), INPUT, plan.data.apart.condition[INPUT]),
                 LinearPath(0.0),
             )
             sees = (INPUT,)
@@ -95,7 +90,7 @@ class RestorationFlow(Flow):
         return Arm(name, objective, plan.data.train, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
 
     def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
-        part = judged_on(plan.data)[slice(0, INPUTS)]
+        part = plan.data.apart[slice(0, INPUTS)]
         given = {INPUT: part.condition[INPUT]}
         many = torch.stack([plan.clip(draw(given, k)).cpu() for k in range(DRAWS)])
         return {
@@ -126,7 +121,7 @@ def plan(name: str, settings: Restoration) -> Plan:
 
     def fit(folder: Path | None = None, progress: bool = False) -> Source:
         if s.draft == "input":
-            return Restored(None, judged_on(data).condition[INPUT])
+            return Restored(None, data.apart.condition[INPUT])
         return regression(s, data, build, folder, "regression" if progress else None)
 
     return Plan(name, s, data, fit, build, RestorationFlow())
@@ -138,7 +133,7 @@ def regression(
     """A network of the flows' size that says E[image | input], trained on the training part, as a draft."""
     network = build(data.shape, {}, s.data_seed)
     objective = Regression(network, Player(network, s.learning_rate, ema=s.ema))
-    inputs = judged_on(data).condition[INPUT]
+    inputs = data.apart.condition[INPUT]
     asked = {"kind": "draft", "draft": "regression", "settings": s.asked}
 
     def finished(trained: nn.Module) -> Restored:

@@ -58,8 +58,8 @@ class LeDiFlow(Prior, Digits):
 
 
 @dataclass(frozen=True)
-class LeDiFlowFashion(Prior, Fashion):
-    """Fashion-MNIST from a learned prior, beside cold and warm flows."""
+class LargerPrior(Prior):
+    """A learned prior of images larger than digits, chosen on Fashion-MNIST."""
 
     factor: int = option(4, "pixels a side that one number of low frequencies stands for")
     latent: int = option(16, "numbers in the prior's latent z")
@@ -69,6 +69,11 @@ class LeDiFlowFashion(Prior, Fashion):
     auxiliary_updates: int = option(4000, "updates of the auxiliary model")
     latent_width: int = option(128, "width of the latent sampler")
     latent_steps: int = option(8, "Heun steps of the latent sampler; few make z that is told from encoded z")
+
+
+@dataclass(frozen=True)
+class LeDiFlowFashion(LargerPrior, Fashion):
+    """Fashion-MNIST from a learned prior, beside cold and warm flows."""
 
     def check(self) -> None:
         Fashion.check(self)
@@ -78,17 +83,8 @@ class LeDiFlowFashion(Prior, Fashion):
 
 
 @dataclass(frozen=True)
-class LeDiFlowCifar10(Prior, Cifar10):
-    """CIFAR-10 from a learned prior, beside cold and warm flows; the prior's settings are Fashion-MNIST's, not tuned here."""
-
-    factor: int = option(4, "pixels a side that one number of low frequencies stands for")
-    latent: int = option(16, "numbers in the prior's latent z")
-    kl: float = option(
-        2.5e-3, "what a nat of the latent costs the auxiliary model; too cheap, and z names the training image"
-    )
-    auxiliary_updates: int = option(4000, "updates of the auxiliary model")
-    latent_width: int = option(128, "width of the latent sampler")
-    latent_steps: int = option(8, "Heun steps of the latent sampler; few make z that is told from encoded z")
+class LeDiFlowCifar10(LargerPrior, Cifar10):
+    """CIFAR-10 from a learned prior, beside cold and warm flows; the prior's settings are not tuned here."""
 
     def check(self) -> None:
         Cifar10.check(self)
