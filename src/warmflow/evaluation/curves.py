@@ -1,0 +1,158 @@
+"""Distances against calls, and bounds on their differences.
+
+For one metric, k training seeds, and R resamplings of the real test set that all methods share, let D_s(n) be the distance of a
+method at n calls under seed s and D^r(n) its mean over seeds under resampling r. For a difference of two methods a and b
+
+    estimate   d  = mean_s D_s(a) - mean_s D_s(b)
+    variance   v  = var_s D_s(a) / k + var_s D_s(b) / k + var_r ( D^r(a) - D^r(b) )
+    freedom    nu = v^2 / ( (var_s D_s(a) / k)^2 / (k - 1) + (var_s D_s(b) / k)^2 / (k - 1) )
+    bounds     d -/+ t(level, nu) sqrt(v)
+
+Methods are trained apart, so that their seeds are independent (Welch); the real set is shared, so that its resampling enters
+through the difference alone, with no further loss of freedom (R is large).
+
+A *simultaneous* band over many numbers of calls takes, in place of t, the quantile of max_n |T_n|, T multivariate t with the
+estimated correlation of the estimates and the smallest nu. The estimates at neighbouring calls come from the same networks and
+are strongly correlated, so that this is well below Bonferroni's.
+
+References:
+    The generalization of "Student's" problem when several different population variances are involved, Welch, Biometrika 1947
+    Simultaneous inference in general parametric models, Hothorn, Bretz, Westfall, Biometrical Journal 2008, arXiv 0809.2283
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+DRAWS = 4_000
+MOST_FREEDOM = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One method at n numbers of steps, fewest calls first, under k training seeds.
+
+    Args:
+        steps, calls: (n,) each.
+        values: by metric, distances (k, n).
+        replicates: by metric, (n, R) means over seeds under each resampling of the real test set.
+        validation: by metric, (n,) means over seeds against the validation set.
+    """
+
+    name: str
+    steps: np.ndarray
+    calls: np.ndarray
+    values: Mapping[str, np.ndarray]
+    replicates: Mapping[str, np.ndarray]
+    validation: Mapping[str, np.ndarray]
+
+    @property
+    def seeds(self) -> int:
+        return int(next(iter(self.values.values())).shape[0])
+
+    def mean(self, metric: str) -> np.ndarray:
+        """(n,) means over seeds."""
+        return np.asarray(self.values[metric].mean(0))
+
+    def at(self, calls: float) -> int | None:
+        """The row at this number of calls."""
+        found = np.flatnonzero(np.isclose(self.calls, calls))
+        return int(found[0]) if len(found) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Estimates (n,) with their standard errors (n,) and degrees of freedom (n,)."""
+
+    estimate: np.ndarray
+    error: np.ndarray
+    freedom: np.ndarray
+
+    def low(self, level: float) -> np.ndarray:
+        """(n,) one-sided lower bounds at a level, like 0.975."""
+        return np.asarray(self.estimate - stdtrit(self.freedom, level) * self.error)
+
+    def high(self, level: float) -> np.ndarray:
+        """(n,) one-sided upper bounds."""
+        return np.asarray(self.estimate + stdtrit(self.freedom, level) * self.error)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """(n,) variances of the means over seeds of values (k, n); 0 for one seed, which tells nothing of training."""
+    return values.var(0, ddof=1) / len(values) if len(values) > 1 else np.zeros(values.shape[1])
+
+
+def _freedom(total: np.ndarray, parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
+    below = sum(part**2 for part in parts) / max(k - 1, 1)
+    return np.minimum(total**2 / np.maximum(below, 1e-300), MOST_FREEDOM)
+
+
+def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, other: np.ndarray | int = 0) -> Bounds:
+    """D(a) - D(b) of the rows (m,) of a (all by default) and the rows ``other`` (m,), or one row, of b."""
+    rows = np.arange(len(a.calls)) if rows is None else rows
+    others = np.broadcast_to(np.asarray(other), rows.shape)
+    x, y = a.values[metric][:, rows], b.values[metric][:, others]
+    shared = (a.replicates[metric][rows] - b.replicates[metric][others]).var(1, ddof=1)
+    parts = _spread(x), _spread(y)
+    total = parts[0] + parts[1] + shared
+    return Bounds(x.mean(0) - y.mean(0), np.sqrt(total), _freedom(total, parts, a.seeds))
+
+
+def distances(a: Curve, metric: str) -> Bounds:
+    """D(a) of every row."""
+    part = _spread(a.values[metric])
+    total = part + a.replicates[metric].var(1, ddof=1)
+    return Bounds(a.mean(metric), np.sqrt(total), _freedom(total, (part,), a.seeds))
+
+
+def _covariance(values: np.ndarray) -> np.ndarray:
+    """(n, n) covariance of the means over seeds of values (k, n)."""
+    if len(values) < 2:
+        return np.zeros((values.shape[1],) * 2)
+    return np.atleast_2d(np.cov(values, rowvar=False)) / len(values)
+
+
+def simultaneous(covariance: np.ndarray, freedom: float, level: float = 0.95) -> float:
+    """The critical value of a two-sided band over n estimates with this covariance (n, n): the quantile of max |T|."""
+    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / spread[:, None] / spread[None]
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    generator = np.random.default_rng(0)
+    z = np.abs(generator.standard_normal((DRAWS, len(spread))) @ root.T).max(1)
+    chi = generator.chisquare(min(freedom, 1e4), DRAWS) / min(freedom, 1e4)
+    pointwise = float(stdtrit(min(freedom, MOST_FREEDOM), 0.5 + level / 2))
+    return max(pointwise, float(np.quantile(z / np.sqrt(chi), level)))
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Estimates (n,) with a two-sided 95 % band that holds at all of them together."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def _band(bounds: Bounds, covariance: np.ndarray, level: float) -> Band:
+    reach = simultaneous(covariance, float(bounds.freedom.min()), level) * bounds.error
+    return Band(bounds.estimate, bounds.estimate - reach, bounds.estimate + reach)
+
+
+def band(a: Curve, metric: str, level: float = 0.95) -> Band:
+    """D(a) of every row with its simultaneous band."""
+    covariance = _covariance(a.values[metric]) + np.atleast_2d(np.cov(a.replicates[metric]))
+    return _band(distances(a, metric), covariance, level)
+
+
+def band_of_difference(
+    a: Curve, b: Curve, metric: str, rows: np.ndarray, other: np.ndarray, level: float = 0.95
+) -> Band:
+    """D(a) - D(b) of the rows (m,) of a beside the rows (m,) of b, with a simultaneous band over them."""
+    covariance = _covariance(a.values[metric][:, rows]) + _covariance(b.values[metric][:, other])
+    covariance = covariance + np.atleast_2d(np.cov(a.replicates[metric][rows] - b.replicates[metric][other]))
+    return _band(difference(a, b, metric, rows, other), covariance, level)

@@ -1,0 +1,144 @@
+"""The verdict in words: a question, an answer that a newcomer understands, and what stands behind it. Made last, from values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from warmflow.evaluation.study import Role, Study, Training
+from warmflow.evaluation.verdict import Credit, Equivalent, Missing, Note, Outcome, Verdict
+
+COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
+
+MISSING: Mapping[Missing, str] = {
+    Missing.SEEDS: "more training seeds are needed",
+    Missing.SAMPLES: "more samples and more held-out real data are needed",
+    Missing.TRAINING: "the baseline is farther from the data than the draft alone: it is not trained enough",
+    Missing.QUALITY: "no number of calls brings the candidate near enough to the data to be useful: it needs more training",
+    Missing.SOLVERS: "the baseline was not measured with the candidate's solver",
+    Missing.GRID: "the baseline was not measured at as few calls as the candidate: measure it there too",
+    Missing.GUARDS: "the rows that are faster fail a guard",
+}
+
+NOTES: Mapping[Note, str] = {
+    Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row: the baseline may be trained too little.",
+    Note.METRICS_DISAGREE: "The metrics disagree: one of them alone would give half of this rate, or less.",
+    Note.GRID: "The baseline was not measured at every number of calls in question; it is taken to be good enough there.",
+    Note.COSTLY_START: "Making the start takes as long as several calls of the network.",
+    Note.SLOWER: "Fewer calls, but more time: the candidate's samples take longer.",
+    Note.NO_SECONDS: "Seconds were not measured.",
+    Note.UNKNOWN_TRAINING: "Whether the methods were trained alike is not known.",
+    Note.SEEDS_WITH_GAPS: "The training seeds are not consecutive: say why the others were left out.",
+}
+
+ASKED: Mapping[Training, str] = {
+    Training.EQUAL: "equal training",
+    Training.EQUAL_FLOWS: "equal training of the flows",
+    Training.CONVERGENCE: "at convergence",
+    Training.DISTILLED: "distilled from the baseline",
+    Training.UNKNOWN: "training not known",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first lines of a report."""
+
+    question: str
+    answer: str
+    credit: str
+    conditions: str
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer with what it is credited to, as one paragraph."""
+        return f"{self.answer} {self.credit}".strip()
+
+
+def rounded(n: float) -> str:
+    """A number of real samples in two digits: 604 is "600"."""
+    if math.isinf(n):
+        return "more than can be told apart"
+    digits = max(0, 1 - math.floor(math.log10(max(n, 1))))
+    return f"{round(n, digits - 2 if n >= 100 else 0):,.0f}" if n >= 100 else f"{n:.0f}"
+
+
+def calls(n: float) -> str:
+    return "1 call" if abs(n - 1) < 1e-9 else f"{round(n, 1):g} calls"
+
+
+def _good(quality: Equivalent | None, study: Study) -> str:
+    if quality is None:
+        return "reaches this quality"
+    items = study.items
+    if math.isinf(quality.estimate):
+        return f"cannot be told from real {items}"
+    return f"is as good as {rounded(quality.estimate)} real {items}"
+
+
+def _name(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ")
+
+
+def _first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def conditions(study: Study) -> str:
+    """ "five seeds, equal training, draft and pairing counted"."""
+    n = len(study.seeds)
+    said = ["one seed" if n == 1 else f"{COUNTS.get(n, n)} seeds", ASKED[study.trained]]
+    if study.counted:
+        said.append(f"{' and '.join(study.counted)} counted")
+    if study.given:
+        said.append(f"given this {' and '.join(study.given)}")
+    return ", ".join(said)
+
+
+def _credited(verdict: Verdict, study: Study) -> str:
+    if verdict.credit is Credit.UNKNOWN or verdict.control_quality is None or verdict.outcome is not Outcome.FASTER:
+        return ""
+    other = rounded(verdict.control_quality.estimate)
+    same = f"the same recipe from noise is as good as {other}"
+    if math.isinf(verdict.control_quality.estimate):
+        same = f"the same recipe from noise cannot be told from real {study.items} either"
+    if verdict.credit is Credit.DRAFT:
+        return f"The draft earns it: {same}."
+    return f"The pairing does it: {same}, which is not shown to be less."
+
+
+def _answer(verdict: Verdict, study: Study) -> str:
+    name, e = _first(_name(verdict.candidate)), verdict.exchange
+    baselines = [_name(m.name) for m in study.named(Role.BASELINE)]
+    them = "the baseline" if len(baselines) > 1 else baselines[0]
+    if verdict.outcome is Outcome.FASTER and e is not None:
+        begins = f"{name} with {calls(e.calls)} {_good(verdict.quality, study)}"
+        if math.isinf(e.rate):
+            within = f"within {calls(e.horizon)}"
+            none = f"no baseline {within} is as good" if len(baselines) > 1 else f"{them} is not as good {within}"
+            return f"{begins}; {none}"
+        return f"{begins}; {them} needs at least {calls(e.baseline_calls)} for that, {e.rate:.1f} times as many"
+    if verdict.outcome is Outcome.NEARER and e is not None:
+        return f"{name} with {calls(e.calls)} is nearer to the data than {them} with any number of calls, but not faster"
+    if verdict.outcome is Outcome.DRAFT_ENOUGH:
+        return "The draft alone is as near to the data as any flow that was measured: no flow is needed"
+    if verdict.outcome is Outcome.NO_FASTER:
+        return f"{name} is no faster: {them} is as good with as few calls"
+    if len(study.seeds) < 2:
+        return "One training seed tells nothing of the training's luck: no verdict; train at least two more"
+    return f"Cannot tell whether {_name(verdict.candidate)} is faster: {' and '.join(MISSING[m] for m in verdict.missing)}"
+
+
+def answer(verdict: Verdict, study: Study) -> Answer:
+    """The words for one verdict."""
+    baselines = " or ".join(_name(m.name) for m in study.named(Role.BASELINE))
+    said = conditions(study)
+    return Answer(
+        question=f"Does {_name(verdict.candidate)} need fewer network calls than {baselines} for the same quality?",
+        answer=f"{_answer(verdict, study)} ({said}).",
+        credit=_credited(verdict, study),
+        conditions=said,
+        notes=tuple(NOTES[note] for note in verdict.notes),
+    )

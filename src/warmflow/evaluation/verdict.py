@@ -1,0 +1,335 @@
+"""From a study to a verdict: one of five outcomes for each candidate, with everything it was read from.
+
+    faster        the certified exchange rate is above 1: every baseline row with as few calls is shown to be worse
+    nearer        better than every baseline row up to the horizon, but not with fewer calls than the horizon
+    draft enough  what the candidate starts from is as near to the data as any flow that was measured: no flow is needed
+    no faster     certified: the baseline reaches every target that either reaches, in as few calls as the candidate may
+    cannot tell   none of these is shown; ``missing`` says what it takes
+
+Outcomes are values. Sentences are made from them in ``sentences``, last, and never read back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from warmflow.evaluation.curves import Band, Curve, band, difference, distances
+from warmflow.evaluation.exchange import Exchange, Rules, exchanges, quoted, shown_worse
+from warmflow.evaluation.guards import Guard, guards
+from warmflow.evaluation.study import Method, Role, Study, Times
+from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder, start_effect
+
+MOST_RUNGS = 4.0
+"""The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
+COSTLY_START = 0.5
+"""Calls of its own network that a start may cost before the report speaks of it."""
+
+
+class Outcome(StrEnum):
+    FASTER = "faster"
+    NEARER = "nearer"
+    DRAFT_ENOUGH = "draft enough"
+    NO_FASTER = "no faster"
+    CANNOT_TELL = "cannot tell"
+
+
+class Missing(StrEnum):
+    """What it takes to tell."""
+
+    SEEDS = "seeds"  # more training seeds
+    SAMPLES = "samples"  # more samples and more real data
+    TRAINING = "training"  # the baseline is farther from the data than the start alone
+    QUALITY = "quality"  # no row of the candidate is near enough to the data to be useful
+    SOLVERS = "solvers"  # the baseline was not measured with the candidate's solver
+    GRID = "grid"  # the baseline was not measured at the numbers of calls in question
+    GUARDS = "guards"  # a row is faster, but fails a guard
+
+
+class Credit(StrEnum):
+    """What the gain is due to, where the same recipe from noise was measured beside it."""
+
+    DRAFT = "draft"
+    PAIRING = "pairing"
+    UNKNOWN = "unknown"
+
+
+class Note(StrEnum):
+    """Facts that a reader must know beside the outcome."""
+
+    UNTRAINED_BASELINE = "untrained baseline"  # the start alone is nearer to the data than every baseline row
+    METRICS_DISAGREE = "metrics disagree"  # by one metric alone the rate would be half, or less
+    GRID = "grid"  # the baseline was not measured at the calls that the rate is read at
+    COSTLY_START = "costly start"  # the time before the first call is worth several calls
+    SLOWER = "slower"  # fewer calls, but more seconds
+    NO_SECONDS = "no seconds"
+    UNKNOWN_TRAINING = "unknown training"
+    SEEDS_WITH_GAPS = "seeds with gaps"  # seeds that are not consecutive may have been chosen
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Seconds of the baseline's row over those of the candidate's, medians of interleaved rounds, with a 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """n_eq of a row on the primary metric with its 95 % interval: infinite where the distance is at most 0."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The verdict on one candidate; see the module for the outcomes.
+
+    Args:
+        exchange: the quoted row; None where no useful row passes the guards.
+        quality, control_quality: n_eq of that row, and of the same recipe from noise at the same calls.
+        rows: the exchange of every row of the candidate, with its guards in ``guarded``.
+        start_effect: by metric, the same recipe from noise less from the draft, at equal calls.
+    """
+
+    candidate: str
+    outcome: Outcome
+    missing: tuple[Missing, ...]
+    notes: tuple[Note, ...]
+    exchange: Exchange | None
+    quality: Equivalent | None
+    control_quality: Equivalent | None
+    credit: Credit
+    rows: tuple[Exchange, ...]
+    guarded: tuple[tuple[Guard, ...], ...]
+    targets: tuple[Target, ...]
+    gains: Mapping[str, Gains]
+    start_effect: Mapping[str, Gains]
+    seconds: Ratio | None
+    start_calls: float | None
+
+    @property
+    def rate(self) -> float | None:
+        """The certified exchange rate; None where nothing is certified to be faster."""
+        return self.exchange.rate if self.exchange is not None and self.outcome is Outcome.FASTER else None
+
+
+def judge(study: Study, rules: Rules | None = None) -> dict[str, Verdict]:
+    """The verdict on each candidate of a study; the error of the claims is shared over the candidates."""
+    rules = rules or Rules()
+    candidates = study.named(Role.CANDIDATE)
+    floor = {m.name: m.scatter / max(study.real.validation, 2) for m in study.metrics if m.scatter is not None}
+    zero = {m.name: m.zero for m in study.metrics}
+    shared = replace(rules, error=rules.error / len(candidates), floor=rules.floor or floor, zero=rules.zero or zero)
+    curves = {m.name: study.curve(m.name) for m in study.methods}
+    return {m.name: _judged(study, m, curves, shared) for m in candidates}
+
+
+def _judged(study: Study, method: Method, curves: Mapping[str, Curve], rules: Rules) -> Verdict:
+    candidate = curves[method.name]
+    baselines = [curves[m.name] for m in study.named(Role.BASELINE)]
+    found = exchanges(candidate, baselines, rules)
+    guarded = [_guards_of(study, method.name, e) for e in found]
+    best = quoted(found, [all(g.passes for g in row) for row in guarded])
+    scatter = {m.name: m.scatter for m in study.metrics if m.scatter is not None}
+    most = MOST_RUNGS * study.real.test
+    targets = tuple(ladder(candidate, baselines, scatter, most, rules.error))
+    control = next((curves[m.name] for m in study.named(Role.CONTROL) if m.of == method.name), None)
+    starts = [curves[m.name] for m in study.named(Role.START) if m.of == method.name]
+    untrained = bool(starts) and _all_worse(starts[0], baselines, rules)
+    outcome, missing = _outcome(study, method, candidate, baselines, starts, found, guarded, best, targets, rules)
+    if untrained and outcome is Outcome.DRAFT_ENOUGH:
+        outcome, missing = Outcome.CANNOT_TELL, (Missing.TRAINING,)
+    effect = {} if control is None else {m.name: start_effect(candidate, control, m.name) for m in study.metrics}
+    effects = {name: gains for name, gains in effect.items() if gains is not None}
+    seconds = None if best is None else _seconds(study.times, method.name, best)
+    start_calls = _start_calls(study.times, method.name, candidate)
+    return Verdict(
+        candidate=method.name,
+        outcome=outcome,
+        missing=missing,
+        notes=_notes(study, best, seconds, start_calls, untrained),
+        exchange=best,
+        quality=None if best is None else _quality(study, candidate, best.calls),
+        control_quality=None if best is None or control is None else _quality(study, control, best.calls),
+        credit=_credit(effects, best, [m.name for m in study.metrics]),
+        rows=tuple(found),
+        guarded=tuple(guarded),
+        targets=targets,
+        gains={m.name: g for m in study.metrics if (g := gain_at_equal_calls(candidate, baselines, m.name)) is not None},
+        start_effect=effects,
+        seconds=seconds,
+        start_calls=start_calls,
+    )
+
+
+def _guards_of(study: Study, candidate: str, e: Exchange) -> tuple[Guard, ...]:
+    row = [r.measure for r in study.rows_of(candidate, e.steps)]
+    baseline = [r.measure for r in study.rows_of(e.baseline, e.baseline_steps)]
+    return guards(row, baseline, study.real)
+
+
+# ---------------------------------------------------------------- the outcome
+
+
+def _outcome(
+    study: Study, method: Method, candidate: Curve, baselines: Sequence[Curve], starts: Sequence[Curve],
+    found: Sequence[Exchange], guarded: Sequence[Sequence[Guard]], best: Exchange | None, targets: Sequence[Target],
+    rules: Rules,
+) -> tuple[Outcome, tuple[Missing, ...]]:  # fmt: skip
+    if candidate.seeds < 2:
+        return Outcome.CANNOT_TELL, (Missing.SEEDS,)
+    flows = [candidate, *baselines]
+    if starts and _start_is_enough(study, starts[0], flows, rules):
+        return Outcome.DRAFT_ENOUGH, ()
+    if best is not None and best.rate > 1:
+        if not solvers_tried(study, method):
+            return Outcome.CANNOT_TELL, (Missing.SOLVERS,)
+        if math.isinf(best.rate) and best.calls >= best.horizon:
+            return Outcome.NEARER, ()
+        return Outcome.FASTER, ()
+    if _no_faster(targets):
+        return Outcome.NO_FASTER, ()
+    if any(e.useful and e.rate > 1 for e in found):
+        return Outcome.CANNOT_TELL, (Missing.GUARDS,)
+    if not any(e.useful for e in found):
+        return Outcome.CANNOT_TELL, (Missing.QUALITY,)
+    if any(not e.measured for e in found):
+        return Outcome.CANNOT_TELL, (Missing.GRID,)
+    return Outcome.CANNOT_TELL, (_largest_noise(study, candidate, baselines, found),)
+
+
+def solvers_tried(study: Study, method: Method) -> bool:
+    """Whether every baseline was tried with the candidate's solver (or its solvers are not known)."""
+    return not method.solver or all(
+        not m.solvers or method.solver in m.solvers for m in study.named(Role.BASELINE)
+    )
+
+
+def _all_worse(start: Curve, baselines: Sequence[Curve], rules: Rules) -> bool:
+    metrics = list(start.values)
+    return all(bool(shown_worse(start, 0, b, metrics, rules.error).all()) for b in baselines)
+
+
+def _start_is_enough(study: Study, start: Curve, flows: Sequence[Curve], rules: Rules) -> bool:
+    """No flow's row is shown to be nearer than the start on any metric, and the start's upper bounds are within the useful
+    range of the best row's distance."""
+    metrics = list(start.values)
+    level = 1 - rules.error / len(metrics)
+    for metric in metrics:
+        if any((difference(start, flow, metric, np.zeros(len(flow.calls), int), np.arange(len(flow.calls))).low(level) > 0).any()
+               for flow in flows):  # fmt: skip
+            return False
+        if not (rules.zero or {}).get(metric, True):
+            continue
+        nearest = min(float(flow.mean(metric)[int(flow.validation[metric].argmin())]) for flow in flows)
+        limit = max(nearest, (rules.floor or {}).get(metric, 0.0)) / rules.useful
+        if float(distances(start, metric).high(1 - rules.error)[0]) > limit:
+            return False
+    measures = [r.measure for r in study.rows_of(start.name)]
+    return all(g.passes for g in guards(measures, measures, study.real))
+
+
+def _no_faster(targets: Sequence[Target]) -> bool:
+    """The baseline is certain to reach a target, and each target that one of the two is certain to reach in as few calls as
+    the candidate possibly does."""
+    certain = [t for t in targets if math.isfinite(min(t.baseline_certain, t.candidate_calls))]
+    return bool(certain) and all(t.baseline_certain <= t.candidate_possible and math.isfinite(t.baseline_certain) for t in certain)
+
+
+def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange]) -> Missing:
+    """Whether training seeds or samples (and real data) are the larger part of the uncertainty at the useful rows."""
+    metric, seeds, real = study.primary.name, 0.0, 0.0
+    for i, e in enumerate(found):
+        if e.useful:
+            b = next(c for c in baselines if c.name == e.baseline)
+            j = int(np.flatnonzero(b.steps == e.baseline_steps)[0])
+            for curve, row in ((candidate, i), (b, j)):
+                seeds += float(curve.values[metric][:, row].var(ddof=1)) / curve.seeds
+            real += float((candidate.replicates[metric][i] - b.replicates[metric][j]).var(ddof=1))
+    return Missing.SEEDS if seeds >= real else Missing.SAMPLES
+
+
+# ---------------------------------------------------------------- what stands beside it
+
+
+def _quality(study: Study, curve: Curve, calls: float) -> Equivalent | None:
+    """n_eq of the row at these calls."""
+    row, primary = curve.at(calls), study.primary
+    if row is None or primary.scatter is None:
+        return None
+    bounds = distances(curve, primary.name)
+    values = float(bounds.estimate[row]), float(bounds.high(0.975)[row]), float(bounds.low(0.975)[row])
+    return Equivalent(*(primary.scatter / d if d > 0 else math.inf for d in values))
+
+
+def _credit(effects: Mapping[str, Gains], best: Exchange | None, metrics: Sequence[str]) -> Credit:
+    """The draft is credited where some metric's band at the quoted row lies above 0 and none lies below it."""
+    if not effects or best is None:
+        return Credit.UNKNOWN
+    above = below = False
+    for metric in metrics:
+        gains = effects.get(metric)
+        row = [] if gains is None else np.flatnonzero(np.isclose(gains.calls, best.calls))
+        if gains is not None and len(row):
+            above |= bool(gains.band.low[row[0]] > 0)
+            below |= bool(gains.band.high[row[0]] < 0)
+    return Credit.DRAFT if above and not below else Credit.PAIRING
+
+
+def _rounds(times: Sequence[Times], method: str, steps: int) -> np.ndarray | None:
+    found = [t.seconds for t in times if t.method == method and t.steps == steps]
+    return np.array(found[0]) if found else None
+
+
+def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Ratio | None:
+    """The ratio of medians over rounds, with a bootstrap interval over the rounds (which both share)."""
+    ours, theirs = _rounds(times, candidate, e.steps), _rounds(times, e.baseline, e.baseline_steps)
+    if ours is None or theirs is None or len(ours) != len(theirs):
+        return None
+    chosen = np.random.default_rng(0).integers(len(ours), size=(2_000, len(ours)))
+    ratios = np.median(theirs[chosen], axis=1) / np.median(ours[chosen], axis=1)
+    return Ratio(float(np.median(theirs) / np.median(ours)), *(float(q) for q in np.quantile(ratios, [0.025, 0.975])))
+
+
+def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float | None:
+    """The time before the first call, in calls: where the line through (calls, median seconds) meets 0 calls."""
+    medians = [(c, np.median(r)) for s, c in zip(curve.steps, curve.calls, strict=True)
+               if (r := _rounds(times, candidate, int(s))) is not None]  # fmt: skip
+    if len(medians) < 3:
+        return None
+    calls, seconds = np.array(medians).T
+    weights = 1 / seconds
+    slope, start = np.polyfit(calls, seconds, 1, w=weights)
+    return float(max(start, 0.0) / slope) if slope > 0 else None
+
+
+def _notes(
+    study: Study, best: Exchange | None, seconds: Ratio | None, start_calls: float | None, untrained: bool
+) -> tuple[Note, ...]:
+    seeds = study.seeds
+    disagree = best is not None and len(best.by_metric) > 1 and min(best.by_metric.values()) <= best.baseline_calls / 2
+    found = {
+        Note.UNTRAINED_BASELINE: untrained,
+        Note.METRICS_DISAGREE: disagree,
+        Note.GRID: best is not None and not best.measured,
+        Note.COSTLY_START: start_calls is not None and start_calls > COSTLY_START,
+        Note.SLOWER: seconds is not None and seconds.high < 1,
+        Note.NO_SECONDS: seconds is None,
+        Note.UNKNOWN_TRAINING: study.trained.value == "unknown",
+        Note.SEEDS_WITH_GAPS: seeds != list(range(seeds[0], seeds[0] + len(seeds))),
+    }
+    return tuple(note for note, holds in found.items() if holds)
+
+
+def bands_of(study: Study) -> dict[str, dict[str, Band]]:
+    """By method and metric, every row's distance with its simultaneous 95 % band."""
+    return {m.name: {f.name: band(study.curve(m.name), f.name) for f in study.metrics} for m in study.methods}
