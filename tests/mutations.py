@@ -223,6 +223,20 @@ MUTANTS = [
         "h / (2 / before *",
         [SOLVERS],
     ),
+    (
+        "multistep x1 forgets",
+        "solvers/multistep_x1.py",
+        'memory={"x1": x1, "t": state.t}',
+        'memory={"x1": x1, "t": s}',
+        [SOLVERS],
+    ),
+    (
+        "multistep x1 without its logarithm",
+        "solvers/multistep_x1.py",
+        "h + torch.special",
+        "h + 0 * torch.special",
+        [SOLVERS],
+    ),
     ("a spaced grid is even", "solvers/grid.py", "** spacing", "** 1", [SOLVERS]),
     (
         "rows share a memory",

@@ -25,7 +25,7 @@ _ROOMS = {
     "networks": "DiT LowPass MLP Auxiliary Network TokenLSTM TokenTransformer UNet",
     "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
     "finite_data wrap",
-    "solvers": "Euler Heun Jump Midpoint AdamsBashforth RK4",
+    "solvers": "Euler Heun Jump Midpoint AdamsBashforth MultistepX1 RK4",
     "sampler": "Clip Sampler",
     "objectives": "DiscreteFlowMatching FlowGeneratorMatching FlowMatching NextToken Regression VarianceGuided",
     "metrics.extractors": "EfficientNetLite0 Scripted",

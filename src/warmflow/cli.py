@@ -229,7 +229,7 @@ def train(
 @click.option(
     "--solver",
     default=None,
-    help="euler, heun, midpoint, rk4, adams-bashforth (tokens: by jumps)  [default: the run's own]",
+    help="euler, heun, midpoint, rk4, adams-bashforth, multistep-x1 (tokens: by jumps)  [default: the run's own]",
 )
 @click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
 @click.option("--batch-size", default=None, type=int, help="samples walked at once")

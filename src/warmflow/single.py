@@ -27,7 +27,7 @@ from warmflow.recipes.build import path_of, plan_of
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import Settings, is_ours, suggest
 from warmflow.sampler import placed
-from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, MultistepX1
 from warmflow.wishes import Asking, Writing
 
 SOLVERS: dict[str, Solver] = {
@@ -36,6 +36,7 @@ SOLVERS: dict[str, Solver] = {
     "midpoint": Midpoint(),
     "rk4": RK4(),
     "adams-bashforth": AdamsBashforth(),
+    "multistep-x1": MultistepX1(),
 }
 TRIAL = 10.0
 """Seconds that a dry run's trial may take."""

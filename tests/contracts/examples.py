@@ -33,7 +33,7 @@ from warmflow.noise import Noise
 from warmflow.objectives import Adversarial, FlowGeneratorMatching, FlowMatching, Regression, VarianceGuided
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
-from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, MultistepX1
 from warmflow.sources import (
     Blurred,
     ByLabel,
@@ -222,6 +222,7 @@ EXAMPLES = {
     Heun: [Heun],
     Midpoint: [Midpoint],
     AdamsBashforth: [AdamsBashforth, lambda: AdamsBashforth(1.0)],
+    MultistepX1: [MultistepX1, lambda: MultistepX1(1.5)],
     RK4: [RK4],
     # networks
     MLP: [mlp, lambda: mlp(sees={"draft": (2,)}, classes=3), lambda: mlp(modulated={"draft": (2,)})],

@@ -30,7 +30,8 @@ class Watched(Field):
             raise AssertionError(f"asked at {t.tolist()}")
         self.asked.append(t)
         one = torch.ones(len(x_t), dtype=torch.int64)
-        return Estimate(one, velocity=torch.sin(3 * t)[:, None] * x_t + t[:, None], x1=x_t)
+        u = torch.sin(3 * t)[:, None] * x_t + t[:, None]
+        return Estimate(one, velocity=u, x1=x_t + (1 - t[:, None]) * u)
 
 
 def state_of(solver, t, dtype=torch.float64):
@@ -115,7 +116,8 @@ def test_state_is_kept_in_float32_or_better(kind, k):
         path: LinearPath = LinearPath(0.0)
 
         def __call__(self, x_t, t, start, *, at=None):
-            return Estimate(torch.ones(len(x_t), dtype=torch.int64), velocity=torch.ones_like(x_t), x1=x_t)
+            one = torch.ones(len(x_t), dtype=torch.int64)
+            return Estimate(one, velocity=torch.ones_like(x_t), x1=x_t + (1 - t[:, None]).to(x_t.dtype))
 
     start = Start(torch.zeros(3, 2, dtype=torch.bfloat16))
     x = Sampler(StandardNormal((2,)), One(), example(kind, k), 100)(start=start).x

@@ -11,10 +11,10 @@ from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
-from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, grid
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, Midpoint, MultistepX1, grid, label
 from warmflow.sources import StandardNormal
 
-SOLVERS = [Euler(), Heun(), Midpoint(), RK4(), AdamsBashforth()]
+SOLVERS = [Euler(), Heun(), Midpoint(), RK4(), AdamsBashforth(), MultistepX1()]
 NAMED = {"argvalues": SOLVERS, "ids": lambda s: type(s).__name__}
 T0 = (0.0, 0.3, 0.7)
 
@@ -105,7 +105,7 @@ class Turned(Field):
         asked = 1 + self.path.begin(start) - t if self.which == "time" else t
         estimate = self.field(x_t, asked.clamp(max=1 - 1e-9), start)
         u = -estimate.velocity if self.which == "sign" else estimate.velocity
-        return Estimate(estimate.calls, velocity=u, x1=x_t)
+        return Estimate(estimate.calls, velocity=u, x1=self.path.x1(u, x_t, t, start))
 
 
 @pytest.mark.parametrize("which", ["time", "sign"])
@@ -198,8 +198,8 @@ def test_guidance_doubles_the_calls(solver):
 
 
 def test_totals_written_out():
-    """n steps: Euler and Adams-Bashforth n, Heun 2n - 1, midpoint 2n, RK4 4n - 1."""
-    assert [[declared(s, n) for s in SOLVERS] for n in (1, 10)] == [[1, 1, 2, 3, 1], [10, 19, 20, 39, 10]]
+    """n steps: Euler, Adams-Bashforth and multistep x1 n, Heun 2n - 1, midpoint 2n, RK4 4n - 1."""
+    assert [[declared(s, n) for s in SOLVERS] for n in (1, 10)] == [[1, 1, 2, 3, 1, 1], [10, 19, 20, 39, 10, 10]]
 
 
 # memory
@@ -234,9 +234,10 @@ def test_a_step_with_a_memory_is_exact_where_the_slope_moves_along_a_line(end):
     assert torch.allclose(found, state.x + (end - 0.4) * u0 + (end**2 - 0.4**2) / 2 * d, atol=1e-14)
 
 
-def test_memory_belongs_to_its_own_row():
+@pytest.mark.parametrize("solver", [AdamsBashforth(), MultistepX1()], ids=label)
+def test_memory_belongs_to_its_own_row(solver):
     """A row that stands still keeps its memory; one that began later has none: as if each were walked alone."""
-    field, solver, noise, x0 = gaussian(0.0), AdamsBashforth(), Noise.of(0, 2), starts(2)
+    field, noise, x0 = gaussian(0.0), Noise.of(0, 2), starts(2)
 
     def walk(x, times):
         state = solver.begin(Start(x), times[0], noise=noise)
@@ -254,6 +255,98 @@ def test_memory_belongs_to_its_own_row():
 def test_a_memory_is_worth_half_the_calls(t0):
     """The mixture on the line, its flow map known: eight calls are nearer than sixteen without."""
     assert 2 * error(mixture(t0), AdamsBashforth(), 8) < error(mixture(t0), Euler(), 16)
+
+
+@dataclass(frozen=True, eq=False)
+class Moving(Field):
+    """A field whose estimate of the end moves with time alone: x1 = c + t d, whatever x is; d = 0 is a constant estimate."""
+
+    c: torch.Tensor
+    d: torch.Tensor
+    path: LinearPath
+
+    def __call__(self, x_t, t, start, *, at=None):
+        x1 = (self.c + t[:, None] * self.d).expand_as(x_t)
+        u = self.path.velocity(x1, x_t, t, start)
+        return Estimate(torch.ones(len(x_t), dtype=torch.int64), x1=x1, velocity=u)
+
+
+C, D = torch.tensor([[0.4, -1.0, 2.0]]).double(), torch.tensor([[1.5, 0.3, -0.7]]).double()
+
+
+@pytest.mark.parametrize("s", [0.31, 0.5, 0.9, 1 - 1e-9, 1.0])
+def test_a_constant_estimate_is_followed_exactly_in_one_step(s):
+    """The solution is the line from x to x1: x(s) = r x + (1 - r) x1, r = (1 - s) / (1 - t)."""
+    x0, noise, t = starts(4), Noise.of(0, 4), torch.full((4,), 0.3, dtype=torch.float64)
+    state = MultistepX1().begin(Start(x0), t, noise=noise)
+    found = MultistepX1().step(Moving(C, 0 * D, LinearPath(0.3)), state, torch.full_like(t, s), noise=noise).x
+    r = (1 - s) / 0.7
+    assert torch.allclose(found, r * x0 + (1 - r) * C, atol=1e-14)
+
+
+@pytest.mark.parametrize("s", [0.41, 0.6, 0.9, 1.0])
+def test_an_estimate_that_moves_along_a_line_is_followed_exactly_with_a_memory(s):
+    """y = x - c - t d solves y' = -y / (1 - t) - d, hence y(s) = r y(t) + d (1 - s) log r."""
+    x0, noise, field = starts(4), Noise.of(0, 4), Moving(C, D, LinearPath(0.1))
+    before, t, end = (torch.full((4,), v, dtype=torch.float64) for v in (0.1, 0.4, s))
+    state = MultistepX1().step(field, MultistepX1().begin(Start(x0), before, noise=noise), t, noise=noise)
+    found = MultistepX1().step(field, state, end, noise=noise).x
+    r = (1 - end[:, None]) / 0.6
+    expected = C + s * D + r * (state.x - C - 0.4 * D) + D * torch.special.xlogy(1 - end[:, None], r)
+    assert torch.allclose(found, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("spacing", [0.7, 1.0, 2.0])
+@pytest.mark.parametrize("steps", [2, 3, 5, 20])
+def test_an_estimate_that_moves_along_a_line_ends_exactly_at_its_last_value(steps, spacing):
+    """At s = 1 the state has no weight and the estimate is extrapolated: the end is c + d for any number of steps."""
+    sampler = Sampler(StandardNormal((3,)), Moving(C, D, LinearPath(0.1)), MultistepX1(spacing), steps)
+    found = sampler(start=Start(starts(4))).x
+    assert torch.allclose(found, (C + D).expand_as(found), atol=1e-12)
+
+
+@pytest.mark.parametrize("spacing", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("predicts", ["x1", "velocity"])
+def test_the_data_prediction_form_ends_finite_in_float32(predicts, spacing):
+    """For any number of steps: the weights of x, x1 and the difference of estimates are all bounded."""
+    field = NetworkField(Counter(4), LinearPath(0.2), predicts)
+    for steps in (1, 2, 64, 1000):
+        x = Sampler(StandardNormal((3,)), field, MultistepX1(spacing), steps)(start=Start(starts(4).float())).x
+        assert x.dtype == torch.float32 and bool(x.isfinite().all()) and float(x.abs().max()) < 10
+
+
+@pytest.mark.parametrize("t0", T0)
+def test_the_first_step_of_the_data_prediction_form_is_eulers(t0):
+    ends = [
+        Sampler(StandardNormal((3,)), gaussian(t0), solver, 1)(start=Start(starts())).x
+        for solver in (Euler(), MultistepX1())
+    ]
+    assert torch.allclose(ends[0], ends[1], atol=1e-14)
+
+
+def test_the_data_prediction_form_tends_to_adams_bashforth_on_short_steps():
+    """To second order in h both are x + h u + h^2 / 2 u': one step with the same memory differs by O(h^3)."""
+
+    def gap(h):
+        field, noise, ends = gaussian(0.0), Noise.of(0, 4), []
+        times = [torch.full((4,), v, dtype=torch.float64) for v in (0.4, 0.4 + h, 0.4 + 2 * h)]
+        for solver in (AdamsBashforth(), MultistepX1()):
+            state = solver.begin(Start(starts(4)), times[0], noise=noise)
+            for s in times[1:]:
+                state = solver.step(field, state, s, noise=noise)
+            ends.append(state.x)
+        return float((ends[0] - ends[1]).norm())
+
+    assert 7 < gap(0.02) / gap(0.01) < 9
+
+
+def test_a_solver_is_named_with_the_options_that_differ_from_its_defaults():
+    names = {
+        "Euler": Euler(), "Adams-Bashforth": AdamsBashforth(), "Adams-Bashforth, spacing 1.5": AdamsBashforth(1.5),
+        "multistep x1": MultistepX1(), "multistep x1, spacing 0.7": MultistepX1(spacing=0.7), "RK4": RK4(),
+        "midpoint": Midpoint(), "jump, renoise 0.2": Jump(0.2),
+    }  # fmt: skip
+    assert [label(s) for s in names.values()] == list(names)
 
 
 # the grid

@@ -54,23 +54,35 @@ def nearest_two(x: Tensor, train: Tensor, entries: int = ENTRIES) -> Tensor:
     """
     if len(train) < 2:
         raise ValueError(f"train has {len(train)} rows; a second-nearest neighbour needs at least 2")
-    x, train = x.double(), train.double()
-    centre = train.mean(0)
-    low, low_train = (x - centre).float(), (train - centre).float()
+    return _nearest(x, train, 2, entries)
+
+
+def nearest(x: Tensor, others: Tensor, entries: int = ENTRIES) -> Tensor:
+    """Distances of x (n, d) to its nearest row of ``others`` (k >= 1, d): (n,) float64, found as in ``nearest_two``."""
+    if len(others) < 1:
+        raise ValueError("others has no rows; a nearest neighbour needs at least 1")
+    return _nearest(x, others, 1, entries)[:, 0]
+
+
+def _nearest(x: Tensor, train: Tensor, count: int, entries: int) -> Tensor:
+    """(n, count) distances, rising. Only a float32 copy of ``train`` is made, whatever its type."""
+    centre = train.mean(0, dtype=torch.float64)
+    low_train = torch.cat([(rows.double() - centre).float() for rows in train.split(TILE)])
     norm = low_train.square().sum(1)
     width = min(len(train), TILE)
-    height = max(1, entries // width)
-    parts = [torch.empty(0, 2, dtype=torch.float64)]
-    for i in range(0, len(x), height):
-        rows = slice(i, i + height)
+    height = max(1, entries // max(width, CANDIDATES * train.shape[1]))
+    parts = [torch.empty(0, count, dtype=torch.float64)]
+    for rows in x.split(height):
+        low = (rows.double() - centre).float()
         near, index = [], []
         for j in range(0, len(train), width):
-            tile = torch.addmm(norm[None, j : j + width], low[rows], low_train[j : j + width].T, alpha=-2.0)
+            tile = torch.addmm(norm[None, j : j + width], low, low_train[j : j + width].T, alpha=-2.0)
             found = tile.topk(min(CANDIDATES, tile.shape[1]), dim=1, largest=False, sorted=False)
             near.append(found.values)
             index.append(found.indices + j)
         values, places = torch.cat(near, 1), torch.cat(index, 1)
         kept = values.topk(min(CANDIDATES, values.shape[1]), dim=1, largest=False, sorted=False).indices
-        nearest = train[places.gather(1, kept)]
-        parts.append((x[rows, None] - nearest).square().sum(2).sqrt().sort(dim=1).values[:, :2])
+        candidates = train[places.gather(1, kept)].double()
+        distance = (rows.double()[:, None] - candidates).square().sum(2).sqrt()
+        parts.append(distance.sort(dim=1).values[:, :count])
     return torch.cat(parts)

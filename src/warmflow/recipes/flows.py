@@ -19,7 +19,7 @@ from warmflow.recipes.labels import DROP, conditional, guided, number, told, wit
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import TRAINED_DRAFTS, of_floats
 from warmflow.sampler import Sampler
-from warmflow.solvers import AdamsBashforth, Euler, Heun
+from warmflow.solvers import AdamsBashforth, Euler, Heun, MultistepX1
 from warmflow.sources import Blurred, StandardNormal
 
 COUPLINGS: dict[str, Coupling] = {
@@ -32,7 +32,7 @@ COUPLINGS: dict[str, Coupling] = {
 EULER_STEPS = (1, 2, 4, 8, 20, 50)
 HEUN_STEPS = (2, 3, 5, 8, 10, 16)  # 2 n - 1 calls: 3, 5, 9, 15, 19, 31
 ADAMS_STEPS = (2, 4, 8, 15, 20, 30)
-SOLVERS: dict[str, Solver] = {"euler": Euler(), "adams-bashforth": AdamsBashforth()}
+SOLVERS: dict[str, Solver] = {"euler": Euler(), "adams-bashforth": AdamsBashforth(), "multistep-x1": MultistepX1()}
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,13 @@ _ARM_NAMES = {
     "reflow": "reflow of the teacher",
     "student": "student",
 }
-_SOLVERS = {"rk4": "RK4", "euler": "Euler", "heun": "Heun", "adamsbashforth": "Adams–Bashforth"}
+_SOLVERS = {
+    "rk4": "RK4",
+    "euler": "Euler",
+    "heun": "Heun",
+    "adamsbashforth": "Adams–Bashforth",
+    "multistepx1": "multistep x1",
+}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NONE = "–"
 

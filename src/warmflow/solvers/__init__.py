@@ -1,11 +1,29 @@
 """One step t -> s."""
 
+from dataclasses import fields
+
+from warmflow.contracts import Solver
 from warmflow.solvers.adams_bashforth import AdamsBashforth
 from warmflow.solvers.euler import Euler
 from warmflow.solvers.grid import grid
 from warmflow.solvers.heun import Heun
 from warmflow.solvers.jump import Jump
 from warmflow.solvers.midpoint import Midpoint
+from warmflow.solvers.multistep_x1 import MultistepX1
 from warmflow.solvers.rk4 import RK4
 
-__all__ = ["RK4", "AdamsBashforth", "Euler", "Heun", "Jump", "Midpoint", "grid"]
+__all__ = ["RK4", "AdamsBashforth", "Euler", "Heun", "Jump", "Midpoint", "MultistepX1", "grid", "label"]
+
+_NAMES: dict[type[Solver], str] = {
+    AdamsBashforth: "Adams-Bashforth",
+    Midpoint: "midpoint",
+    MultistepX1: "multistep x1",
+    Jump: "jump",
+}
+
+
+def label(solver: Solver) -> str:
+    """The name of a solver in rows, with every option that differs from its default: "Adams-Bashforth, spacing 1.5"."""
+    options = [(f.name, getattr(solver, f.name), f.default) for f in fields(solver)]  # type: ignore[arg-type]
+    changed = [f"{name} {value:g}" for name, value, default in options if value != default]
+    return ", ".join([_NAMES.get(type(solver), type(solver).__name__), *changed])

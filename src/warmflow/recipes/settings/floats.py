@@ -11,7 +11,7 @@ from warmflow.recipes.settings.options import flag, option, whole_numbers
 from warmflow.recipes.settings.plane import Plane
 
 PREDICTIONS = ("velocity", "x1")
-SOLVERS = ("euler", "adams-bashforth")
+SOLVERS = ("euler", "adams-bashforth", "multistep-x1")
 WITHIN = ("assignment", "minibatch-assignment", "independent")
 """Pairings that keep the label."""
 
