@@ -26,6 +26,7 @@ from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladd
 
 MOST_RUNGS = 4.0
 """The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
+GROWS = 1.5
 COSTLY_START = 0.5
 """Calls of its own network that a start may cost before the report speaks of it."""
 
@@ -309,7 +310,8 @@ def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float 
     calls, seconds = np.array(medians).T
     weights = 1 / seconds
     slope, start = np.polyfit(calls, seconds, 1, w=weights)
-    return float(max(start, 0.0) / slope) if slope > 0 else None
+    grows = seconds[calls.argmax()] > GROWS * seconds[calls.argmin()]  # else the time does not depend on the calls
+    return float(max(start, 0.0) / slope) if grows and slope > 0 else None
 
 
 def _notes(

@@ -1,0 +1,212 @@
+"""Studies and verdicts as files: plain JSON, and the resamplings as safetensors.
+
+    FOLDER/study.json, study.safetensors    methods, metrics, rows: everything a verdict is computed from, so that it can be
+                                            judged again without sampling
+    FOLDER/verdict.json                     what a report shows: outcomes, the words, every number (null for what is undefined
+                                            or infinite; a key "..._infinite" is not needed: infinite calls are null beside
+                                            ``horizon``)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
+from warmflow.evaluation.curves import distances
+from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.exchange import Exchange
+from warmflow.evaluation.rows import Choice
+from warmflow.evaluation.sentences import answer
+from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study, Times, Training
+from warmflow.evaluation.targets import Gains
+from warmflow.evaluation.verdict import Verdict, bands_of
+
+JSON = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """JSON values: null for NaN and infinity, lists for tensors and arrays, the value of an enum."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Tensor | np.generic | np.ndarray):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_study(folder: Path, study: Study) -> None:
+    """Writes study.json and study.safetensors."""
+    tensors, lines = {}, []
+    for i, row in enumerate(study.rows):
+        m = row.measure
+        tensors |= {f"{i}.{name}": values for name, values in m.replicates.items()}
+        if m.classes is not None:
+            tensors[f"{i}|classes"] = m.classes
+        if m.copies is not None:
+            tensors[f"{i}|copies"] = m.copies
+        lines.append({
+            **{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "measure"},
+            "samples": m.samples, "distance": dict(m.distance), "validation": dict(m.validation), "beside": dict(m.beside),
+        })  # fmt: skip
+    if study.real.shares is not None:
+        tensors["shares"] = study.real.shares
+    facts = {k: v for k, v in vars(study.real).items() if k != "shares"}
+    write_tensors(folder / "study.safetensors", tensors)
+    write_json(folder / "study.json", plain({
+        "methods": [asdict(m) for m in study.methods], "metrics": [asdict(m) for m in study.metrics], "real": facts,
+        "trained": study.trained, "given": study.given, "counted": study.counted, "items": study.items,
+        "times": [asdict(t) for t in study.times], "rows": lines,
+    }))  # fmt: skip
+
+
+def read_study(folder: Path) -> Study:
+    """The study that ``save_study`` wrote.
+
+    Raises:
+        ValueError: no such file, or one that is half-written.
+    """
+    found = read_json(folder / "study.json")
+    tensors, _ = read_tensors(folder / "study.safetensors")
+    rows = []
+    for i, line in enumerate(found["rows"]):
+        measure = Measure(
+            line.pop("samples"),
+            line.pop("distance"),
+            {name: tensors[f"{i}.{name}"] for name in (m["name"] for m in found["metrics"])},
+            line.pop("validation"),
+            tensors.get(f"{i}|classes"),
+            tensors.get(f"{i}|copies"),
+            line.pop("beside"),
+        )
+        rows.append(Row(**line, measure=measure))
+    real = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
+    methods = [{**m, "role": Role(m["role"]), "solvers": tuple(m["solvers"])} for m in found["methods"]]
+    return Study(
+        methods=tuple(Method(**m) for m in methods),
+        rows=tuple(rows),
+        metrics=tuple(MetricFacts(**m) for m in found["metrics"]),
+        real=RealFacts(**real, shares=tensors.get("shares")),
+        trained=Training(found["trained"]),
+        given=tuple(found["given"]),
+        counted=tuple(found["counted"]),
+        times=tuple(Times(t["method"], t["steps"], tuple(t["seconds"])) for t in found["times"]),
+        items=found["items"],
+    )
+
+
+# ---------------------------------------------------------------- what a report shows
+
+
+def verdict_json(evaluation: Evaluation) -> JSON:
+    """verdict.json: the verdicts by candidate, the curves of every method, and what they were measured with."""
+    study = evaluation.study
+    found: JSON = plain({
+        "version": 2,
+        "candidates": {name: _verdict(v, study) for name, v in evaluation.verdicts.items()},
+        "curves": _curves(study),
+        "metrics": [asdict(m) for m in study.metrics],
+        "samples": study.samples,
+        "seeds": study.seeds,
+        "test": study.real.test,
+        "validation": study.real.validation,
+        "items": study.items,
+        "trained": study.trained,
+        "choices": [asdict(c) for c in evaluation.choices],
+        "variation": {"limit": study.real.variation_limit, "mean": study.real.variation_mean},
+        "quantiles": study.real.quantiles,
+    })  # fmt: skip
+    return found
+
+
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Writes the study and verdict.json."""
+    save_study(folder, evaluation.study)
+    write_json(folder / "verdict.json", verdict_json(evaluation))
+
+
+def _exchange(e: Exchange | None) -> JSON | None:
+    return None if e is None else {**asdict(e), "rate": e.rate, "more_than": e.horizon / e.calls}
+
+
+def _gains(gains: Mapping[str, Gains]) -> JSON:
+    return {
+        name: [
+            {"calls": c, "other": o, "estimate": d, "low": low, "high": high}
+            for c, o, d, low, high in zip(g.calls, g.others, g.band.estimate, g.band.low, g.band.high, strict=True)
+        ]
+        for name, g in gains.items()
+    }
+
+
+def _verdict(v: Verdict, study: Study) -> JSON:
+    words = answer(v, study)
+    return {
+        "outcome": v.outcome,
+        "missing": v.missing,
+        "notes": v.notes,
+        "credit": v.credit,
+        "words": {**asdict(words), "text": words.text},
+        "rate": v.rate,
+        "exchange": _exchange(v.exchange),
+        "quality": None if v.quality is None else asdict(v.quality),
+        "control_quality": None if v.control_quality is None else asdict(v.control_quality),
+        "rows": [
+            {**(_exchange(e) or {}), "guards": [asdict(g) for g in guards]}
+            for e, guards in zip(v.rows, v.guarded, strict=True)
+        ],
+        "targets": [{**asdict(t), "rate": t.rate} for t in v.targets],
+        "gains": _gains(v.gains),
+        "start_effect": _gains(v.start_effect),
+        "seconds": None if v.seconds is None else asdict(v.seconds),
+        "start_calls": v.start_calls,
+    }
+
+
+def _median_seconds(times: Sequence[Times], name: str, steps: int) -> float | None:
+    found = [float(np.median(t.seconds)) for t in times if t.method == name and t.steps == steps]
+    return found[0] if found else None
+
+
+def _curves(study: Study) -> list[JSON]:
+    """Every method with a point for each number of calls: distances with their pointwise and simultaneous intervals, n_eq."""
+    found, bands = [], bands_of(study)
+    for method in study.methods:
+        curve = study.curve(method.name)
+        points = []
+        for i, steps in enumerate(curve.steps):
+            rows = study.rows_of(method.name, int(steps))
+            point: JSON = {
+                "steps": int(steps), "calls": float(curve.calls[i]), "metrics": {},
+                "seconds": _median_seconds(study.times, method.name, int(steps))
+                or (None if rows[0].seconds is None else float(np.mean([r.seconds or 0.0 for r in rows]))),
+                "beside": {k: float(np.mean([r.measure.beside[k] for r in rows])) for k in rows[0].measure.beside},
+                "copies": None if rows[0].measure.copies is None
+                else torch.stack([r.measure.copies for r in rows if r.measure.copies is not None]).mean(0),
+                "classes": None if rows[0].measure.classes is None
+                else torch.stack([r.measure.classes / r.measure.classes.sum() for r in rows
+                                  if r.measure.classes is not None]).mean(0),
+            }  # fmt: skip
+            for metric in study.metrics:
+                bounds, whole = distances(curve, metric.name), bands[method.name][metric.name]
+                numbers = {
+                    "distance": float(bounds.estimate[i]), "low": float(bounds.low(0.975)[i]),
+                    "high": float(bounds.high(0.975)[i]), "band_low": float(whole.low[i]), "band_high": float(whole.high[i]),
+                }  # fmt: skip
+                if metric.scatter is not None:
+                    numbers |= {
+                        f"n_eq{suffix}": metric.scatter / numbers[key] if numbers[key] > 0 else math.inf
+                        for suffix, key in (("", "distance"), ("_low", "high"), ("_high", "low"), ("_band_low", "band_high"), ("_band_high", "band_low"))
+                    }  # fmt: skip
+                point["metrics"][metric.name] = numbers
+            points.append(point)
+        found.append({**asdict(method), "points": points})
+    return found
