@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -40,7 +40,13 @@ class Reference:
 
 
 class ResampledMetric(Metric):
-    """A distance with replicates under counts on the real set, and over many splits of one pool."""
+    """A distance with replicates under counts on the real set, and over many splits of one pool.
+
+    ``has_zero``: the number is 0 in expectation where the two distributions are equal (MMD, k-grams). A score that lacks this
+    (``conditional.Score``) can be compared between methods and says nothing alone.
+    """
+
+    has_zero: ClassVar[bool] = True
 
     @abstractmethod
     def reference(self, real: Tensor, counts: Tensor) -> Reference:

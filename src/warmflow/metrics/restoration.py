@@ -5,7 +5,9 @@
 
 If y and the draws are exchangeable given the input, as they are for exact samples of the posterior, then
 E (y - mean_k)^2 = (1 + 1/K) E Var_k at every pixel: the ratio is 1. A regression has 0, however sharp it looks; more than 1 is
-a sampler that varies too much.
+a sampler that varies too much. The ratio is shown and decides nothing: draws from the whole data set that ignore the input have
+1 too (the error grows with the spread), and so has a bias b with a spread of sigma^2 + b^2. The energy score and the CRPS
+(``metrics.conditional``) see both.
 """
 
 from __future__ import annotations
