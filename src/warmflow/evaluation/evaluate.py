@@ -15,6 +15,7 @@ from warmflow.evaluation.sentences import Answer, answer
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Verdict, judge
 from warmflow.metrics.features import Clusters, clusters_of
+from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.metrics.variation import Labeller
@@ -144,8 +145,6 @@ def default_metrics(train: Tensor) -> list[ResampledMetric]:
         return [mmd_for(train, None, "values")]
     found: list[ResampledMetric] = [mmd_for(train, None, "pixels")]
     if min(train.shape[2:]) >= 8:
-        from warmflow.metrics.gradients import Gradients
-
         found.append(mmd_for(train, Gradients(), "gradients"))
     return found
 

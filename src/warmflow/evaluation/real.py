@@ -11,8 +11,10 @@ samples happened to be near, and identical methods be called faster in 7 % of st
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +34,17 @@ VALIDATION_SHARE = 4
 LEAST = 20
 MULTINOMIALS = 400
 TRAINING_ROWS = 60_000
+QUANTILES = (0.01, 0.05, 0.25, 0.5)
+"""Levels at which copying is measured."""
+
+
+class Copies(Protocol):
+    """A measure of copying: the share of samples (n, *S) below each of its quantiles on new real data."""
+
+    @property
+    def quantiles(self) -> tuple[float, ...]: ...
+
+    def shares(self, x: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +57,11 @@ class RealData:
     shape: tuple[int, ...]
     facts: RealFacts
     labeller: Labeller | None = None
-    copying: CopyingReference | None = None
+    copying: Copies | None = None
     beside: tuple[Metric, ...] = ()
     beside_real: Mapping[str, Tensor] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
+    digest: str = ""
 
     @staticmethod
     def of(
@@ -56,6 +70,7 @@ class RealData:
         metrics: Sequence[ResampledMetric],
         *,
         train: Tensor | None = None,
+        copying: Copies | None = None,
         labeller: Labeller | None = None,
         beside: Sequence[Metric] = (),
         bounds: tuple[float, float] | None = None,
@@ -66,20 +81,20 @@ class RealData:
 
         Args:
             test, validation: (m, *S) each, disjoint.
-            train: (n, *S) what the methods were trained on; a fixed 60,000 rows of more. None leaves copying out.
+            train: (n, *S) what the methods were trained on; a fixed 60,000 rows of more. Copying is measured against it,
+                unless another measure of ``copying`` is given; without both it is left out.
             labeller: gives samples a class (or cluster); None leaves class variation out.
             bounds: the range that the samples of all methods were clipped to, which is checked; None for none.
         """
         _check_metrics(metrics)
         for name, x in (("test", test), ("validation", validation)):
             check_set(name, x, tuple(test.shape[1:]))
-        copying, quantiles, noise = None, (), ()
-        if train is not None:
+        if train is not None and copying is None:
             check_set("train", train, tuple(test.shape[1:]))
             few = train if len(train) <= TRAINING_ROWS else train[permutation(seed, len(train), "copying")[:TRAINING_ROWS]]
-            copying = CopyingReference.of(few, validation, test)
-            quantiles = tuple(float(q) for q in copying.quantiles)
-            noise = tuple(float(np.sqrt(q * (1 - q) / len(test))) for q in quantiles)
+            copying = CopyingReference.of(few, validation, test, tuple(q for q in QUANTILES if q * len(test) >= 1))
+        quantiles = () if copying is None else copying.quantiles
+        noise = tuple(float(np.sqrt(q * (1 - q) / len(test))) for q in quantiles)
         shares, limit, mean = (None, 0.0, 0.0) if labeller is None else _variation(labeller, test, samples, seed)
         return RealData(
             metrics=tuple(metrics),
@@ -94,7 +109,25 @@ class RealData:
             beside=tuple(beside),
             beside_real={m.name: m.features(test) for m in beside},
             bounds=bounds,
+            digest=_digest(test, validation, *(() if train is None else (train,))),
         )
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What is fixed before anything is sampled, for a configuration: sets, metrics with their widths, levels."""
+        return {
+            "metrics": [
+                {"name": m.name, "kind": type(m).__name__, "width": getattr(m, "scale", None), "k": getattr(m, "k", None)}
+                for m in self.metrics
+            ],
+            "test": self.facts.test,
+            "validation": self.facts.validation,
+            "digest": self.digest,
+            "resamples": RESAMPLES,
+            "quantiles": list(self.facts.quantiles),
+            "classes": None if self.labeller is None else {"kind": type(self.labeller).__name__, "n": self.labeller.classes},
+            "variation": {"limit": self.facts.variation_limit, "mean": self.facts.variation_mean},
+        }
 
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:
@@ -134,6 +167,13 @@ class RealData:
         """The distance of samples to the validation set alone, for choices."""
         chosen = next(m for m in self.metrics if m.name == metric)
         return float(chosen.against(chosen.features(x), self.validation[metric])[0])
+
+
+def _digest(*sets: Tensor) -> str:
+    found = hashlib.sha256()
+    for x in sets:
+        found.update(np.ascontiguousarray(x.detach().cpu().numpy()).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _check_metrics(metrics: Sequence[ResampledMetric]) -> None:

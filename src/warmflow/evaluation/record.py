@@ -43,20 +43,50 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _line(row: Row) -> JSON:
+    m = row.measure
+    return {
+        **{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "measure"},
+        "samples": m.samples, "distance": dict(m.distance), "validation": dict(m.validation), "beside": dict(m.beside),
+    }  # fmt: skip
+
+
+def _tensors(row: Row, prefix: str) -> dict[str, Tensor]:
+    m = row.measure
+    found = {f"{prefix}.{name}": values for name, values in m.replicates.items()}
+    more = {f"{prefix}|classes": m.classes, f"{prefix}|copies": m.copies}
+    return found | {name: x for name, x in more.items() if x is not None}
+
+
+def _row(line: JSON, tensors: Mapping[str, Tensor], prefix: str) -> Row:
+    measure = Measure(
+        line.pop("samples"),
+        distance := line.pop("distance"),
+        {name: tensors[f"{prefix}.{name}"] for name in distance},
+        line.pop("validation"),
+        tensors.get(f"{prefix}|classes"),
+        tensors.get(f"{prefix}|copies"),
+        line.pop("beside"),
+    )
+    return Row(**line, measure=measure)
+
+
+def save_row(folder: Path, row: Row) -> None:
+    """Writes row.safetensors, then row.json, whose presence says that the row is whole."""
+    write_tensors(folder / "row.safetensors", _tensors(row, "0"))
+    write_json(folder / "row.json", plain(_line(row)))
+
+
+def read_row(folder: Path) -> Row:
+    """The row that ``save_row`` wrote."""
+    return _row(read_json(folder / "row.json"), read_tensors(folder / "row.safetensors")[0], "0")
+
+
 def save_study(folder: Path, study: Study) -> None:
     """Writes study.json and study.safetensors."""
-    tensors, lines = {}, []
+    tensors: dict[str, Tensor] = {}
     for i, row in enumerate(study.rows):
-        m = row.measure
-        tensors |= {f"{i}.{name}": values for name, values in m.replicates.items()}
-        if m.classes is not None:
-            tensors[f"{i}|classes"] = m.classes
-        if m.copies is not None:
-            tensors[f"{i}|copies"] = m.copies
-        lines.append({
-            **{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "measure"},
-            "samples": m.samples, "distance": dict(m.distance), "validation": dict(m.validation), "beside": dict(m.beside),
-        })  # fmt: skip
+        tensors |= _tensors(row, str(i))
     if study.real.shares is not None:
         tensors["shares"] = study.real.shares
     facts = {k: v for k, v in vars(study.real).items() if k != "shares"}
@@ -64,7 +94,7 @@ def save_study(folder: Path, study: Study) -> None:
     write_json(folder / "study.json", plain({
         "methods": [asdict(m) for m in study.methods], "metrics": [asdict(m) for m in study.metrics], "real": facts,
         "trained": study.trained, "given": study.given, "counted": study.counted, "items": study.items,
-        "times": [asdict(t) for t in study.times], "rows": lines,
+        "times": [asdict(t) for t in study.times], "rows": [_line(row) for row in study.rows],
     }))  # fmt: skip
 
 
@@ -76,18 +106,7 @@ def read_study(folder: Path) -> Study:
     """
     found = read_json(folder / "study.json")
     tensors, _ = read_tensors(folder / "study.safetensors")
-    rows = []
-    for i, line in enumerate(found["rows"]):
-        measure = Measure(
-            line.pop("samples"),
-            line.pop("distance"),
-            {name: tensors[f"{i}.{name}"] for name in (m["name"] for m in found["metrics"])},
-            line.pop("validation"),
-            tensors.get(f"{i}|classes"),
-            tensors.get(f"{i}|copies"),
-            line.pop("beside"),
-        )
-        rows.append(Row(**line, measure=measure))
+    rows = [_row(line, tensors, str(i)) for i, line in enumerate(found["rows"])]
     real = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
     methods = [{**m, "role": Role(m["role"]), "solvers": tuple(m["solvers"])} for m in found["methods"]]
     return Study(

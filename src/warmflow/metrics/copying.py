@@ -214,3 +214,27 @@ class CopiedRuns:
     def __call__(self, x: Tensor) -> Tensor:
         found = among(gram_hashes(x.detach().cpu(), self.k).numpy(), self.hashes)
         return 1 - torch.from_numpy(found).double().mean(1)
+
+
+@dataclass(frozen=True, eq=False)
+class CopiedRunsReference:
+    """Copying of texts as a share below quantiles: r of ``CopiedRuns`` against that of real windows. Build with ``of``."""
+
+    runs: CopiedRuns
+    quantiles: tuple[float, ...]
+    thresholds: Tensor
+    tied: Tensor
+
+    @staticmethod
+    def of(runs: CopiedRuns, real: Tensor, quantiles: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5)) -> CopiedRunsReference:
+        """From windows (m, L) of real text that was not trained on."""
+        ratio = runs(real)
+        kept = tuple(q for q in quantiles if q * len(real) >= 1)
+        thresholds = ratio.sort().values[[_rank(q, len(real)) - 1 for q in kept]]
+        below, equal = _below(ratio, thresholds)
+        return CopiedRunsReference(runs, kept, thresholds, (torch.tensor(kept, dtype=torch.float64) - below) / equal)
+
+    def shares(self, x: Tensor) -> Tensor:
+        """(Q,) float64: the share of windows x (n, L) below each threshold, ties in the proportion of real windows."""
+        below, equal = _below(self.runs(x), self.thresholds)
+        return below + self.tied * equal

@@ -1,0 +1,112 @@
+"""Judges the cells of ``runs/factorial.py``: what earns the gain, the start, the coupling, or seeing the start?
+
+    python runs/factorial_verdict.py OUT --recipe images.digits --samples 2000
+
+Every cell is measured at 1, 2, 3, 4, 6 and 8 calls with its solver chosen on validation data. The table gives n_eq; the effects
+are differences of distances at equal calls, with simultaneous 95 % intervals over the numbers of calls:
+
+    start      the same coupling and field from noise, less from the draft      (above 0: the draft helps)
+    coupling   independent less whole, and minibatch less whole
+    field      blind less seen
+
+Writes OUT/factorial.json, and the study in OUT, so that it can be judged again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from warmflow.checkpoints import load, write_json
+from warmflow.evaluation.curves import distances
+from warmflow.evaluation.record import plain, save_study
+from warmflow.evaluation.study import Role, Study, Training
+from warmflow.evaluation.targets import gain_at_equal_calls
+from warmflow.measuring import Store, Trained, entries_of, rows_of
+from warmflow.recipes.build import plan_of
+from warmflow.recipes.measures import real_data
+from warmflow.recipes.settings import settings_of
+
+CALLS = (1, 2, 3, 4, 6, 8)
+BASELINES = ("noise.independent.blind", "noise.minibatch.blind", "noise.whole.blind")
+CONTROL = "noise.whole.seen"
+
+
+def role_of(cell: str) -> Role:
+    return Role.BASELINE if cell in BASELINES else Role.CANDIDATE if cell.endswith("whole.seen") and cell != CONTROL else Role.SHOWN
+
+
+def contrasts(cells: list[str]) -> list[tuple[str, str, str]]:
+    """(effect, worse cell, better cell): D(worse) - D(better) above 0 says that the second helps."""
+    found = []
+    for cell in cells:
+        start, coupling, field = cell.split(".")
+        if start != "noise" and (other := f"noise.{coupling}.{field}") in cells:
+            found.append(("start", other, cell))
+        if coupling == "whole":
+            found += [("coupling", other, cell) for weak in ("independent", "minibatch")
+                      if (other := f"{start}.{weak}.{field}") in cells]  # fmt: skip
+        if field == "seen" and (other := f"{start}.{coupling}.blind") in cells:
+            found.append(("field", other, cell))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--recipe", default="images.digits")
+    parser.add_argument("--samples", type=int, default=2000)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    plan = plan_of(args.recipe, settings_of(args.recipe))
+    seeds = sorted(int(p.name) for p in args.out.iterdir() if p.name.isdigit())
+    whole = {c.parent.name: c for c in args.out.glob("0/*/model.json")}
+    cells = [c for c in sorted(whole) if all((args.out / str(s) / c / "model.json").exists() for s in seeds)]
+    trained = [
+        Trained(c, role_of(c), s, load(args.out / str(s) / c), 0.0) for c in cells for s in seeds
+    ]  # fmt: skip
+    real, _ = real_data(plan.data, args.samples)
+    store = Store.of(args.out, real, args.samples)
+    entries = entries_of(trained, {}, grid=CALLS)
+    choices = [store.choice(e, real, args.samples) for e in entries]
+    chosen = {c.method: c.chosen for c in choices}
+    rows = rows_of(entries, chosen, real, args.samples, store, progress=True)
+    study = Study(tuple(e.method(chosen[e.name]) for e in entries), tuple(rows), real.metric_facts, real.facts,
+                  Training.EQUAL, items="images")  # fmt: skip
+    save_study(args.out, study)
+    table = {}
+    for name in cells:
+        curve = study.curve(name)
+        for metric in study.metrics:
+            bounds = distances(curve, metric.name)
+            assert metric.scatter is not None
+            table.setdefault(name, {})[metric.name] = {
+                float(c): {"n_eq": metric.scatter / d if d > 0 else np.inf, "distance": d, "low": low, "high": high}
+                for c, d, low, high in zip(curve.calls, bounds.estimate, bounds.low(0.975), bounds.high(0.975), strict=True)
+            }
+    effects = []
+    for effect, worse, better in contrasts(cells):
+        for metric in study.metrics:
+            gains = gain_at_equal_calls(study.curve(better), [study.curve(worse)], metric.name)
+            assert gains is not None
+            for i, c in enumerate(gains.calls):
+                effects.append({"effect": effect, "from": worse, "to": better, "metric": metric.name, "calls": float(c),
+                                "estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]})  # fmt: skip
+    write_json(args.out / "factorial.json", plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": effects}))
+    primary = study.primary.name
+    print(f"{len(seeds)} seeds; n_eq on {primary} at {', '.join(map(str, CALLS))} calls, and the solver chosen")
+    for name in cells:
+        numbers = " ".join(f"{table[name][primary][float(c)]['n_eq']:7.0f}" if float(c) in table[name][primary] else "      -" for c in CALLS)
+        print(f"{name:28s} {numbers}   {chosen[name]}")
+    print("\neffects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)")
+    for e in effects:
+        if e["calls"] in (2.0, 4.0):
+            print(f"{e['effect']:9s} {e['from']:26s} -> {e['to']:26s} {e['metric']:20s} {e['calls']:.0f}: "
+                  f"{1e3 * e['estimate']:7.2f} ({1e3 * e['low']:.2f} to {1e3 * e['high']:.2f})")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
