@@ -171,7 +171,7 @@ class Store:
 
     def choice(self, entry: Entry, real: RealData, samples: int) -> Choice:
         """The choice of an entry's solver, made once."""
-        place = self._place("choice", entry.name).with_suffix(".json")
+        place = self._place("choice", f"{entry.name}.json")
         if place.exists():
             found = read_json(place)
             distances = {s: {int(c): d for c, d in at.items()} for s, at in found["distances"].items()}
