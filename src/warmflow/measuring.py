@@ -21,6 +21,7 @@ from torch import Tensor
 
 from warmflow.checkpoints import read_json, write_json
 from warmflow.contracts import Samples, Solver, Source
+from warmflow.data.paired import INPUT
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
@@ -52,9 +53,9 @@ class Drawn:
     sampler: Sampler
     solver: Solver
 
-    def __call__(self, n: int, *, steps: int, seed: int) -> Samples:
+    def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor | None = None) -> Samples:
         sampler = replace(self.sampler, solver=self.solver, steps=steps)
-        return sampler(n, seed=seed, batch=at_once(sampler))
+        return sampler(n, seed=seed, batch=at_once(sampler), condition=None if inputs is None else {INPUT: inputs})
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ class Alone:
     bounds: tuple[float, float] | None
     draft: bool
 
-    def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
+    def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor | None = None) -> Tensor:
         noise = Noise.of(seed, n).fold("source")
-        x = self.source.draw(n, noise=noise.fold("draft") if self.draft else noise).x0
+        x = self.source.draw(n, None if inputs is None else {INPUT: inputs}, noise=noise.fold("draft") if self.draft else noise).x0
         return x if self.bounds is None else x.clamp(*self.bounds)
 
 
@@ -201,13 +202,14 @@ def calls_left(entries: Sequence[Entry], choices: Mapping[str, str], store: Stor
     )
 
 
-def seconds_of_call(entry: Entry, choices: Mapping[str, str], samples: int) -> float:
+def seconds_of_call(entry: Entry, choices: Mapping[str, str], real: RealData, samples: int) -> float:
     """Seconds of one call for all samples of a row, measured on one batch."""
     run = entry.generators[choices[entry.name]][entry.seeds[0]]
     few = min(samples, 256)
-    run(few, steps=1, seed=0)
+    given = {} if real.paired is None else {"inputs": real.paired.asked(few, 0)}
+    run(few, steps=1, seed=0, **given)
     began = time.perf_counter()
-    run(few, steps=1, seed=0)
+    run(few, steps=1, seed=0, **given)
     return (time.perf_counter() - began) * samples / few
 
 

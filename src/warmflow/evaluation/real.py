@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from warmflow.metrics.mmd import MMD
 from warmflow.metrics.resampled import Reference, ResampledMetric, resampling_counts
 from warmflow.metrics.variation import Labeller, histogram
 from warmflow.noise import permutation
+
+if TYPE_CHECKING:
+    from warmflow.evaluation.paired import Paired
 
 RESAMPLES = 200
 VALIDATION_SHARE = 4
@@ -49,7 +52,9 @@ class Copies(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RealData:
-    """The held-out sets under each metric; build it with ``of``. ``beside`` metrics are shown and decide nothing."""
+    """The held-out sets under each metric; build it with ``of``. ``beside`` metrics are shown and decide nothing.
+
+    Where samples answer an input, rows are joint ones (input, output), and ``paired`` says how they are asked for."""
 
     metrics: tuple[ResampledMetric, ...]
     test: Mapping[str, Reference]
@@ -62,6 +67,7 @@ class RealData:
     beside_real: Mapping[str, Tensor] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     digest: str = ""
+    paired: Paired | None = None
 
     @staticmethod
     def of(
@@ -132,6 +138,7 @@ class RealData:
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:
         """What a study says of the metrics."""
+        scores = () if self.paired is None else (MetricFacts("energy score", None, False, "units of one coordinate"),)
         return tuple(
             MetricFacts(
                 name=m.name,
@@ -140,7 +147,7 @@ class RealData:
                 unit="real samples" if isinstance(m, MMD) else "",
             )
             for m in self.metrics
-        )
+        ) + scores
 
     def measure(self, x: Tensor, name: str = "samples") -> Measure:
         """Every number that a verdict needs of samples x (N, *S); ``name`` is what errors call them."""

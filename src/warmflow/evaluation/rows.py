@@ -35,7 +35,8 @@ TIMED = 64
 
 
 class Generator(Protocol):
-    """Draws n samples in so many steps; the same seed gives the same samples."""
+    """Draws n samples in so many steps; the same seed gives the same samples. Where samples answer an input it is called with
+    ``inputs=`` (n, *S') too."""
 
     def __call__(self, n: int, *, steps: int, seed: int) -> Tensor | Samples: ...
 
@@ -78,10 +79,13 @@ class Entry:
         return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill))
 
 
-def drawn(generator: Generator, n: int, steps: int, seed: int) -> tuple[Tensor, float | None, float]:
+def drawn(
+    generator: Generator, n: int, steps: int, seed: int, inputs: Tensor | None = None
+) -> tuple[Tensor, float | None, float]:
     """Samples (n, *S) on the CPU, calls a sample where they were counted, and seconds of everything."""
     began = time.perf_counter()
-    found = generator(n, steps=steps, seed=seed)
+    given = {} if inputs is None else {"inputs": inputs}
+    found = generator(n, steps=steps, seed=seed, **given)
     seconds = time.perf_counter() - began
     if isinstance(found, Samples):
         return found.x.detach().cpu(), float(found.calls.double().mean()), found.seconds
@@ -89,6 +93,15 @@ def drawn(generator: Generator, n: int, steps: int, seed: int) -> tuple[Tensor, 
     if len(x) != n:
         raise ValueError(f"a generator was asked for {n} samples and gave {len(x)}; return exactly n")
     return x, None, seconds
+
+
+def _row(generator: Generator, real: RealData, n: int, steps: int, seed: int) -> tuple[Tensor, float | None, float]:
+    """The samples of a row, as they are measured: joint rows (input, output) where they answer inputs."""
+    if real.paired is None:
+        return drawn(generator, n, steps, seed)
+    inputs = real.paired.asked(n, seed)
+    x, calls, seconds = drawn(generator, n, steps, seed, inputs)
+    return real.paired.halves.joined(inputs, x), calls, seconds
 
 
 @dataclass(frozen=True)
@@ -111,9 +124,8 @@ def choose(entry: Entry, real: RealData, samples: int, floor: float) -> Choice:
             steps = [s for s in entry.steps_of(solver) if entry.counted(solver, s) <= wanted]
             if not steps:
                 continue
-            asked = samples if entry.ready else n
             values = [
-                real.validated(drawn(g, asked, max(steps), CHOICE_SEED - seed)[0][-n:], metric)
+                real.validated(_row(g, real, samples if entry.ready else n, max(steps), CHOICE_SEED - seed)[0][-n:], metric)
                 for seed, g in generators.items()
             ]
             found.setdefault(solver, {})[wanted] = float(np.mean(values))
@@ -149,9 +161,14 @@ def measured(
         solver = choices[entry.name]
         found = None if kept is None else kept(entry.name, solver, steps, seed)
         if found is None:
-            x, calls, seconds = drawn(entry.generators[solver][seed], samples, steps, seed)
+            run = entry.generators[solver][seed]
+            x, calls, seconds = _row(run, real, samples, steps, seed)
             counted = 0.0 if entry.role is Role.START else entry.counted(solver, steps) if calls is None else calls
             measure = real.measure(x, f"{entry.name} at {steps} steps, seed {seed},")
+            if real.paired is not None:
+                measure = real.paired.scored(
+                    measure, lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0]  # type: ignore[misc]
+                )
             found = Row(entry.name, steps, counted, seed, measure, seconds / samples)
             if keep is not None:
                 keep(solver, found)
@@ -159,21 +176,24 @@ def measured(
 
 
 def timed(
-    entries: Sequence[Entry], choices: Mapping[str, str], *, rounds: int = ROUNDS, samples: int = TIMED
-) -> tuple[Times, ...]:
+    entries: Sequence[Entry], choices: Mapping[str, str], *, rounds: int = ROUNDS, samples: int = TIMED,
+    inputs: Tensor | None = None,
+) -> tuple[Times, ...]:  # fmt: skip
     """Interleaved timings of every row of the first seed: in each round all rows are timed once, in another order."""
+    given = {} if inputs is None else {"inputs": inputs[:samples]}
+    samples = samples if inputs is None else min(samples, len(inputs))
     jobs = [(entry, steps) for entry in entries for steps in entry.steps_of(choices[entry.name])]
     seconds: dict[tuple[str, int], list[float]] = {(entry.name, steps): [] for entry, steps in jobs}
     generator = np.random.default_rng(0)
     for entry, steps in jobs:
         if steps == min(entry.steps_of(choices[entry.name])):
             solver = choices[entry.name]
-            entry.generators[solver][entry.seeds[0]](samples, steps=steps, seed=0)  # caches and compilers
+            entry.generators[solver][entry.seeds[0]](samples, steps=steps, seed=0, **given)  # caches and compilers
     for k in range(rounds):
         for j in generator.permutation(len(jobs)):
             entry, steps = jobs[int(j)]
             run = entry.generators[choices[entry.name]][entry.seeds[0]]
             began = time.perf_counter()
-            run(samples, steps=steps, seed=k)
+            run(samples, steps=steps, seed=k, **given)
             seconds[entry.name, steps].append((time.perf_counter() - began) / samples)
     return tuple(Times(name, steps, tuple(values)) for (name, steps), values in seconds.items())

@@ -1,0 +1,194 @@
+"""Samples that answer an input: a restoration, a forecast. Sets of outputs do not show whether each answers its own input.
+
+    pairs          MMD between (input, output) and (input, truth) as single points, both halves scaled alike; the primary metric
+    outputs        MMD on the outputs alone, as for samples without an input
+    energy score   of K = 4 draws for each of some inputs, a proper score; a baseline row that has a higher one is shown to be
+                   worse, a candidate's row that has a higher one forbids the claim
+    beside         CRPS, coverage of the central 90 % of the draws; with a range PSNR, SSIM and recovered variance. They decide
+                   nothing: a regression wins PSNR, and a sampler that ignores its input has a recovered variance of 1.01
+
+The samples that are measured against the test pairs answer the validation inputs, and the other way round, so that both sides of
+a distance are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from warmflow.evaluation.real import RESAMPLES, VALIDATION_SHARE, RealData
+from warmflow.evaluation.study import Measure
+from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_features, joint_scales
+from warmflow.metrics.copying import CopyingReference
+from warmflow.metrics.mmd import MMD, mmd_for
+from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric, resampling_counts
+from warmflow.metrics.restoration import psnr, recovered_variance, ssim
+from warmflow.metrics.variation import Labeller
+from warmflow.noise import permutation
+
+DRAWS = 4
+INPUTS = 200
+ENERGY = "energy score"
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Halves:
+    """How a row of a joint sample is divided: the input's numbers, then the output's."""
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+    def joined(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """(n, d' + d) rows of inputs (n, *S') and outputs (n, *S)."""
+        return torch.cat([inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1).to(inputs.dtype)], 1)
+
+    def divided(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (n, *S') and outputs (n, *S) of joint rows."""
+        cut = int(torch.Size(self.input).numel())
+        return x[:, :cut].reshape(-1, *self.input), x[:, cut:].reshape(-1, *self.output)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Both halves of joint rows, each divided by its own median distance on the training set."""
+
+    halves: Halves
+    scales: tuple[float, float]
+
+    def features(self, x: Tensor) -> Tensor:
+        return joint_features(*self.halves.divided(x), *self.scales)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of joint rows, through an extractor or as they are."""
+
+    halves: Halves
+    extractor: Extractor | None = None
+
+    def features(self, x: Tensor) -> Tensor:
+        outputs = self.halves.divided(x)[1]
+        return outputs.reshape(len(x), -1).double() if self.extractor is None else self.extractor.features(outputs)
+
+
+@dataclass(frozen=True)
+class OutputLabels:
+    """The classes of the outputs of joint rows."""
+
+    halves: Halves
+    labeller: Labeller
+
+    @property
+    def classes(self) -> int:
+        return self.labeller.classes
+
+    def labels(self, x: Tensor) -> Tensor:
+        return self.labeller.labels(self.halves.divided(x)[1])
+
+
+@dataclass(frozen=True, eq=False)
+class OutputCopies:
+    """Copying of the outputs of joint rows."""
+
+    halves: Halves
+    reference: CopyingReference
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        return self.reference.quantiles
+
+    def shares(self, x: Tensor) -> Tensor:
+        return self.reference.shares(self.halves.divided(x)[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Inputs (m, *S') with their truths (m, *S)."""
+
+    inputs: Tensor
+    truth: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def first(self, n: int) -> Part:
+        return Part(self.inputs[:n], self.truth[:n])
+
+
+Answer = Callable[[Tensor, int], Tensor]
+"""Outputs (n, *S) for inputs (n, *S') under a seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """What a study of answers has beside its sets; ``of`` makes both.
+
+    Args:
+        span: the width of the outputs' range, for PSNR and SSIM; None leaves them out.
+    """
+
+    halves: Halves
+    test: Part
+    validation: Part
+    reference: Reference
+    span: float | None
+
+    def asked(self, n: int, seed: int) -> Tensor:
+        """The n inputs of a row: validation inputs for what is measured against the test pairs, then test inputs."""
+        last = n // VALIDATION_SHARE
+        parts = [(self.validation.inputs, n - last), (self.test.inputs, last)]
+        return torch.cat([
+            inputs[torch.cat([permutation(seed + k, len(inputs), "asked") for k in range(1 + m // len(inputs))])[:m]]
+            for inputs, m in parts
+        ])  # fmt: skip
+
+    def scored(self, measure: Measure, answer: Answer) -> Measure:
+        """The measure with the energy score on test and validation inputs, and the numbers beside it."""
+        test, chosen = self.test.first(INPUTS), self.validation.first(INPUTS)
+        draws = torch.stack([answer(test.inputs, k) for k in range(DRAWS)])
+        other = torch.stack([answer(chosen.inputs, DRAWS + k) for k in range(DRAWS)])
+        value, replicates = Score(ENERGY, energy_score).against(draws, self.reference)
+        beside = {
+            "CRPS": float(crps(draws, test.truth).mean()),
+            f"coverage of {LEVEL:.0%}": float(coverage(draws, test.truth, LEVEL).mean()),
+            "recovered variance": recovered_variance(draws, test.truth),
+        }
+        if self.span is not None:
+            beside |= {"PSNR": psnr(draws[0], test.truth, self.span), "SSIM": ssim(draws[0], test.truth)}
+        return replace(
+            measure,
+            distance={**measure.distance, ENERGY: value},
+            replicates={**measure.replicates, ENERGY: replicates},
+            validation={**measure.validation, ENERGY: float(energy_score(other, chosen.truth).mean())},
+            beside={**measure.beside, **beside},
+        )
+
+
+def paired_data(
+    train: Part, test: Part, validation: Part, *, extractors: Sequence[tuple[str, Extractor]] = (),
+    labeller: Labeller | None = None, span: float | None = None, samples: int = 2_000, seed: int = 0,
+) -> RealData:  # fmt: skip
+    """Real data of inputs with their truths, made ready.
+
+    Args:
+        extractors: more features of the outputs, by name.
+        span: the width of the outputs' range [-1, 1], for PSNR and SSIM.
+    """
+    halves = Halves(tuple(train.inputs.shape[1:]), tuple(train.truth.shape[1:]))
+    joined = [halves.joined(part.inputs, part.truth) for part in (train, test, validation)]
+    pairs = Pairs(halves, joint_scales(train.inputs, train.truth))
+    metrics: list[ResampledMetric] = [mmd_for(joined[0], pairs, "pairs of input and output")]
+    metrics += [mmd_for(joined[0], Outputs(halves, e), name) for name, e in (("outputs", None), *extractors)]
+    assert isinstance(metrics[0], MMD)
+    made = RealData.of(
+        joined[1], joined[2], metrics,
+        copying=OutputCopies(halves, CopyingReference.of(train.truth, validation.truth, test.truth)),
+        labeller=None if labeller is None else OutputLabels(halves, labeller), samples=samples, seed=seed,
+    )  # fmt: skip
+    few = test.first(INPUTS)
+    reference = Score(ENERGY, energy_score).reference(few.truth, resampling_counts(len(few), RESAMPLES, seed))
+    return replace(made, paired=Paired(halves, test, validation, reference, span))
