@@ -699,8 +699,8 @@ MUTANTS = [
     ),
     (
         "a draft's earlier sittings off the bill",
-        "comparison.py",
-        'max(time.perf_counter() - began, trained_seconds(root / "draft"))',
+        "prepared.py",
+        'max(time.perf_counter() - began, trained_seconds(folder / "parts" / "draft"))',
         "time.perf_counter() - began",
         ["tests/cli/test_drafts.py::test_a_comparison_from_a_trained_draft"],
     ),
@@ -728,7 +728,7 @@ MUTANTS = [
     ),
     (
         "drafts of one class alone are billed",
-        "comparison.py",
+        "prepared.py",
         'folder.rglob("config.json")',
         'folder.glob("config.json")',
         ["tests/cli/test_drafts.py::test_the_drafts_of_all_classes_are_billed"],
@@ -874,8 +874,8 @@ MUTANTS = [
     (
         "arms trained on different rows",
         "recipes/flows.py",
-        "plan.data.whole if online and plan.data.whole is not None",
-        'plan.data.whole if name == "cold" and plan.data.whole is not None',
+        "plan.data.train if s.pairing in made or",
+        'plan.data.train if name != "cold" or',
         [DEMAND],
     ),
     (

@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
@@ -21,12 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import card, check_version, load_part, open_run, read_json, save_part, write_json
+from warmflow.checkpoints import card, check_version, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Source
 from warmflow.data.paired import INPUT
+from warmflow.prepared import Prepared, seed_folder
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.labels import conditional
-from warmflow.recipes.plan import Arm, Plan, pairs
+from warmflow.recipes.plan import Arm, Plan
 from warmflow.recipes.settings import settings_of
 from warmflow.training import train
 
@@ -121,13 +122,10 @@ def planned(recipe: str, settings: Asked) -> Plan:
     return plan_of(recipe, settings_of(recipe, **dict(settings)))
 
 
-@lru_cache(maxsize=2)
-def _drafted(recipe: str, settings: Asked, where: str, needs: str) -> tuple[Source | None, Batch | None]:
-    """The draft and the pairs of this process, or the learned prior, or nothing."""
-    if not needs:
-        return None, None
-    source = load_part(Path(where), needs)
-    return source, pairs(planned(recipe, settings), source, Path(where) / "pairs") if needs == "draft" else None
+@lru_cache(maxsize=1)
+def _prepared(recipe: str, settings: Asked, where: str) -> Prepared:
+    """The drafts and pairs of this process."""
+    return Prepared(planned(recipe, settings), Path(where))
 
 
 def _begin() -> None:
@@ -138,15 +136,34 @@ def _begin() -> None:
 def _worker(recipe: str, settings: Asked, where: str, task: tuple[str, int, int], device: str) -> None:
     """One arm in a process of its own: everything is read again from the recipe and the comparison's folder."""
     plan, (name, seed, updates) = planned(recipe, settings), task
-    draft, paired = _drafted(recipe, settings, where, plan.flow.needs(name.removesuffix("_doubled")))
-    run_arm(plan, name, seed, Path(where) / "seeds" / str(seed) / name, draft, paired, device=device, updates=updates)
+    source, paired = _prepared(recipe, settings, where).of(seed, name)
+    run_arm(plan, name, seed, seed_folder(Path(where), seed) / name, source, paired, device=device, updates=updates)
+
+
+def _preparer(recipe: str, settings: Asked, where: str, seed: int, arms: Sequence[str]) -> None:
+    """Draft, prior and pairs of a seed, made in a process of its own and left in the comparison's folder."""
+    _prepared(recipe, settings, where).make(seed, arms)
+
+
+def prepare_all(prepared: Prepared, seeds: Sequence[int], arms: Sequence[str], *, jobs: int) -> None:
+    """Makes what these flows of every seed start from, ``jobs`` seeds at a time; afterwards every process can read it."""
+    plan, jobs = prepared.plan, min(jobs, len(seeds))
+    if jobs < 2 or prepared.own or plan.name == "custom":
+        for seed in seeds:
+            prepared.make(seed, arms)
+        return
+    settings = tuple(dataclasses.asdict(plan.settings).items())
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin) as pool:
+        where = str(prepared.root)
+        for made in [pool.submit(_preparer, plan.name, settings, where, seed, tuple(arms)) for seed in seeds]:
+            made.result()
 
 
 def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
     """Updates done so far by all tasks, by the last line of their logs."""
     total = 0
     for name, seed, updates in tasks:
-        folder = root / "seeds" / str(seed) / name
+        folder = seed_folder(root, seed) / name
         try:
             last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
             total += min(int(last.split('"step": ')[1].split(",")[0]), updates)
@@ -156,16 +173,14 @@ def _updates_done(root: Path, tasks: Sequence[tuple[str, int, int]]) -> int:
 
 
 def train_all(
-    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], sources: Mapping[str, Source], paired: Batch | None, *,
-    jobs: int, device: str, progress: bool, given: Mapping[str, Any],
+    plan: Plan, root: Path, tasks: Sequence[tuple[str, int, int]], prepared: Prepared, *,
+    jobs: int, device: str, progress: bool,
 ) -> None:  # fmt: skip
-    """Trains every (arm, seed, updates), ``jobs`` at a time. More than one job needs a recipe that has a name.
-
-    ``sources`` holds what arms start from, by what ``Flow.needs`` says: "draft", "prior".
-    """
+    """Trains every (arm, seed, updates), ``jobs`` at a time, from what ``prepare_all`` has made. More than one job needs a recipe
+    that has a name."""
     from tqdm import tqdm
 
-    named = plan.name != "custom" and not given
+    named = plan.name != "custom" and not prepared.own
     if jobs > 1 and named and device == "cpu":
         settings = tuple(dataclasses.asdict(plan.settings).items())
         with ProcessPoolExecutor(jobs, get_context("spawn"), _begin) as pool:
@@ -189,6 +204,6 @@ def train_all(
         return
     for name, seed, updates in tasks:
         label = f"{name}, seed {seed}" if progress else None
-        folder = root / "seeds" / str(seed) / name
-        source = sources.get(plan.flow.needs(name.removesuffix("_doubled")))
+        folder = seed_folder(root, seed) / name
+        source, paired = prepared.of(seed, name)
         run_arm(plan, name, seed, folder, source, paired, device=device, updates=updates, progress=label)

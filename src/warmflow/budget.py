@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -19,17 +19,18 @@ FEWEST, MOST = 100, 30_000
 
 
 def updates_for(
-    plan: Plan, minutes: float, seeds: int, sources: Mapping[str, Source], paired: Batch, jobs: int,
-    steps: Sequence[int], samples: int,
+    plan: Plan, minutes: float, seeds: Sequence[int], prepared: Callable[[int, str], tuple[Source | None, Batch | None]],
+    jobs: int, steps: Sequence[int], samples: int,
 ) -> tuple[int, str]:  # fmt: skip
     """Updates of each flow that fit the minutes, and a warning where they do not ("" where they do). A few updates and a call of
-    each arm are timed first, on as many threads as each of ``jobs`` processes will have."""
+    each arm are timed first, on as many threads as each of ``jobs`` processes will have. ``prepared`` gives the source and the
+    pairs of a flow of a training seed."""
     update = sampling = 0.0
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if jobs > 1 else threads)
     try:
         for name in plan.flow.arms:
-            here = plan.flow.arm(plan, name, 0, sources.get(plan.flow.needs(name)), paired)
+            here = plan.flow.arm(plan, name, seeds[0], *prepared(seeds[0], name))
             trial = train(
                 here.objective, here.data, steps=TRIAL, batch=min(plan.settings.batch, len(here.data)), seed=0
             )
@@ -40,7 +41,7 @@ def updates_for(
             sampling += samples * (calls * call + len(walks) * start)
     finally:
         torch.set_num_threads(threads)
-    updates, short = updates_within(60 * minutes * jobs, seeds, update, sampling)
+    updates, short = updates_within(60 * minutes * jobs, len(seeds), update, sampling)
     if not short:
         return updates, ""
     return updates, (

@@ -193,7 +193,7 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
 @click.option(
     "--arm",
     default=None,
-    help="which flow: warm, cold, cold_assigned; of lediflow.* also lediflow, lediflow_mean; of tokens "
+    help="which flow: warm, noise, cold, cold_assigned, cold_whole; of lediflow.* also lediflow, lediflow_mean; of tokens "
     "cold_masked  [default: warm, of lediflow.* lediflow]",
 )
 @click.option("--seed", default=0, help="training seed")

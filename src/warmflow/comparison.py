@@ -1,7 +1,7 @@
 """Warm against cold, from data to report: train both at equal budget, sample both, and say whether warm is as good.
 
     folder/config.json            what was asked, the ruler (margins, floors), fixed before anything is sampled
-    folder/draft.json, pairs/     the draft model and the pairs, shared by every seed
+    folder/seeds/SEED/            the draft, the prior and the pairs of a training seed (``prepared``)
     folder/seeds/SEED/ARM/        one run folder an arm
     folder/rows.*                 every measured row, seed by seed (until all are there, in measured/)
     folder/verdict.json, pictures.safetensors, report.html
@@ -16,7 +16,6 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,29 +26,27 @@ import torch
 from torch import Tensor
 
 from warmflow import __version__
-from warmflow.arms import data_print, fingerprint, train_all
+from warmflow.arms import data_print, fingerprint, prepare_all, train_all
 from warmflow.budget import updates_for
 from warmflow.checkpoints import (
     device_of,
     load,
-    load_part,
     open_run,
     read_json,
-    save_part,
     write_json,
     write_tensors,
 )  # fmt: skip
-from warmflow.contracts import Batch, Source
 from warmflow.crew import Crew
 from warmflow.data import enough
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.fields import WrappedField
 from warmflow.measuring import Entry, audits, forget, measured, pictures, recall, save_rows, sources_alone
+from warmflow.prepared import NOISE_BILL, PRIOR_BILL, Prepared, seed_folder
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import Plan, pairs
+from warmflow.recipes.plan import Plan
 from warmflow.recipes.settings import is_ours
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
@@ -57,8 +54,6 @@ from warmflow.solvers import Euler
 from warmflow.sources import StandardNormal
 from warmflow.verdict import Row, Ruler, at_convergence, judge
 
-PRIOR_BILL = {"auxiliary model": "auxiliary_seconds", "latent sampler": "latent_seconds"}
-"""What a prior's training is called in the bill, and in its facts."""
 SEEDS = (0, 1, 2, 3, 4)
 
 
@@ -66,12 +61,6 @@ def _named(plan: Plan) -> str:
     """What config.json says of the user's own drafts: ready ones by their fingerprint."""
     ready = getattr(plan.draft(), "draft", None)
     return f"own {fingerprint(ready)}" if isinstance(ready, Tensor) else "own"
-
-
-def trained_seconds(folder: Path) -> float:
-    """What a draft's training took, over all its sittings and of a draft a class all; 0 where nothing was trained."""
-    told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]
-    return float(sum(facts.get("seconds", 0.0) for facts in told))
 
 
 def versions() -> dict[str, str]:
@@ -189,30 +178,20 @@ def run(
     again = found["state"] == "complete" and cold is None and not own_draft and recall(root, ruler)
     made = {k: found[k] for k in ("threads", "versions", "started") if again and k in found}
     alike = plan.name != "custom" and not own_draft and device == "cpu"  # what another process can make again
-    jobs = min(jobs, len(plan.flow.arms) * len(seeds)) if alike else 1
-    began = time.perf_counter()
-    kept = not own_draft and (root / "draft.json").exists()
-    draft = load_part(root, "draft") if kept else plan.draft(root / "draft", progress)
-    draft_seconds = max(time.perf_counter() - began, trained_seconds(root / "draft"))
-    if not own_draft and not kept:
-        save_part(root, "draft", draft)
-    _say("pairing drafts with data", progress)
-    began = time.perf_counter()
-    paired = pairs(plan, draft, root / "pairs")
-    bill = found.get("bill") or {"draft": draft_seconds, "pairing": time.perf_counter() - began}
-    sources: dict[str, Source] = {"draft": draft}
+    names = plan.flow.arms if cold is None else tuple(k for k in ("warm", "noise") if k in plan.flow.arms)
+    jobs = min(jobs, len(names) * len(seeds)) if alike else 1
+    _say("making the draft and the pairs of each training seed", progress)
+    prepared = Prepared(plan, root, own_draft, progress)
+    prepare_all(prepared, seeds, names, jobs=jobs)
+    bill = prepared.bill(seeds)
     if plan.prior is not None:
-        _say("training the learned prior", progress)
-        sources["prior"], about = plan.prior(root / "prior", progress)
-        save_part(root, "prior", sources["prior"])
-        bill |= {name: about.pop(key) for name, key in PRIOR_BILL.items()}
-        facts |= {"prior": about}
-        if "warning" in about:
-            _say(f"warning: {about['warning']}", True)
+        facts |= {"prior": prepared.about(seeds[0])}
+        for warning in {prepared.about(seed).get("warning", "") for seed in seeds} - {""}:
+            _say(f"warning: {warning}", True)
     if minutes is not None:
         u, warning = found.get("updates"), ""
         if u is None:
-            u, warning = updates_for(plan, minutes, len(seeds), sources, paired, jobs, steps, ruler.samples)
+            u, warning = updates_for(plan, minutes, seeds, prepared.of, jobs, steps, ruler.samples)
         if warning:
             _say(f"warning: {warning}", True)
         plan = replace(plan, settings=replace(plan.settings, updates=u))
@@ -220,20 +199,20 @@ def run(
     found["state"] = "complete" if again else "started"
     write_json(root / "config.json", found)
     u = plan.settings.updates
-    arms = [("warm", u)] if cold else [(name, u) for name in plan.flow.arms]
+    arms = [(name, u) for name in names]
 
     def entries_of(arms: Sequence[tuple[str, int]]) -> list[Entry]:
         tasks = [(name, seed, updates) for seed in seeds for name, updates in arms]
-        return _entries(plan, root, sources, paired, tasks, device, jobs, progress, own_draft)
+        return _entries(plan, prepared, tasks, device, jobs, progress)
 
     entries = entries_of(arms) + ([] if cold is None else _wrapped(plan, cold, seeds, device))
     ours = [(e.arm, e.seed) for e in entries]
-    alone = sources_alone(plan, sources)
     crew = Crew(plan, root, ruler, ours, steps, jobs if cold is None else 1)
     try:
-        rows = list(measured(plan, ruler, entries, alone, steps, progress, folder=root, estimated=crew.start))
+        rows = list(measured(plan, ruler, entries, (), steps, progress, folder=root, estimated=crew.start))
     finally:
         crew.close()
+    rows += [row for seed in seeds for row in _alone(plan, ruler, prepared, entries, seed)]
     if crew.running:
         found["threads"] = 1  # of each process that rows were timed in
     save_rows(root, rows)
@@ -249,7 +228,8 @@ def run(
             "settled": settled,
             **_against(ruler, [r for r in rows if r.kind != "cold"] + more, plan.flow.ratios),
         }
-    found_audits = audits(plan, draft, paired) if plan.flow.audited else {}
+    draft = prepared.source(min(seeds), "draft")
+    found_audits = audits(plan, draft, prepared.of(min(seeds), "warm")[1]) if plan.flow.audited else {}
     verdict = judge(
         ruler,
         rows,
@@ -287,18 +267,24 @@ def described(plan: Plan, ruler: Ruler, facts: Mapping[str, Any], seeds: Sequenc
     }  # fmt: skip
 
 
+def _alone(plan: Plan, ruler: Ruler, prepared: Prepared, entries: Sequence[Entry], seed: int) -> list[Row]:
+    """The rows of a seed's own sources: its draft, its prior."""
+    names = ("draft",) if plan.prior is None else ("draft", "prior")
+    alone = sources_alone(plan, {name: prepared.source(seed, name) for name in names})
+    one = next(e for e in entries if e.seed == seed)
+    return list(measured(plan, ruler, [one], alone, (), False, walks=lambda entry: ()))
+
+
 def _entries(
-    plan: Plan, root: Path, sources: Mapping[str, Source], paired: Batch, tasks: Sequence[tuple[str, int, int]],
-    device: str, jobs: int, progress: bool, own_draft: bool,
-) -> list[Entry]:  # fmt: skip
+    plan: Plan, prepared: Prepared, tasks: Sequence[tuple[str, int, int]], device: str, jobs: int, progress: bool
+) -> list[Entry]:
     """Trains what is missing of these (arm, seed, updates) and loads them."""
-    given = {"draft": True} if own_draft else {}
-    train_all(plan, root, tasks, sources, paired, jobs=jobs, device=device, progress=progress, given=given)
+    train_all(plan, prepared.root, tasks, prepared, jobs=jobs, device=device, progress=progress)
     entries = []
     for name, seed, _ in tasks:
-        folder = root / "seeds" / str(seed) / name
-        theirs = getattr(sources["draft"], "draft", None)
-        callables = {"draft": theirs} if own_draft and callable(theirs) else {}
+        folder = seed_folder(prepared.root, seed) / name
+        theirs = getattr(prepared.source(seed, "draft"), "draft", None)
+        callables = {"draft": theirs} if prepared.own and callable(theirs) else {}
         sampler = placed(load(folder, **callables), device)
         seconds = float(read_json(folder / "config.json")["training"]["seconds"])
         entries.append(Entry(name, plan.flow.role(name), seed, sampler, seconds))
@@ -306,9 +292,9 @@ def _entries(
 
 
 def _spent(plan: Plan, bill: Mapping[str, float]) -> dict[str, float]:
-    """Of the one-off seconds those that the judged arm needs."""
+    """Of the one-off seconds those that the judged flow needs."""
     wanted = plan.flow.needs(plan.flow.judged)
-    return {k: v for k, v in bill.items() if (k in PRIOR_BILL) == (wanted == "prior")}
+    return {k: v for k, v in bill.items() if (k in PRIOR_BILL) == (wanted == "prior") and k != NOISE_BILL}
 
 
 def _wrapped(plan: Plan, cold: WrappedField, seeds: Sequence[int], device: str) -> list[Entry]:

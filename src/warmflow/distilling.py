@@ -102,7 +102,7 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
         raise ValueError(
             f"{run} starts without noise of its own ({own} 0): one draft has one sample; distil a run whose start has some"
         )
-    coupling = Assignment() if arm.startswith("cold_assigned") else Independent()
+    coupling = Assignment() if arm.startswith(("cold_assigned", "cold_whole")) else Independent()
     return Teacher(run, asked, sampler, field, coupling)
 
 

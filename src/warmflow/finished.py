@@ -10,9 +10,10 @@ import numpy as np
 
 from warmflow.arms import read_asked
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import PRIOR_BILL, described, trained_seconds, whole
+from warmflow.comparison import described, whole
 from warmflow.contracts import Source
 from warmflow.measuring import Alone, Entry, audits, measured, pictures, save_rows
+from warmflow.prepared import PRIOR_BILL, trained_seconds
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.measures import ruler_for
 from warmflow.recipes.plan import pairs
@@ -93,17 +94,21 @@ def compare_runs(runs: Sequence[Path], out: Path, *, steps: tuple[int, ...], dev
         entries.append(Entry(a["arm"], kind, a["seed"], sampler, seconds))
     make_folder(out)
     ruler, about = ruler_for(plan.data, plan.settings.samples)
-    source: Source = next(e.sampler.source for e in entries if e.arm == judged)
-    draft = source.source if isinstance(source, Blurred | Shown) else source
-    alone = Alone("draft" if judged == "warm" else "prior", "draft", draft)
+    ours = sorted((e for e in entries if e.arm == judged), key=lambda e: e.seed)
+    sources: list[Source] = [e.sampler.source for e in ours]
+    drafts = [s.source if isinstance(s, Blurred | Shown) else s for s in sources]  # each seed has its own
+    alone = [Alone("draft" if judged == "warm" else "prior", "draft", draft) for draft in drafts]
     found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
              "asked": {"runs": [str(r) for r in runs], "steps": list(steps)}}  # fmt: skip
     found |= described(plan, ruler, about, sorted(seeds[judged]), device)
     write_json(out / "config.json", found)
-    rows = list(measured(plan, ruler, entries, (alone,), steps, progress))
+    rows = list(measured(plan, ruler, entries, (), steps, progress))
+    for e, one in zip(ours, alone, strict=True):
+        rows += measured(plan, ruler, [e], [one], steps, False, walks=lambda entry: ())
     save_rows(out, rows)
-    drafted = draft if judged == "warm" else plan.draft(out / "draft", progress)
-    found_audits = audits(plan, drafted, pairs(plan, drafted, None)) if flow.audited else {}
+    seed = ours[0].seed
+    drafted = drafts[0] if judged == "warm" else plan.draft(out / "draft", progress, seed)
+    found_audits = audits(plan, drafted, pairs(plan, drafted, None, seed=seed)) if flow.audited else {}
     names = flow.names if judged == flow.judged else ("warm", "cold")
     trained, bill = "equal training", {}
     drafting = [trained_seconds(run / "draft") for run, a in asked if a["arm"] == "warm"]

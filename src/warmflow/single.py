@@ -58,15 +58,15 @@ def _dry(plan: Plan, name: str, asked: Mapping[str, Any], echo: Callable[[str], 
     from warmflow.training import train
 
     data = plan.data.train
-    paired = plan.settings.pairing in (*plan.flow.offline, "given")
-    blank = Batch(data.x1, data.condition, data.index, Start(data.x1, data.condition) if paired else None)
-    needs = plan.flow.needs(name)
+    needs, key = plan.flow.needs(name), plan.flow.paired(plan, name)
+    made = key is not None and key[1] in (*plan.flow.offline, "given")
+    blank = Batch(data.x1, data.condition, data.index, Start(data.x1, data.condition) if made else None)
     if needs == "prior":
         raise ValueError(f"--dry-run cannot tell the cost of {name!r} before its prior is trained; try it on warm")
-    draft = (
-        (plan.flow.stand_in(plan) or plan.draft()) if needs else None
-    )  # training takes minutes; values change no cost
-    here = plan.flow.arm(plan, name, 0, draft, blank if name == "warm" else None)
+    draft = plan.flow.noise(plan) if needs == "noise" else None
+    if needs == "draft":
+        draft = plan.flow.stand_in(plan) or plan.draft()  # training takes minutes; values change no cost
+    here = plan.flow.arm(plan, name, 0, draft, None if key is None else blank)
     batch, device = min(plan.settings.batch, len(here.data)), str(asked["device"])
 
     def trial(steps: int, rows: int) -> float:
@@ -132,18 +132,21 @@ def train_run(
     network, name = _cold_network(begin) if begin is not None else (None, None)
     draft = paired = None
     about: dict[str, Any] = {}
-    if arm == "warm":
-        draft = plan.draft(out / "draft", not quiet)
-        if network is not None:
-            plan.flow.arm(
-                plan, arm, seed, draft, plan.data.train, network
-            )  # does it fit? Asked before anything is written
-        paired = pairs(plan, draft, None)
-    elif plan.flow.needs(arm) == "prior":
+    needs, key = plan.flow.needs(arm), plan.flow.paired(plan, arm)
+    if needs == "draft":
+        draft = plan.draft(out / "draft", not quiet, seed)
+    elif needs == "noise":
+        draft = plan.flow.noise(plan)
+    elif needs == "prior":
         assert plan.prior is not None
-        draft, about = plan.prior(out / "prior", not quiet)
+        draft, about = plan.prior(out / "prior", not quiet, seed)
         if "warning" in about:
             echo(f"warning: {about['warning']}")
+    if network is not None:  # does it fit? Asked before anything is written
+        plan.flow.arm(plan, arm, seed, draft, plan.data.train, network)
+    if key is not None:
+        assert draft is not None
+        paired = pairs(plan, draft, None, seed=seed, pairing=key[1])
     began = time.perf_counter()
     run_arm(
         plan, arm, seed, out, draft, paired, device=device, begin=network, begin_name=name,
@@ -151,7 +154,7 @@ def train_run(
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) == 0:
         seconds = time.perf_counter() - began
-        if plan.flow.needs(arm) == "prior":
+        if needs == "prior":
             write_json(out / "config.json", {**read_json(out / "config.json"), "facts": {"prior": about}})
         suffix = "txt" if isinstance(plan.data.codec, Alphabet) else "png"
         echo(f"{out} is complete ({seconds:.0f} s). Look: warmflow sample {out} --out {out}/samples.{suffix}")

@@ -293,7 +293,7 @@ def test_a_wrapped_model_takes_the_cold_place(place: Place) -> None:
         x, steps=[1], seeds=[0, 1], cold=mine, out=place.here / "c", progress=False, components=2, **SMALL
     )
     sound(place.here / "c", [0, 1])
-    assert {r["arm"] for r in report.verdict.rows} == {"real", "warm", "cold", "draft"}
+    assert {r["arm"] for r in report.verdict.rows} == {"real", "warm", "noise", "cold", "draft"}
     assert not (place.here / "c" / "seeds" / "0" / "cold").exists()
 
 

@@ -18,8 +18,8 @@ from test_distill import refused
 
 from warmflow import measuring
 from warmflow.checkpoints import load, load_part
-from warmflow.comparison import trained_seconds
 from warmflow.noise import Noise
+from warmflow.prepared import trained_seconds
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.plan import pairs
 from warmflow.recipes.settings import settings_of
@@ -33,22 +33,25 @@ DRAFT = words("--draft-updates 60 --draft-width 8 --draft-latent 4")
 def test_a_comparison_from_a_trained_draft(kind: str, latent: type, tmp_path: Path) -> None:
     out, asked = tmp_path / "c", ["--draft", kind, *DRAFT, "--steps", "1,2", "--seeds", "1", "--jobs", "1"]
     ok("compare", "images.digits", *SMALL, *asked, "--out", out)
-    source = load_part(out, "draft")
+    run = out / "seeds" / "0" / "parts" / "draft"
+    source = load_part(out / "seeds" / "0", "draft")
     assert isinstance(source, Decoded) and isinstance(source.latent, latent)
     facts = json.loads((out / "verdict.json").read_text())
-    trained = json.loads((out / "draft" / "config.json").read_text())["training"]
+    trained = json.loads((run / "config.json").read_text())["training"]
     assert facts["bill"]["draft"] >= trained["seconds"] > 0 and trained["steps"] == 60
     assert {row["arm"] for row in facts["rows"]} >= {"draft", "warm", "cold"}
     assert "draft_shift" in facts["audit"]["assignment"]
     start = load(out / "seeds" / "0" / "warm").source.draw(5, noise=Noise.of(0, 5))
     assert start.calls is not None and start.calls.tolist() == [1] * 5, "the draft's own call is the start's"
     # cut off before the pairs were made: the draft is read, and its training stays on the bill
-    for name in ("config.json", "draft.json", "verdict.json"):
+    for name in ("config.json", "verdict.json", "seeds/0/config.json", "seeds/0/draft.json"):
         (out / name).unlink()
-    shutil.rmtree(out / "seeds")
-    stamp = (out / "draft" / "checkpoint.safetensors").stat().st_mtime_ns
+    for path in (out / "seeds" / "0").iterdir():
+        if path.is_dir() and path.name != "parts":
+            shutil.rmtree(path)
+    stamp = (run / "checkpoint.safetensors").stat().st_mtime_ns
     ok("compare", "images.digits", *SMALL, *asked, "--out", out)
-    assert (out / "draft" / "checkpoint.safetensors").stat().st_mtime_ns == stamp
+    assert (run / "checkpoint.safetensors").stat().st_mtime_ns == stamp
     assert json.loads((out / "verdict.json").read_text())["bill"]["draft"] >= trained["seconds"]
 
 
@@ -69,11 +72,13 @@ def test_the_drafts_of_all_classes_are_billed(tmp_path: Path) -> None:
     arguments = ("images.digits", "--conditional", *SMALL, "--draft", "gan", *DRAFT, "--pairing", "independent", "--steps", "1",
                  "--seeds", "2", "--jobs", "1", "--quiet", "--out", tmp_path / "c")  # fmt: skip
     ok("compare", *arguments)
-    told = [
-        json.loads(p.read_text())["training"]["seconds"] for p in (tmp_path / "c" / "draft").glob("label-*/config.json")
-    ]
-    assert len(told) == 10 and trained_seconds(tmp_path / "c" / "draft") == pytest.approx(sum(told))
-    assert json.loads((tmp_path / "c" / "verdict.json").read_text())["bill"]["draft"] >= sum(told) > 0
+    each = []
+    for seed in ("0", "1"):
+        folder = tmp_path / "c" / "seeds" / seed / "parts" / "draft"
+        told = [json.loads(p.read_text())["training"]["seconds"] for p in folder.glob("label-*/config.json")]
+        assert len(told) == 10 and trained_seconds(folder) == pytest.approx(sum(told))
+        each.append(sum(told))
+    assert json.loads((tmp_path / "c" / "verdict.json").read_text())["bill"]["draft"] >= sum(each) / 2 > 0
 
 
 def test_folders_of_drafts_belong_to_images_by_name(tmp_path: Path) -> None:
@@ -183,7 +188,7 @@ def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
     out = tmp_path / "c"
     ok("compare", "images.digits", *SMALL, "--draft", f"diffusers:{tmp_path / 'p'}", "--draft-steps", "1", "--steps", "1",
        "--seeds", "1", "--jobs", "1", "--out", out)  # fmt: skip
-    assert isinstance(load_part(out, "draft"), DiffusersPipeline)
+    assert isinstance(load_part(out / "seeds" / "0", "draft"), DiffusersPipeline)
     with pytest.raises(ValueError, match="save_pretrained"):
         plan_for("images.digits", library.DDIMPipeline(network, library.DDIMScheduler()))
     asked = json.loads((out / "config.json").read_text())["asked"]

@@ -35,8 +35,8 @@ def test_all_arms_stand_in_one_report(compared: Path) -> None:
     facts = json.loads((compared / "verdict.json").read_text())
     kinds = {row["arm"]: row["kind"] for row in facts["rows"]}
     assert kinds == {
-        "real": "real", "cold": "cold", "cold_assigned": "cold", "warm": "beside", "lediflow": "warm",
-        "lediflow_mean": "beside", "draft": "beside", "prior": "draft",
+        "real": "real", "cold": "cold", "cold_assigned": "cold", "cold_whole": "cold", "warm": "beside", "noise": "beside",
+        "lediflow": "warm", "lediflow_mean": "beside", "draft": "beside", "prior": "draft",
     }  # fmt: skip
     assert "LeDiFlow" in facts["claim"] or "the learned prior alone" in facts["claim"]
     assert "no claim" in facts["claim"] or "the prior's comes on top" in facts["claim"]
@@ -48,7 +48,7 @@ def test_all_arms_stand_in_one_report(compared: Path) -> None:
 
 def test_the_facts_of_the_prior_are_its_own(compared: Path) -> None:
     """What config.json says is what the saved parts do on held-out images."""
-    prior = load_part(compared, "prior")
+    prior = load_part(compared / "seeds" / "0", "prior")
     told = json.loads((compared / "config.json").read_text())["facts"]["prior"]
     data = plan_of("lediflow.digits", settings_of("lediflow.digits")).data
     y = data.validation.x1 if data.validation is not None else data.heldout.x1
@@ -66,14 +66,14 @@ def test_flows_start_at_the_prior_and_at_its_mean(compared: Path) -> None:
         start = sampler.source.draw(50, noise=Noise.of(0, 50))
         assert torch.equal(start.x0, start.condition["mean"]) == (scale == 0)
         assert start.calls is not None and int(start.calls[0]) == 7, "the latent's 4 Heun steps are the start's calls"
-        assert "label" in start.condition
+        assert "label" not in start.condition, "flows without labels beside it: the latent sampler is given none"
 
 
 def test_the_same_command_reads_the_prior_again(compared: Path) -> None:
-    stamps = [p.stat().st_mtime_ns for p in sorted(compared.glob("prior/*/model.safetensors"))]
+    stamps = [p.stat().st_mtime_ns for p in sorted(compared.glob("seeds/*/parts/prior/*/model.safetensors"))]
     ok("compare", "lediflow.digits", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "2", "--out", compared)
-    assert stamps == [p.stat().st_mtime_ns for p in sorted(compared.glob("prior/*/model.safetensors"))]
-    assert len(stamps) == 2
+    assert stamps == [p.stat().st_mtime_ns for p in sorted(compared.glob("seeds/*/parts/prior/*/model.safetensors"))]
+    assert len(stamps) == 4, "auxiliary model and latent sampler of two seeds"
 
 
 def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: P
     more = {"auxiliary_updates": 150, "auxiliary_width": 32, "latent_updates": 0, "batch": 32}
     plan = plan_of("lediflow.digits", settings_of("lediflow.digits", kl=1e3, **more))
     assert plan.prior is not None
-    prior, facts = plan.prior(tmp_path / "collapsed", False)
+    prior, facts = plan.prior(tmp_path / "collapsed", False, 0)
     assert facts["active"] == 0 and "posterior collapse" in facts["warning"]
     from warmflow.recipes import priors
 
@@ -125,7 +125,7 @@ def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: P
         auxiliary.decoder[-1].bias[64:] = -200.0
         auxiliary.decoder[-1].weight[64:] = 0.0
     with pytest.raises(ValueError, match=r"sigma is at its bounds on 100% of the pixels.*--kl"):
-        priors._measured(auxiliary, plan.data, plan.settings)  # type: ignore[arg-type]
+        priors._measured(auxiliary, plan.data, 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_regression_stands_beside_the_flows_and_has_no_variance(compared: Path) -> None:
     rows = json.loads((compared / "verdict.json").read_text())["rows"]
     arms = {r["arm"]: r["beside"] for r in rows if r["arm"] != "real"}
-    assert set(arms) == {"cold", "warm", "draft"}
+    assert set(arms) == {"cold", "warm", "noise", "draft"}
     assert arms["draft"]["recovered variance"] == 0 and arms["warm"]["recovered variance"] > 0.02
     assert arms["draft"]["PSNR"] > max(r["beside"]["PSNR"] for r in rows if r["arm"] in ("warm", "cold"))
     nearest = min(abs(r["beside"]["recovered variance"] - 1) for r in rows if r["kind"] == "cold")
@@ -49,7 +49,7 @@ def test_both_arms_are_given_inputs_that_nobody_was_trained_on(compared: Path) -
     data = load_data("digits")
     assert data.validation is not None
     held = {tuple(row) for row in lowered(data.validation.x1, 4).flatten(1).tolist()}
-    for arm in ("cold", "warm"):
+    for arm in ("cold", "noise", "warm"):
         sampler = load(compared / "seeds" / "0" / arm)
         start = sampler.source.draw(64, noise=Noise.of(0, 64))
         assert all(tuple(row) in held for row in start.condition["input"].flatten(1).tolist())
@@ -58,6 +58,11 @@ def test_both_arms_are_given_inputs_that_nobody_was_trained_on(compared: Path) -
         assert sampler.field.sees == (("input",) if arm == "cold" else ("draft", "input"))
     assert isinstance(sampler.source, Blurred) and isinstance(sampler.source.source, Restored)
     assert isinstance(load(compared / "seeds" / "0" / "cold").source, Conditioned)
+    control = load(compared / "seeds" / "0" / "noise")
+    assert isinstance(control.source, Blurred) and control.source.sigma == sampler.source.sigma
+    assert control.field.path.t0 == sampler.field.path.t0  # type: ignore[attr-defined]
+    draft = control.source.draw(2000, noise=Noise.of(0, 2000)).condition["draft"]
+    assert abs(float(draft.mean())) < 0.02 and abs(float(draft.std()) - 1) < 0.02, "noise in the regression's place"
 
 
 def test_finished_runs_have_no_pairings_to_audit(compared: Path, tmp_path: Path) -> None:

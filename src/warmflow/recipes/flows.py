@@ -1,5 +1,14 @@
-"""Flows of floats: points and images. The cold arms start at N(0, I), paired independently or by minibatch assignment; the
-warm one at the draft, blurred.
+"""Flows of floats: points and images.
+
+    cold             N(0, I), independent pairs
+    cold_assigned    N(0, I), minibatch assignment
+    cold_whole       N(0, I), assignment over the whole set, made offline with the effort of the warm flow's pairing: the same
+                     block, passes and rounds
+    warm             the draft with noise of its own; the field sees the draft
+    noise            the warm recipe (sigma, seen, t0, pairing) with N(0, I) as its draft
+
+Cold flows are blind and begin at t = 0. "noise" is the control of the start effect: what it gains over the cold flows is the
+pairing's doing, and only what the warm flow gains over it is the draft's.
 """
 
 from __future__ import annotations
@@ -37,9 +46,9 @@ SOLVERS: dict[str, Solver] = {"euler": Euler(), "adams-bashforth": AdamsBashfort
 
 @dataclass(frozen=True)
 class FloatFlow(Flow):
-    """ "cold", "cold_assigned" (minibatch assignment of noise to data) and "warm", on the linear path."""
+    """The flows above, on the linear path."""
 
-    arms = ("cold", "cold_assigned", "warm")
+    arms = ("cold", "cold_assigned", "cold_whole", "warm", "noise")
     offline = ("assignment", "nearest-datum", "nearest-draft")
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
@@ -56,6 +65,9 @@ class FloatFlow(Flow):
     def stand_in(self, plan: Plan) -> Source | None:
         if plan.settings.draft not in TRAINED_DRAFTS:
             return None
+        return self.noise(plan)
+
+    def noise(self, plan: Plan) -> Source:
         noise = StandardNormal(plan.data.shape)
         return told(noise, plan.data) if conditional(plan.settings) else noise
 
@@ -76,18 +88,21 @@ class FloatFlow(Flow):
         coupling: Coupling
         sees: tuple[str, ...]
         labelled = conditional(s)
-        online = s.pairing not in (*self.offline, "given")
-        # pairs made offline are of the rows in memory: then every arm is trained on these
-        data: Data = plan.data.whole if online and plan.data.whole is not None else plan.data.train
-        if name == "warm":
-            assert draft is not None and paired is not None
-            source, data = self.warm_source(plan, draft), data if online else paired
-            coupling = self.coupling(plan, s.pairing) if online else Given()
+        made = (*self.offline, "given")
+        # pairs made offline are of the rows in memory: then every flow is trained on these
+        data: Data = plan.data.train if s.pairing in made or plan.data.whole is None else plan.data.whole
+        pairing = (self.paired(plan, name) or ("", "independent" if name == "cold" else "minibatch-assignment"))[1]
+        if pairing in made:
+            assert paired is not None
+            data, coupling = paired, Given()
+        else:
+            coupling = self.coupling(plan, pairing)
+        if name in ("warm", "noise"):
+            assert draft is not None
+            source = self.warm_source(plan, draft)
             sees, path = (("draft",) if s.seen else ()), LinearPath(s.t0)
         elif name in self.arms:
-            source = told(StandardNormal(shape), plan.data) if labelled else StandardNormal(shape)
-            coupling = self.coupling(plan, "independent" if name == "cold" else "minibatch-assignment")
-            sees, path = (), LinearPath(0.0)
+            source, sees, path = self.noise(plan), (), LinearPath(0.0)
         else:
             raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
         field: NetworkField | WrappedField

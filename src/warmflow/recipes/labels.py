@@ -57,13 +57,13 @@ def drafted(settings: Floats, data: DataSet) -> Drafting:
         return fitted(s, data.train.x1)
     classes, x, label = number(data), data.train.x1, data.train.condition["label"]
 
-    def fit(folder: Path | None = None, progress: bool = False) -> Source:
+    def fit(folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source:
         sources = []
         for value in range(classes):
             rows = x[label == value]
             components = min(-(-s.components // classes), len(rows) // 2)
             own = None if folder is None else folder / f"label-{value}"
-            sources.append(fitted(replace(s, components=components), rows)(own, progress))
+            sources.append(fitted(replace(s, components=components), rows)(own, progress, seed))
         return ByLabel.of(sources, label)
 
     return fit

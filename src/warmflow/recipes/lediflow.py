@@ -48,6 +48,9 @@ class LeDiFlowFlow(Flow):
     def stand_in(self, plan: Plan) -> Source | None:
         return FLOATS.stand_in(plan)
 
+    def noise(self, plan: Plan) -> Source:
+        return FLOATS.noise(plan)
+
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
         return FLOATS.schedule(plan, kind, steps)
 

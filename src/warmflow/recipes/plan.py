@@ -1,7 +1,8 @@
 """A plan: everything that a comparison, a training run or an audit needs to know about a problem.
 
-The draft is fitted, and the pairs are made, once; every seed and arm shares them. Arms differ in where they start and how
-starts are paired, and in nothing else: same network (but for the input that sees the draft), updates, batch, optimiser.
+Draft, prior and pairs are made anew for each training seed, and shared by the flows of that seed. Flows differ in where they
+start and how starts are paired, and in nothing else: same network (but for the input that sees the draft), updates, batch,
+optimiser.
 
 What arms a kind of data has, how each is made and by which solvers it is walked is its ``Flow``: ``flows`` for floats,
 ``tokens`` for tokens.
@@ -80,8 +81,23 @@ class Flow(ABC):
         return "warm" if arm == self.judged else "beside"
 
     def needs(self, arm: str) -> str:
-        """What an arm starts from beside noise: "draft", "prior" or nothing."""
-        return "draft" if arm == "warm" else "prior" if arm in self.of_prior else ""
+        """The source that must be there before a flow is trained: "draft", "prior", "noise" (paired offline), or none ("")."""
+        return {"warm": "draft", **dict.fromkeys(OF_NOISE, "noise")}.get(arm, "prior" if arm in self.of_prior else "")
+
+    def paired(self, plan: Plan, arm: str) -> tuple[str, str] | None:
+        """The source and the pairing that a flow's pairs are made of; None where it takes the data as they are.
+
+        The control "noise" is paired as the warm flow. Drafts given with the data (pairing "given") have no counterpart among
+        samples of noise; the control is then paired by assignment.
+        """
+        pairing = plan.settings.pairing
+        if arm == "noise":
+            return "noise", "assignment" if pairing == "given" else pairing
+        return {"warm": ("draft", pairing), "cold_whole": ("noise", "assignment")}.get(arm)
+
+    @abstractmethod
+    def noise(self, plan: Plan) -> Source:
+        """The source of a cold flow, with the conditions that every flow is given."""
 
     @abstractmethod
     def warm_source(self, plan: Plan, draft: Source) -> Source:
@@ -119,9 +135,14 @@ class Flow(ABC):
 
 
 class Drafting(Protocol):
-    """Fits, trains or fetches a draft; a trained one in ``folder``, where it is continued or read, with a progress bar."""
+    """Fits, trains or fetches a draft; a trained one in ``folder``, where it is continued or read, with a progress bar.
+    ``seed`` is of the fit alone: the data do not depend on it."""
 
-    def __call__(self, folder: Path | None = None, progress: bool = False) -> Source: ...
+    def __call__(self, folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source: ...
+
+
+OF_NOISE = ("cold_whole", "noise")
+"""Flows whose pairs are made of noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +151,12 @@ class Plan:
 
     Args:
         name: the recipe's, or "custom".
-        draft: fits, trains or fetches the draft source; called once.
+        draft: fits, trains or fetches the draft source; called once for each training seed.
         aligned: drafts (n, *S) of the training rows, one a row, where the user's drafts are aligned with the data (the
             pairing "given"); the draft source then holds those of the other rows.
         given: pairs made elsewhere (drafts and what they were refined to), to be trained on as they are.
-        prior: trains the learned prior in a folder, or reads it there: (folder, progress) -> prior and facts. None where the
-            recipe has none.
+        prior: trains the learned prior in a folder, or reads it there: (folder, progress, seed) -> prior and facts. None where
+            the recipe has none.
         network: builds a network: (shape, names of the conditions it sees and their shapes, of "label" the number of
             labels, seed) -> module.
     """
@@ -148,7 +169,7 @@ class Plan:
     flow: Flow
     aligned: Tensor | None = None
     given: Batch | None = None
-    prior: Callable[[Path, bool], tuple[Source, dict[str, Any]]] | None = None
+    prior: Callable[[Path, bool, int], tuple[Source, dict[str, Any]]] | None = None
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -226,22 +247,22 @@ def network(settings: Settings) -> Build:
 
 def ready(source: Source) -> Drafting:
     """A draft for which there is nothing to do."""
-    return lambda folder=None, progress=False: source
+    return lambda folder=None, progress=False, seed=0: source
 
 
 def fitted(settings: Floats, x: Tensor) -> Drafting:
     """The draft of these settings, fitted to the training data x (n, *S) when called."""
 
-    def fit(folder: Path | None = None, progress: bool = False) -> Source:
+    def fit(folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source:
         if isinstance(settings, Drafted) and settings.draft in TRAINED_DRAFTS:
-            return _trained(settings, x, folder, settings.draft if progress else None)
+            return _trained(settings, x, folder, settings.draft if progress else None, seed)
         if isinstance(settings, Drafted) and is_pipeline(settings.draft):
             name = settings.draft.removeprefix(PIPELINE)
             return DiffusersPipeline.of(name, tuple(x.shape[1:]), settings.draft_steps)
         if settings.draft == "gaussian":
             return Gaussian.fit(x)
         if settings.draft == "mixture":
-            return GaussianMixture.fit(x, components=settings.components)
+            return GaussianMixture.fit(x, components=settings.components, seed=seed)
         if settings.draft == "noise":
             return StandardNormal(tuple(x.shape[1:]))
         raise ValueError(f"--draft is {settings.draft!r}, which only toys have; use mixture, gaussian or noise")
@@ -249,20 +270,22 @@ def fitted(settings: Floats, x: Tensor) -> Drafting:
     return fit
 
 
-def _trained(s: Drafted, x: Tensor, folder: Path | None, progress: str | None) -> Source:
+def _trained(s: Drafted, x: Tensor, folder: Path | None, progress: str | None, seed: int) -> Source:
     """A draft that is a network, trained in the folder or read from it."""
     own = VAE if s.draft == "vae" else GAN
     more: dict[str, Any] = {
-        "steps": s.draft_updates or own["updates"], "width": s.draft_width or own["width"], "seed": s.data_seed,
+        "steps": s.draft_updates or own["updates"], "width": s.draft_width or own["width"], "seed": seed,
         "latent": s.draft_latent or own["latent"], "folder": folder, "progress": progress,
     }  # fmt: skip
     return train_vae(x, components=s.components, **more) if s.draft == "vae" else train_gan(x, **more)
 
 
 def pairs(
-    plan: Plan, draft: Source, folder: Path | None, progress: Callable[[int, int], None] | None = None, **changes: Any
-) -> Batch:
-    """The training data of the warm arm: paired offline where the pairing is, else the bare data."""
+    plan: Plan, draft: Source, folder: Path | None, progress: Callable[[int, int], None] | None = None, *, seed: int = 0,
+    **changes: Any,
+) -> Batch:  # fmt: skip
+    """The training data of a flow from ``draft``: paired offline where the pairing is, else the bare data. ``changes`` are of
+    the settings, like ``pairing``."""
     s = replace(plan.settings, **changes) if changes else plan.settings
     if s.pairing == "given":
         train = plan.data.train
@@ -284,6 +307,6 @@ def pairs(
         block=s.block,
         rounds=s.rounds,
         passes=passes,
-        seed=s.data_seed,
+        seed=seed,
         progress=progress,
     )

@@ -1,7 +1,7 @@
 """A learned prior, trained in two stages of its own: the auxiliary model on the data, then a small flow on its latents.
 
     folder/auxiliary/    the run of the auxiliary model
-    folder/latent/       the run of the latent sampler, a flow from N(0, I) to q(z|y), given the label where there is one
+    folder/latent/       the run of the latent sampler, a flow from N(0, I) to q(z|y); given the label only where every flow is
 
 Both are resumed where they were cut off. What decides whether the prior is any good is told with it: the share of the data's
 variance that the decoded mean explains, the share of log sigma^2 at its bounds, how many numbers of the latent say anything, and
@@ -30,6 +30,7 @@ from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.paths import LinearPath
+from warmflow.recipes.labels import conditional
 from warmflow.recipes.settings import LeDiFlow, LeDiFlowCifar10, LeDiFlowFashion
 from warmflow.sampler import Sampler
 from warmflow.solvers import Heun
@@ -43,49 +44,53 @@ SILENT = 0.01
 LATENT_ROUNDS = 16
 
 
-def fitted_prior(settings: WithPrior, data: DataSet) -> Callable[[Path, bool], tuple[LearnedPrior, dict[str, Any]]]:
-    """The prior of these settings, trained in a folder (or read from it) when called, with the facts about it."""
+def fitted_prior(
+    settings: WithPrior, data: DataSet
+) -> Callable[[Path, bool, int], tuple[LearnedPrior, dict[str, Any]]]:
+    """The prior of these settings, trained in a folder (or read from it) when called with a seed, with the facts about it."""
 
-    def fit(folder: Path, progress: bool = False) -> tuple[LearnedPrior, dict[str, Any]]:
-        auxiliary, seconds = _auxiliary(settings, data, folder / "auxiliary", progress)
-        facts = _measured(auxiliary, data, settings)
-        latent, more = _latent(settings, data, auxiliary, folder / "latent", progress)
+    def fit(folder: Path, progress: bool = False, seed: int = 0) -> tuple[LearnedPrior, dict[str, Any]]:
+        auxiliary, seconds = _auxiliary(settings, data, folder / "auxiliary", progress, seed)
+        facts = _measured(auxiliary, data, seed)
+        latent, more = _latent(settings, data, auxiliary, folder / "latent", progress, seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
-        facts["latent_auc"] = _told_apart(prior, data, settings.data_seed)
+        facts["latent_auc"] = _told_apart(prior, data, seed)
         return prior, {**facts, "auxiliary_seconds": seconds, "latent_seconds": more}
 
     return fit
 
 
-def _low_pass(s: WithPrior, data: DataSet, folder: Path) -> tuple[LowPass, float]:
+def _low_pass(s: WithPrior, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
     """The datum's own low frequencies: fitted, not trained."""
-    asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": s.data_seed, "rows": len(data.train)}
+    asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
     if found["state"] == "complete":
         return load_part(folder, "model"), float(found["training"]["seconds"])
-    network = LowPass.fit(data.train.x1, s.factor, seed=s.data_seed)
+    network = LowPass.fit(data.train.x1, s.factor, seed=seed)
     save_part(folder, "model", network)
     facts = {"seconds": time.perf_counter() - began}
     write_json(folder / "config.json", {**found, "state": "complete", "training": facts})
     return network, facts["seconds"]
 
 
-def _auxiliary(s: WithPrior, data: DataSet, folder: Path, progress: bool) -> tuple[Auxiliary | LowPass, float]:
+def _auxiliary(
+    s: WithPrior, data: DataSet, folder: Path, progress: bool, seed: int
+) -> tuple[Auxiliary | LowPass, float]:
     if s.prior == "low_pass":
-        return _low_pass(s, data, folder)
+        return _low_pass(s, data, folder, seed)
     asked = {"kind": "part", "part": "auxiliary", "latent": s.latent, "kl": s.kl, "updates": s.auxiliary_updates,
-             "width": s.auxiliary_width, "dropout": s.auxiliary_dropout, "seed": s.data_seed, "batch": s.batch,
+             "width": s.auxiliary_width, "dropout": s.auxiliary_dropout, "seed": seed, "batch": s.batch,
              "rows": len(data.train)}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
         return load_part(folder, "model"), float(found["training"]["seconds"])
     network = seeded(
-        s.data_seed,
+        seed,
         lambda: Auxiliary(data.shape, latent=s.latent, width=s.auxiliary_width, dropout=s.auxiliary_dropout),
     )
     objective = VarianceGuided(network, Player(network, 1e-3, ema=0.99), s.kl)
     trained = train(
-        objective, data.train, steps=s.auxiliary_updates, batch=min(s.batch, len(data.train)), seed=s.data_seed,
+        objective, data.train, steps=s.auxiliary_updates, batch=min(s.batch, len(data.train)), seed=seed,
         folder=folder, warmup=min(200, s.auxiliary_updates // 10 + 1), progress="auxiliary model" if progress else None,
     )  # fmt: skip
     found_network = trained.networks["auxiliary"]
@@ -96,7 +101,7 @@ def _auxiliary(s: WithPrior, data: DataSet, folder: Path, progress: bool) -> tup
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: WithPrior) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, Any]:
     """Facts of the auxiliary model on data that it was not trained on.
 
     Raises:
@@ -104,7 +109,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, s: WithPrior) -> di
     """
     y = data.apart.x1
     mean, log_spread = auxiliary.encode(y)
-    z = mean + log_spread.exp() * Noise.of(s.data_seed, len(y)).normal("z", auxiliary.latent)
+    z = mean + log_spread.exp() * Noise.of(seed, len(y)).normal("z", auxiliary.latent)
     mu, log_variance = auxiliary.decode(z)
     kl = divergence(mean, log_spread).mean(0)
     clamped = auxiliary.clamped(log_variance)
@@ -137,24 +142,28 @@ def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int
 
 
 def _latent(
-    s: WithPrior, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool
+    s: WithPrior, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
 ) -> tuple[Source, float]:
-    labels = data.train.condition.get("label")
+    # beside flows that are given no label the sampler is given none: it would know what they do not
+    labels = data.train.condition.get("label") if conditional(s) else None
     plain: Source = StandardNormal((auxiliary.latent,))
     source = plain if labels is None else Labelled.of(plain, labels)
     if not s.latent_updates:
         return source, 0.0
-    asked = {"kind": "part", "part": "latent", "updates": s.latent_updates, "latent": auxiliary.latent, "width": s.latent_width,
-             "seed": s.data_seed, "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"]}  # fmt: skip
+    asked = {
+        "kind": "part", "part": "latent", "updates": s.latent_updates, "latent": auxiliary.latent, "width": s.latent_width,
+        "seed": seed, "labels": labels is not None,
+        "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"],
+    }  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
         return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
-    z = _latents(auxiliary, data.train, LATENT_ROUNDS, s.data_seed)
+    z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began
     condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
     network = seeded(
-        s.data_seed,
+        seed,
         lambda: MLP(
             (auxiliary.latent,), classes=0 if labels is None else len(data.classes), width=s.latent_width, depth=2
         ),
@@ -162,7 +171,7 @@ def _latent(
     field = NetworkField(network, LinearPath(0.0), "x1", () if labels is None else ("label",))
     objective = FlowMatching(field, plain, Independent(), Player(network, 2e-3, ema=0.999))
     trained = train(
-        objective, Batch(z, condition), steps=s.latent_updates, batch=256, seed=s.data_seed, folder=folder,
+        objective, Batch(z, condition), steps=s.latent_updates, batch=256, seed=seed, folder=folder,
         warmup=min(200, s.latent_updates // 10 + 1), progress="latent sampler" if progress else None,
     )  # fmt: skip
     sampler = Sampler(

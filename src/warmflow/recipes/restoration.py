@@ -1,8 +1,9 @@
 """Restoring images: super-resolution, denoising and pairs of the user's own, warm from a regression (or from the input) beside
 the conditional cold flow.
 
-    cold    starts at N(0, I), sees the input
-    warm    starts at draft + sigma eps, sees the draft, and the input where the draft is a regression of it
+    cold     starts at N(0, I), sees the input
+    warm     starts at draft + sigma eps, sees the draft, and the input where the draft is a regression of it
+    noise    the control of the start effect: the warm recipe with N(0, I) in place of the regression; sees it and the input
 
 Every datum is paired with the draft of its own input, so that nothing is assigned: the pairs keep both laws as they are.
 Samples are judged on inputs of the validation part against images of the held-out part. Beside it stand PSNR and SSIM, which
@@ -45,9 +46,13 @@ INPUTS, DRAWS = 200, 4
 
 @dataclass(frozen=True)
 class RestorationFlow(Flow):
-    """ "cold" and "warm", both given the input."""
+    """The flows above, all given the input.
 
-    arms = ("cold", "warm")
+    There is no "cold_whole": every input has an answer of its own, and noise assigned over the whole set would be paired with
+    the answers of other inputs.
+    """
+
+    arms = ("cold", "warm", "noise")
     offline = ()
     ratios = MappingProxyType({"recovered variance": SLACK})
     audited = False
@@ -59,6 +64,9 @@ class RestorationFlow(Flow):
         if plan.settings.draft == "input":
             return None
         return Restored(plan.network(plan.data.shape, {}, 0), plan.data.apart.condition[INPUT])
+
+    def noise(self, plan: Plan) -> Source:
+        return Conditioned(StandardNormal(plan.data.shape), INPUT, plan.data.apart.condition[INPUT])
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return Independent()
@@ -76,12 +84,11 @@ class RestorationFlow(Flow):
             assert isinstance(draft, Restored)
             source, path = self.warm_source(plan, draft), LinearPath(s.t0)
             sees = ("draft",) if draft.network is None else ("draft", INPUT)
+        elif name == "noise":
+            assert draft is not None
+            source, path, sees = self.warm_source(plan, draft), LinearPath(s.t0), ("draft", INPUT)
         elif name == "cold":
-            source, path = (
-                Conditioned(StandardNormal(shape), INPUT, plan.data.apart.condition[INPUT]),
-                LinearPath(0.0),
-            )
-            sees = (INPUT,)
+            source, path, sees = self.noise(plan), LinearPath(0.0), (INPUT,)
         else:
             raise ValueError(f"arm {name!r} is unknown; known: {', '.join(self.arms)}")
         net = plan.network(shape, dict.fromkeys(sees, shape), seed)
@@ -119,19 +126,24 @@ def plan(name: str, settings: Restoration) -> Plan:
     enough(data.total, data.name)
     build = network_of(s, data.shape)
 
-    def fit(folder: Path | None = None, progress: bool = False) -> Source:
+    def fit(folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source:
         if s.draft == "input":
             return Restored(None, data.apart.condition[INPUT])
-        return regression(s, data, build, folder, "regression" if progress else None)
+        return regression(s, data, build, folder, "regression" if progress else None, seed)
 
     return Plan(name, s, data, fit, build, RestorationFlow())
 
 
 def regression(
-    s: Restoration, data: DataSet, build: Callable[..., nn.Module], folder: Path | None, progress: str | None
+    s: Restoration,
+    data: DataSet,
+    build: Callable[..., nn.Module],
+    folder: Path | None,
+    progress: str | None,
+    seed: int = 0,
 ) -> Restored:
     """A network of the flows' size that says E[image | input], trained on the training part, as a draft."""
-    network = build(data.shape, {}, s.data_seed)
+    network = build(data.shape, {}, seed)
     objective = Regression(network, Player(network, s.learning_rate, ema=s.ema))
     inputs = data.apart.condition[INPUT]
     asked = {"kind": "draft", "draft": "regression", "settings": s.asked}
@@ -141,5 +153,5 @@ def regression(
 
     return trained_part(  # type: ignore[no-any-return]
         objective, data.train, finished, asked, steps=s.draft_updates, batch=min(s.batch, len(data.train)),
-        seed=s.data_seed, folder=folder, progress=progress,
+        seed=seed, folder=folder, progress=progress,
     )  # fmt: skip

@@ -1,5 +1,6 @@
-"""Flows of tokens: the toys on a grid, characters of a text. Two cold arms, from uniform tokens and from the mask; the warm one
-from a draft that the field sees.
+"""Flows of tokens: the toys on a grid, characters of a text. Two cold flows, from uniform tokens and from the mask; the warm one
+from a draft that the field sees. On a grid the control "noise" is the warm recipe with uniform tokens as its draft; texts have
+none: most of their pairings rewrite the draft, and uniform tokens leave nothing to rewrite.
 """
 
 from __future__ import annotations
@@ -61,11 +62,17 @@ OF_TEXTS: dict[str, Coupling] = {
 
 @dataclass(frozen=True)
 class TokenFlow(Flow):
-    """ "cold" (uniform starts), "cold_masked" and "warm", on the mixture path. ``kind`` is "grid" or "text"."""
+    """ "cold" (uniform starts), "cold_masked", "warm" and on a grid "noise", on the mixture path.
+
+    Args:
+        kind: "grid" or "text".
+    """
 
     kind: str
 
-    arms = ("cold", "cold_masked", "warm")
+    @property
+    def arms(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("cold", "cold_masked", "warm", "noise") if self.kind == "grid" else ("cold", "cold_masked", "warm")
 
     @property
     def offline(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -76,6 +83,9 @@ class TokenFlow(Flow):
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         return Shown(draft) if plan.settings.seen else draft
 
+    def noise(self, plan: Plan) -> Source:
+        return UniformTokens(plan.data.shape, len(plan.data.codec))
+
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         if self.kind == "grid":
             if pairing not in ON_THE_GRID:
@@ -84,7 +94,7 @@ class TokenFlow(Flow):
         return text_coupling(plan, pairing)
 
     def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        return [(Jump(), n) for n in (steps if kind == "warm" else STEPS[self.kind])]
+        return [(Jump(), n) for n in (STEPS[self.kind] if kind == "cold" else steps)]
 
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
@@ -95,14 +105,13 @@ class TokenFlow(Flow):
         coupling: Coupling = Independent()
         data, path = plan.data.train, MixturePath(0.0, s.power)
         sees: tuple[str, ...] = ()
-        if name == "warm":
+        if name in self.arms and (made := self.paired(plan, name)) is not None:
             assert draft is not None and paired is not None
             source, data, path = self.warm_source(plan, draft), paired, MixturePath(s.t0, s.power)
-            offline = s.pairing in (*self.offline, "given")
-            coupling = Given() if offline else self.coupling(plan, s.pairing)
+            coupling = Given() if made[1] in (*self.offline, "given") else self.coupling(plan, made[1])
             sees = ("draft",) if s.seen else ()
         elif name == "cold":
-            source = UniformTokens(shape, size)
+            source = self.noise(plan)
         elif name == "cold_masked":
             source, path = MaskTokens(shape, size), MixturePath(0.0, s.power, size)
         else:
@@ -149,7 +158,7 @@ def characters(settings: Text, name: str) -> Plan:
     data = read_text(source, length=settings.length, alphabet=settings.alphabet, most=settings.most)
     size = len(data.codec)
 
-    def draft(folder: Path | None = None, progress: bool = False) -> Source:
+    def draft(folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source:
         if settings.draft == "uniform":
             return UniformTokens((settings.length,), size)
         if settings.draft == "lstm":
@@ -157,7 +166,7 @@ def characters(settings: Text, name: str) -> Plan:
 
             label = "draft" if progress else None
             return train_draft(
-                data.train, size, steps=settings.draft_updates, batch=64, seed=settings.data_seed, folder=folder,
+                data.train, size, steps=settings.draft_updates, batch=64, seed=seed, folder=folder,
                 progress=label,
             )  # fmt: skip
         return NGram.fit(data.streams["train"], vocabulary=size, order=settings.order, length=settings.length)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ARMS = (
-    "real", "draft", "prior", "cold", "cold_assigned", "cold_masked", "teacher", "reflow", "warm", "lediflow", "lediflow_mean",
-    "student"
+    "real", "draft", "prior", "cold", "cold_assigned", "cold_whole", "cold_masked", "teacher", "reflow", "warm", "noise",
+    "lediflow", "lediflow_mean", "student",
 )  # fmt: skip
 """The order in which arms are shown."""
 
@@ -27,8 +27,10 @@ _ARM_NAMES = {
     "draft": "draft alone",
     "cold": "cold (independent pairs)",
     "cold_assigned": "cold (assigned pairs)",
+    "cold_whole": "cold (whole-set assignment)",
     "cold_masked": "cold (masked start)",
     "warm": "warm",
+    "noise": "warm recipe from noise",
     "prior": "learned prior alone",
     "lediflow": "LeDiFlow",
     "lediflow_mean": "LeDiFlow from the mean",
