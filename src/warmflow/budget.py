@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from warmflow.contracts import Batch, Source
+from warmflow.measuring import TOKEN_GRID
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler
+from warmflow.solvers import Jump
 from warmflow.training import train
 
 TRIAL = 40
@@ -20,7 +22,7 @@ FEWEST, MOST = 100, 30_000
 
 def updates_for(
     plan: Plan, minutes: float, seeds: Sequence[int], prepared: Callable[[int, str], tuple[Source | None, Batch | None]],
-    jobs: int, steps: Sequence[int], samples: int,
+    jobs: int, grid: Sequence[int],
 ) -> tuple[int, str]:  # fmt: skip
     """Updates of each flow that fit the minutes, and a warning where they do not ("" where they do). A few updates and a call of
     each arm are timed first, on as many threads as each of ``jobs`` processes will have. ``prepared`` gives the source and the
@@ -35,10 +37,10 @@ def updates_for(
                 here.objective, here.data, steps=TRIAL, batch=min(plan.settings.batch, len(here.data)), seed=0
             )
             update += trial.facts["seconds"] / TRIAL
-            walks = plan.flow.schedule(plan, plan.flow.role(name), steps)
-            calls = sum((k - 1) * solver.calls_per_step + solver.calls_last_step for solver, k in walks)
+            walks = TOKEN_GRID if isinstance(here.sampler.solver, Jump) else grid
+            calls = sum(walks)
             call, start = _seconds_of_call(here.sampler)
-            sampling += samples * (calls * call + len(walks) * start)
+            sampling += plan.settings.samples * (calls * call + len(walks) * start)
     finally:
         torch.set_num_threads(threads)
     updates, short = updates_within(60 * minutes * jobs, len(seeds), update, sampling)

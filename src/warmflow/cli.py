@@ -26,7 +26,6 @@ DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
     "grid": ("toy.grid", {"updates": 1500}),
     "text": ("text.characters", {"updates": 600, "width": 64, "depth": 2, "samples": 800}),
 }
-DEMO_STEPS = {"grid": (1, 2, 4, 8, 16), "text": (4, 16, 64)}
 DEMO_SEEDS = {"text": 3}
 TRAINED = (
     "updates", "batch", "learning_rate", "ema", "dropout", "network", "preset", "width", "depth", "predicts", "t0", "seen",
@@ -172,18 +171,18 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
     jobs = _jobs(jobs)
     drafts = {"mixture": "a Gaussian mixture", "jittered": "a fresh point plus noise", "ngram": "a trigram model"}
     tokens = what in ("grid", "text")
-    colds = "cold from uniform tokens, cold from a mask" if tokens else "cold, cold with assigned pairs"
-    minutes = "about ten" if tokens else "about four"
+    colds = "two cold ones" if tokens else "cold with independent, minibatch and whole-set pairs, warm from noise"
+    flows = {"grid": 4, "text": 3}.get(what, 5)
+    minutes = "about ten" if tokens else "about five"
     click.echo(
-        f"This trains {3 * seeds} small flows on {recipe} ({seeds} seeds; {colds}, and warm from "
+        f"This trains {flows * seeds} small flows on {recipe} ({seeds} seeds; {colds}, and warm from "
         f"{drafts.get(s.draft, s.draft)}), {s.updates} updates each, then samples and judges them.\n"
         f"On two CPU cores it takes {minutes} minutes; cut off, the same command continues. The result goes to {out}/.",
         err=True,
     )
     from warmflow.comparison import compare
 
-    steps = DEMO_STEPS.get(what, (1, 2, 4, 8))
-    report = compare(recipe, out=out, seeds=range(seeds), steps=steps, jobs=jobs, progress=not quiet, **changes)
+    report = compare(recipe, out=out, seeds=range(seeds), jobs=jobs, progress=not quiet, **changes)
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
 
 
@@ -283,7 +282,9 @@ def sample(
 @click.option(
     "--draft", default=None, help="mixture, gaussian, vae, gan, diffusers:PATH, or a file or folder of drafts"
 )
-@click.option("--steps", default=None, help="warm steps to try  [default: 1,2,4,8]")
+@click.option(
+    "--calls", default=None, help="numbers of network calls at which every method is measured  [default: 1 to 50, 14 of them]"
+)
 @click.option("--seeds", default=5, show_default=True, help="training seeds 0 .. seeds - 1")
 @click.option("--minutes", default=None, type=float, help="time for all of it; the updates follow")
 @click.option("--convergence", is_flag=True, help="train the cold flows twice as long as well")
@@ -293,7 +294,7 @@ def sample(
 @threads_option
 @settings_options(list(dict.fromkeys(RECIPES.values())), ("draft",))
 def compare(
-    what: tuple[str, ...], out: Path | None, draft: str | None, steps: str | None, seeds: int, minutes: float | None,
+    what: tuple[str, ...], out: Path | None, draft: str | None, calls: str | None, seeds: int, minutes: float | None,
     convergence: bool, jobs: int | None, quiet: bool, device: str, threads: int | None, **settings: Any,
 ) -> None:  # fmt: skip
     """Judge warm against cold: of finished RUNs, or of a recipe, data set, folder or file that is trained first.
@@ -309,7 +310,9 @@ def compare(
     warmflow compare folder:photos --minutes 30 --out result
     warmflow compare data.npz --draft drafts.npy --out result
     """
-    whole = _numbers("1,2,4,8" if steps is None else steps, "--steps")
+    from warmflow.evaluation.rows import GRID
+
+    grid = GRID if calls is None else _numbers(calls, "--calls")
     changes = _given(settings)
     out = out or Path("warmflow-compare")
     _seeds(seeds)
@@ -330,14 +333,10 @@ def compare(
 
         runs = [Path(w) for w in what]
         if any(read_asked(run).get("arm") == "student" for run in runs):
-            if steps is not None:
-                raise ValueError(
-                    f"--steps is {steps}, but students take one call and teachers are walked by all: leave it out"
-                )
             device_of(device)
-            report = compare_students(runs, out, progress=not quiet, device=device)
+            report = compare_students(runs, out, grid=grid, progress=not quiet, device=device)
         else:
-            report = compare_runs(runs, out, steps=whole, device=device, progress=not quiet)
+            report = compare_runs(runs, out, grid=grid, device=device, progress=not quiet)
     elif len(what) > 1:
         missing = next(w for w in what if not (Path(w) / "config.json").exists())
         raise ValueError(f"{missing} is not a run folder (it has no config.json); train it first")
@@ -345,7 +344,7 @@ def compare(
         from warmflow.comparison import compare as compare_data
         from warmflow.single import draft_of
 
-        report = compare_data(what[0], draft_of(draft), steps=whole, minutes=minutes,
+        report = compare_data(what[0], draft_of(draft), calls=grid, minutes=minutes,
                               seeds=range(seeds), out=out, convergence=convergence, device=device,
                               jobs=1 if threads else jobs, progress=not quiet, **changes)  # fmt: skip
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")

@@ -82,6 +82,7 @@ class Trained:
     sampler: Sampler
     seconds: float
     of: str = ""
+    title: str = ""
 
 
 def solvers_of(sampler: Sampler) -> tuple[Solver, ...]:
@@ -133,14 +134,16 @@ def entries_of(
                 calls={key: CallsOf(s) for key, s in options.items()},
                 of=mine[0].of,
                 bill={**bills.get(name, {}), "training": sum(t.seconds for t in mine) / len(mine)},
+                title=mine[0].title,
             )
         )
     return found
 
 
-def alone(plan: Plan, name: str, sources: Mapping[int, Source], of: str, draft: bool) -> Entry:
-    """What a candidate starts from, by training seed, as a method of no calls."""
-    return Entry(name, Role.START, {"": {seed: Alone(s, plan.data.bounds, draft) for seed, s in sources.items()}}, of=of)
+def alone(plan: Plan, name: str, sources: Mapping[int, Source], of: str, title: str = "") -> Entry:
+    """What a candidate starts from (the "draft", before it is blurred, or the "prior"), by training seed: no calls."""
+    generators = {seed: Alone(s, plan.data.bounds, name == "draft") for seed, s in sources.items()}
+    return Entry(name, Role.START, {"": generators}, of=of, title=title)
 
 
 # ---------------------------------------------------------------- rows that were measured before

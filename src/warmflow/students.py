@@ -7,33 +7,24 @@ The report needs the recipe's data. ``distill`` is the whole of it: train the st
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from warmflow.arms import read_asked
-from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json, write_tensors
-from warmflow.comparison import described
+from warmflow.checkpoints import device_of, load, make_folder, read_json
+from warmflow.concluding import Comparison, conclude, described, real_of
 from warmflow.contracts import Solver
 from warmflow.distilling import digest_of, read_teacher, teacher_of, train_reflow, train_student
-from warmflow.measuring import Entry, measured, save_rows
-from warmflow.noise import Noise
-from warmflow.recipes.flows import ADAMS_STEPS, EULER_STEPS, HEUN_STEPS
-from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import Plan
+from warmflow.evaluation.rows import GRID
+from warmflow.evaluation.study import Role, Training
+from warmflow.measuring import FLOAT_SOLVERS, Trained
 from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
-from warmflow.solvers import AdamsBashforth, Euler, Heun
-from warmflow.verdict import judge
-
-TEACHER_STEPS = EULER_STEPS
-"""Euler steps of the teacher; Heun is walked as for any cold flow, so that a factor is against its best and not a coarse grid."""
-NAMES = ("the student", "the teacher")
+from warmflow.solvers import Euler
 
 
 def _pooled(
@@ -49,13 +40,12 @@ def _pooled(
                 yield f"{what}.{name}", ours[what].get(name), other[what].get(name)
 
 
-def _walks(entry: Entry) -> list[tuple[Solver, int]]:
-    if entry.kind != "cold":
-        return [(Euler(), 1)]
-    walks: list[tuple[Solver, int]] = [(Euler(), k) for k in TEACHER_STEPS]
-    walks += [(Heun(), k) for k in HEUN_STEPS]
-    walks += [(AdamsBashforth(), k) for k in ADAMS_STEPS]
-    return walks
+@dataclass(frozen=True)
+class Solvers:
+    """The teacher is measured with every solver; the student and the reflow make one step of Euler's."""
+
+    def __call__(self, sampler: Sampler) -> Sequence[Solver]:
+        return (Euler(),) if sampler.steps == 1 else FLOAT_SOLVERS
 
 
 def compare_students(
@@ -63,6 +53,7 @@ def compare_students(
     out: Path,
     *,
     config: bool = True,
+    grid: Sequence[int] = GRID,
     progress: bool = True,
     device: str = "cpu",
     **given: Any,
@@ -73,7 +64,8 @@ def compare_students(
         ValueError: a run that is no student, a teacher that is gone or was trained again, students of different data,
             other settings or of one seed, a recipe that is not named.
     """
-    entries, seconds, reflows, plan = [], [], [], None
+    trained: list[Trained] = []
+    seconds, plan = [], None
     seen: dict[int, Path] = {}
     first = read_asked(students[0])
     for run in students:
@@ -101,56 +93,29 @@ def compare_students(
             raise ValueError(f"{theirs} was trained on your own arrays, which its folder does not hold to compare with")
         spent = float(read_json(run / "config.json")["training"]["seconds"])
         seconds.append(spent)
-        entries.append(Entry("teacher", "cold", teacher.seed, placed(teacher.sampler, device), 0.0))
-        entries.append(Entry("student", "warm", teacher.seed, placed(load(run, **given), device), spent))
+        found = placed(teacher.sampler, device)
+        trained.append(Trained("teacher", Role.BASELINE, teacher.seed, found, 0.0, title="the teacher"))
+        student = placed(load(run, **given), device)
+        trained.append(Trained("student", Role.CANDIDATE, teacher.seed, student, spent, title="the student"))
         if (run / "reflow" / "model.json").exists():
-            entries.append(Entry("reflow", "beside", teacher.seed, placed(load(run / "reflow", **given), device), 0.0))
-            reflows.append(float(read_json(run / "reflow" / "config.json")["training"]["seconds"]))
+            reflow = placed(load(run / "reflow", **given), device)
+            took = float(read_json(run / "reflow" / "config.json")["training"]["seconds"])
+            trained.append(Trained("reflow", Role.SHOWN, teacher.seed, reflow, took, title="the teacher's reflow"))
     assert plan is not None
-    ruler, about = ruler_for(plan.data, plan.settings.samples)
-    seeds = [e.seed for e in entries if e.kind == "cold"]
-    rows = list(measured(plan, ruler, entries, (), (1,), progress, walks=_walks))
+    real, about = real_of(plan)
+    seeds = [t.seed for t in trained if t.name == "teacher"]
     make_folder(out)
-    save_rows(out, rows)
-    bill = {"distilling": sum(seconds) / len(seconds)}
-    verdict = judge(ruler, rows, trained="distilled", bill=bill, names=NAMES, ratios=plan.flow.ratios)
-    facts = verdict.to_json()
-    if reflows:
-        facts["bill"]["reflow"] = sum(reflows) / len(reflows)
-    facts["paid"] = _paid(facts["rows"], bill["distilling"])
+    told = described(plan, real, about, seeds, device)
     if config:
-        found = {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare", "state": "complete",
+        told |= {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare",
                  "asked": {"runs": [str(r) for r in students]}}  # fmt: skip
-        write_json(out / "config.json", {**found, **described(plan, ruler, about, seeds, device)})
     else:
-        kept = read_json(out / "config.json")
-        write_json(out / "config.json", {**described(plan, ruler, about, seeds, device), **kept})
-    write_tensors(out / "pictures.safetensors", _pictures(plan, entries))
-    write_json(out / "verdict.json", facts)
-    report = Report.read(out)
-    report.save(out)
-    return report
-
-
-def _paid(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, int | None]:
-    """After how many samples distilling has paid, against the teacher at each number of steps; None where never."""
-    spent = {(r["arm"], r["steps"]): r["seconds"] for r in rows if r["solver"] == "Euler"}
-    saved = {str(k): spent["teacher", k] - spent["student", 1] for k in TEACHER_STEPS}
-    return {k: math.ceil(seconds / v) if v > 0 else None for k, v in saved.items()}
-
-
-def _pictures(plan: Plan, entries: Sequence[Entry]) -> dict[str, Tensor]:
-    """Samples from the same starts: the teacher's at 1 and 50 steps, the student's and the reflow's at one."""
-    n = min(64 if plan.data.kind == "images" else 1000, len(plan.data.heldout))
-    seed, out = entries[0].seed, {"real": plan.data.heldout.x1[:n]}
-    for e in entries:
-        if e.seed == seed:
-            start = e.sampler.source.draw(n, noise=Noise.of(seed, n).fold("source"))
-            if "draft" in start.condition:
-                out["draft"] = plan.clip(start.condition["draft"])
-            for k in (1, 50) if e.kind == "cold" else (1,):
-                out[f"{e.arm}.{k}"] = e.sampler(n, seed=seed, steps=k).x
-    return {k: v.cpu().float().contiguous() for k, v in out.items()}
+        told |= read_json(out / "config.json")
+    comparison = Comparison(
+        plan, trained, (), tuple(grid), training=Training.DISTILLED, bills={"student": {"distilling": sum(seconds) / len(seconds)}},
+        solvers=Solvers(),
+    )  # fmt: skip
+    return conclude(comparison, out, told, real, progress=progress)
 
 
 def distill(

@@ -23,7 +23,6 @@ from warmflow.checkpoints import read_json, read_tensors, write_json, write_tens
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.exchange import Exchange
-from warmflow.evaluation.rows import Choice
 from warmflow.evaluation.sentences import answer
 from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study, Times, Training
 from warmflow.evaluation.targets import Gains
@@ -107,13 +106,13 @@ def read_study(folder: Path) -> Study:
     found = read_json(folder / "study.json")
     tensors, _ = read_tensors(folder / "study.safetensors")
     rows = [_row(line, tensors, str(i)) for i, line in enumerate(found["rows"])]
-    real = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
+    real: JSON = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
     methods = [{**m, "role": Role(m["role"]), "solvers": tuple(m["solvers"])} for m in found["methods"]]
     return Study(
         methods=tuple(Method(**m) for m in methods),
         rows=tuple(rows),
         metrics=tuple(MetricFacts(**m) for m in found["metrics"]),
-        real=RealFacts(**real, shares=tensors.get("shares")),
+        real=RealFacts(**{**real, "shares": tensors.get("shares")}),
         trained=Training(found["trained"]),
         given=tuple(found["given"]),
         counted=tuple(found["counted"]),

@@ -62,6 +62,7 @@ class Entry:
     of: str = ""
     bill: Mapping[str, float] = field(default_factory=dict)
     ready: bool = False
+    title: str = ""
 
     @property
     def seeds(self) -> list[int]:
@@ -76,7 +77,7 @@ class Entry:
 
     def method(self, chosen: str) -> Method:
         tried = tuple(name for name in self.generators if name)
-        return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill))
+        return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill), self.title)
 
 
 def drawn(

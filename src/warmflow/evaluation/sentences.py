@@ -78,10 +78,6 @@ def _good(quality: Equivalent | None, study: Study) -> str:
     return f"is as good as {rounded(quality.estimate)} real {items}"
 
 
-def _name(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ")
-
-
 def _first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -110,8 +106,9 @@ def _credited(verdict: Verdict, study: Study) -> str:
 
 
 def _answer(verdict: Verdict, study: Study) -> str:
-    name, e = _first(_name(verdict.candidate)), verdict.exchange
-    baselines = [_name(m.name) for m in study.named(Role.BASELINE)]
+    ours = study.method(verdict.candidate).shown
+    name, e = _first(ours), verdict.exchange
+    baselines = [m.shown for m in study.named(Role.BASELINE)]
     them = "the baseline" if len(baselines) > 1 else baselines[0]
     if verdict.outcome is Outcome.FASTER and e is not None:
         begins = f"{name} with {calls(e.calls)} {_good(verdict.quality, study)}"
@@ -128,15 +125,15 @@ def _answer(verdict: Verdict, study: Study) -> str:
         return f"{name} is no faster: {them} is as good with as few calls"
     if len(study.seeds) < 2:
         return "One training seed tells nothing of the training's luck: no verdict; train at least two more"
-    return f"Cannot tell whether {_name(verdict.candidate)} is faster: {' and '.join(MISSING[m] for m in verdict.missing)}"
+    return f"Cannot tell whether {ours} is faster: {' and '.join(MISSING[m] for m in verdict.missing)}"
 
 
 def answer(verdict: Verdict, study: Study) -> Answer:
     """The words for one verdict."""
-    baselines = " or ".join(_name(m.name) for m in study.named(Role.BASELINE))
+    baselines = " or ".join(m.shown for m in study.named(Role.BASELINE))
     said = conditions(study)
     return Answer(
-        question=f"Does {_name(verdict.candidate)} need fewer network calls than {baselines} for the same quality?",
+        question=f"Does {study.method(verdict.candidate).shown} need fewer network calls than {baselines} for the same quality?",
         answer=f"{_answer(verdict, study)} ({said}).",
         credit=_credited(verdict, study),
         conditions=said,

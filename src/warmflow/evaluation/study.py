@@ -46,6 +46,7 @@ class Method:
         solvers: all that were tried on validation data.
         of: of a control or a start, the candidate it belongs to.
         bill: one-off seconds that this method spends before its first sample, by name ("draft", "pairing", "training").
+        title: what sentences and figures call it; its name where empty.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Method:
     solvers: tuple[str, ...] = ()
     of: str = ""
     bill: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The title, or the name in words."""
+        return self.title or self.name.replace("_", " ").replace("-", " ")
 
 
 @dataclass(frozen=True)

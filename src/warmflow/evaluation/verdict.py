@@ -279,8 +279,10 @@ def _credit(effects: Mapping[str, Gains], best: Exchange | None, metrics: Sequen
     above = below = False
     for metric in metrics:
         gains = effects.get(metric)
-        row = [] if gains is None else np.flatnonzero(np.isclose(gains.calls, best.calls))
-        if gains is not None and len(row):
+        if gains is None:
+            continue
+        row = np.flatnonzero(np.isclose(gains.calls, best.calls))
+        if len(row):
             above |= bool(gains.band.low[row[0]] > 0)
             below |= bool(gains.band.high[row[0]] < 0)
     return Credit.DRAFT if above and not below else Credit.PAIRING

@@ -13,7 +13,6 @@ pairing's doing, and only what the warm flow gains over it is the draft's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +27,7 @@ from warmflow.recipes.labels import DROP, conditional, guided, number, told, wit
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import TRAINED_DRAFTS, of_floats
 from warmflow.sampler import Sampler
-from warmflow.solvers import AdamsBashforth, Euler, Heun, MultistepX1
+from warmflow.solvers import AdamsBashforth, Euler, MultistepX1
 from warmflow.sources import Blurred, StandardNormal
 
 COUPLINGS: dict[str, Coupling] = {
@@ -70,15 +69,6 @@ class FloatFlow(Flow):
     def noise(self, plan: Plan) -> Source:
         noise = StandardNormal(plan.data.shape)
         return told(noise, plan.data) if conditional(plan.settings) else noise
-
-    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        """Cold on Euler, Heun and Adams-Bashforth over a range of calls; warm on its own solver at the steps asked."""
-        if kind != "cold":
-            return [(SOLVERS[of_floats(plan.settings).solver], n) for n in steps]
-        walks: list[tuple[Solver, int]] = [(Euler(), n) for n in EULER_STEPS]
-        walks += [(Heun(), n) for n in HEUN_STEPS]
-        walks += [(AdamsBashforth(), n) for n in ADAMS_STEPS]
-        return walks
 
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None

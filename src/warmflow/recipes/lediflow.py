@@ -9,12 +9,13 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.contracts import Batch, Coupling, Player, Source
 from warmflow.couplings import Encoded
+from warmflow.evaluation.study import Training
 from warmflow.fields import NetworkField
 from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
@@ -30,14 +31,14 @@ SEES = ("mean", "log_sigma", "z")
 
 @dataclass(frozen=True)
 class LeDiFlowFlow(Flow):
-    """The arms of ``FloatFlow`` and the two above; the claim is about "lediflow"."""
+    """The arms of ``FloatFlow`` and the two above; the candidates are "lediflow" and "warm"."""
 
     arms = (*FLOATS.arms, "lediflow", "lediflow_mean")
     offline = FLOATS.offline
     of_prior = ("lediflow", "lediflow_mean")
-    judged = "lediflow"
-    names = ("LeDiFlow", "cold")
-    training = "equal training of the flows"
+    candidates = ("lediflow", "warm")
+    titles = MappingProxyType({"lediflow": "LeDiFlow", "lediflow_mean": "LeDiFlow from the mean"})
+    training = Training.EQUAL_FLOWS
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
         return FLOATS.warm_source(plan, draft)
@@ -50,9 +51,6 @@ class LeDiFlowFlow(Flow):
 
     def noise(self, plan: Plan) -> Source:
         return FLOATS.noise(plan)
-
-    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        return FLOATS.schedule(plan, kind, steps)
 
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None

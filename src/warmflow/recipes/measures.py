@@ -4,6 +4,7 @@
     other images      MMD on pixels first, and on oriented gradients; clusters
     points            MMD on coordinates, and the same at an eighth of the width; clusters
     points on a grid  the same on the middles of their cells; coarse cells
+    images for inputs MMD on the pair (input, output) first, on outputs, classifier features and gradients; the energy score
     texts             excess divergence of 4-, 3-, 2- and 1-grams, MMD on judged features; deciles of likelihood; copied runs
 
 The first is the primary metric: it decides which rows are useful. Any of them may show that a baseline row is worse, and any
@@ -17,7 +18,10 @@ from typing import Any
 
 from torch import Tensor
 
+from warmflow.contracts import Batch
 from warmflow.data import DataSet
+from warmflow.data.paired import INPUT
+from warmflow.evaluation.paired import Part, paired_data
 from warmflow.evaluation.real import RealData, halves
 from warmflow.metrics.copying import CopiedRuns, CopiedRunsReference
 from warmflow.metrics.features import clusters_of, train_classifier
@@ -26,7 +30,8 @@ from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.judged import Judge, Judged, Words, deciles_of, gaps
 from warmflow.metrics.kgrams import kgrams_for
 from warmflow.metrics.mmd import mmd_for
-from warmflow.metrics.resampled import ResampledMetric
+from warmflow.metrics.resampled import Extractor, ResampledMetric
+from warmflow.metrics.variation import Labeller
 from warmflow.noise import permutation
 from warmflow.sources import NGram
 
@@ -57,6 +62,8 @@ def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, 
     train = data.train.x1
     test, validation = held_out(data)
     labels = data.train.condition.get("label")
+    if INPUT in data.train.condition:
+        return _restorations(data, samples, seed)
     if "judge" in data.streams:
         return _texts(data, test, validation, samples, seed)
     if data.kind == "images" and labels is not None and len(data.classes) > 1:
@@ -81,6 +88,29 @@ def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, 
     made = RealData.of(test, validation, metrics, train=train, labeller=clusters, beside=(Frechet(),), bounds=data.bounds,
                        samples=samples, seed=seed)  # fmt: skip
     return made, {}
+
+
+def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, dict[str, Any]]:
+    """Images that answer an input: joint rows of input and output."""
+
+    def part(batch: Batch) -> Part:
+        return Part(batch.condition[INPUT][:MOST], batch.x1[:MOST])
+
+    whole, labels, facts = data.train, data.train.condition.get("label"), {}
+    train = Part(whole.condition[INPUT], whole.x1)
+    test, validation = part(data.heldout), part(data.apart)
+    if data.validation is None or not len(data.validation):
+        half = len(test) // 3
+        test, validation = Part(test.inputs[half:], test.truth[half:]), Part(test.inputs[:half], test.truth[:half])
+    extractors: list[tuple[str, Extractor]] = [("gradients", Gradients())] if min(data.shape[1:]) >= LEAST_SIDE else []
+    labeller: Labeller = clusters_of(train.truth, k=min(10, len(whole) // 20), seed=seed)
+    if labels is not None and len(data.classes) > 1:
+        classifier = train_classifier(train.truth, labels, classes=len(data.classes), seed=seed)
+        facts["classifier_accuracy"] = classifier.accuracy(data.heldout.x1, data.heldout.condition["label"])
+        extractors, labeller = [("classifier features", classifier), *extractors], classifier
+    span = None if data.bounds is None else data.bounds[1] - data.bounds[0]
+    made = paired_data(train, test, validation, extractors=extractors, labeller=labeller, span=span, samples=samples, seed=seed)
+    return made, facts
 
 
 def _of_images(train: Tensor) -> list[ResampledMetric]:

@@ -4,7 +4,7 @@ Draft, prior and pairs are made anew for each training seed, and shared by the f
 start and how starts are paired, and in nothing else: same network (but for the input that sees the draft), updates, batch,
 optimiser.
 
-What arms a kind of data has, how each is made and by which solvers it is walked is its ``Flow``: ``flows`` for floats,
+What flows a kind of data has and how each is made is its ``Flow``: ``flows`` for floats,
 ``tokens`` for tokens.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Coupling, Data, Objective, Solver, Source, Start
+from warmflow.contracts import Batch, Coupling, Data, Objective, Source, Start
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
+from warmflow.evaluation.study import Role, Training
 from warmflow.fields import Guided
 from warmflow.networks import MLP, seeded
 from warmflow.recipes.generators import GAN, VAE, train_gan, train_vae
@@ -62,23 +63,36 @@ class Flow(ABC):
     arms: tuple[str, ...]
     of_prior: tuple[str, ...] = ()
     """Arms that start from the plan's learned prior."""
-    judged: str = "warm"
-    names: tuple[str, str] = ("warm", "cold")
-    """What the claim calls the judged arm and the cold ones."""
+    candidates: tuple[str, ...] = ("warm",)
+    """Flows that are judged against the cold ones."""
+    control: str = "noise"
+    """The flow of the first candidate's recipe from noise; it may be no flow of these."""
+    titles: Mapping[str, str] = MappingProxyType({})
+    """What flows are called in sentences, where it is not their name."""
     offline: tuple[str, ...]
     """Pairings that are made before training, on blocks of the whole set."""
-    training: str = "equal training"
-    """What a claim about the judged arm says of the training (a key of ``verdict.TRAINED``)."""
-    ratios: Mapping[str, float] = MappingProxyType({})
-    """Numbers of ``beside`` that are 1 where the law given the input is kept, and the slack that a verdict allows them."""
+    training: Training = Training.EQUAL
+    """What is held equal between the flows."""
+    counted: tuple[str, ...] = ("draft", "pairing")
+    """What a candidate's cost counts beside its flow."""
     audited: bool = True
     """Whether pairings are compared before a verdict: not where every datum has its own draft."""
 
-    def role(self, arm: str) -> str:
-        """What an arm is to the verdict: cold, warm (the judged one) or beside."""
+    def role(self, arm: str) -> Role:
+        """What a flow is to the verdict."""
         if arm.startswith("cold"):
-            return "cold"
-        return "warm" if arm == self.judged else "beside"
+            return Role.BASELINE
+        if arm in self.candidates:
+            return Role.CANDIDATE
+        return Role.CONTROL if arm == self.control else Role.SHOWN
+
+    def of(self, arm: str) -> str:
+        """Of the control, the candidate it belongs to."""
+        return "warm" if arm == self.control else ""
+
+    def title(self, arm: str) -> str:
+        """What a flow is called in sentences; empty for its name."""
+        return {**TITLES, **self.titles}.get(arm, "")
 
     def needs(self, arm: str) -> str:
         """The source that must be there before a flow is trained: "draft", "prior", "noise" (paired offline), or none ("")."""
@@ -121,17 +135,9 @@ class Flow(ABC):
             ValueError: an unknown arm; a network that does not fit.
         """
 
-    def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
-        """Numbers to stand beside the verdict, of samples that ``draw(condition, seed)`` (n, *S) makes; none by default."""
-        return {}
-
     def stand_in(self, plan: Plan) -> Source | None:
         """A source that costs what the draft does and is not trained; None where the draft itself needs no training."""
         return None
-
-    @abstractmethod
-    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        """What an arm of a kind (cold, warm, beside) is walked by; ``steps`` are those asked of all but the cold ones."""
 
 
 class Drafting(Protocol):
@@ -141,6 +147,10 @@ class Drafting(Protocol):
     def __call__(self, folder: Path | None = None, progress: bool = False, seed: int = 0) -> Source: ...
 
 
+TITLES = {
+    "cold": "cold with independent pairs", "cold_assigned": "cold with minibatch pairs",
+    "cold_whole": "cold with whole-set pairs", "cold_masked": "cold from a mask", "noise": "warm from noise",
+}  # fmt: skip
 OF_NOISE = ("cold_whole", "noise")
 """Flows whose pairs are made of noise."""
 

@@ -12,21 +12,18 @@ the regression wins, and the recovered conditional variance, of which it has non
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.contracts import Batch, Coupling, Player, Source
 from warmflow.couplings import Independent
 from warmflow.data import DataSet, enough
 from warmflow.data.paired import INPUT, denoising, paired_folders, pairs, read_pairs, super_resolution
 from warmflow.fields import NetworkField
-from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.objectives import FlowMatching, Regression
 from warmflow.paths import LinearPath
 from warmflow.recipes.flows import SOLVERS, FloatFlow
@@ -38,10 +35,6 @@ from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
 
 FLOATS = FloatFlow()
-SLACK = 0.15
-"""How much further from 1 than cold's a recovered variance may be for a claim."""
-INPUTS, DRAWS = 200, 4
-"""Inputs that PSNR, SSIM and the recovered variance are measured on, and samples for each."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class RestorationFlow(Flow):
 
     arms = ("cold", "warm", "noise")
     offline = ()
-    ratios = MappingProxyType({"recovered variance": SLACK})
+    counted = ("draft",)
     audited = False
 
     def warm_source(self, plan: Plan, draft: Source) -> Source:
@@ -70,9 +63,6 @@ class RestorationFlow(Flow):
 
     def coupling(self, plan: Plan, pairing: str) -> Coupling:
         return Independent()
-
-    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        return FLOATS.schedule(plan, kind, steps)
 
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
@@ -96,15 +86,6 @@ class RestorationFlow(Flow):
         objective = FlowMatching(field, source, Independent(), Player(net, s.learning_rate, ema=s.ema))
         return Arm(name, objective, plan.data.train, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
 
-    def beside(self, plan: Plan, draw: Callable[[dict[str, Tensor], int], Tensor]) -> dict[str, float]:
-        part = plan.data.apart[slice(0, INPUTS)]
-        given = {INPUT: part.condition[INPUT]}
-        many = torch.stack([plan.clip(draw(given, k)).cpu() for k in range(DRAWS)])
-        return {
-            "PSNR": psnr(many[0], part.x1),
-            "SSIM": ssim(many[0], part.x1),
-            "recovered variance": recovered_variance(many, part.x1),
-        }
 
 
 def data_of(settings: Restoration) -> DataSet:

@@ -5,7 +5,6 @@ none: most of their pairings rewrite the draft, and uniform tokens leave nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Coupling, Player, Solver, Source
+from warmflow.contracts import Batch, Coupling, Player, Source
 from warmflow.couplings import (
     Assignment,
     AssignmentHamming,
@@ -93,9 +92,6 @@ class TokenFlow(Flow):
             return ON_THE_GRID[pairing]
         return text_coupling(plan, pairing)
 
-    def schedule(self, plan: Plan, kind: str, steps: Sequence[int]) -> list[tuple[Solver, int]]:
-        return [(Jump(), n) for n in (STEPS[self.kind] if kind == "cold" else steps)]
-
     def arm(
         self, plan: Plan, name: str, seed: int, draft: Source | None, paired: Batch | None, begin: Any = None
     ) -> Arm:
@@ -142,7 +138,7 @@ def network(settings: Grid | Text, vocabulary: int, length: int) -> Any:
 
 def grid(settings: Grid) -> Plan:
     """A toy on a grid; a draft of grade s is a fresh point plus N(0, s^2 I), on the grid."""
-    heldout = max(settings.samples // 4, 50)
+    heldout = max(settings.samples, 300)
     data = read_grid(
         settings.law, levels=settings.levels, train=settings.train, heldout=heldout, seed=settings.data_seed
     )

@@ -15,7 +15,7 @@ from warmflow.sources.jittered import Jittered
 
 def plan(name: str, settings: Toy) -> Plan:
     """A toy by its name ("moons", "eight_gaussians", "checkerboard"); held-out points are as many as the samples."""
-    data = toy(name, train=settings.train, heldout=max(settings.samples // 4, 50), seed=settings.data_seed)
+    data = toy(name, train=settings.train, heldout=max(settings.samples, 300), seed=settings.data_seed)
     draft = fitted(settings, data.train.x1)
     if settings.draft == "jittered":
         draft = ready(Jittered(FreshToy(name), settings.spread))

@@ -32,7 +32,7 @@ class Settings:
     pairing: str = option("assignment", "how drafts are paired with data", PAIRINGS)
     rounds: int = option(64, "fresh drafts paired with every datum")
     block: int = option(4096, "rows assigned at once")
-    samples: int = option(20_000, "samples of each arm: four sets, each no larger than the held-out data")
+    samples: int = option(2_000, "samples of each flow and training seed; a quarter of them is kept for choices")
     data_seed: int = option(0, "seed of the data's own draws and split")
     compile: bool = option(False, "compile the network for training", runtime=True)
 

@@ -25,7 +25,6 @@ class Images(Classes):
     block: int = option(512, "rows assigned at once")
     passes: int = option(5, "how often the pairs of an assignment are assigned anew in blocks of near ones")
     components: int = option(30, "components of a mixture draft")
-    samples: int = option(5_000, "samples of each arm, in four sets")
 
     or_zero: ClassVar[tuple[str, ...]] = ("width", "depth")
 

@@ -20,7 +20,7 @@ class Plane:
     block: int = option(2500, "rows assigned at once")
     batch: int = option(256, "rows in one update")
     train: int = option(10_000, "training points")
-    samples: int = option(8_000, "samples of each arm, in four sets")
+    samples: int = option(4_000, "samples of each flow and training seed; a quarter of them is kept for choices")
 
     def check_plane(self) -> None:
         """Raises ValueError, naming the setting, its value and the remedy."""

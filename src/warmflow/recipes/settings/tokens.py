@@ -62,7 +62,6 @@ class Text(Settings):
     heads: int = option(4, "attention heads of the network")
     rounds: int = option(8, "fresh drafts paired with every datum")
     block: int = option(1024, "rows paired at once")
-    samples: int = option(2_000, "samples of each arm, in eight sets")
     batch: int = option(64, "rows in one update")
 
     def check(self) -> None:

@@ -1,0 +1,185 @@
+"""The one pipeline behind every comparison of trained flows: measure, judge, draw, save.
+
+    FOLDER/measured/              rows so far (removed at the end)
+    FOLDER/study.*                every row, so that the verdict can be computed again
+    FOLDER/verdict.json           the verdicts, what they were read from, the audit, the bill
+    FOLDER/pictures.safetensors, config.json, report.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from warmflow import __version__
+from warmflow.checkpoints import write_json, write_tensors
+from warmflow.contracts import Solver, Source
+from warmflow.crew import Crew
+from warmflow.data.grid import Grid
+from warmflow.data.text import Alphabet
+from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.real import RealData
+from warmflow.evaluation.record import save_study, verdict_json
+from warmflow.evaluation.rows import Choice, Entry, timed
+from warmflow.evaluation.study import Study, Training
+from warmflow.evaluation.verdict import judge
+from warmflow.measuring import Store, Trained, calls_left, entries_of, forget, rows_of, seconds_of_call, solvers_of
+from warmflow.pictures import pictures
+from warmflow.recipes.measures import real_data
+from warmflow.recipes.plan import Plan
+from warmflow.report import Report
+from warmflow.sampler import Sampler
+
+SHOWN_AT = (1, 2, 4, 8)
+PICTURES, POINTS = 64, 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Trained flows that are to be judged together.
+
+    Args:
+        starts: what candidates start from, as methods of no calls.
+        bills: one-off seconds by method, the training apart.
+        draft: of the first seed, for the pictures.
+        grid: numbers of calls at which every method is measured.
+        audit: the audits of pairings, by pairing.
+        jobs: processes that measure, this one among them.
+    """
+
+    plan: Plan
+    trained: Sequence[Trained]
+    starts: Sequence[Entry]
+    grid: tuple[int, ...]
+    training: Training = Training.EQUAL
+    counted: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    bills: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    draft: Source | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    jobs: int = 1
+    solvers: Callable[[Sampler], Sequence[Solver]] = solvers_of
+
+
+def say(text: str, progress: bool) -> None:
+    if progress:
+        print(text, file=sys.stderr, flush=True)
+
+
+def items_of(plan: Plan) -> str:
+    """What the samples of a plan are called in sentences."""
+    if isinstance(plan.data.codec, Alphabet):
+        return "texts"
+    return {"images": "images", "points": "points"}.get(plan.data.kind, "points")
+
+
+def evaluated(
+    c: Comparison, root: Path, real: RealData, *, progress: bool, training: Training | None = None,
+    extra: Sequence[Trained] = (),
+) -> Evaluation:  # fmt: skip
+    """Measures and judges; ``extra`` flows stand beside those of the comparison."""
+    samples = c.plan.settings.samples
+    entries = [*entries_of([*c.trained, *extra], c.bills, grid=c.grid, solvers=c.solvers), *c.starts]
+    store = Store.of(root, real, samples)
+    say("choosing each method's solver on validation data", progress)
+    with torch.inference_mode():
+        choices = [store.choice(e, real, samples) for e in entries]
+    chosen = {choice.method: choice.chosen for choice in choices}
+    crew = Crew(entries, chosen, real, samples, store, c.jobs)
+    if c.jobs > 1:
+        crew.start(calls_left(entries, chosen, store) * seconds_of_call(entries[0], chosen, real, samples))
+    try:
+        rows = rows_of(entries, chosen, real, samples, store, progress=progress)
+    finally:
+        crew.close()
+    say("timing all methods in turns", progress)
+    with torch.inference_mode():
+        times = timed(entries, chosen, inputs=None if real.paired is None else real.paired.test.inputs)
+    study = Study(
+        methods=tuple(e.method(chosen[e.name]) for e in entries),
+        rows=tuple(rows),
+        metrics=real.metric_facts,
+        real=real.facts,
+        trained=training or c.training,
+        given=c.given,
+        counted=c.counted,
+        times=times,
+        items=items_of(c.plan),
+    )
+    return Evaluation(study, judge(study), tuple(choice for choice in choices if choice.distances))
+
+
+def conclude(
+    c: Comparison, root: Path, config: Mapping[str, Any], real: RealData, *, progress: bool,
+    doubled: Callable[[Evaluation], tuple[Training, Mapping[str, Any]]] | None = None,
+) -> Report:  # fmt: skip
+    """Measures, judges and writes everything of a comparison into its folder.
+
+    Args:
+        config: what config.json says beside the state.
+        doubled: asked, after the first judgement, whether the best baseline has converged: what then holds of the training,
+            and further keys of verdict.json.
+    """
+    evaluation = evaluated(c, root, real, progress=progress)
+    more: Mapping[str, Any] = {}
+    if doubled is not None:
+        training, more = doubled(evaluation)
+        study = dataclasses.replace(evaluation.study, trained=training)
+        evaluation = Evaluation(study, judge(study), evaluation.choices)
+    seconds: dict[str, list[float]] = {}
+    for t in c.trained:
+        seconds.setdefault(t.name, []).append(t.seconds)
+    shared = {key: value for bill in c.bills.values() for key, value in bill.items()}
+    bill = {**shared, **{f"training of {name}": sum(s) / len(s) for name, s in seconds.items()}}
+    n = PICTURES if c.plan.data.kind == "images" else POINTS
+    steps = tuple(k for k in SHOWN_AT if k in c.grid) or c.grid[:1]
+    write_tensors(root / "pictures.safetensors", pictures(c.plan, c.trained, c.draft, steps, n))
+    save_study(root, evaluation.study)
+    write_json(root / "verdict.json", {**verdict_json(evaluation), "audit": dict(c.audit), "bill": bill, **more})
+    write_json(root / "config.json", {**config, "state": "complete"})
+    report = Report.read(root)
+    report.save(root)
+    forget(root)
+    return report
+
+
+def described(plan: Plan, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
+    """What config.json says beside what was asked."""
+    d = plan.data
+    shown: dict[str, Any] = {"shown": "points"} if isinstance(d.codec, Grid) else {}
+    if isinstance(d.codec, Alphabet):
+        shown = {"symbols": list(d.codec.symbols)}
+    validation = 0 if d.validation is None else len(d.validation)
+    return {
+        "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "versions": versions(), "device": device,
+        "threads": torch.get_num_threads(), "seeds": list(seeds), "measured": real.fixed, "facts": dict(facts),
+        "data": {"name": d.name, "kind": d.kind, "shape": list(d.shape), "train": len(d.train), "validation": validation,
+                 "heldout": len(d.heldout), "classes": list(d.classes), "notes": dict(d.notes), **shown},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """The versions a result was made with."""
+    from importlib.metadata import version
+
+    names = ("torch", "numpy", "scikit-learn", "scipy", "accelerate")
+    return {"warmflow": __version__, "python": platform.python_version()} | {n: version(n) for n in names}
+
+
+def real_of(plan: Plan) -> tuple[RealData, dict[str, Any]]:
+    """The real data of a plan, made ready for its number of samples."""
+    return real_data(plan.data, plan.settings.samples)
+
+
+def choices_of(evaluation: Evaluation) -> dict[str, Choice]:
+    """The choice of each method that had one."""
+    return {choice.method: choice for choice in evaluation.choices}
