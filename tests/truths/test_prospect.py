@@ -19,19 +19,6 @@ def test_noise_in_the_place_of_a_draft_is_credited_with_nothing() -> None:
     """The same noise, assigned by the same coupling and blurred alike, is one of the cold flows that it is set beside. Beside
     independent noise alone it would be credited with a factor of 4, which is the assignment's."""
     found = audit(clusters(), "noise", sigma=0.1, **SMALL)
-    assert found.cold_calls is not None and (found.warm_calls is None or found.cold_calls <= found.warm_calls)
+    assert found.cold_calls == 1, "by assigned noise; by independent noise it is 4"
     assert found.factor is None or found.factor <= 1
     assert "unlikely to help" in found.sentence
-
-
-def test_a_draft_near_the_data_still_is() -> None:
-    """Drafts that are fresh data plus a little noise need one call; no cold flow does."""
-    fresh = clusters(1200)[900:]
-
-    def draft(n: int, seed: int) -> torch.Tensor:
-        noise = Noise.of(seed, n)
-        return fresh[noise.integers("row", high=len(fresh))] + 0.3 * noise.normal("own", 2)
-
-    found = audit(clusters(), draft, sigma=0.1, **{k: v for k, v in SMALL.items() if k != "components"})
-    assert found.warm_calls is not None and found.cold_calls is not None
-    assert found.warm_calls <= 2 < found.cold_calls and found.factor == found.cold_calls / found.warm_calls
