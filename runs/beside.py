@@ -9,17 +9,18 @@ Resumable. Prints the verdict, what the audit says, and class variation and copy
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import torch
 
-from warmflow.arms import train_all
-from warmflow.checkpoints import load, load_part, make_folder, read_json, save_part, write_json
+from warmflow.arms import prepare_all, train_all
+from warmflow.checkpoints import load, load_part, make_folder, read_json, write_json
 from warmflow.measuring import Entry, audits, measured, read_rows, save_rows, sources_alone
+from warmflow.prepared import Prepared, seed_folder
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import pairs
 from warmflow.recipes.settings import settings_of
 from warmflow.sources import GaussianMixture
 from warmflow.verdict import judge
@@ -46,21 +47,25 @@ def main(
         train = plan.data.train
         missing = torch.tensor([int(k) for k in without.split(",")])
         kept = train.x1[~torch.isin(train.condition["label"], missing)]
-        draft = load_part(out, "draft") if (out / "draft.json").exists() else GaussianMixture.fit(
-            kept, components=plan.settings.components
-        )  # fmt: skip
+        components = plan.settings.components
+        drafts = [GaussianMixture.fit(kept, components=components, seed=seed) for seed in range(seeds)]
     else:
-        draft = load_part(comparison, "draft")
-    save_part(out, "draft", draft)
-    paired = pairs(plan, draft, out / "pairs")
+        drafts = [load_part(seed_folder(comparison, seed), "draft") for seed in range(seeds)]
+    plan = replace(plan, draft=lambda folder=None, progress=False, seed=0: drafts[seed])
+    prepared = Prepared(plan, out)
+    prepare_all(prepared, range(seeds), ("warm",), jobs=1)  # here: another process would fit the recipe's own draft
     tasks = [("warm", seed, plan.settings.updates) for seed in range(seeds)]
-    train_all(plan, out, tasks, {"draft": draft}, paired, jobs=jobs, device="cpu", progress=True, given={})
+    train_all(plan, out, tasks, prepared, jobs=jobs, device="cpu", progress=True)
     ruler, _ = ruler_for(plan.data, plan.settings.samples)
     entries = [Entry("warm", "warm", seed, load(out / "seeds" / str(seed) / "warm"), 0.0) for _, seed, _ in tasks]
     asked_steps = tuple(int(k) for k in steps.split(","))
-    rows = list(measured(plan, ruler, entries, sources_alone(plan, {"draft": draft}), asked_steps, True, folder=out))
+    rows = list(measured(plan, ruler, entries, (), asked_steps, True, folder=out))
+    for e in entries:
+        alone = sources_alone(plan, {"draft": prepared.source(e.seed, "draft")})
+        rows += measured(plan, ruler, [e], alone, (), False, walks=lambda entry: ())
     save_rows(out, rows)
     cold = [r for r in read_rows(comparison) if r.kind == "cold" and r.seed < seeds]
+    draft, paired = prepared.of(0, "warm")
     verdict = judge(
         ruler, rows + cold, audit=audits(plan, draft, paired), names=plan.flow.names, ratios=plan.flow.ratios
     )

@@ -64,7 +64,7 @@ def main(
     for walk in tqdm(walks, desc="sampling"):
         arm, steps, solver = (*walk.split(":"), "", "")[:3]
         if arm == "draft":
-            source = load_part(comparison, "draft")
+            source = load_part(comparison / "seeds" / str(seed), "draft")
             arms["draft alone"] = plan.clip(Alone("draft", "draft", source).drawn(n, seed))
             continue
         sampler = load(comparison / "seeds" / str(seed) / arm)

@@ -711,6 +711,41 @@ MUTANTS = [
         "pass",
         [GENERATORS],
     ),
+    (
+        "the audit's cold flows without the assigned one",
+        "prospect.py",
+        "for name, series in whole.items()",
+        "for name, series in {}.items()",
+        [T + "test_prospect.py"],
+    ),
+    (
+        "one draft for every training seed",
+        "prepared.py",
+        'folder / "parts" / "draft", self.progress, seed)',
+        'folder / "parts" / "draft", self.progress, 0)',
+        [T + "test_prepared.py"],
+    ),
+    (
+        "the same pairs for every training seed",
+        "prepared.py",
+        "seed=seed, pairing=pairing)",
+        "seed=0, pairing=pairing)",
+        [T + "test_prepared.py"],
+    ),
+    (
+        "the control from the draft itself",
+        "recipes/plan.py",
+        '**dict.fromkeys(OF_NOISE, "noise")',
+        '**dict.fromkeys(OF_NOISE, "draft")',
+        [T + "test_prepared.py"],
+    ),
+    (
+        "the whole-set cold flow paired online",
+        "recipes/plan.py",
+        '"cold_whole": ("noise", "assignment")',
+        '"cold_whole": ("noise", "independent")',
+        [T + "test_prepared.py"],
+    ),
     # what is the same data, and what is told of it
     (
         "rows of another ruler recalled",

@@ -2,9 +2,12 @@
 
     the audit     each pairing of drafts with data: what is never chosen, what is copied, what x0 explains
     the draft     its distance from the data, in margins: within one margin, the draft alone does as well
-    the factor    how many calls the *exact* velocities of this finite data set need, cold and warm. Cold is the field of
-                  N(0, I) and the training set; warm the field of the assigned pairs, blurred, blind to the draft. What
+    the factor    how many calls the *exact* velocities of this finite data set need, cold and warm. Cold is the better of two
+                  fields: N(0, I) and the training set paired independently, and noise assigned over the training set,
+                  blurred. Warm is the field of the assigned drafts, blurred alike; both are blind to what was paired. What
                   the exact field cannot do in few calls no network will; what it can, a network may.
+
+Drafts and noise are assigned alike, so that the factor shows what the draft gains and not what the assignment does.
 
 The exact field shows the discretisation alone: a network that sees the draft may need fewer steps, one trained on little
 data has errors of its own. It is a prospect, not a verdict.
@@ -31,6 +34,7 @@ from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import of_floats
 from warmflow.sampler import Sampler
+from warmflow.solvers import label
 from warmflow.sources import Blurred, StandardNormal
 
 ROWS = 1000
@@ -81,7 +85,7 @@ class Prospect:
         cold = "more than tried" if self.cold_calls is None else str(self.cold_calls)
         warm = "more than tried" if self.warm_calls is None else str(self.warm_calls)
         lines += [
-            f"exact velocities of the finite data: cold {cold} calls (by its best solver), warm {warm}",
+            f"exact velocities of the finite data: cold {cold} calls (by its best solver and pairing), warm {warm}",
             "",
             self.sentence,
         ]
@@ -94,7 +98,7 @@ def _calls(field: Field, source: Source, walks: list[tuple[Solver, int]], hooks:
     found: dict[str, list[tuple[int, float]]] = {}
     for solver, steps in sorted(walks, key=lambda w: -w[1]):
         drawn = Sampler(source, field, solver, steps, hooks)(n, seed=0)
-        found.setdefault(type(solver).__name__, []).append((int(drawn.calls[0]), far(drawn.x)))
+        found.setdefault(label(solver), []).append((int(drawn.calls[0]), far(drawn.x)))
     return found
 
 
@@ -159,16 +163,19 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         return metric.distance(metric.features(plan.clip(x)), real)
 
     draft_distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
-    paired = prepare(Assignment(), few, source, block=s.block, seed=s.data_seed)
-    assert paired.start is not None
-    sigma = max(s.sigma, SIGMA)
-    cold = _calls(
-        finite_data(x1), StandardNormal(plan.data.shape), plan.flow.schedule(plan, "cold", ()), plan.hooks, n, far
-    )
-    warm = _calls(
-        finite_data(paired.x1, paired.start.x0, sigma), Blurred(source, sigma),
-        plan.flow.schedule(plan, "warm", WARM_STEPS), plan.hooks, n, far,
-    )  # fmt: skip
+    sigma, noise, every = max(s.sigma, SIGMA), StandardNormal(plan.data.shape), plan.flow.schedule(plan, "cold", ())
+
+    def assigned(start: Source) -> Field:
+        """The exact field of these starts assigned over the training set, blurred."""
+        paired = prepare(Assignment(), few, start, block=s.block, seed=s.data_seed)
+        assert paired.start is not None
+        return finite_data(paired.x1, paired.start.x0, sigma)
+
+    cold = _calls(finite_data(x1), noise, every, plan.hooks, n, far)
+    whole = _calls(assigned(noise), Blurred(noise, sigma), every, plan.hooks, n, far)
+    cold |= {f"{name}, assigned": series for name, series in whole.items()}
+    steps = plan.flow.schedule(plan, "warm", WARM_STEPS)
+    warm = _calls(assigned(source), Blurred(source, sigma), steps, plan.hooks, n, far)
     best = min(d for series in cold.values() for _, d in series)
     cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
     factor = cold_calls / warm_calls if cold_calls and warm_calls else None
@@ -198,6 +205,6 @@ def _sentence(
             + warning
         )
     return (
-        f"A warm start may help: with exact velocities {warm} calls do what takes the cold flow by its best solver {cold}, "
+        f"A warm start may help: with exact velocities {warm} calls do what takes the best cold flow {cold}, "
         f"{factor:.3g} times fewer; train to know." + warning
     )

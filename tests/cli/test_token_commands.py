@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_grid_is_compared_and_shown_as_points(here: Path) -> None:
     ok("compare", "toy.grid", *GRID, "--steps", "1,4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
     facts = sound(here / "c", [0, 1])
-    assert {row["arm"] for row in facts["rows"]} == {"real", "draft", "cold", "cold_masked", "warm"}
+    assert {row["arm"] for row in facts["rows"]} == {"real", "draft", "cold", "cold_masked", "warm", "noise"}
     masked = [row for row in facts["rows"] if row["arm"] == "cold_masked"]
     assert all(row["calls"] <= 2 for row in masked), "two masked positions never need a third call"
     assert any(row["steps"] == 128 for row in masked)
@@ -61,10 +61,10 @@ def test_an_lstm_drafts_by_its_name_and_is_kept(here: Path) -> None:
     ok("compare", *asked)
     facts = sound(here / "c", [0, 1])
     assert {row["arm"] for row in facts["rows"]} >= {"draft", "warm"} and "maximal" in facts["audit"]
-    kept = (here / "c" / "draft.safetensors").stat().st_mtime_ns
+    kept = (here / "c" / "seeds" / "0" / "draft.safetensors").stat().st_mtime_ns
     (here / "c" / "verdict.json").unlink()
     ok("compare", *asked)
-    assert (here / "c" / "draft.safetensors").stat().st_mtime_ns == kept
+    assert (here / "c" / "seeds" / "0" / "draft.safetensors").stat().st_mtime_ns == kept
     assert json.loads((here / "c" / "verdict.json").read_text())["claim"] == facts["claim"]
 
 
