@@ -26,7 +26,7 @@ from warmflow.contracts import Field, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.data import enough
 from warmflow.fields import finite_data
-from warmflow.measuring import audits
+from warmflow.audits import audits
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
 from warmflow.recipes.build import plan_for
@@ -34,12 +34,16 @@ from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import of_floats
 from warmflow.sampler import Sampler
-from warmflow.solvers import label
+from warmflow.solvers import AdamsBashforth, Euler, Heun, label
 from warmflow.sources import Blurred, StandardNormal
 
 ROWS = 1000
 SIGMA = 0.1
-WARM_STEPS = (1, 2, 4, 8, 16, 32)
+WALKS: list[tuple[Solver, int]] = [
+    *((Euler(), n) for n in (1, 2, 4, 8, 20, 50)), *((Heun(), n) for n in (2, 3, 5, 8, 10, 16)),
+    *((AdamsBashforth(), n) for n in (1, 2, 3, 4, 6, 8, 15, 20, 30)),
+]  # fmt: skip
+"""Solvers and numbers of steps of every exact field, cold and warm alike."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
         return metric.distance(metric.features(plan.clip(x)), real)
 
     draft_distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
-    sigma, noise, every = max(s.sigma, SIGMA), StandardNormal(plan.data.shape), plan.flow.schedule(plan, "cold", ())
+    sigma, noise, every = max(s.sigma, SIGMA), StandardNormal(plan.data.shape), WALKS
 
     def assigned(start: Source) -> Field:
         """The exact field of these starts assigned over the training set, blurred."""
@@ -174,8 +178,7 @@ def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
     cold = _calls(finite_data(x1), noise, every, plan.hooks, n, far)
     whole = _calls(assigned(noise), Blurred(noise, sigma), every, plan.hooks, n, far)
     cold |= {f"{name}, assigned": series for name, series in whole.items()}
-    steps = plan.flow.schedule(plan, "warm", WARM_STEPS)
-    warm = _calls(assigned(source), Blurred(source, sigma), steps, plan.hooks, n, far)
+    warm = _calls(assigned(source), Blurred(source, sigma), WALKS, plan.hooks, n, far)
     best = min(d for series in cold.values() for _, d in series)
     cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
     factor = cold_calls / warm_calls if cold_calls and warm_calls else None

@@ -17,7 +17,7 @@ class Plane:
     spread: float = option(0.35, "standard deviation of a jittered draft's noise, on data of unit variance")
     width: int = option(128, "width of the network")
     rounds: int = option(8, "fresh drafts paired with every datum")
-    block: int = option(2500, "rows assigned at once")
+    block: int = option(1000, "rows assigned at once")
     batch: int = option(256, "rows in one update")
     train: int = option(10_000, "training points")
     samples: int = option(4_000, "samples of each flow and training seed; a quarter of them is kept for choices")
