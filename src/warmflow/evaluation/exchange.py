@@ -4,7 +4,7 @@ A baseline row is *shown to be worse* than a candidate's row where, on some metr
 D(baseline) - D(candidate) is above 0. For the candidate's row at N calls let c(N) be the fewest baseline calls, over all baseline
 methods, that are not shown to be worse:
 
-    rate(N) = c(N) / N,      infinite where every baseline row up to the horizon (the most calls measured) is shown to be worse
+    rate(N) = c(N) / N,      infinite where every baseline row is shown to be worse, up to the horizon: the most calls measured
 
 If the candidate's true rate is r, then to claim more than r the baseline row at r N calls, which is as good as the candidate's
 by definition, must have been shown to be worse: that happens with at most the probability of the bound. So the claim is safe
@@ -19,8 +19,10 @@ rows share the error: each is tested at the smaller error for which *any* false 
 correlation of D(baseline) - D(candidate) over these rows, each beside the baseline row it is exchanged for
 (``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3 %.
 
-*Numbers of calls at which a baseline was not measured.* It is taken for not worse there, unless the nearest row of that baseline
-with more calls is shown to be worse. A candidate that is measured on a finer grid than the baseline gains nothing by it.
+*Numbers of calls at which a baseline was not measured* are not shown to be worse, unless the next row of that baseline with more
+calls is. Where its row at 32 calls is shown to be worse and the next, at 50, is not, it needs at least 33. Below its first row
+it is given the benefit of the doubt at the candidate's numbers of calls. So a coarse grid of the baseline and a fine one of the
+candidate gain nothing.
 
 *Useful rows.* A sample of noise at one call may be exchanged at a rate of 10 against worse noise. Only rows count whose distance
 on the validation set is at most 1 / useful times the least that any baseline row reaches there (useful = 0.5: at least half of
@@ -41,6 +43,8 @@ ERROR = 0.025
 """Probability of a false claim of one candidate, shared over its useful rows and over the metrics."""
 TOLERANCE = 0.1
 """By which share of the baseline row's distance another metric may show the candidate to be worse."""
+
+WIDE = 1.6
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,10 @@ class Exchange:
     Args:
         calls, steps: of the candidate's row.
         baseline_calls: the fewest baseline calls not shown to be worse; infinite where every row is.
-        horizon: the most calls at which a baseline was measured.
-        baseline, baseline_steps: the row it is exchanged for; the baseline's best row where ``baseline_calls`` is infinite.
-        measured: False where the baseline was not measured at ``baseline_calls``, and is given the benefit of the doubt.
+        horizon: the most calls up to which every baseline was measured.
+        baseline, baseline_steps, row_calls: the row it is exchanged for: the first that is not shown to be worse, or the
+            baseline's best row where ``baseline_calls`` is infinite.
+        measured: False where the baseline was not measured at ``baseline_calls``, so that ``row_calls`` are more.
         useful: see the module.
         by_metric: the baseline calls that each metric alone, at the full level, would give.
         worse_on: metrics that show the candidate to be worse than the row it is exchanged for.
@@ -81,6 +86,7 @@ class Exchange:
     horizon: float
     baseline: str
     baseline_steps: int
+    row_calls: float
     measured: bool
     useful: bool
     by_metric: Mapping[str, float]
@@ -89,6 +95,11 @@ class Exchange:
     @property
     def rate(self) -> float:
         return self.baseline_calls / self.calls
+
+    @property
+    def in_a_gap(self) -> bool:
+        """Whether the baseline's grid has a gap here that is wider than those of the standard grid (20, 32, 50)."""
+        return not self.measured and math.isfinite(self.baseline_calls) and self.row_calls > WIDE * self.baseline_calls
 
 
 def shown_worse(candidate: Curve, row: int, baseline: Curve, metrics: Sequence[str], error: float) -> np.ndarray:
@@ -107,22 +118,24 @@ def useful_rows(candidate: Curve, baselines: Sequence[Curve], metric: str, rules
     return np.asarray(candidate.validation[metric] <= limit)
 
 
+def _first_doubt(candidate: Curve, worse: np.ndarray, b: Curve) -> float:
+    """The fewest calls at which this baseline is not shown to be worse; infinite for none."""
+    if worse.all():
+        return math.inf
+    first = float(b.calls[~worse].min())
+    below = b.calls[b.calls < first - 1e-9]
+    last = float(below.max()) if len(below) else -math.inf
+    gap = candidate.calls[(candidate.calls > last + 1e-9) & (candidate.calls < first - 1e-9)]
+    doubts = [first, *(float(n) for n in gap)]
+    if len(below):
+        doubts.append(math.floor(last + 1e-9) + 1.0)
+    return min(doubts)
+
+
 def fewest_calls(candidate: Curve, worse: Mapping[str, np.ndarray], baselines: Sequence[Curve]) -> float:
     """The fewest calls at which some baseline is not shown to be worse, gaps in its grid included; infinite for none."""
-    found = math.inf
-    for b in baselines:
-        fine = np.flatnonzero(~worse[b.name])
-        if not len(fine):
-            continue
-        first = float(b.calls[fine].min())
-        for n in candidate.calls[candidate.calls < first - 1e-9]:
-            above = b.calls >= n - 1e-9
-            nearest = int(np.flatnonzero(above)[b.calls[above].argmin()])
-            if b.calls[nearest] > n + 1e-9 and not worse[b.name][nearest]:
-                first = float(n)
-                break
-        found = min(found, first)
-    return found
+    found = min(_first_doubt(candidate, worse[b.name], b) for b in baselines)
+    return found if math.isinf(found) else min(found, *(math.floor(b.calls.max() + 1e-9) + 1.0 for b in baselines))
 
 
 def _exchanged_for(
@@ -225,9 +238,10 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
                 calls=float(calls),
                 steps=int(candidate.steps[i]),
                 baseline_calls=needed,
-                horizon=max(float(b.calls.max()) for b in baselines),
+                horizon=min(float(b.calls.max()) for b in baselines),
                 baseline=other.name,
                 baseline_steps=int(other.steps[row]),
+                row_calls=float(other.calls[row]),
                 measured=measured,
                 useful=bool(useful[i]),
                 by_metric={m: fewest_calls(candidate, _of_row(alone[m], i), baselines) for m in metrics},
