@@ -102,7 +102,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def _freedom(total: np.ndarray, parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
     below = sum(part**2 for part in parts) / max(k - 1, 1)
-    return np.minimum(total**2 / np.maximum(below, 1e-300), MOST_FREEDOM)
+    return np.clip(total**2 / np.maximum(below, 1e-300), 1.0, MOST_FREEDOM)
 
 
 def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, other: np.ndarray | int = 0) -> Bounds:

@@ -20,8 +20,8 @@ correlation of D(baseline) - D(candidate) over these rows, each beside the basel
 (``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3 %.
 
 *Numbers of calls at which a baseline was not measured* are not shown to be worse, unless the next row of that baseline with more
-calls is. Where its row at 32 calls is shown to be worse and the next, at 50, is not, it needs at least 33. Below its first row
-it is given the benefit of the doubt at the candidate's numbers of calls. So a coarse grid of the baseline and a fine one of the
+calls is. Where its row at 32 calls is shown to be worse and the next, at 50, is not, it needs at least 33. A gap that reaches
+down to the candidate's own number of calls is no claim (a rate of 1). So a coarse grid of the baseline and a fine one of the
 candidate gain nothing.
 
 *Useful rows.* A sample of noise at one call may be exchanged at a rate of 10 against worse noise. Only rows count whose distance
@@ -118,23 +118,24 @@ def useful_rows(candidate: Curve, baselines: Sequence[Curve], metric: str, rules
     return np.asarray(candidate.validation[metric] <= limit)
 
 
-def _first_doubt(candidate: Curve, worse: np.ndarray, b: Curve) -> float:
-    """The fewest calls at which this baseline is not shown to be worse; infinite for none."""
+def _first_doubt(calls: float, worse: np.ndarray, b: Curve) -> float:
+    """The fewest calls at which this baseline is not shown to be worse than a row at so many calls; infinite for none.
+
+    A gap that reaches down to the row's own calls or below is no claim: the rate is then 1.
+    """
     if worse.all():
         return math.inf
     first = float(b.calls[~worse].min())
-    below = b.calls[b.calls < first - 1e-9]
-    last = float(below.max()) if len(below) else -math.inf
-    gap = candidate.calls[(candidate.calls > last + 1e-9) & (candidate.calls < first - 1e-9)]
-    doubts = [first, *(float(n) for n in gap)]
-    if len(below):
-        doubts.append(math.floor(last + 1e-9) + 1.0)
-    return min(doubts)
+    last = float(b.calls[b.calls < first - 1e-9].max(initial=-math.inf))
+    if first <= calls + 1e-9:
+        return first
+    return calls if last < calls - 1e-9 else min(first, math.floor(last + 1e-9) + 1.0)
 
 
-def fewest_calls(candidate: Curve, worse: Mapping[str, np.ndarray], baselines: Sequence[Curve]) -> float:
-    """The fewest calls at which some baseline is not shown to be worse, gaps in its grid included; infinite for none."""
-    found = min(_first_doubt(candidate, worse[b.name], b) for b in baselines)
+def fewest_calls(calls: float, worse: Mapping[str, np.ndarray], baselines: Sequence[Curve]) -> float:
+    """The fewest calls at which some baseline is not shown to be worse than a row at so many calls, gaps in its grid and all
+    beyond its last row included; infinite for none."""
+    found = min(_first_doubt(calls, worse[b.name], b) for b in baselines)
     return found if math.isinf(found) else min(found, *(math.floor(b.calls.max() + 1e-9) + 1.0 for b in baselines))
 
 
@@ -222,7 +223,7 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
 
     def exchanged(shown: Shown, i: int) -> tuple[float, Curve, int, bool]:
         worse = _of_row(shown, i)
-        needed = fewest_calls(candidate, worse, baselines)
+        needed = fewest_calls(float(candidate.calls[i]), worse, baselines)
         return needed, *_exchanged_for(needed, worse, baselines, metrics[0])
 
     first = _shown(p, dict.fromkeys(metrics, each))
@@ -244,7 +245,7 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
                 row_calls=float(other.calls[row]),
                 measured=measured,
                 useful=bool(useful[i]),
-                by_metric={m: fewest_calls(candidate, _of_row(alone[m], i), baselines) for m in metrics},
+                by_metric={m: fewest_calls(float(calls), _of_row(alone[m], i), baselines) for m in metrics},
                 worse_on=worse_on(candidate, i, other, row, rules),
             )
         )
