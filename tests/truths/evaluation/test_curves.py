@@ -152,6 +152,6 @@ def test_one_seed_tells_nothing_of_training():
 def test_values_without_any_noise_have_finite_bounds():
     a, b = curve("a", {1: 0.5, 2: 0.4}, sd=0.0), curve("b", {1: 0.6, 2: 0.4}, sd=0.0)
     found = difference(b, a, "m", np.array([0, 1]), np.array([0, 1]))
-    assert found.low(0.975) == pytest.approx([0.1, 0.0]) and found.p_value == pytest.approx([0, 1])
+    assert found.low(0.975) == pytest.approx([0.1, 0.0]) and found.p_value[0] == 0 and found.p_value[1] >= 0.5
     whole = band(a, "m")
     assert whole.low == pytest.approx([0.5, 0.4]) == whole.high
