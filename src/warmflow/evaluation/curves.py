@@ -15,6 +15,10 @@ A *simultaneous* band over many numbers of calls takes, in place of t, the quant
 estimated correlation of the estimates and the smallest nu. The estimates at neighbouring calls come from the same networks and
 are strongly correlated, so that this is well below Bonferroni's.
 
+*One of several rows.* If any of n one-sided tests may make the claim, each is held to an error e* below the error e that they
+share: the e-quantile of min_n p_n under the estimated correlation. It is found by drawing 1 + nu Gaussian vectors with
+this correlation, the first the estimates and the others their variances, so that a small number of seeds is allowed for.
+
 References:
     The generalization of "Student's" problem when several different population variances are involved, Welch, Biometrika 1947
     Simultaneous inference in general parametric models, Hothorn, Bretz, Westfall, Biometrical Journal 2008, arXiv 0809.2283
@@ -26,9 +30,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 DRAWS = 4_000
+NORMAL_FROM = 30
+"""Degrees of freedom from which t is drawn as if there were so many: the quantiles hardly move any more."""
 MOST_FREEDOM = 1e6
 
 
@@ -80,6 +86,14 @@ class Bounds:
         """(n,) one-sided upper bounds."""
         return np.asarray(self.estimate + stdtrit(self.freedom, level) * self.error)
 
+    @property
+    def p_value(self) -> np.ndarray:
+        """(n,) one-sided p-values of "the difference is at most 0": below e exactly where the lower bound at 1 - e is above 0."""
+        t = np.where(
+            self.error > 0, self.estimate / np.maximum(self.error, 1e-300), np.where(self.estimate > 0, np.inf, -np.inf)
+        )
+        return np.asarray(stdtr(self.freedom, -t))
+
 
 def _spread(values: np.ndarray) -> np.ndarray:
     """(n,) variances of the means over seeds of values (k, n); 0 for one seed, which tells nothing of training."""
@@ -88,7 +102,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def _freedom(total: np.ndarray, parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
     below = sum(part**2 for part in parts) / max(k - 1, 1)
-    return np.minimum(total**2 / np.maximum(below, 1e-300), MOST_FREEDOM)
+    return np.clip(total**2 / np.maximum(below, 1e-300), 1.0, MOST_FREEDOM)
 
 
 def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, other: np.ndarray | int = 0) -> Bounds:
@@ -109,7 +123,7 @@ def distances(a: Curve, metric: str) -> Bounds:
     return Bounds(a.mean(metric), np.sqrt(total), _freedom(total, (part,), a.seeds))
 
 
-def _covariance(values: np.ndarray) -> np.ndarray:
+def covariance_of_means(values: np.ndarray) -> np.ndarray:
     """(n, n) covariance of the means over seeds of values (k, n)."""
     if len(values) < 2:
         return np.zeros((values.shape[1],) * 2)
@@ -118,15 +132,37 @@ def _covariance(values: np.ndarray) -> np.ndarray:
 
 def simultaneous(covariance: np.ndarray, freedom: float, level: float = 0.95) -> float:
     """The critical value of a two-sided band over n estimates with this covariance (n, n): the quantile of max |T|."""
-    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
-    correlation = covariance / spread[:, None] / spread[None]
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
-    root = vectors * np.sqrt(np.maximum(values, 0))
     generator = np.random.default_rng(0)
-    z = np.abs(generator.standard_normal((DRAWS, len(spread))) @ root.T).max(1)
+    z = np.abs(generator.standard_normal((DRAWS, len(covariance))) @ _root(covariance).T).max(1)
     chi = generator.chisquare(min(freedom, 1e4), DRAWS) / min(freedom, 1e4)
     pointwise = float(stdtrit(min(freedom, MOST_FREEDOM), 0.5 + level / 2))
     return max(pointwise, float(np.quantile(z / np.sqrt(chi), level)))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """(n, n) root of the correlation, so that root @ z has it."""
+    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / spread[:, None] / spread[None]
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+def shared_error(covariance: np.ndarray, freedom: float, error: float) -> float:
+    """The error of each of n one-sided tests, any of which may make a claim, such that a false claim has probability ``error``.
+
+    Args:
+        covariance: (n, n) of the tests' estimates.
+        freedom: their degrees of freedom.
+    """
+    n = len(covariance)
+    if n < 2:
+        return error
+    root, generator = _root(covariance), np.random.default_rng(0)
+    nu = int(min(max(round(freedom), 1), NORMAL_FROM))
+    estimates = generator.standard_normal((DRAWS, n)) @ root.T
+    variances = sum((generator.standard_normal((DRAWS, n)) @ root.T) ** 2 for _ in range(nu)) / nu
+    least = stdtr(nu, -(estimates / np.sqrt(np.maximum(variances, 1e-300))).max(1))
+    return float(np.clip(np.quantile(least, error), error / n, error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +181,7 @@ def _band(bounds: Bounds, covariance: np.ndarray, level: float) -> Band:
 
 def band(a: Curve, metric: str, level: float = 0.95) -> Band:
     """D(a) of every row with its simultaneous band."""
-    covariance = _covariance(a.values[metric]) + np.atleast_2d(np.cov(a.replicates[metric]))
+    covariance = covariance_of_means(a.values[metric]) + np.atleast_2d(np.cov(a.replicates[metric]))
     return _band(distances(a, metric), covariance, level)
 
 
@@ -153,6 +189,6 @@ def band_of_difference(
     a: Curve, b: Curve, metric: str, rows: np.ndarray, other: np.ndarray, level: float = 0.95
 ) -> Band:
     """D(a) - D(b) of the rows (m,) of a beside the rows (m,) of b, with a simultaneous band over them."""
-    covariance = _covariance(a.values[metric][:, rows]) + _covariance(b.values[metric][:, other])
+    covariance = covariance_of_means(a.values[metric][:, rows]) + covariance_of_means(b.values[metric][:, other])
     covariance = covariance + np.atleast_2d(np.cov(a.replicates[metric][rows] - b.replicates[metric][other]))
     return _band(difference(a, b, metric, rows, other), covariance, level)

@@ -42,7 +42,7 @@ def _low(values: np.ndarray, noise: float = 0.0, level: float = LEVEL) -> float:
     if k < 2:
         return float(values.mean() - 1.96 * noise)
     total = values.var(ddof=1) / k + noise**2
-    freedom = min(total**2 / max((values.var(ddof=1) / k) ** 2 / (k - 1), 1e-300), 1e6)
+    freedom = min(max(total**2 / max((values.var(ddof=1) / k) ** 2 / (k - 1), 1e-300), 1.0), 1e6)
     return float(values.mean() - stdtrit(freedom, level) * math.sqrt(total))
 
 

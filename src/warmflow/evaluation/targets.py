@@ -4,8 +4,9 @@
                scanned from many calls to few up to the first failure; it is *refuted* where some metric's lower bound misses it
     rate       (fewest baseline calls not refuted) / (fewest calls at which the candidate meets it)
 
-A false speed-up needs a target that the candidate meets by luck *and* baseline rows refuted by bad luck, so that it happens in
-about one study in a hundred; it is also conservative (a truth of 4 reads 1.3 at the highest target).
+Gaps in a grid of calls count as not refuted, as in ``exchange``. A false speed-up needs a target that the candidate meets by luck
+*and* baseline rows refuted by bad luck, so that it happens in about one study in a hundred; it is also conservative (a truth
+of 4 reads 1.3 at the highest target).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warmflow.evaluation.curves import Band, Curve, band_of_difference, distances
-from warmflow.evaluation.exchange import ERROR
+from warmflow.evaluation.exchange import ERROR, fewest_calls
 
 FIRST = 25
 
@@ -63,13 +64,23 @@ def meets(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float 
     return found
 
 
-def not_refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> float:
-    """Fewest calls at which no lower bound misses the target."""
+def refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> np.ndarray:
+    """(n,) bool: where some lower bound misses the target."""
     level = 1 - error / max(len(scatter), 1)
-    refuted = np.zeros(len(curve.calls), dtype=bool)
+    found = np.zeros(len(curve.calls), dtype=bool)
     for metric, value in scatter.items():
-        refuted |= distances(curve, metric).low(level) > value / n_eq
-    return float(curve.calls[~refuted].min()) if (~refuted).any() else math.inf
+        found |= distances(curve, metric).low(level) > value / n_eq
+    return found
+
+
+def not_refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> float:
+    """Fewest calls at which no lower bound misses the target; one more than the last that does, where there is a gap."""
+    missed = refuted(curve, scatter, n_eq, error)
+    if missed.all():
+        return math.inf
+    first = float(curve.calls[~missed].min())
+    below = curve.calls[curve.calls < first]
+    return min(first, math.floor(float(below.max()) + 1e-9) + 1.0) if len(below) else first
 
 
 def ladder(
@@ -80,10 +91,12 @@ def ladder(
         return []
     found = []
     for n_eq in rungs(most):
+        met = meets(candidate, scatter, n_eq, error)
+        missed = {b.name: refuted(b, scatter, n_eq, error) for b in baselines}
         target = Target(
             n_eq,
-            meets(candidate, scatter, n_eq, error),
-            min(not_refuted(b, scatter, n_eq, error) for b in baselines),
+            met,
+            fewest_calls(met, missed, baselines),
             not_refuted(candidate, scatter, n_eq, error),
             min(meets(b, scatter, n_eq, error) for b in baselines),
         )

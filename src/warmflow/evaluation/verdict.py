@@ -203,7 +203,7 @@ def _outcome(
         return Outcome.CANNOT_TELL, (Missing.GUARDS,)
     if not any(e.useful for e in found):
         return Outcome.CANNOT_TELL, (Missing.QUALITY,)
-    if any(not e.measured for e in found):
+    if any(e.useful and e.rate <= 1 and not e.measured and e.row_calls > e.calls for e in found):
         return Outcome.CANNOT_TELL, (Missing.GRID,)
     return Outcome.CANNOT_TELL, (_largest_noise(study, candidate, baselines, found),)
 
@@ -298,6 +298,8 @@ def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Ratio | Non
     ours, theirs = _rounds(times, candidate, e.steps), _rounds(times, e.baseline, e.baseline_steps)
     if ours is None or theirs is None or len(ours) != len(theirs):
         return None
+    if not e.measured:  # at fewer calls than this row's: the time falls in proportion at most
+        theirs = theirs * e.baseline_calls / e.row_calls
     chosen = np.random.default_rng(0).integers(len(ours), size=(2_000, len(ours)))
     ratios = np.median(theirs[chosen], axis=1) / np.median(ours[chosen], axis=1)
     return Ratio(float(np.median(theirs) / np.median(ours)), *(float(q) for q in np.quantile(ratios, [0.025, 0.975])))
@@ -324,7 +326,7 @@ def _notes(
     found = {
         Note.UNTRAINED_BASELINE: untrained,
         Note.METRICS_DISAGREE: disagree,
-        Note.GRID: best is not None and not best.measured,
+        Note.GRID: best is not None and (best.in_a_gap or best.calls > best.horizon),
         Note.COSTLY_START: start_calls is not None and start_calls > COSTLY_START,
         Note.SLOWER: seconds is not None and seconds.high < 1,
         Note.NO_SECONDS: seconds is None,
