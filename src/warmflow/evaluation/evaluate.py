@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
+from warmflow.evaluation.answers import Answers, Inputs, most
 from warmflow.evaluation.checks import one_clipped, overlaps
 from warmflow.evaluation.exchange import Rules
+from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.real import RealData, halves
 from warmflow.evaluation.rows import (
     CHOICE_SEED,
@@ -103,6 +105,7 @@ def evaluate(
     candidates: Mapping[str, Given],
     train: Tensor | None = None,
     validation: Tensor | None = None,
+    inputs: Inputs | None = None,
     metrics: Sequence[ResampledMetric] | None = None,
     samples: int = SAMPLES,
     clip: tuple[float, float] | None = None,
@@ -118,6 +121,8 @@ def evaluate(
         baseline, candidates: methods by name; see ``Given``.
         train: (n, *S) what the methods were trained on; without it copying is not checked, and the kernel's width is that of
             ``validation``.
+        inputs: what each row of the sets is the answer to, where samples answer an input; generators are then called with
+            ``inputs=`` too, and ready samples are 4 draws or more of each input, see ``answers``.
         metrics: the first is the primary one; by default MMD on pixels and on gradients of images, on values of points, and
             divergences of 4- to 1-grams of tokens.
         samples: drawn from each generator; ready samples are taken as they are, and must be equally many.
@@ -131,25 +136,29 @@ def evaluate(
     """
     extras, rules = extras or Extras(), rules or Rules()
     held = {} if validation is None else {"validation": validation}
-    test, validation = (real, validation) if validation is not None else halves(_least(real))
     entries = _entries(baseline, candidates, extras, clip)
+    if inputs is not None:
+        entries = [_answering(entry, inputs.asked) for entry in entries]
     ready = _ready(entries)
-    samples = len(next(iter(ready.values()))) if ready else samples
     known = {} if train is None else {"train": train}
-    overlaps(real, {**held, **known, **ready})
-    if held:
+    overlaps(_least(real), {**held, **known, **ready})
+    if validation is not None:
         overlaps(validation, {**known, **ready}, "the validation data")
     if clip is None and real.is_floating_point():
-        one_clipped({e.name: _looked_at(e, samples) for e in entries})
-    reference = validation if train is None else train
-    labeller = _clusters(reference)
-    smallest = min(len(validation), samples // VALIDATION_SHARE)
-    data = RealData.of(
-        test, validation, metrics or default_metrics(reference, smallest), train=train, labeller=labeller, bounds=clip,
-        samples=samples,
-    )  # fmt: skip
+        one_clipped({e.name: _looked_at(e, samples, None if inputs is None else inputs.asked) for e in entries})
+    samples = len(next(iter(ready.values()))) if ready else samples
+    if inputs is None:
+        data = _real_data(real, train, validation, metrics, clip, samples)
+    elif metrics is not None or train is None:
+        raise ValueError(
+            "inputs needs train, which scales the pairs, and has metrics of its own; give train, leave metrics out"
+        )
+    else:
+        data = _paired_data(real, train, validation, inputs, samples)
+        limit = most(data.facts.test, data.facts.validation)
+        samples = min(samples, limit) if ready else samples
     scatter = data.metric_facts[0].scatter
-    floor = scatter / len(validation) if scatter is not None else 1e-12
+    floor = scatter / data.facts.validation if scatter is not None else 1e-12
     choices = [choose(entry, data, samples, floor) for entry in entries]
     chosen = {c.method: c.chosen for c in choices}
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
@@ -161,10 +170,29 @@ def evaluate(
         trained=extras.trained,
         given=extras.given,
         counted=extras.counted,
-        times=() if ready else timed(entries, chosen),
+        times=() if ready else timed(entries, chosen, inputs=None if data.paired is None else data.paired.test.inputs),
         items=extras.items,
     )
     return Evaluation(study, judge(study, rules), tuple(c for c in choices if c.distances))
+
+
+def _real_data(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, metrics: Sequence[ResampledMetric] | None,
+    clip: tuple[float, float] | None, samples: int,
+) -> RealData:  # fmt: skip
+    test, chosen = (real, validation) if validation is not None else halves(real)
+    reference = chosen if train is None else train
+    metrics = metrics or default_metrics(reference, min(len(chosen), samples // VALIDATION_SHARE))
+    labeller = _clusters(reference)
+    return RealData.of(test, chosen, metrics, train=train, labeller=labeller, bounds=clip, samples=samples)
+
+
+def _paired_data(real: Tensor, train: Tensor, validation: Tensor | None, inputs: Inputs, samples: int) -> RealData:
+    images = real.ndim == 4 and min(real.shape[2:]) >= 8
+    return paired_data(
+        *inputs.parts(real, train, validation), extractors=[("gradients", Gradients())] if images else [],
+        labeller=_clusters(train), samples=samples,
+    )  # fmt: skip
 
 
 def default_metrics(train: Tensor, smallest: int = 1_000) -> list[ResampledMetric]:
@@ -201,30 +229,43 @@ def _least(real: Tensor) -> Tensor:
     return real
 
 
+def _answering(entry: Entry, inputs: Tensor) -> Entry:
+    """A method whose ready samples are answers to these inputs; generators are left as they are."""
+    generators: dict[str, dict[int, Generator]] = {}
+    for solver, by_seed in entry.generators.items():
+        generators[solver] = {
+            s: Answers.of(g.samples, inputs, entry.name) if isinstance(g, Ready) else g  # type: ignore[misc]
+            for s, g in by_seed.items()
+        }
+    return replace(entry, generators=generators)
+
+
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
-    """The ready samples of all methods, by what errors call them; empty for generators."""
+    """The ready samples of all methods (of answers the first draw), by what errors call them; empty for generators."""
     return {
-        f"{e.name} at {calls} calls, seed {seed}": x
+        f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x[0]
         for e in entries
         for generators in e.generators.values()
         for seed, generator in generators.items()
-        if isinstance(generator, Ready)
+        if isinstance(generator, Ready | Answers)
         for calls, x in generator.samples.items()
     }
 
 
-def _looked_at(entry: Entry, samples: int) -> list[Tensor]:
+def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
     """Samples of a method's first seed, as they are: all ready ones, or some of the generator of each solver."""
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
         generator = next(iter(generators.values()))
-        if isinstance(generator, Ready):
+        if isinstance(generator, Ready | Answers):
             found += list(generator.samples.values())
             continue
         steps = entry.steps_of(solver)
         few = [s for s in steps if s <= 8]
+        asked = None if inputs is None else inputs[:LOOKED_AT]
+        n = min(samples, LOOKED_AT) if asked is None else len(asked)
         for k in {min(steps), max(few, default=min(steps))}:
-            found.append(drawn(generator, min(samples, LOOKED_AT), k, CHOICE_SEED)[0])
+            found.append(drawn(generator, n, k, CHOICE_SEED, asked)[0])
     return found
 
 
@@ -246,8 +287,8 @@ class Clipped:
     low: float
     high: float
 
-    def __call__(self, n: int, *, steps: int, seed: int) -> Tensor | Samples:
-        found = self.generator(n, steps=steps, seed=seed)
+    def __call__(self, n: int, *, steps: int, seed: int, **given: Tensor) -> Tensor | Samples:
+        found = self.generator(n, steps=steps, seed=seed, **given)
         if isinstance(found, Samples):
             return replace(found, x=found.x.clamp(self.low, self.high))
         return torch.as_tensor(found).clamp(self.low, self.high)
