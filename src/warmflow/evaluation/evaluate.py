@@ -135,28 +135,19 @@ def evaluate(
         ValueError: bad input, named with its remedy.
     """
     extras, rules = extras or Extras(), rules or Rules()
-    held = {} if validation is None else {"validation": validation}
     entries = _entries(baseline, candidates, extras, clip)
     if inputs is not None:
         entries = [_answering(entry, inputs.asked) for entry in entries]
     ready = _ready(entries)
-    known = {} if train is None else {"train": train}
-    overlaps(_least(real), {**held, **known, **ready})
-    if validation is not None:
-        overlaps(validation, {**known, **ready}, "the validation data")
+    _apart(real if validation is not None else _least(real), train, validation, ready)
     if clip is None and real.is_floating_point():
         one_clipped({e.name: _looked_at(e, samples, None if inputs is None else inputs.asked) for e in entries})
     samples = len(next(iter(ready.values()))) if ready else samples
     if inputs is None:
         data = _real_data(real, train, validation, metrics, clip, samples)
-    elif metrics is not None or train is None:
-        raise ValueError(
-            "inputs needs train, which scales the pairs, and has metrics of its own; give train, leave metrics out"
-        )
     else:
-        data = _paired_data(real, train, validation, inputs, samples)
-        limit = most(data.facts.test, data.facts.validation)
-        samples = min(samples, limit) if ready else samples
+        data = _paired_data(real, train, validation, metrics, inputs, samples)
+        samples = min(samples, most(data.facts.test, data.facts.validation)) if ready else samples
     scatter = data.metric_facts[0].scatter
     floor = scatter / data.facts.validation if scatter is not None else 1e-12
     choices = [choose(entry, data, samples, floor) for entry in entries]
@@ -187,7 +178,14 @@ def _real_data(
     return RealData.of(test, chosen, metrics, train=train, labeller=labeller, bounds=clip, samples=samples)
 
 
-def _paired_data(real: Tensor, train: Tensor, validation: Tensor | None, inputs: Inputs, samples: int) -> RealData:
+def _paired_data(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, metrics: Sequence[ResampledMetric] | None,
+    inputs: Inputs, samples: int,
+) -> RealData:  # fmt: skip
+    if metrics is not None or train is None:
+        raise ValueError(
+            "inputs needs train, which scales the pairs, and has metrics of its own; give train, leave metrics out"
+        )
     images = real.ndim == 4 and min(real.shape[2:]) >= 8
     return paired_data(
         *inputs.parts(real, train, validation), extractors=[("gradients", Gradients())] if images else [],
@@ -221,6 +219,14 @@ def _clusters(reference: Tensor) -> Labeller | None:
     k = min(CLUSTERS, len(reference) // 20)
     found: Clusters | None = clusters_of(reference, k) if k > 1 and reference.is_floating_point() else None
     return found
+
+
+def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready: Mapping[str, Tensor]) -> None:
+    """ValueError where real rows were trained on, chosen on, or are a method's samples."""
+    others = {**({} if train is None else {"train": train}), **ready}
+    overlaps(real, others if validation is None else {"validation": validation, **others})
+    if validation is not None:
+        overlaps(validation, others, "the validation data")
 
 
 def _least(real: Tensor) -> Tensor:
