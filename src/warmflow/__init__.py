@@ -32,6 +32,7 @@ _ROOMS = {
     "metrics.frechet": "Frechet",
     "metrics.kid": "KID",
     "verdict": "Verdict judge",
+    "evaluation.evaluate": "Evaluation Extras evaluate",
     "final": "final_table",
     "training": "train",
     "checkpoints": "load",

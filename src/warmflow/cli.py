@@ -1,4 +1,4 @@
-"""The command line: demo, train, sample, compare, distill, audit, report.
+"""The command line: demo, train, sample, compare, evaluate, distill, audit, report.
 
 Nothing heavy is imported until a command runs: ``warmflow --help`` reads only click and the settings page. Every error of
 the user's is one line on standard error and exit code 2; Ctrl-C leaves a run that the same command continues, and exit
@@ -348,6 +348,79 @@ def compare(
                               seeds=range(seeds), out=out, convergence=convergence, device=device,
                               jobs=1 if threads else jobs, progress=not quiet, **changes)  # fmt: skip
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
+
+
+@main.command(short_help="Judge samples of anyone's, from folders and files.")
+@click.option("--real", required=True, metavar="PATH", help="real data that no method was trained on")
+@click.option(
+    "--train", "train_data", metavar="PATH", help="what the methods were trained on; without it copying is not checked"
+)
+@click.option("--validation", metavar="PATH", help="real data for choices  [default: a third of --real]")
+@click.option(
+    "--baseline", multiple=True, metavar="SET", help="samples of a method to compare with; repeat for each set"
+)
+@click.option(
+    "--candidate", multiple=True, metavar="SET", help="samples of a method that may be faster; repeat for each set"
+)
+@click.option(
+    "--start", multiple=True, metavar="NAME[@SEED]=PATH", help="what the candidate NAME starts from (its drafts)"
+)
+@click.option("--control", multiple=True, metavar="SET", help="the recipe of the candidate NAME, from noise")
+@click.option("--seconds", multiple=True, metavar="NAME:CALLS=S", help="seconds a sample, everything counted")
+@click.option("--clip", metavar="LOW,HIGH", help="clip the samples of all methods to this range")
+@click.option(
+    "--range", "ranges", multiple=True, metavar="[PATH=]LOW,HIGH", help="black and white in files of floats  [-1,1]"
+)
+@click.option("--mode", default="", metavar="RGB|L", help="convert image files to colour or grey")
+@click.option("--trained", default="unknown", show_default=True, metavar="HOW", help="equal, convergence or unknown")
+@click.option("--counted", default="", metavar="NAMES", help="what the candidate's cost counts: draft,pairing,prior")
+@click.option(
+    "--useful", default=0.5, show_default=True, help="a row counts with this share of the best baseline's n_eq"
+)
+@click.option(
+    "--items", default="samples", show_default=True, help="what samples are called in sentences: images, texts"
+)
+@click.option("--quiet", is_flag=True, help="no progress bar")
+@out_option
+@threads_option
+def evaluate(
+    real: str, train_data: str | None, validation: str | None, baseline: tuple[str, ...], candidate: tuple[str, ...],
+    start: tuple[str, ...], control: tuple[str, ...], seconds: tuple[str, ...], clip: str | None, ranges: tuple[str, ...],
+    mode: str, trained: str, counted: str, useful: float, items: str, quiet: bool, out: Path | None, threads: int | None,
+) -> None:  # fmt: skip
+    """Judge samples of anyone's: does the candidate need fewer network calls than the baseline for the same quality?
+
+    Nothing is trained. A SET is NAME:CALLS=PATH or NAME:CALLS@SEED=PATH: the samples of the method NAME with so many network
+    calls a sample, from the model of that training seed. PATH is a folder of images, a .npy, .npz (x, samples or arr_0) or
+    .safetensors file, or a .txt of one sample a line. NAME=FOLDER takes all of a method at once: FOLDER holds folders or files
+    named CALLS or CALLS@SEED.
+
+    All sets need equally many samples (2,000 are good), and every method the same training seeds (three to five; with one there
+    is a table, but no verdict). Measure both methods at 1, 2, 4, 8 ... calls: the baseline is given the benefit of the doubt at
+    numbers of calls that are missing.
+
+    \b
+    warmflow evaluate --real test_images --train train_images \\
+      --baseline cold:8@0=cold8_seed0 --baseline cold:8@1=cold8_seed1 \\
+      --baseline cold:16@0=cold16_seed0 --baseline cold:16@1=cold16_seed1 \\
+      --candidate warm:2@0=warm2_seed0 --candidate warm:2@1=warm2_seed1 \\
+      --trained equal --counted draft,pairing --items images --out result
+    warmflow evaluate --real test.npy --baseline cold=samples/cold --candidate warm=samples/warm --out result
+    """
+    out = out or Path("warmflow-evaluate")
+    _threads(threads)
+    from warmflow.judging import Asked, evaluate_files, table
+
+    words = tuple(word.strip() for word in counted.split(",") if word.strip())
+    found = evaluate_files(
+        Asked(real, baseline, candidate, start, control, train_data, validation, seconds, clip, ranges, mode, trained, words,
+              useful, items),
+        out, progress=not quiet, say=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    click.echo(f"\n{table(found.study)}\n")
+    for answer in found.answers.values():
+        click.echo("\n".join([answer.text, *(f"  {note}" for note in answer.notes)]))
+    click.echo(f"\nThe report: {out / 'report.html'}")
 
 
 @main.command(short_help="Distil a finished flow into one call.", context_settings={"show_default": True})

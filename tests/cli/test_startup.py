@@ -30,7 +30,7 @@ print("\\n" + json.dumps([code, sorted(m.split(".")[0] for m in sys.modules)]))
 
 COMMANDS = (
     ["--help"], ["--version"], ["demo", "--help"], ["train", "--help"], ["sample", "--help"], ["compare", "--help"],
-    ["audit", "--help"], ["report", "--help"],
+    ["audit", "--help"], ["evaluate", "--help"], ["report", "--help"],
 )  # fmt: skip
 
 

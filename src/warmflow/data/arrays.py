@@ -161,8 +161,12 @@ def _from_map(x: np.ndarray, labels: Any, *, kind: Kind | None, name: str, seed:
     )  # fmt: skip
 
 
-def read_arrays(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """(x, labels or None) of a .npy or .npz file, without pickle; errors as in :func:`from_file`."""
+def read_arrays(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",)) -> tuple[np.ndarray, np.ndarray | None]:
+    """(x, labels or None) of a .npy or .npz file, without pickle; errors as in :func:`from_file`.
+
+    Args:
+        known: the names that x may have beside other arrays, the first that is there; an array alone may have any.
+    """
     file = Path(path).expanduser()
     if not file.exists():
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
@@ -175,7 +179,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | 
         with loaded:
             keys = list(loaded.files)
             others = [key for key in keys if key != "y"]
-            key = "x" if "x" in keys else others[0] if len(others) == 1 else None
+            named = [key for key in known if key in keys]
+            key = named[0] if named else others[0] if len(others) == 1 else None
             if key is not None:
                 return loaded[key], loaded["y"] if "y" in keys else None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

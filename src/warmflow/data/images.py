@@ -119,7 +119,7 @@ def to_images(array: Any, name: str = "images") -> Tensor:
     if x.dtype != torch.uint8 and not x.dtype.is_floating_point:
         kind = str(x.dtype).removeprefix("torch.")
         raise ValueError(f"{name}: dtype {kind}; give uint8 (0..255), as by astype('uint8'), or floats in [-1, 1]")
-    x = _channels_first(x, name)
+    x = channels_first(x, name)
     if x.numel() == 0:
         raise ValueError(f"{name}: shape {tuple(x.shape)} is empty; give at least one image")
     if x.dtype == torch.uint8:
@@ -159,7 +159,8 @@ def as_tensor(array: Any, name: str) -> Tensor:
     return torch.from_numpy(np.array(found, dtype=found.dtype.newbyteorder("=")))
 
 
-def _channels_first(x: Tensor, name: str) -> Tensor:
+def channels_first(x: Tensor, name: str) -> Tensor:
+    """(N, C, H, W) of images in one of the layouts of ``to_images``; their values are left as they are."""
     if x.ndim == 3:
         return x[:, None]
     if x.ndim == 4 and x.shape[1] in (1, 3):
@@ -353,21 +354,44 @@ def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "
     Raises:
         OSError, ValueError: not an image, damaged, or of a float range that cannot be known.
     """
+    from PIL import Image
+
+    image = _upright(path, mode)
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return _channels(image)
+
+
+def read_pixels(path: str | os.PathLike[str], mode: str = "") -> np.ndarray:
+    """(C, H, W) uint8 of one file with every pixel that it has: as ``read_image``, neither resized nor cut.
+
+    Args:
+        mode: "RGB", "L", or "" for the file's own: L where it is grey.
+
+    Raises:
+        OSError, ValueError: as ``read_image``.
+    """
+    return _channels(_upright(path, mode))
+
+
+def _channels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
+    """The image of a file in 8 bits, turned by its EXIF orientation, on white, in this mode."""
     from PIL import Image, ImageOps
 
     with Image.open(path, formats=FORMATS) as file:
         image: Image.Image = ImageOps.exif_transpose(file)
         image = _eight_bits(image)
+    mode = mode or ("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    if image.mode != mode:
-        image = image.convert("RGB").convert(mode)
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from warmflow.contracts import Samples
+from warmflow.evaluation.answers import Answers, Inputs, most
+from warmflow.evaluation.checks import one_clipped, overlaps
 from warmflow.evaluation.exchange import Rules
+from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.real import RealData, halves
-from warmflow.evaluation.rows import Choice, Entry, Generator, choose, measured, timed
+from warmflow.evaluation.rows import (
+    CHOICE_SEED,
+    VALIDATION_SHARE,
+    Choice,
+    Entry,
+    Generator,
+    choose,
+    drawn,
+    measured,
+    timed,
+)
 from warmflow.evaluation.sentences import Answer, answer
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Verdict, judge
 from warmflow.metrics.features import Clusters, clusters_of
 from warmflow.metrics.gradients import Gradients
+from warmflow.metrics.kgrams import KGrams
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.metrics.variation import Labeller
 
 Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
-    | Mapping[int, Tensor] | Sequence[Mapping[int, Tensor]]
+    | Mapping[int, Tensor] | Sequence[Mapping[int, Tensor]] | Mapping[int, Mapping[int, Tensor]]
 )  # fmt: skip
 """What a method may be given as: a generator; one a training seed; these by the name of their solver; or ready samples by
-number of calls, for one training seed or a mapping a seed."""
+number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
 CLUSTERS = 10
 LEAST_REAL = 100
+LOOKED_AT = 256
+"""Samples of a generator that are looked at for clipping, at its fewest steps and at no more than 8."""
+GRAMS = 4
+BAGS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +81,7 @@ class Extras:
         controls: the same recipe from noise, by candidate.
         calls_per_step: network calls a step, by method, where it is not 1 (Heun 2, guidance doubles).
         bill: one-off seconds, by method and by name ("draft", "pairing", "training").
+        seconds: of ready samples, the seconds a sample, by method and number of calls.
         trained: what was held equal.
         given, counted: see ``Study``.
         items: what samples are called in sentences.
@@ -71,6 +91,7 @@ class Extras:
     controls: Mapping[str, Given] = field(default_factory=dict)
     calls_per_step: Mapping[str, int] = field(default_factory=dict)
     bill: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seconds: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     trained: Training = Training.UNKNOWN
     given: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
@@ -84,6 +105,7 @@ def evaluate(
     candidates: Mapping[str, Given],
     train: Tensor | None = None,
     validation: Tensor | None = None,
+    inputs: Inputs | None = None,
     metrics: Sequence[ResampledMetric] | None = None,
     samples: int = SAMPLES,
     clip: tuple[float, float] | None = None,
@@ -99,7 +121,10 @@ def evaluate(
         baseline, candidates: methods by name; see ``Given``.
         train: (n, *S) what the methods were trained on; without it copying is not checked, and the kernel's width is that of
             ``validation``.
-        metrics: the first is the primary one; by default MMD on pixels and on gradients of images, on values of points.
+        inputs: what each row of the sets is the answer to, where samples answer an input; generators are then called with
+            ``inputs=`` too, and ready samples are 4 draws or more of each input, see ``answers``.
+        metrics: the first is the primary one; by default MMD on pixels and on gradients of images, on values of points, and
+            divergences of 4- to 1-grams of tokens.
         samples: drawn from each generator; ready samples are taken as they are, and must be equally many.
         clip: a range that the samples of every method are clipped to, alike.
 
@@ -110,18 +135,21 @@ def evaluate(
         ValueError: bad input, named with its remedy.
     """
     extras, rules = extras or Extras(), rules or Rules()
-    test, validation = (real, validation) if validation is not None else halves(_least(real))
-    ready = [x for group in (baseline, candidates) for one in group.values() for x in _ready(one)]
-    samples = len(ready[0]) if ready else samples
-    overlaps(test, validation, train, ready)
-    reference = validation if train is None else train
-    labeller = _clusters(reference)
-    data = RealData.of(
-        test, validation, metrics or default_metrics(reference), train=train, labeller=labeller, bounds=clip, samples=samples
-    )
     entries = _entries(baseline, candidates, extras, clip)
+    if inputs is not None:
+        entries = [_answering(entry, inputs.asked) for entry in entries]
+    ready = _ready(entries)
+    _apart(real if validation is not None else _least(real), train, validation, ready)
+    if clip is None and real.is_floating_point():
+        one_clipped({e.name: _looked_at(e, samples, None if inputs is None else inputs.asked) for e in entries})
+    samples = len(next(iter(ready.values()))) if ready else samples
+    if inputs is None:
+        data = _real_data(real, train, validation, metrics, clip, samples)
+    else:
+        data = _paired_data(real, train, validation, metrics, inputs, samples)
+        samples = min(samples, most(data.facts.test, data.facts.validation)) if ready else samples
     scatter = data.metric_facts[0].scatter
-    floor = scatter / len(validation) if scatter is not None else 1e-12
+    floor = scatter / data.facts.validation if scatter is not None else 1e-12
     choices = [choose(entry, data, samples, floor) for entry in entries]
     chosen = {c.method: c.chosen for c in choices}
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
@@ -133,14 +161,46 @@ def evaluate(
         trained=extras.trained,
         given=extras.given,
         counted=extras.counted,
-        times=() if ready else timed(entries, chosen),
+        times=() if ready else timed(entries, chosen, inputs=None if data.paired is None else data.paired.test.inputs),
         items=extras.items,
     )
     return Evaluation(study, judge(study, rules), tuple(c for c in choices if c.distances))
 
 
-def default_metrics(train: Tensor) -> list[ResampledMetric]:
-    """MMD on pixels and, of images of 8 x 8 and more, on oriented gradients; of all else MMD on values."""
+def _real_data(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, metrics: Sequence[ResampledMetric] | None,
+    clip: tuple[float, float] | None, samples: int,
+) -> RealData:  # fmt: skip
+    test, chosen = (real, validation) if validation is not None else halves(real)
+    reference = chosen if train is None else train
+    metrics = metrics or default_metrics(reference, min(len(chosen), samples // VALIDATION_SHARE))
+    labeller = _clusters(reference)
+    return RealData.of(test, chosen, metrics, train=train, labeller=labeller, bounds=clip, samples=samples)
+
+
+def _paired_data(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, metrics: Sequence[ResampledMetric] | None,
+    inputs: Inputs, samples: int,
+) -> RealData:  # fmt: skip
+    if metrics is not None or train is None:
+        raise ValueError(
+            "inputs needs train, which scales the pairs, and has metrics of its own; give train, leave metrics out"
+        )
+    images = real.ndim == 4 and min(real.shape[2:]) >= 8
+    return paired_data(
+        *inputs.parts(real, train, validation), extractors=[("gradients", Gradients())] if images else [],
+        labeller=_clusters(train), samples=samples,
+    )  # fmt: skip
+
+
+def default_metrics(train: Tensor, smallest: int = 1_000) -> list[ResampledMetric]:
+    """MMD on pixels and, of images of 8 x 8 and more, on oriented gradients; of tokens k-grams; of all else MMD on values.
+
+    Args:
+        smallest: rows of the smallest set that will be measured, which k-grams are put into bags for.
+    """
+    if not train.is_floating_point():
+        return token_metrics(int(train.max()) + 1, train.shape[1], smallest)
     if train.ndim != 4:
         return [mmd_for(train, None, "values")]
     found: list[ResampledMetric] = [mmd_for(train, None, "pixels")]
@@ -149,10 +209,24 @@ def default_metrics(train: Tensor) -> list[ResampledMetric]:
     return found
 
 
+def token_metrics(vocabulary: int, length: int, smallest: int) -> list[ResampledMetric]:
+    """Divergences of k-grams of windows (n, length) of tokens, the longest first."""
+    bag = max(2, smallest // BAGS)
+    return [KGrams(f"{k}-grams", k, vocabulary, bag) for k in range(min(GRAMS, length), 0, -1)]
+
+
 def _clusters(reference: Tensor) -> Labeller | None:
     k = min(CLUSTERS, len(reference) // 20)
     found: Clusters | None = clusters_of(reference, k) if k > 1 and reference.is_floating_point() else None
     return found
+
+
+def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready: Mapping[str, Tensor]) -> None:
+    """ValueError where real rows were trained on, chosen on, or are a method's samples."""
+    others = {**({} if train is None else {"train": train}), **ready}
+    overlaps(real, others if validation is None else {"validation": validation, **others})
+    if validation is not None:
+        overlaps(validation, others, "the validation data")
 
 
 def _least(real: Tensor) -> Tensor:
@@ -161,29 +235,44 @@ def _least(real: Tensor) -> Tensor:
     return real
 
 
-def _ready(given: Given) -> list[Tensor]:
-    """The ready samples of a method, in order; empty for generators."""
-    parts = given if isinstance(given, Sequence) else [given]
-    return [
-        x for part in parts if isinstance(part, Mapping) and all(isinstance(k, int) for k in part) for x in part.values()
-        if isinstance(x, Tensor)
-    ]  # fmt: skip
+def _answering(entry: Entry, inputs: Tensor) -> Entry:
+    """A method whose ready samples are answers to these inputs; generators are left as they are."""
+    generators: dict[str, dict[int, Generator]] = {}
+    for solver, by_seed in entry.generators.items():
+        generators[solver] = {
+            s: Answers.of(g.samples, inputs, entry.name) if isinstance(g, Ready) else g  # type: ignore[misc]
+            for s, g in by_seed.items()
+        }
+    return replace(entry, generators=generators)
 
 
-def overlaps(test: Tensor, validation: Tensor, train: Tensor | None, ready: Sequence[Tensor]) -> None:
-    """ValueError where real rows stand in the training data, or are a method's samples: such a distance means nothing."""
-    real = {row.tobytes() for x in (test, validation) for row in x.reshape(len(x), -1).numpy()}
-    sets = [("train", train), *((f"the samples of set {i + 1}", x) for i, x in enumerate(ready))]
-    for name, x in sets:
-        if x is None:
+def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
+    """The ready samples of all methods (of answers the first draw), by what errors call them; empty for generators."""
+    return {
+        f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x[0]
+        for e in entries
+        for generators in e.generators.values()
+        for seed, generator in generators.items()
+        if isinstance(generator, Ready | Answers)
+        for calls, x in generator.samples.items()
+    }
+
+
+def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
+    """Samples of a method's first seed, as they are: all ready ones, or some of the generator of each solver."""
+    found: list[Tensor] = []
+    for solver, generators in entry.generators.items():
+        generator = next(iter(generators.values()))
+        if isinstance(generator, Ready | Answers):
+            found += list(generator.samples.values())
             continue
-        rows = x.to(test.dtype).reshape(len(x), -1).numpy()
-        again = sum(row.tobytes() in real for row in rows)
-        if again > max(1, len(real) // 100):
-            raise ValueError(
-                f"{again} rows of {name} are rows of the real data too: hold out real data that nothing was trained on or "
-                "copied from"
-            )
+        steps = entry.steps_of(solver)
+        few = [s for s in steps if s <= 8]
+        asked = None if inputs is None else inputs[:LOOKED_AT]
+        n = min(samples, LOOKED_AT) if asked is None else len(asked)
+        for k in {min(steps), max(few, default=min(steps))}:
+            found.append(drawn(generator, n, k, CHOICE_SEED, asked)[0])
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +293,11 @@ class Clipped:
     low: float
     high: float
 
-    def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
-        found = self.generator(n, steps=steps, seed=seed)
-        x = found if isinstance(found, Tensor) else found.x
-        return x.clamp(self.low, self.high)
+    def __call__(self, n: int, *, steps: int, seed: int, **given: Tensor) -> Tensor | Samples:
+        found = self.generator(n, steps=steps, seed=seed, **given)
+        if isinstance(found, Samples):
+            return replace(found, x=found.x.clamp(self.low, self.high))
+        return torch.as_tensor(found).clamp(self.low, self.high)
 
 
 def _entries(
@@ -222,9 +312,7 @@ def _entries(
     return [_entry(name, given, role, of, extras, clip) for name, given, role, of in groups]
 
 
-def _entry(
-    name: str, given: Given, role: Role, of: str, extras: Extras, clip: tuple[float, float] | None
-) -> Entry:
+def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, clip: tuple[float, float] | None) -> Entry:
     """A method as it was given, in the one form that is measured."""
     per_step = extras.calls_per_step.get(name, 1)
     calls: dict[str, Callable[[int], float]] = {}
@@ -234,30 +322,51 @@ def _entry(
     generators: dict[str, dict[int, Generator]] = {}
     steps: dict[str, Sequence[int]] = {}
     for solver, one in solvers.items():
-        seeds = list(one) if isinstance(one, Sequence) else [one]
-        found: dict[int, Generator] = {}
-        for seed, part in enumerate(seeds):
-            if isinstance(part, Mapping):
-                bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
-                if bad or not part:
-                    raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
-                tensors = {k: _clip(torch.as_tensor(x), clip) for k, x in part.items()}
-                steps[solver] = sorted(tensors)
-                found[seed] = Ready(tensors)
-                if len({len(x) for x in tensors.values()}) > 1:
-                    have = ", ".join(f"{len(x)} at {k}" for k, x in sorted(tensors.items()))
-                    raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
-            elif callable(part):
-                found[seed] = part if clip is None else Clipped(part, *clip)
-            else:
-                raise ValueError(
-                    f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
-                )
-        generators[solver] = found
+        generators[solver] = {seed: _generator(name, part, role, clip) for seed, part in _by_seed(one).items()}
+        sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
+        if sets:
+            steps[solver] = _same_steps(name, sets)
         if per_step != 1:
             calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
-    ready = any(isinstance(g, Ready) for found in generators.values() for g in found.values())
-    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready)
+    ready = bool(steps)
+    seconds = extras.seconds.get(name, {})
+    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds)
+
+
+def _by_seed(given: object) -> dict[int, object]:
+    """Each training seed's generator or samples by number of calls."""
+    if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
+        return dict(sorted(given.items()))
+    return dict(enumerate(given)) if isinstance(given, Sequence) else {0: given}
+
+
+def _generator(name: str, part: object, role: Role, clip: tuple[float, float] | None) -> Generator:
+    if isinstance(part, Mapping):
+        bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
+        if bad or not part:
+            raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
+        return Ready({k: _clip(torch.as_tensor(x), clip) for k, x in sorted(part.items())})
+    if callable(part):
+        generator: Generator = part
+        return generator if clip is None else Clipped(generator, *clip)
+    raise ValueError(
+        f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
+    )
+
+
+def _same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int]:
+    """The numbers of calls of ready samples by seed and calls; ValueError where seeds differ in them, or sets in size."""
+    first = next(iter(sets))
+    for seed, samples in sets.items():
+        if list(samples) != list(sets[first]):
+            raise ValueError(
+                f"{name} has samples at {list(sets[first])} calls under seed {first} and at {list(samples)} under seed {seed}; "
+                "bring the same numbers of calls under every seed"
+            )
+        if len({len(x) for x in samples.values()}) > 1:
+            have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
+            raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
+    return list(sets[first])
 
 
 def _clip(x: Tensor, clip: tuple[float, float] | None) -> Tensor:

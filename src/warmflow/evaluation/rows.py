@@ -52,6 +52,7 @@ class Entry:
         calls: by solver name, calls of the network in so many steps, where samples do not count them; as many as steps.
         of: of a control or a start, the candidate it belongs to.
         ready: the samples are ready ones: choices are then made on the last quarter of them.
+        seconds: of ready samples, the seconds a sample by number of steps, where they are known.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Entry:
     bill: Mapping[str, float] = field(default_factory=dict)
     ready: bool = False
     title: str = ""
+    seconds: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
@@ -170,7 +172,8 @@ def measured(
                 measure = real.paired.scored(
                     measure, lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0]  # type: ignore[misc]
                 )
-            found = Row(entry.name, steps, counted, seed, measure, seconds / samples)
+            spent = entry.seconds.get(steps) if entry.ready else seconds / samples
+            found = Row(entry.name, steps, counted, seed, measure, spent)
             if keep is not None:
                 keep(solver, found)
         yield found

@@ -1,0 +1,97 @@
+"""Samples that answer an input, from outside: what inputs an evaluation has, and ready answers as a generator.
+
+    generator(n, steps=, seed=, inputs=)    inputs (n, *S') -> outputs (n, *S), a draw of each under this seed
+    ready answers                           (K, m, *S) by number of calls: K draws for each of the m inputs, in their order
+
+A proper score needs the spread of a method's draws, so ready answers come with at least 4 of them. They are asked for by input,
+as a generator is: an evaluation measures answers to validation inputs against test pairs, and answers to test inputs against
+validation pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from warmflow.evaluation.paired import DRAWS, Part
+from warmflow.evaluation.real import halves
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The inputs (m, *S') of each row of ``real``, ``train`` and ``validation`` of an evaluation."""
+
+    real: Tensor
+    train: Tensor
+    validation: Tensor | None = None
+
+    @property
+    def asked(self) -> Tensor:
+        """Every input that a method is asked to answer, in the order that ready answers have."""
+        return self.real if self.validation is None else torch.cat([self.real, self.validation])
+
+    def parts(self, real: Tensor, train: Tensor, validation: Tensor | None) -> tuple[Part, Part, Part]:
+        """(train, test, validation): inputs with their truths; a third of the real pairs validate where none are given."""
+        for name, inputs, truth in (("real", self.real, real), ("train", self.train, train)):
+            _aligned(name, inputs, truth)
+        if validation is not None:
+            if self.validation is None:
+                raise ValueError("validation is given without its inputs; give Inputs(real, train, validation)")
+            _aligned("validation", self.validation, validation)
+            return Part(self.train, train), Part(self.real, real), Part(self.validation, validation)
+        test, chosen = (rows.long() for rows in halves(torch.arange(len(real))))
+        return (
+            Part(self.train, train),
+            Part(self.real[test], real[test]),
+            Part(self.real[chosen], real[chosen]),
+        )
+
+
+def _aligned(name: str, inputs: Tensor, truth: Tensor) -> None:
+    if len(inputs) != len(truth):
+        raise ValueError(f"inputs.{name} has {len(inputs)} rows and {name} {len(truth)}; give one input for each row")
+
+
+def _row_keys(inputs: Tensor) -> list[bytes]:
+    return [row.tobytes() for row in inputs.reshape(len(inputs), -1).contiguous().numpy()]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Ready answers (K, m, *S) by number of calls, looked up by input; build it with ``of``. A seed names a draw."""
+
+    samples: Mapping[int, Tensor]
+    rows: Mapping[bytes, int]
+
+    @staticmethod
+    def of(samples: Mapping[int, Tensor], inputs: Tensor, name: str) -> Answers:
+        """The answers to inputs (m, *S') of the method ``name``.
+
+        Raises:
+            ValueError: equal inputs, answers that are not K draws of every input, or fewer than 4 draws.
+        """
+        rows = {key: i for i, key in enumerate(_row_keys(inputs))}
+        if len(rows) < len(inputs):
+            raise ValueError(
+                f"inputs has {len(inputs) - len(rows)} rows that are there already; ready answers are looked up by input: give "
+                "a generator instead"
+            )
+        for calls, x in samples.items():
+            if x.ndim < 3 or x.shape[1] != len(inputs) or len(x) < DRAWS:
+                raise ValueError(
+                    f"{name} at {calls} calls has answers of shape {tuple(x.shape)}; give at least {DRAWS} draws of each input, "
+                    f"({DRAWS}, {len(inputs)}, ...)"
+                )
+        return Answers(samples, rows)
+
+    def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor) -> Tensor:
+        x = self.samples[steps]
+        return x[seed % len(x)][torch.tensor([self.rows[key] for key in _row_keys(inputs)])]
+
+
+def most(test: int, validation: int) -> int:
+    """The most samples of a row so that no input is asked twice, as ``Paired.asked`` divides them."""
+    return min(4 * validation // 3, 4 * test + 3)

@@ -1,0 +1,93 @@
+"""Checks on sets of samples before anything is measured: what would make a distance mean something else.
+
+    overlaps        real data that a method was trained on, or that are a method's own samples
+    one_clipped     one method's samples are clipped to a range and another's are not
+    repeats         samples of a set that are copies of others in it
+
+A clipped set has an *atom* at its end: many entries are equal to the largest (or smallest) one, which in samples of a
+continuous distribution has probability 0. An atom alone is no fault, for all methods may be clipped, or the data may be
+bounded; an atom of one method and values of another beyond it are two post-processings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+ATOM = 0.001
+"""The share of entries equal to the extreme value that is called an atom."""
+FEWEST = 3
+"""So many entries at least: the extreme of a continuous distribution is taken once."""
+BEYOND = 1e-4
+"""Values past an atom by less than this share of the range are rounding."""
+OVERLAP = 0.01
+"""Of the real rows, the share that may be found again before it is an error."""
+
+
+def keys(x: Tensor) -> list[bytes]:
+    """Each row of x (n, *S) as bytes. Images are rounded to 8 bits first, so that a file of them does not hide anything."""
+    flat = x.reshape(len(x), -1)
+    if x.ndim == 4 and x.is_floating_point():
+        flat = ((flat.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    elif x.is_floating_point():
+        flat = flat.float()
+    else:
+        flat = flat.long()
+    return [row.tobytes() for row in flat.contiguous().numpy()]
+
+
+def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real data") -> None:
+    """ValueError where rows of a set are rows of the real data: a distance to these means nothing.
+
+    Tokens that repeat among the real rows themselves are passed over: short ones are found again without any fault.
+
+    Args:
+        real: (m, *S).
+        sets: by the name that the error calls them; ``name`` is that of the real data.
+    """
+    rows = keys(real)
+    known = set(rows)
+    if not real.is_floating_point() and len(known) < (1 - OVERLAP) * len(rows):
+        return
+    for other, x in sets.items():
+        again = sum(key in known for key in keys(x))
+        if again > max(1, int(OVERLAP * len(known))):
+            raise ValueError(
+                f"{again} rows of {other} are rows of {name} too: hold out real data that nothing was trained on or copied from"
+            )
+
+
+def repeats(x: Tensor) -> float:
+    """The share of the rows of x that are copies of another row."""
+    return 1 - len(set(keys(x))) / len(x)
+
+
+def _end(x: Tensor, sign: float) -> tuple[float, bool]:
+    """The largest finite entry of sign * x, and whether it is an atom."""
+    values = sign * x[torch.isfinite(x)].reshape(-1)
+    if not values.numel():
+        return float("-inf"), False
+    top = values.max()
+    equal = int((values == top).sum())
+    return float(top), equal >= max(FEWEST, ATOM * values.numel())
+
+
+def one_clipped(samples: Mapping[str, Sequence[Tensor]]) -> None:
+    """ValueError where a method's samples end in an atom and another method's go beyond it.
+
+    Args:
+        samples: by method, sets of its samples (n, *S); tokens pass.
+    """
+    sets = [(name, x) for name, parts in samples.items() for x in parts if x.is_floating_point()]
+    for sign in (1.0, -1.0):
+        ends = [(name, *_end(x, sign)) for name, x in sets]
+        span = max((float(x.max() - x.min()) for _, x in sets if bool(torch.isfinite(x).all())), default=1.0)
+        for name, end, atom in ends:
+            beyond = max(((e, other) for other, e, _ in ends if other != name), default=(end, name))
+            if atom and beyond[0] > end + BEYOND * span:
+                raise ValueError(
+                    f"samples of {name} are clipped at {sign * end:.4g} and those of {beyond[1]} reach {sign * beyond[0]:.4g}: "
+                    "clip all or none (--clip LOW,HIGH)"
+                )

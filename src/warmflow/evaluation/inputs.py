@@ -1,0 +1,408 @@
+"""Samples of anyone's, from files: read, brought to one form, and checked against each other.
+
+    a folder            images below it, with every pixel they have; class folders are read as one set, their files in turn,
+                        each folder's in the natural order of their names (2.png before 10.png)
+    .npy, .npz          an array; of several the one named x, samples or arr_0
+    .safetensors        likewise
+    .txt                a text a line, all of equal length; the symbols of all sets together are one alphabet
+
+    images     (N, C, H, W) floats: uint8 becomes x/127.5 - 1; floats are taken to lie in [-1, 1] unless ``Reading.ranges``
+               says otherwise
+    points     (N, d) floats in the user's own units
+    tokens     (N, L) int64
+
+An evaluation compares distances, so anything that differs between two sets and is no property of a method is an error: the
+scale, the size, the channels, the number of samples. Each is one line with both paths and the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data.arrays import read_arrays
+from warmflow.data.images import as_tensor, channels_first, from_uint8, names_of, read_pixels, reason
+from warmflow.data.text import Alphabet
+from warmflow.data.text import read as read_text
+from warmflow.evaluation.checks import overlaps, repeats
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
+NAMES = ("x", "samples", "arr_0")
+FEWEST = 100
+ADVISED = 1_000
+ROUNDING = 1e-4
+FAR, FAR_SHARE = 2.0, 0.1
+"""Images of which a tenth of the values are beyond 2 are not in [-1, 1]; samples that are not clipped may reach past 1."""
+DARK, DARK_SHARE, NO_DARK = -0.25, 0.02, 0.001
+"""A set in [-1, 1] has values below -0.25; one in [0, 1] has none, even where its samples are not clipped."""
+REPEATS = 0.05
+
+Kind = Literal["images", "points", "tokens", "text"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become samples.
+
+    Args:
+        ranges: the (low, high) that black and white are in files of floats, by path as it is given, or by "" for all.
+        mode: "RGB" or "L", which image files are converted to; "" leaves them as they are.
+    """
+
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    mode: str = ""
+
+    def range_of(self, path: str) -> tuple[float, float] | None:
+        return self.ranges.get(path, self.ranges.get(""))
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """A set as it is stored: ``x`` uint8, floats or int64; of a text its lines and no ``x``. ``first`` names its first sample."""
+
+    path: str
+    kind: Kind
+    x: Tensor
+    first: str
+    lines: tuple[str, ...] = ()
+    compressed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lines) if self.kind == "text" else len(self.x)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.lines[0]),) if self.kind == "text" else tuple(self.x.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Every set of an evaluation in one form; ``methods`` by the labels that they were given by."""
+
+    real: Tensor
+    methods: Mapping[str, Tensor]
+    train: Tensor | None = None
+    validation: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    alphabet: Alphabet | None = None
+
+
+def read_samples(
+    path: str | os.PathLike[str], reading: Reading | None = None, *, alphabet: Alphabet | None = None
+) -> Tensor:
+    """One set in the form above.
+
+    Args:
+        alphabet: of a text; by default that of its own symbols, which only a text read alone can have.
+
+    Raises:
+        ValueError: a file that is missing, damaged or of another kind, samples of different sizes, values out of range, NaN.
+    """
+    reading = reading or Reading()
+    raw = _raw(path, reading)
+    if raw.kind == "text":
+        return _tokens(raw, alphabet or Alphabet.of("".join(raw.lines)))
+    _finite(raw)
+    return _values(raw, reading)
+
+
+def read_all(
+    real: str | os.PathLike[str],
+    methods: Mapping[str, str | os.PathLike[str]],
+    train: str | os.PathLike[str] | None = None,
+    validation: str | os.PathLike[str] | None = None,
+    reading: Reading | None = None,
+) -> Sets:
+    """All sets of an evaluation, in one form.
+
+    Args:
+        methods: the samples of each method at each number of calls and training seed, by any label.
+
+    Raises:
+        ValueError: as ``read_samples``; and two sets that differ in kind, size, channels, range or number, fewer than 100
+            samples, the same samples under two labels, or real data that are rows of another set.
+    """
+    reading = reading or Reading()
+    _one_path_each(methods)
+    raws = {label: _raw(path, reading) for label, path in methods.items()}
+    others = {
+        name: _raw(path, reading) for name, path in (("train", train), ("validation", validation)) if path is not None
+    }
+    truth = _raw(real, reading)
+    everything = [truth, *others.values(), *raws.values()]
+    for path in reading.ranges:
+        if path and path not in {raw.path for raw in everything}:
+            raise ValueError(
+                f"--range is for {path!r}, which is no set of this evaluation; name a path as it is given elsewhere"
+            )
+    for raw in everything:
+        _alike(truth, raw)
+        if raw.kind != "text":
+            _finite(raw)
+    _enough(truth, list(raws.values()))
+    alphabet = None
+    if truth.kind == "text":
+        alphabet = Alphabet.of("".join(line for raw in everything for line in raw.lines))
+        made = [_tokens(raw, alphabet) for raw in everything]
+    else:
+        made = [_values(raw, reading, strict=raw in (truth, *others.values())) for raw in everything]
+        if truth.kind == "images":
+            _one_range(everything, made, reading)
+    found = dict(zip((raw.path for raw in everything), made, strict=True))
+    sets = {name: found[raw.path] for name, raw in others.items()}
+    samples = {label: found[raw.path] for label, raw in raws.items()}
+    _apart(truth, others, raws, found)
+    notes = (*_compressed(everything), *_few(raws), *_repeated(truth, raws, found))
+    return Sets(found[truth.path], samples, sets.get("train"), sets.get("validation"), notes, alphabet)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _raw(path: str | os.PathLike[str], reading: Reading) -> Raw:
+    """A set as it is stored."""
+    file, name = Path(path).expanduser(), str(path)
+    if not file.exists():
+        raise ValueError(f"{name} does not exist; give a folder of images, or a .npy, .npz, .safetensors or .txt file")
+    if file.is_dir():
+        return _folder(file, name, reading.mode)
+    suffix = file.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return _array(as_tensor(read_arrays(file, NAMES)[0], name), name)
+    if suffix == ".safetensors":
+        return _array(_safetensors(file, name), name)
+    if suffix == ".txt":
+        return _lines(file, name)
+    raise ValueError(
+        f"{name} is of no kind that is read; give a folder of images, or a .npy, .npz, .safetensors or .txt file"
+    )
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts numbers in names by their size: a2 before a10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def files_of(root: Path) -> list[str]:
+    """The image files below a folder by their relative names, the files of its subfolders in turn.
+
+    A set is cut into parts by the order of its rows. If one class came after the other, a part would lack classes; so the i-th
+    of the n files of a folder comes at (i + 1/2) / n.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in sorted((n for n in names_of(root) if n.lower().endswith(SUFFIXES)), key=natural):
+        folders.setdefault(os.path.dirname(name), []).append(name)
+    placed = [
+        ((i + 0.5) / len(names), k, name)
+        for k, names in enumerate(folders.values())
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    return [name for _, _, name in sorted(placed)]
+
+
+def _folder(root: Path, name: str, mode: str) -> Raw:
+    files, pixels = files_of(root), []
+    if not files:
+        raise ValueError(f"{name} holds no images; give a folder of {', '.join(s[1:] for s in SUFFIXES[:4])} files")
+    for file in files:
+        try:
+            pixels.append(read_pixels(root / file, mode))
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+            raise ValueError(f"{name}/{file} cannot be read ({reason(error)}); remove it or write it again") from None
+        if pixels[-1].shape != pixels[0].shape:
+            _differ(f"{name}/{files[0]}", pixels[0].shape, f"{name}/{file}", pixels[-1].shape)
+    lossy = any(file.lower().endswith((".jpg", ".jpeg")) for file in files)
+    return Raw(name, "images", torch.from_numpy(np.stack(pixels)), f"{name}/{files[0]}", compressed=lossy)
+
+
+def _safetensors(file: Path, name: str) -> Tensor:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{name} cannot be read ({error}); write it with safetensors.torch.save_file") from None
+    key = next((k for k in NAMES if k in found), next(iter(found)) if len(found) == 1 else None)
+    if key is None:
+        raise ValueError(f"{name} has the tensors {', '.join(sorted(found)) or '(none)'}; name the samples x")
+    return as_tensor(found[key].float() if found[key].dtype == torch.bfloat16 else found[key], name)
+
+
+def _array(x: Tensor, name: str) -> Raw:
+    """What an array is, by its dimensions and type."""
+    if not x.numel() or x.ndim not in (2, 3, 4):
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; give images (N, C, H, W), points (N, d) or tokens (N, L)")
+    if x.ndim > 2:
+        if x.dtype != torch.uint8 and not x.is_floating_point():
+            raise ValueError(f"{name} holds images of {str(x.dtype)[6:]}; give uint8 (0..255) or floats in [-1, 1]")
+        return Raw(name, "images", channels_first(x, name).contiguous(), name)
+    if x.dtype == torch.uint8 or x.dtype == torch.bool or x.is_complex():
+        raise ValueError(f"{name} holds rows of {str(x.dtype)[6:]}; reshape images to (N, H, W), save tokens as int64")
+    if x.is_floating_point():
+        return Raw(name, "points", x, name)
+    return Raw(name, "tokens", x.long(), name)
+
+
+def _lines(file: Path, name: str) -> Raw:
+    text = next(iter(read_text(file).values()))
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line]
+    for (i, line), (j, other) in pairwise(lines):
+        if len(line) != len(other):
+            raise ValueError(
+                f"{name}: line {i} has {len(line)} symbols and line {j} {len(other)}; cut or pad every line to one length"
+            )
+    return Raw(name, "text", torch.empty(0), f"{name}, line {lines[0][0]}", tuple(line for _, line in lines))
+
+
+# ---------------------------------------------------------------- one form
+
+
+def _tokens(raw: Raw, alphabet: Alphabet) -> Tensor:
+    return alphabet.encode("".join(raw.lines)).reshape(len(raw), -1)
+
+
+def _values(raw: Raw, reading: Reading, strict: bool = False) -> Tensor:
+    """The tensor of a set that is no text; ``strict`` where its images have to lie in their range."""
+    if raw.kind != "images":
+        return raw.x.float() if raw.kind == "points" else raw.x
+    if raw.x.dtype == torch.uint8:
+        return from_uint8(raw.x)
+    low, high = reading.range_of(raw.path) or (-1.0, 1.0)
+    x = (raw.x.float() - low) * (2 / (high - low)) - 1 if (low, high) != (-1.0, 1.0) else raw.x.float()
+    end = float(x.abs().max())
+    if (strict and end > 1 + ROUNDING) or float((x.abs() > FAR).float().mean()) > FAR_SHARE:
+        raise ValueError(
+            f"{raw.path} has values from {float(raw.x.min()):.4g} to {float(raw.x.max()):.4g}, out of {low:g} .. {high:g}; "
+            f"give uint8 (0..255), or say --range {raw.path}=LOW,HIGH"
+        )
+    return x
+
+
+def _differ(first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...]) -> None:
+    """ValueError for two images of different channels or sizes (C, H, W)."""
+    if shape[0] != other[0]:
+        colour, grey = (first, second) if shape[0] == 3 else (second, first)
+        raise ValueError(
+            f"{colour} is in colour and {grey} is grey; convert all to one (image files: --mode L or --mode RGB)"
+        )
+    raise ValueError(
+        f"{first} is {shape[2]} x {shape[1]} pixels and {second} {other[2]} x {other[1]}; resize all images to one size"
+    )
+
+
+def _alike(truth: Raw, raw: Raw) -> None:
+    """ValueError where two sets are of different kinds or shapes."""
+    if truth.kind != raw.kind:
+        raise ValueError(f"{truth.path} holds {truth.kind} and {raw.path} {raw.kind}; give samples of one kind")
+    if truth.shape == raw.shape:
+        return
+    if truth.kind == "images":
+        _differ(truth.first, truth.shape, raw.first, raw.shape)
+    unit = {"points": "coordinates", "tokens": "tokens", "text": "symbols"}[truth.kind]
+    raise ValueError(
+        f"{truth.path} has {truth.shape[0]} {unit} a sample and {raw.path} {raw.shape[0]}; bring all sets to one shape"
+    )
+
+
+def _finite(raw: Raw) -> None:
+    if not raw.x.is_floating_point():
+        return
+    bad = (~torch.isfinite(raw.x)).flatten(1).any(1).nonzero().flatten()
+    if len(bad):
+        raise ValueError(
+            f"{raw.path} has NaN or infinite values in {len(bad)} of {len(raw)} samples (the first is sample {int(bad[0])}); "
+            "repair or leave out what made them"
+        )
+
+
+def _one_range(raws: list[Raw], made: list[Tensor], reading: Reading) -> None:
+    """ValueError where one set has no dark values and another has them: floats in [0, 1] beside [-1, 1]."""
+    dark = [float((x < DARK).float().mean()) for x in made]
+    lightest, darkest = min(dark), max(dark)
+    i, j = dark.index(lightest), dark.index(darkest)
+    raw = raws[i]
+    if (
+        lightest > NO_DARK
+        or darkest < DARK_SHARE
+        or raw.x.dtype == torch.uint8
+        or reading.range_of(raw.path) is not None
+    ):
+        return
+    raise ValueError(
+        f"{raw.path} has values from {float(made[i].min()):.3g} to {float(made[i].max()):.3g} and {raws[j].path} from "
+        f"{float(made[j].min()):.3g} to {float(made[j].max()):.3g}: [0, 1] beside [-1, 1]; say --range {raw.path}=0,1 "
+        f"(or {raw.path}=-1,1 if it is so bright)"
+    )
+
+
+# ---------------------------------------------------------------- across sets
+
+
+def _one_path_each(methods: Mapping[str, str | os.PathLike[str]]) -> None:
+    seen: dict[str, str] = {}
+    for label, path in methods.items():
+        real = os.path.realpath(Path(path).expanduser())
+        if real in seen:
+            raise ValueError(f"{path} is given for {seen[real]} and for {label}; give each its own samples")
+        seen[real] = label
+
+
+def _enough(truth: Raw, raws: list[Raw]) -> None:
+    """ValueError where there are too few rows, or unequal numbers of samples."""
+    for raw in (truth, *raws):
+        if len(raw) < FEWEST:
+            what = "hold out more real data" if raw is truth else "draw more"
+            raise ValueError(f"{raw.path} has {len(raw)} rows; a verdict needs at least {FEWEST}, better 2,000: {what}")
+    for raw in raws[1:]:
+        if len(raw) != len(raws[0]):
+            raise ValueError(
+                f"{raws[0].path} has {len(raws[0])} samples and {raw.path} {len(raw)}; bring equally many of every method at "
+                "every number of calls"
+            )
+
+
+def _apart(truth: Raw, others: Mapping[str, Raw], raws: Mapping[str, Raw], found: Mapping[str, Tensor]) -> None:
+    """ValueError where real rows are rows of another set, or two methods' sets are one."""
+    real = found[truth.path]
+    overlaps(real, {raw.path: found[raw.path] for raw in (*others.values(), *raws.values())}, truth.path)
+    if "validation" in others:
+        held = others["validation"].path
+        rest = [raw.path for name, raw in (*others.items(), *raws.items()) if name != "validation"]
+        overlaps(found[held], {path: found[path] for path in rest}, held)
+    seen: dict[bytes, Raw] = {}
+    for raw in raws.values():
+        key = found[raw.path].numpy().tobytes()
+        if key in seen:
+            raise ValueError(f"{seen[key].path} and {raw.path} hold the same samples; give each its own")
+        seen[key] = raw
+
+
+def _few(raws: Mapping[str, Raw]) -> Iterator[str]:
+    n = len(next(iter(raws.values()))) if raws else ADVISED
+    if n < ADVISED:
+        yield f"{n} samples a set are few: differences between methods nearer than {n} real samples will not show; draw 2,000"
+
+
+def _compressed(raws: list[Raw]) -> Iterator[str]:
+    lossy = next((raw for raw in raws if raw.compressed), None)
+    lossless = next((raw for raw in raws if not raw.compressed), None)
+    if lossy is not None and lossless is not None and lossy.kind == "images":
+        yield f"{lossy.path} holds JPEG files and {lossless.path} does not: the compression itself is a difference; write PNG"
+
+
+def _repeated(truth: Raw, raws: Mapping[str, Raw], found: Mapping[str, Tensor]) -> Iterator[str]:
+    own = repeats(found[truth.path])
+    for raw in raws.values():
+        share = repeats(found[raw.path])
+        if share >= max(REPEATS, 2 * own):
+            yield f"{share:.0%} of the samples in {raw.path} are copies of others there"

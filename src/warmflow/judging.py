@@ -1,0 +1,316 @@
+"""``warmflow evaluate``: a verdict for samples in files, with its folder and report.
+
+    OUT/config.json        what was asked, what was read, notes
+    OUT/study.*            everything the verdict is computed from
+    OUT/verdict.json       outcomes, words, numbers
+    OUT/pictures.safetensors, OUT/report.html
+
+A set of samples is named on the command line by NAME:CALLS@SEED=PATH, or all sets of a method by NAME=FOLDER, where FOLDER holds
+folders or files named CALLS or CALLS@SEED.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate, token_metrics
+from warmflow.evaluation.exchange import Rules
+from warmflow.evaluation.inputs import Reading, Sets, read_all
+from warmflow.evaluation.real import VALIDATION_SHARE
+from warmflow.evaluation.record import save_evaluation
+from warmflow.evaluation.sentences import rounded
+from warmflow.evaluation.study import Role, Study, Training
+from warmflow.report import Report
+
+TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
+FILES = (".npy", ".npz", ".safetensors", ".txt")
+SHOWN = 64
+SHAPE = "NAME:CALLS@SEED=PATH, like {flag} cold:4@0=PATH"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command, as they were typed."""
+
+    real: str
+    baseline: tuple[str, ...]
+    candidate: tuple[str, ...]
+    start: tuple[str, ...] = ()
+    control: tuple[str, ...] = ()
+    train: str | None = None
+    validation: str | None = None
+    seconds: tuple[str, ...] = ()
+    clip: str | None = None
+    ranges: tuple[str, ...] = ()
+    mode: str = ""
+    trained: str = "unknown"
+    counted: tuple[str, ...] = ()
+    useful: float = 0.5
+    items: str = "samples"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one set of samples is: of a method, at a number of calls, under a training seed."""
+
+    flag: str
+    name: str
+    calls: int
+    seed: int
+    path: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.flag} {self.name}:{self.calls}@{self.seed}"
+
+
+def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Callable[[str], None] = print) -> Evaluation:
+    """The evaluation of files, with everything written to ``out``.
+
+    Raises:
+        ValueError: bad input, named with its remedy; nothing is written then.
+    """
+    places = _places(asked)
+    seconds, trained = _seconds(asked.seconds, places), _trained(asked.trained)
+    clip = None if asked.clip is None else _pair(asked.clip, "--clip")
+    rules = Rules(useful=_share(asked.useful))
+    reading = Reading(_ranges(asked.ranges), _mode(asked.mode))
+    if (out / "config.json").exists():
+        open_run(out, _json(asked))  # another run's folder is refused before anything is measured
+    sets = read_all(asked.real, {p.label: p.path for p in places}, asked.train, asked.validation, reading)
+    for note in sets.notes:
+        say(f"note: {note}")
+    given = {flag: _given(flag, places, sets) for flag in ("--baseline", "--candidate", "--start", "--control")}
+    evaluation = evaluate(
+        sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train, validation=sets.validation,
+        metrics=_text_metrics(sets), clip=clip, rules=rules, progress=progress,
+        extras=Extras(
+            starts=given["--start"], controls=given["--control"], seconds=seconds, trained=trained, counted=asked.counted,
+            items=asked.items,
+        ),
+    )  # fmt: skip
+    _write(out, asked, sets, places, evaluation)
+    return evaluation
+
+
+def _json(asked: Asked) -> dict[str, Any]:
+    return {"kind": "evaluate", **asdict(asked)}
+
+
+def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluation: Evaluation) -> None:
+    found = open_run(out, _json(asked))
+    save_evaluation(out, evaluation)
+    first = min(p.seed for p in places)
+    shown = {f"{p.name}.{p.calls}": sets.methods[p.label] for p in places if p.seed == first and p.flag != "--start"}
+    starts = {f"start of {p.name}": sets.methods[p.label] for p in places if p.seed == first and p.flag == "--start"}
+    write_tensors(
+        out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **starts, **shown}.items()}
+    )
+    data: dict[str, Any] = {"name": Path(asked.real).name, "kind": _kind(sets.real), "shape": list(sets.real.shape[1:])}
+    if sets.alphabet is not None:
+        data["symbols"] = list(sets.alphabet.symbols)
+    notes = [*sets.notes, "The numbers of calls are those that the samples were given under; they were not counted."]
+    write_json(out / "config.json", {**found, "data": data, "notes": notes, "device": "cpu", "state": "complete"})
+    Report.read(out).save(out)
+
+
+def _kind(x: Tensor) -> str:
+    return "tokens" if not x.is_floating_point() else "images" if x.ndim == 4 else "points"
+
+
+def _text_metrics(sets: Sets) -> Any:
+    """k-grams over the alphabet of all sets: the validation data alone may lack a symbol."""
+    if sets.real.is_floating_point():
+        return None
+    every = [sets.real, *sets.methods.values(), *(x for x in (sets.train, sets.validation) if x is not None)]
+    held = len(sets.real) // 3 if sets.validation is None else len(sets.validation)
+    samples = len(next(iter(sets.methods.values())))
+    smallest = min(held, samples // VALIDATION_SHARE)
+    return token_metrics(max(int(x.max()) for x in every) + 1, sets.real.shape[1], smallest)
+
+
+def table(study: Study) -> str:
+    """The primary metric of every method at every number of calls, as text: n_eq, or the distance where it has none."""
+    scatter = study.primary.scatter
+    unit = f"as good as so many real {study.items}" if scatter is not None else f"distance ({study.primary.name})"
+    lines = [f"{unit}, by calls ({study.primary.name}):"]
+    for method in study.methods:
+        curve = study.curve(method.name)
+        cells = []
+        for calls, d in zip(curve.calls, curve.mean(study.primary.name), strict=True):
+            value = f"{d:.3g}" if scatter is None else "inf" if d <= 0 else rounded(scatter / d)
+            cells.append(f"{value}" if method.role is Role.START else f"{calls:g}: {value}")
+        lines.append(f"  {method.name:<24} {'   '.join(cells)}")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- the words of the command line
+
+
+def _places(asked: Asked) -> list[Place]:
+    """Every set of samples that was named; ValueError where names, calls or seeds do not fit together."""
+    groups = {
+        "--baseline": asked.baseline,
+        "--candidate": asked.candidate,
+        "--start": asked.start,
+        "--control": asked.control,
+    }
+    places = [p for flag, texts in groups.items() for text in texts for p in _places_of(flag, text)]
+    for flag in ("--baseline", "--candidate"):
+        if not groups[flag]:
+            raise ValueError(
+                f"{flag} is missing; a verdict needs a baseline and a candidate: {SHAPE.format(flag=flag)}"
+            )
+    names = {flag: {p.name for p in places if p.flag == flag} for flag in groups}
+    both = sorted(names["--baseline"] & names["--candidate"])
+    if both:
+        raise ValueError(f"{both[0]!r} is a baseline and a candidate; give each method a name of its own")
+    for flag in ("--start", "--control"):
+        for name in sorted(names[flag] - names["--candidate"]):
+            raise ValueError(
+                f"{flag} is of {name!r}, which is no candidate; known: {', '.join(sorted(names['--candidate']))}"
+            )
+    seen: dict[tuple[str, str, int, int], Place] = {}
+    for p in places:
+        key = (p.flag, p.name, p.calls, p.seed)
+        if key in seen:
+            raise ValueError(
+                f"{p.label} is given twice, as {seen[key].path} and {p.path}; give each set a seed of its own"
+            )
+        seen[key] = p
+    _same_seeds(places)
+    return places
+
+
+def _same_seeds(places: Sequence[Place]) -> None:
+    seeds: dict[tuple[str, str, int], set[int]] = {}
+    for p in places:
+        seeds.setdefault((p.flag, p.name, p.calls), set()).add(p.seed)
+    (flag, name, calls), most = max(seeds.items(), key=lambda item: len(item[1]))
+    for (other_flag, other, at), have in seeds.items():
+        if have != most:
+            raise ValueError(
+                f"{flag} {name}:{calls} has the training seeds {sorted(most)} and {other_flag} {other}:{at} {sorted(have)}; a "
+                "verdict from chosen seeds is none: give every set under the same seeds"
+            )
+
+
+def _places_of(flag: str, text: str) -> list[Place]:
+    """The sets that one option names."""
+    head, equals, path = text.partition("=")
+    start = flag == "--start"
+    shape = "NAME@SEED=PATH, like --start warm@0=PATH" if start else SHAPE.format(flag=flag)
+    name, at, seed = head.partition("@")
+    name, colon, calls = name.partition(":")
+    if not equals or not path or not name or (at and not seed):
+        raise ValueError(f"{flag} is {text!r}; say {shape}")
+    if start and colon:
+        raise ValueError(f"{flag} is {text!r}; a start takes no calls: say {shape}")
+    if start:
+        return [Place(flag, name, 0, _whole(seed or "0", 0, "training seed", f"{flag} {text}", shape), path)]
+    if colon:
+        return [_place(flag, name, calls, seed or "0", path, f"{flag} {text}", shape)]
+    if at:
+        raise ValueError(f"{flag} is {text!r}, without a number of calls; say {shape}")
+    return _places_in(flag, name, path, shape)
+
+
+def _places_in(flag: str, name: str, path: str, shape: str) -> list[Place]:
+    """The sets in a folder whose entries are named by their calls."""
+    folder = Path(path).expanduser()
+    inside = [e for e in sorted(folder.iterdir()) if not e.name.startswith(".")] if folder.is_dir() else []
+    sets = [e for e in inside if e.is_dir() or e.suffix.lower() in FILES]
+    if not sets:
+        raise ValueError(
+            f"{flag} {name}={path} names no number of calls; say {shape}, or give a folder of folders or files named 4 or 4@0"
+        )
+    found = []
+    for entry in sets:
+        calls, at, seed = (entry.name if entry.is_dir() else entry.stem).partition("@")
+        found.append(
+            _place(flag, name, calls, seed if at else "0", f"{path.rstrip('/')}/{entry.name}", str(entry), "4 or 4@0")
+        )
+    return found
+
+
+def _place(flag: str, name: str, calls: str, seed: str, path: str, where: str, shape: str) -> Place:
+    steps = _whole(calls, 1, "number of calls", where, shape)
+    return Place(flag, name, steps, _whole(seed, 0, "training seed", where, shape), path)
+
+
+def _whole(text: str, least: int, what: str, where: str, shape: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ValueError(f"{where}: {text!r} is no {what}; give a whole number of at least {least}: {shape}")
+    return int(text)
+
+
+def _given(flag: str, places: Sequence[Place], sets: Sets) -> dict[str, Given]:
+    """Ready samples by method, training seed and calls."""
+    found: dict[str, dict[int, dict[int, Tensor]]] = {}
+    for p in places:
+        if p.flag == flag:
+            found.setdefault(p.name, {}).setdefault(p.seed, {})[p.calls] = sets.methods[p.label]
+    return {name: by_seed for name, by_seed in found.items()}  # noqa: C416 (a dict of another type)
+
+
+def _seconds(texts: Sequence[str], places: Sequence[Place]) -> Mapping[str, Mapping[int, float]]:
+    known = {(p.name, p.calls) for p in places if p.flag in ("--baseline", "--candidate")}
+    found: dict[str, dict[int, float]] = {}
+    for text in texts:
+        head, _, value = text.partition("=")
+        name, _, calls = head.partition(":")
+        try:
+            seconds, steps = float(value), int(calls)
+        except ValueError:
+            raise ValueError(f"--seconds is {text!r}; say NAME:CALLS=SECONDS a sample, like cold:4=0.012") from None
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"--seconds is {text!r}; give positive seconds a sample, like cold:4=0.012")
+        if (name, steps) not in known:
+            some = ", ".join(sorted(f"{n}:{c}" for n, c in known))
+            raise ValueError(f"--seconds is of {head!r}, which has no samples; known: {some}")
+        found.setdefault(name, {})[steps] = seconds
+    return found
+
+
+def _pair(text: str, flag: str) -> tuple[float, float]:
+    parts = text.split(",")
+    try:
+        low, high = (float(p) for p in parts)
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"{flag} is {text!r}; give two numbers, LOW,HIGH, like -1,1")
+    return low, high
+
+
+def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    found = {}
+    for text in texts:
+        path, _, pair = text.rpartition("=")
+        found[path] = _pair(pair, f"--range {path}=" if path else "--range")
+    return found
+
+
+def _mode(mode: str) -> str:
+    if mode not in ("", "RGB", "L"):
+        raise ValueError(f"--mode is {mode!r}; say RGB (colour) or L (grey)")
+    return mode
+
+
+def _trained(text: str) -> Training:
+    if text not in TRAINED:
+        raise ValueError(f"--trained is {text!r}; known: {', '.join(TRAINED)}")
+    return TRAINED[text]
+
+
+def _share(useful: float) -> float:
+    if not 0 < useful <= 1:
+        raise ValueError(f"--useful is {useful}; give a share above 0 and at most 1, fixed before anything is measured")
+    return useful
