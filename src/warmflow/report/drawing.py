@@ -13,7 +13,6 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from markupsafe import Markup
 
 from warmflow.report import words

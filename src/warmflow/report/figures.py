@@ -1,4 +1,4 @@
-"""The curves of a report, as ``matplotlib.figure.Figure`` objects: quality against cost, gains, the frontier of texts, the loss."""
+"""The curves of a report, as ``matplotlib.figure.Figure`` objects: quality against cost, gains, texts, the loss."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, NARROW, SMALL = (8.6, 4.3), (4.5, 4.3), (4.5, 3.1)
+WIDE, NARROW, SMALL = (8.6, 4.3), (3.9, 4.0), (4.2, 3.1)
 """Inches: of a page's main figure, of the same for a phone's width, of the others."""
 MOST = 4.0
 """Numbers of test samples beyond which an n_eq is known too poorly to be drawn at its own height."""
 BASELINES = ("#3b82d0", "#8b5cf6", "#0c8599", "#5c7cfa", "#a61e4d")
 CANDIDATES = ("#e8590c", "#c2255c", "#e8a20c", "#846358")
+DRAWN = ("shown", "baseline", "control", "start", "candidate")
+"""Roles in the order in which their lines are drawn, the candidate's on top."""
 TICKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -57,7 +59,8 @@ class View:
         if self.metric.scatter is not None:
             return numbers.n_eq, numbers.n_eq_band
         s = self.metric.scale
-        return tuple(Interval(x.estimate * s, x.low * s, x.high * s) for x in (numbers.distance, numbers.band))  # type: ignore[return-value]
+        d, b = numbers.distance, numbers.band
+        return Interval(d.estimate * s, d.low * s, d.high * s), Interval(b.estimate * s, b.low * s, b.high * s)
 
     def cost_of(self, point: Point) -> float:
         found = point.calls if self.cost == "calls" else point.seconds
@@ -87,8 +90,8 @@ def _cap(verdict: Verdict, view: View, methods: Sequence[Method]) -> float:
     return max(min(top * (3.0 if beyond else 1.6), max(most, top * 1.2)), 10.0)
 
 
-def _draw_curve(ax: Axes, method: Method, view: View, tint: str) -> tuple[float, float] | None:
-    """The curve with its band; where its last row stands."""
+def _draw_curve(ax: Axes, method: Method, view: View, tint: str) -> tuple[float, float, float] | None:
+    """The curve with its band; where its last row stands, and its mean height."""
     points = _points(method, view)
     if not points:
         return None
@@ -107,9 +110,17 @@ def _draw_curve(ax: Axes, method: Method, view: View, tint: str) -> tuple[float,
     beyond = np.array([v.estimate > view.cap for v, _ in pairs])
     style, width = (0, (4, 2)) if dashed else "-", 2.4 if main else 1.3 if dashed else 1.8
     ax.plot(x, y, color=tint, lw=width, linestyle=style, zorder=5 if main else 4, label=method.name)
-    ax.plot(x[~beyond], y[~beyond], color=tint, lw=0, marker="o", markersize=2.5 if dashed else 4.5 if main else 3.8, zorder=6)
+    ax.plot(
+        x[~beyond],
+        y[~beyond],
+        color=tint,
+        lw=0,
+        marker="o",
+        markersize=2.5 if dashed else 4.5 if main else 3.8,
+        zorder=6,
+    )
     ax.plot(x[beyond], y[beyond], color=tint, lw=0, marker="^", markersize=7, clip_on=False, zorder=7)
-    return float(x[-1]), float(y[-1])
+    return float(x[-1]), float(y[-1]), float(np.mean(y))
 
 
 def _draw_level(ax: Axes, method: Method, view: View, tint: str) -> float | None:
@@ -119,6 +130,10 @@ def _draw_level(ax: Axes, method: Method, view: View, tint: str) -> float | None
         return None
     value = min(view.values(known[0])[0].estimate, view.cap)
     ax.axhline(value, color=tint, lw=1.3, linestyle=(0, (1, 1.6)), zorder=3, label=method.name)
+    if view.values(known[0])[0].estimate > view.cap:
+        ax.plot(
+            [1.0], [1.0], transform=ax.transAxes, color=tint, lw=0, marker="^", markersize=7, clip_on=False, zorder=7
+        )
     return value
 
 
@@ -161,9 +176,11 @@ def _scale_x(ax: Axes, costs: Sequence[float], cost: str) -> None:
     low, high = min(costs), max(costs)
     ax.set_xscale("log")
     ax.set_xlim(low / 1.12, high * 1.12)
-    ticks = [t for t in TICKS if low / 1.1 <= t <= high * 1.1] if cost == "calls" else _steps_125(low / 1.1, high * 1.1, 5)
-    if cost == "calls" and high > 1.3 * ticks[-1] if ticks else False:
-        ticks = [*ticks, round(high)]  # the last calls that were measured
+    ticks = _steps_125(low / 1.1, high * 1.1, 5)
+    if cost == "calls":
+        ticks = [float(t) for t in TICKS if low / 1.1 <= t <= high * 1.1]
+        if not ticks or high > 1.3 * ticks[-1]:
+            ticks.append(high)  # the last calls that were measured
     write = words.number if cost == "calls" else words.duration
     ax.set_xticks(ticks, labels=[write(t) for t in ticks])
     ax.set_xticks([], minor=True)
@@ -180,6 +197,8 @@ def _scale_y(ax: Axes, view: View, values: Sequence[float], lows: Sequence[float
             ticks = _steps_125(low / 1.4, high * 1.4, 6)
             ax.set_yticks(ticks, labels=[words.number(t) for t in ticks])
             ax.set_yticks([], minor=True)
+        else:
+            _scale_difference(ax, np.array(known))
         return
     positive = [v for v in known if v > 0] or [1.0]
     under = [v for v in lows if math.isfinite(v) and v > 0]
@@ -195,16 +214,17 @@ def _scale_y(ax: Axes, view: View, values: Sequence[float], lows: Sequence[float
 def _draw_methods(ax: Axes, verdict: Verdict, view: View, methods: Sequence[Method]) -> None:
     """Every method with the label of its line, in the order in which lines may cover one another."""
     colours, ends, starts = tints(verdict), [], []
-    for method in sorted(methods, key=lambda m: ("shown", "baseline", "control", "start", "candidate").index(m.role)):
+    for method in sorted(methods, key=lambda m: DRAWN.index(m.role)):
         tint = colours[method.name]
         if method.role == "start":
             level = _draw_level(ax, method, view, tint)
             if level is not None:
-                starts.append(labels.Label(method.title, tint, math.nan, level))
+                starts.append(labels.Label(method.title, tint, math.nan, level, level))
             continue
         end = _draw_curve(ax, method, view, tint)
         if end is not None:
-            ends.append(labels.Label(method.title, tint, *end))
+            ends.append(labels.Label(method.title, tint, *end, method.role != "control"))
+    ax.set_ylim(*ax.get_ylim())  # limits that are still automatic are fixed before labels are placed by them
     labels.beside(ax, [*ends, *starts])
 
 
@@ -217,8 +237,9 @@ def quality(
     metric = metric or verdict.primary
     if metric is None:
         return None
-    roles = ("baseline", "candidate", "control", "start", "shown")
-    methods = [m for m in verdict.named(*roles) if not only or only in (m.name, m.of) or m.role in ("baseline", "shown")]
+    methods = [
+        m for m in verdict.named(*DRAWN) if not only or only in (m.name, m.of) or m.role in ("baseline", "shown")
+    ]
     view = View(metric, cost)
     view = View(metric, cost, _cap(verdict, view, methods))
     walked = [(p, view) for m in methods if m.role != "start" for p in _points(m, view)]
@@ -229,8 +250,14 @@ def quality(
     _scale_x(ax, [view.cost_of(p) for p, _ in walked], cost)
     _scale_y(ax, view, [min(v.estimate, view.cap) for v, _ in every], [b.low for _, b in every])
     ax.grid(color=INK, alpha=0.09, lw=0.6)
-    ax.set_xlabel("network calls per sample" if cost == "calls" else "time per sample, everything counted", color=INK, fontsize=9)
-    up = f"as good as … real {verdict.items} (n_eq)" if metric.scatter is not None else f"{metric.title}, lower is better"
+    ax.set_xlabel(
+        "network calls per sample" if cost == "calls" else "time per sample, everything counted", color=INK, fontsize=9
+    )
+    up = (
+        f"as good as … real {verdict.items} (n_eq)"
+        if metric.scatter is not None
+        else f"{metric.title}, lower is better"
+    )
     ax.set_ylabel(up, color=INK, fontsize=9)
     literal(figure).draw_without_rendering()  # fixes the layout, which the labels are placed in
     _draw_methods(ax, verdict, view, methods)
@@ -238,7 +265,8 @@ def quality(
         if cost == "calls" and only in ("", candidate.name):
             _mark(ax, verdict, candidate, view, tints(verdict).get(candidate.name, INK))
     if any(v.estimate > view.cap for v, _ in every):
-        ax.set_title(f"▲ beyond this scale, up to: cannot be told from real {verdict.items}", fontsize=8, color=INK, loc="left")
+        said = f"▲ off the scale, or not distinguishable from real {verdict.items}"
+        ax.set_title(said, fontsize=8, color=INK, loc="left", pad=9)
     return figure
 
 
@@ -258,22 +286,35 @@ def differences(gains: Mapping[str, Sequence[Gain]], verdict: Verdict, tint: str
     figure, axes = blank((SMALL[0], SMALL[1] * (0.35 + 0.65 * len(known))), len(known))
     for ax, (metric, found) in zip(axes, known.items(), strict=True):
         x = np.array([g.calls for g in found])
-        y, low, high = (np.array([getattr(g.value, k) for g in found]) * metric.scale for k in ("estimate", "low", "high"))
+        y, low, high = (
+            np.array([getattr(g.value, k) for g in found]) * metric.scale for k in ("estimate", "low", "high")
+        )
         ax.axhline(0, color=INK, lw=1.0, alpha=0.8)
         ax.vlines(x, low, high, color=tint, lw=3.2, alpha=0.3)
         ax.plot(x, y, color=tint, lw=1.2, marker="o", markersize=4)
         _scale_x(ax, list(x), "calls")
-        spread = np.concatenate([y, low, high])
-        spread = np.abs(spread[np.isfinite(spread) & (spread != 0)])
-        if len(spread) and spread.max() > 30 * np.median(spread):
-            ax.set_yscale("symlog", linthresh=float(np.median(spread)))
-            ax.yaxis.set_major_formatter(lambda v, _: words.number(v))
-            ax.set_yticks([], minor=True)
+        _scale_difference(ax, np.concatenate([y, low, high]))
         ax.grid(color=INK, alpha=0.09, lw=0.6)
         ax.set_title(metric.title, fontsize=8.5, color=INK, loc="left")
     axes[-1].set_xlabel("network calls per sample", color=INK, fontsize=9)
     figure.supylabel(label, fontsize=9, color=INK)
     return figure
+
+
+def _scale_difference(ax: Axes, values: np.ndarray) -> None:
+    """Linear; where a few differences dwarf the others, logarithmic on both sides of a linear middle."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not len(sizes) or sizes.max() <= 15 * np.median(sizes):
+        return
+    bend = 10.0 ** math.ceil(math.log10(np.median(sizes)))
+    ax.set_yscale("symlog", linthresh=bend, linscale=1.0)
+    decades = [bend * 10.0**e for e in range(math.ceil(math.log10(sizes.max() / bend)) + 1)]
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    bottom, top = min(1.3 * low, -0.3 * bend), max(1.3 * high, 0.3 * bend)
+    ax.set_ylim(bottom, top)
+    ticks = [t for t in (*(-d for d in reversed(decades)), 0.0, *decades) if bottom <= t <= top]
+    ax.set_yticks(ticks, labels=[words.number(t) for t in ticks])
+    ax.set_yticks([], minor=True)
 
 
 def gain(run: Run, candidate: Candidate) -> Figure | None:
@@ -311,10 +352,10 @@ def frontier(run: Run) -> Figure | None:
     ax.plot([0], [0], marker="+", markersize=12, color=COLOURS["real"], linestyle="none", label="real data")
     colours = tints(run.verdict)
     for name, points in found.items():
-        x, y, steps = zip(*points, strict=True)
-        ax.plot(x, y, color=colours[name], marker="o", markersize=4, lw=1.2, label=words.name(name))
+        across, up, steps = (list(column) for column in zip(*points, strict=True))
+        ax.plot(across, up, color=colours[name], marker="o", markersize=4, lw=1.2, label=words.name(name))
         for place in {0, len(points) - 1} if steps[0] > 0 else ():
-            at = (x[place], y[place])
+            at = (across[place], up[place])
             ax.annotate(words.number(steps[place]), at, (4, 4), textcoords="offset points", fontsize=7.5, color=INK)
     ax.set_xlabel("entropy of pairs, less real text's (nats)", color=INK, fontsize=9)
     ax.set_ylabel("nats a token, less real text's", color=INK, fontsize=9)

@@ -23,12 +23,15 @@ LONGEST = 30
 
 @dataclass(frozen=True)
 class Label:
-    """The text of a line that ends at (x, y) in data units; x is NaN for a line across the whole width."""
+    """The text of a line that ends at (x, y) in data units; x is NaN for a line across the whole width. Of lines that end at one
+    height, the one with the larger mean ``height`` is labelled above."""
 
     text: str
     colour: str
     x: float
     y: float
+    height: float = 0.0
+    bold: bool = True
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -59,6 +62,7 @@ def beside(ax: Axes, given: Sequence[Label]) -> None:
     """Writes each label to the right of the axes at the height where its line ends, with a thin line to it where it moved."""
     if not given:
         return
+    given = sorted(given, key=lambda label: label.height)
     height = ax.get_window_extent().height
     gap = GAP * LETTERS * ax.figure.dpi / 72 / height
     ends = [float(ax.transAxes.inverted().transform(ax.transData.transform((1.0, label.y)))[1]) for label in given]
@@ -71,7 +75,7 @@ def beside(ax: Axes, given: Sequence[Label]) -> None:
                 label="_leader")  # fmt: skip
         text = label.text if len(label.text) <= LONGEST else label.text[: LONGEST - 1] + "…"
         ax.annotate(text, (1.03, place), xycoords="axes fraction", color=label.colour, fontsize=LETTERS, va="center",
-                    ha="left", fontweight="bold")  # fmt: skip
+                    ha="left", fontweight="bold" if label.bold else "normal")  # fmt: skip
 
 
 def legend(figure: Figure, ax: Axes) -> None:

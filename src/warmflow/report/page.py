@@ -122,8 +122,8 @@ def _reading(run: Run) -> tuple[str, ...]:
     if metric is None:
         return ()
     first = (
-        f"As good as 400 real {items} (n_eq) means: a computer that compares these samples with held-out real data finds them as "
-        f"far away as 400 real {items} are by chance, so more is better."
+        f"As good as 400 real {items} (n_eq) means: the distance from these samples to held-out real data is what 400 "
+        f"real {items} have on average, so more is better."
     )
     if metric.scatter is None:
         unit = f" ({metric.unit})" if metric.unit else ""
@@ -149,13 +149,16 @@ def _interval(candidate: Candidate) -> list[Tile]:
     q = candidate.quality
     if q is not None:
         between = tables.equivalent(q)
-        found.append(Tile(words.equivalent(q.estimate), ("n_eq of the quoted row", f"{between} (95 %)" if between else "")))
+        found.append(
+            Tile(words.equivalent(q.estimate), ("n_eq of the quoted row", f"{between} (95 %)" if between else ""))
+        )
     c = candidate.control_quality
     if c is not None:
         found.append(Tile(words.equivalent(c.estimate), ("n_eq of the same recipe from noise", tables.equivalent(c))))
     s = candidate.seconds
     if s is not None:
-        found.append(Tile(f"{words.number(s.estimate)} ×", ("less time a sample, all counted", f"{tables.spread(s)} (95 %)")))
+        what = "time of the baseline's row over the quoted row's"
+        found.append(Tile(f"{words.number(s.estimate)} ×", (what, f"{tables.spread(s)} (95 %)")))
     if candidate.start_calls is not None:
         found.append(Tile(words.number(candidate.start_calls), ("calls that making the start is worth",)))
     return found
@@ -181,12 +184,15 @@ def _drawn(figure: Figure | None, prefix: str, caption: str, narrow: Figure | No
     return Drawn(drawing.svg(figure, prefix, caption), caption, small)
 
 
-def _main_figure(run: Run, prefix: str, only: str = "", cost: str = "calls", metric: Metric | None = None) -> Drawn | None:
+def _main_figure(
+    run: Run, prefix: str, only: str = "", cost: str = "calls", metric: Metric | None = None
+) -> Drawn | None:
     metric = metric or run.verdict.primary
     if metric is None:
         return None
     better = "Higher is better" if metric.scatter is not None else "Lower is better"
-    caption = f"{better}; both axes are logarithmic. Shaded: bands that hold for a whole curve (95 %)."
+    scaled = "; both axes are logarithmic" if metric.scatter is not None else ""
+    caption = f"{better}{scaled}. Shaded: bands that hold for a whole curve (95 %)."
     if cost == "seconds":
         caption = f"The same against time. {better}."
     roles = {m.role for m in run.verdict.methods if not only or only in (m.name, m.of)}
@@ -355,14 +361,14 @@ TERMS = {
     "Control": "The candidate's own recipe, pairing included, from noise in place of the draft. What the candidate gains over it "
     "is due to the draft; what both gain is due to the recipe.",
     "Distance D": "How far samples are from held-out real data. MMD² is the unbiased squared maximum mean discrepancy: 0 for "
-    "equal distributions, and it may fall below 0.",
-    "n_eq": "As many real samples are, on average, as far from the data as these samples are. It is infinite where D is at most 0.",
+    "equal distributions, and its estimate may fall below 0.",
+    "n_eq": "So many real samples are, on average, as far from the data as these samples. It is infinite where D is at most 0.",
     "Steps and calls": "Steps are the intervals of a solver. Calls are evaluations of the flow's network for each sample. The "
     "draft's own cost is not in the calls; it is in the seconds.",
     "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
     "Near enough to count": "On validation data, at least half of the best n_eq that any baseline row reaches. Samples of noise "
     "are cheap, and their rate says nothing.",
-    "Class variation": "Half the summed difference between the shares of the classes (or clusters) in the samples and in the data.",
+    "Class variation": "Half the summed difference between the shares of classes (or clusters) in samples and in data.",
     "Copying": "How many samples are nearer to the training data than new real data are, at several quantiles.",
 }  # fmt: skip
 
@@ -385,7 +391,9 @@ def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict
         "targets": tables.targets(candidate, verdict),
         "gain": tables.differences(candidate.gains, verdict, "nearest baseline"),
         "gain_figure": _drawn(
-            figures.gain(run, candidate), f"{prefix}-gain", f"Above 0 {ours} is nearer to the data than the best baseline."
+            figures.gain(run, candidate),
+            f"{prefix}-gain",
+            f"Above 0 {ours} is nearer to the data than the best baseline.",
         ),
         "start": tables.differences(candidate.start_effect, verdict, "against"),
         "start_figure": _drawn(
@@ -444,7 +452,8 @@ def overview(runs: Sequence[Run], anchors: Sequence[str], prefixes: Sequence[Mar
     lines = []
     for run, anchor in zip(runs, anchors, strict=True):
         name = run.folder.resolve().name
-        for candidate in list(run.verdict.candidates.values()) or [None]:
+        candidates: list[Candidate | None] = [*run.verdict.candidates.values()]
+        for candidate in candidates or [None]:
             e = candidate.exchange if candidate else None
             lines.append({
                 "anchor": anchor, "name": name, "recipe": run.recipe, "badge": badge(run, candidate),
@@ -454,6 +463,7 @@ def overview(runs: Sequence[Run], anchors: Sequence[str], prefixes: Sequence[Mar
                 "answer": candidate.answer if candidate else "" if run.kind == "run" else run.verdict.claim,
             })  # fmt: skip
     bodies = [
-        {"anchor": a, "name": r.folder.resolve().name, "inside": b} for a, r, b in zip(anchors, runs, prefixes, strict=True)
+        {"anchor": a, "name": r.folder.resolve().name, "inside": b}
+        for a, r, b in zip(anchors, runs, prefixes, strict=True)
     ]
     return _render("gather", count=len(runs), lines=lines, bodies=bodies)

@@ -61,7 +61,7 @@ def _nearest(run: Run, method: str, calls: float) -> str | None:
 def opening(run: Run) -> list[str]:
     """The pictures that a page opens with: real, draft, each candidate at its quoted calls, the best baseline at the same."""
     have, verdict = set(picture_names(run)), run.verdict
-    found = [n for n in ("real", "draft", "prior") if n in have]
+    found: list[str] = [n for n in ("real", "draft", "prior") if n in have]
     for candidate in verdict.candidates.values():
         calls = candidate.exchange.calls if candidate.exchange else 4.0
         found += [n for n in (_nearest(run, candidate.name, calls),) if n]

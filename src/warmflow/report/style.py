@@ -51,7 +51,8 @@ white-space:nowrap;background:var(--paper)}
 .warmflow tr.group span{position:sticky;left:.75rem}
 .warmflow .long{white-space:normal;min-width:13rem}
 .warmflow .rows td:first-child,.warmflow .rows th:first-child{position:sticky;left:0;z-index:1}
-.warmflow tr.quoted td{font-weight:650;background:var(--card)}.warmflow tr.quoted td:first-child{box-shadow:inset 4px 0 var(--warm)}
+.warmflow tr.quoted td{font-weight:650;background:var(--card)}
+.warmflow tr.quoted td:first-child{box-shadow:inset 4px 0 var(--warm)}
 .warmflow .dim{color:var(--soft);font-weight:400}
 .warmflow .yes{color:var(--good);font-weight:650}.warmflow .no{color:var(--bad);font-weight:650}
 .warmflow details{background:var(--card);border-radius:12px;padding:.65rem 1rem;margin:1rem 0}
@@ -75,11 +76,12 @@ font:.88rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;user-select
 .warmflow th,.warmflow td{padding:.38rem .5rem}.warmflow .rows td:first-child{max-width:7.5rem;white-space:normal}
 .warmflow td .dim{display:block;font-size:.78rem}
 .warmflow .facts td:first-child{width:38%}.warmflow .long{min-width:11rem}}
-@media print{.warmflow{max-width:none;padding:0;font-size:11px;--ink:#1c2126;--soft:#5b6570;--paper:#fff;--card:#f5f6f8;--line:#dfe3e8}
+@media print{.warmflow{max-width:none;padding:0;font-size:14px;
+--ink:#1c2126;--soft:#5b6570;--paper:#fff;--card:#f5f6f8;--line:#dfe3e8}
 .warmflow *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 .warmflow .scroll{overflow:visible;border:0}.warmflow .wide-only{display:block}.warmflow .narrow-only{display:none}
 .warmflow th,.warmflow td{padding:.2rem .35rem;white-space:normal;font-size:.8rem;position:static!important}
-.warmflow tr,.warmflow figure,.warmflow header,.warmflow .tile{break-inside:avoid}
+.warmflow tr,.warmflow figure,.warmflow header,.warmflow .tile,.warmflow .reading{break-inside:avoid}
 .warmflow h2,.warmflow h3{break-after:avoid}
 .warmflow .split{grid-template-columns:minmax(0,2fr) minmax(0,3fr)}}
 """

@@ -38,6 +38,13 @@ class Table:
     kind: str = "rows"
     note: str = ""
 
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Each column's heading with its side: text stands to the left, numbers to the right."""
+        cells = next((line.cells for line in self.lines if line.cells), ())
+        sides = ["left" if c.kind.startswith("left") else "" for c in cells]
+        return list(zip(self.head, sides, strict=False))
+
 
 def numeric(value: Any, text: str | None = None, soft: str = "", kind: str = "") -> Cell:
     """A number, rounded and in full; infinite and undefined ones keep their text only."""
@@ -105,7 +112,13 @@ def _decides(e: Exchange) -> str:
     """The metric that alone would show the most baseline rows to be worse."""
     most = max(e.by_metric.values(), default=math.nan)
     named = [k for k, v in e.by_metric.items() if v == most]
-    return NONE if not named else "all alike" if len(named) == len(e.by_metric) > 1 else ", ".join(map(words.phrase, named))
+    return (
+        NONE
+        if not named
+        else "all alike"
+        if len(named) == len(e.by_metric) > 1
+        else ", ".join(map(words.phrase, named))
+    )
 
 
 def exchange(candidate: Candidate, verdict: Verdict) -> Table | None:
@@ -125,7 +138,9 @@ def exchange(candidate: Candidate, verdict: Verdict) -> Table | None:
             cells.append(left(_decides(e)))
             for m in metrics:
                 n = e.by_metric.get(m, math.nan)
-                cells.append(Cell(f"more than {words.number(e.horizon / e.calls)}") if math.isinf(n) else numeric(n / e.calls))
+                cells.append(
+                    Cell(f"more than {words.number(e.horizon / e.calls)}") if math.isinf(n) else numeric(n / e.calls)
+                )
         lines.append(Line(tuple(cells), kind="quoted" if ours else ""))
     note = (
         "The rate is the fewest baseline calls that are not shown to be worse, divided by the candidate's calls. The verdict "
@@ -221,7 +236,9 @@ def _measured(point: Point, metrics: Sequence[Metric]) -> list[Cell]:
             text = words.equivalent(found.n_eq.estimate) if found else NONE
             cells.append(numeric(found.n_eq.estimate if found else None, text, equivalent(found.n_eq) if found else ""))
         text = words.number(found.distance.estimate, m.scale) if found else NONE
-        cells.append(numeric(found.distance.estimate if found else None, text, spread(found.distance, m.scale) if found else ""))
+        cells.append(
+            numeric(found.distance.estimate if found else None, text, spread(found.distance, m.scale) if found else "")
+        )
     return cells
 
 
@@ -234,7 +251,9 @@ def rows(verdict: Verdict) -> Table | None:
     copied = [q for i, q in enumerate(quantiles) if any(len(p.copies) > i for p in points)]
     head = ["calls", "steps"]
     for m in verdict.metrics:
-        head += [f"n_eq on {m.short}", m.title] if m.scatter is not None else [m.title + (f" ({m.unit})" if m.unit else "")]
+        head += (
+            [f"n_eq on {m.short}", m.title] if m.scatter is not None else [m.title + (f" ({m.unit})" if m.unit else "")]
+        )
     head += ["time a sample"] * timed + ["class variation"] * varied
     head += [f"share nearer to the training data than {words.number(q, 100)} % of new data" for q in copied]
     lines = []
@@ -275,7 +294,11 @@ def _scale(name: str) -> float:
 def choices(verdict: Verdict) -> Table | None:
     """The solver of each method, and the validation distances that it was chosen by."""
     raw = verdict.json.get("choices")
-    given = [c for c in raw if isinstance(c, dict) and isinstance(c.get("distances"), dict)] if isinstance(raw, list) else []
+    given = (
+        [c for c in raw if isinstance(c, dict) and isinstance(c.get("distances"), dict)]
+        if isinstance(raw, list)
+        else []
+    )
     known = {c.get("method"): {k: v for k, v in c["distances"].items() if isinstance(v, dict)} for c in given}
     calls = sorted({str(n) for d in known.values() for at in d.values() for n in at}, key=lambda n: (len(n), n))
     scale = verdict.primary.scale if verdict.primary else 1.0
@@ -340,5 +363,7 @@ def bill(verdict: Verdict) -> Table | None:
     for method in verdict.methods:
         for key, value in method.bill.items():
             if words.real(value) is not None:
-                lines.append(Line((left(f"{method.title}: {words.phrase(str(key))}"), numeric(value, words.duration(value)))))
+                lines.append(
+                    Line((left(f"{method.title}: {words.phrase(str(key))}"), numeric(value, words.duration(value))))
+                )
     return table((), lines, "narrow")

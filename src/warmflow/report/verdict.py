@@ -323,11 +323,17 @@ def _exchange(raw: Any) -> Exchange | None:
         by_metric={str(k): _calls(alone, k) for k in alone},
         worse_on=_texts(raw.get("worse_on")),
         guards=tuple(
-            Guard(str(g.get("name")), g.get("passes") is True, *(_number(g.get(k)) for k in ("estimate", "low", "limit")),
-                  _text(g.get("detail")))
+            Guard(
+                name=str(g.get("name")),
+                passes=g.get("passes") is True,
+                estimate=_number(g.get("estimate")),
+                low=_number(g.get("low")),
+                limit=_number(g.get("limit")),
+                detail=_text(g.get("detail")),
+            )
             for g in _maps(raw.get("guards"))
         ),
-    )  # fmt: skip
+    )
 
 
 def _gains(raw: Any) -> dict[str, tuple[Gain, ...]]:
