@@ -140,6 +140,7 @@ def verdict_json(evaluation: Evaluation) -> JSON:
         "trained": study.trained,
         "choices": [asdict(c) for c in evaluation.choices],
         "variation": {"limit": study.real.variation_limit, "mean": study.real.variation_mean},
+        "shares": study.real.shares,
         "quantiles": study.real.quantiles,
     })  # fmt: skip
     return found

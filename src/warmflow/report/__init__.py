@@ -1,7 +1,8 @@
-"""Run folders as a page to read: the sentence, the table, the figures, and how it was all made.
+"""Run folders as a page to read: the question, the answer, the figures, the tables, and how it was all made.
 
     report = Report.read("out")
-    report.verdict.claim            # the sentence
+    report.verdict.outcome          # "faster"
+    report.verdict.claim            # the answer in words
     report.figures["calls"]         # a matplotlib Figure
     report.save("out")              # out/report.html, one file that needs no other
 
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmflow.report.folder import Run, Verdict, read
+from warmflow.report.folder import Run, read
+from warmflow.report.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +28,7 @@ __all__ = ["Report", "Verdict", "gather", "write"]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What one run folder says, of a comparison or of a training. In a notebook it shows itself."""
+    """What one folder says, of a comparison, an evaluation or a training. In a notebook it shows itself."""
 
     run: Run
 
@@ -41,7 +43,8 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """``verdict.json`` as attributes; a run without one has a claim that says so and no rows."""
+        """``verdict.json`` as attributes (``.outcome``, ``.answer``, ``.candidates``, ``.json``); a run without one has no
+        candidates, and an answer that says so."""
         return self.run.verdict
 
     @property
@@ -51,8 +54,8 @@ class Report:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """New figures by name, those there is something to draw for: "calls" and "seconds" (distance against cost
-        per sample), "samples", "trajectories" (toys) and "loss"."""
+        """New figures by name, those there is something to draw for: "calls" and "seconds" (quality against cost per
+        sample), "gain", "start effect", "samples", "trajectories" (toys), "frontier" (texts) and "loss"."""
         from warmflow.report import figures
 
         return figures.build(self.run)
@@ -61,7 +64,7 @@ class Report:
         """The page as one HTML string: no script, no link to another file, no network."""
         from warmflow.report import page
 
-        return page.document(page.body(self.run), f"{self.run.recipe}: {self.verdict.claim}")
+        return page.document(page.body(self.run), f"{self.run.recipe}: {self.verdict.answer}")
 
     def save(self, path: str | Path) -> Path:
         """Write the page to ``path`` if that ends in .html, else to ``path/report.html``; returns the file.
@@ -73,7 +76,7 @@ class Report:
     def _repr_html_(self) -> str:
         from warmflow.report import page
 
-        return page.fragment(page.body(self.run, f"n{id(self):x}"))
+        return str(page.fragment(page.body(self.run, f"n{id(self):x}")))
 
 
 def gather(folders: Iterable[str | Path]) -> str:
@@ -89,12 +92,8 @@ def gather(folders: Iterable[str | Path]) -> str:
     if len(runs) == 1:
         return Report(runs[0]).html()
     anchors = [f"run{i}" for i in range(1, len(runs) + 1)]
-    sections = "".join(
-        f'<section class="run" id="{anchor}"><p class="soft">{page.escape(run.folder.resolve().name)}</p>'
-        f"{page.body(run, anchor)}</section>"
-        for run, anchor in zip(runs, anchors, strict=True)
-    )
-    return page.document(page.overview(runs, anchors) + sections, f"warmflow: {len(runs)} runs")
+    bodies = [page.body(run, anchor) for run, anchor in zip(runs, anchors, strict=True)]
+    return page.document(page.overview(runs, anchors, bodies), f"warmflow: {len(runs)} runs")
 
 
 def write(html: str, path: str | Path) -> Path:

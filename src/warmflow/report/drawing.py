@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from warmflow.report import words
 
@@ -48,13 +49,22 @@ def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[F
     return figure, axes
 
 
-def svg(figure: Figure, prefix: str, label: str) -> str:
+def literal(figure: Figure) -> Figure:
+    """The figure with every text as it is: a dollar in a name begins no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
+
+
+def svg(figure: Figure, prefix: str, label: str) -> Markup:
     """The figure as inline SVG without ids that clash (all begin with ``prefix``), links or a background."""
     import matplotlib
 
     out = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "warmflow", "svg.fonttype": "path"}):
-        figure.savefig(out, format="svg", transparent=True, dpi=160)
+        literal(figure).savefig(out, format="svg", transparent=True, dpi=160)
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -72,7 +82,7 @@ def svg(figure: Figure, prefix: str, label: str) -> str:
     text = text.replace('xlink:href="data:', 'href="data:').replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     head = re.compile(r'<svg ([^>]*?)width="[^"]*pt"([^>]*)>', re.DOTALL)
     text = head.sub(lambda m: f'<svg role="img" aria-label="{words.escape(label)}" {m[1]}{m[2]}>', text, count=1)
-    return re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1)
+    return Markup(re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1))
 
 
 def png(figure_or_sheet: Figure | np.ndarray, least: int = 480) -> str:
@@ -85,5 +95,5 @@ def png(figure_or_sheet: Figure | np.ndarray, least: int = 480) -> str:
         sheet = figure_or_sheet.repeat(factor, axis=0).repeat(factor, axis=1)
         matplotlib.image.imsave(out, sheet, format="png")
     else:
-        figure_or_sheet.savefig(out, format="png", transparent=True, dpi=200)
+        literal(figure_or_sheet).savefig(out, format="png", transparent=True, dpi=200)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

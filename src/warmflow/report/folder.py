@@ -1,7 +1,7 @@
 """What a run folder holds, read without a model: JSON, JSON lines and safetensors, nothing else.
 
-A folder is *required* to hold a whole ``config.json`` written by this version; everything else may be missing, and
-what is missing is empty here. What is present but broken is a ValueError of one line that names the file.
+A folder holds a ``config.json`` written by this version, or at least the ``verdict.json`` of an evaluation. Everything else may
+be missing, and what is missing is empty here. What is present but broken is a ValueError of one line that names the file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,95 +17,10 @@ from typing import Any
 import numpy as np
 
 from warmflow.report import words
+from warmflow.report.verdict import VERSION, Verdict, parse
 
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """A light view of ``verdict.json``: its keys as attributes, empty or None where the file has none.
-
-    ``distance``, ``low``, ``high`` and ``margin`` are in the metric's own unit; ``seconds`` are per sample.
-    """
-
-    claim: str
-    holds: bool = False
-    margin: float | None = None
-    metric: Mapping[str, Any] = field(default_factory=dict)
-    samples: int | None = None
-    factor_calls: float | None = None
-    factor_seconds: float | None = None
-    difference: Mapping[str, Any] = field(default_factory=dict)
-    rows: tuple[Row, ...] = ()
-    audit: Mapping[str, Any] = field(default_factory=dict)
-    seeds: tuple[Any, ...] = ()
-    guards: Mapping[str, Any] = field(default_factory=dict)
-    reference: Mapping[str, Any] = field(default_factory=dict)
-    trained: str = ""
-    bill: Mapping[str, Any] = field(default_factory=dict)
-    json: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What the judged arm and the one it has to match are called: "warm" and "cold", "the student" and "the teacher"."""
-        found = self.json.get("names")
-        ours, theirs = found if isinstance(found, list) and len(found) == 2 else ("warm", "cold")
-        return str(ours), str(theirs)
-
-    @property
-    def bare(self) -> tuple[str, str]:
-        """The names without their article, for labels."""
-        ours, theirs = (name.removeprefix("the ") for name in self.names)
-        return ours, theirs
-
-    @property
-    def best_cold(self) -> Row | None:
-        """The row warm is compared with: the one ``reference`` names, else the cold row of least distance."""
-        cold = [r for r in self.rows if r.get("kind") == "cold" or str(r.get("arm", "")).startswith("cold")]
-        named = {k: self.reference[k] for k in ("arm", "solver", "steps", "calls") if self.reference.get(k) is not None}
-        if "arm" in named or "steps" in named:
-            for row in cold:
-                if all(row.get(k) == v for k, v in named.items()):
-                    return row
-        measured = [r for r in cold if words.real(r.get("distance")) is not None]
-        return min(measured, key=lambda r: float(r["distance"]), default=None)
-
-    @property
-    def fewest_cold(self) -> Row | None:
-        """What the factors divide: the row of fewest calls at which cold is as good as its best, where the file names it."""
-        return self._row("cold") or self.best_cold
-
-    def _row(self, key: str) -> Row | None:
-        """The row that a key of the file names by arm, solver and steps."""
-        named, keys = self.json.get(key), ("arm", "solver", "steps")
-        if not isinstance(named, Mapping) or not named.get("arm"):
-            return None
-        return next((r for r in self.rows if all(r.get(k) == named.get(k) for k in keys)), None)
-
-    @property
-    def winner(self) -> Row | None:
-        """The warm row the claim speaks of: the one whose calls are the best cold's over ``factor_calls``."""
-        named = self._row("warm") if self.holds else None
-        if named is not None:
-            return named
-        cold, factor = self.best_cold, words.real(self.factor_calls)
-        if cold is None or factor is None or not self.holds:
-            return None
-        calls = words.real(cold.get("calls"))
-        warm = [r for r in self.rows if r.get("arm") == "warm" and words.real(r.get("calls"))]
-        if calls is None or not warm or factor <= 0:
-            return None
-        near = min(warm, key=lambda r: abs(float(r["calls"]) - calls / factor))
-        return near if abs(float(near["calls"]) * factor / calls - 1) < 0.1 else None
-
-    @property
-    def state(self) -> str:
-        """ "holds"; "open" where nothing is claimed or the draft alone does; else "fails"."""
-        if self.holds:
-            return "holds"
-        claim = self.claim.lower()
-        undecided = ("draft alone", "no claim", "one seed", "too few", "not finished")
-        return "open" if not self.json or any(w in claim for w in undecided) else "fails"
+KINDS = ("compare", "run", "evaluate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,29 +101,13 @@ def _verdict(path: Path, kind: str) -> Verdict:
             return Verdict("a training run claims nothing: compare it with another")
         return Verdict("not finished: there is no verdict yet, run the same command again to go on")
     raw = _load(path)
-
-    def of(key: str, default: Any) -> Any:
-        value = raw.get(key)
-        return value if isinstance(value, type(default)) else default
-
-    return Verdict(
-        claim=of("claim", "") or "no claim",
-        holds=raw.get("holds") is True,
-        margin=words.real(raw.get("margin")),
-        metric=of("metric", {}),
-        samples=raw.get("samples"),
-        factor_calls=words.real(raw.get("factor_calls")),
-        factor_seconds=words.real(raw.get("factor_seconds")),
-        difference=of("difference", {}),
-        rows=tuple(r for r in of("rows", []) if isinstance(r, dict)),
-        audit=of("audit", {}),
-        seeds=tuple(of("seeds", [])),
-        guards=of("guards", {}),
-        reference=of("reference", {}),
-        trained=of("trained", ""),
-        bill=of("bill", {}),
-        json=raw,
-    )
+    version = raw.get("version", 1)
+    if version != VERSION:
+        raise ValueError(
+            f"{path} holds a verdict of version {words.plain(version)}, this warmflow reads version {VERSION}: "
+            "run the same command again"
+        )
+    return parse(raw)
 
 
 def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -243,21 +142,27 @@ def _log(path: Path) -> tuple[Row, ...]:
 
 
 def read(folder: str | Path) -> Run:
-    """The run in ``folder``: a compare folder or the folder of one training run.
+    """The run in ``folder``: of a comparison, of one training run or of an evaluation.
 
     Raises ValueError, in one line with the file and the remedy, where the folder is none of ours, was written by
-    another version (major or minor), or holds a file that is half-written.
+    another version (major or minor, or a verdict of version 1), or holds a file that is half-written.
     """
     folder = Path(folder)
     path = folder / "config.json"
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder a run has written")
-    if not path.exists():
-        raise ValueError(f"{folder} is not a run folder, it has no config.json: give the folder a run has written")
-    config = _load(path)
-    if config.get("kind") not in ("compare", "run"):
-        raise ValueError(f"{path} has kind {config.get('kind')!r}, not 'compare' or 'run': give another run folder")
-    _check_version(path, config.get("warmflow"))
+    config: Mapping[str, Any] = {"kind": "evaluate"}
+    if path.exists():
+        config = _load(path)
+        if config.get("kind") not in KINDS:
+            kinds = ", ".join(repr(k) for k in KINDS)
+            raise ValueError(f"{path} has kind {config.get('kind')!r}, none of {kinds}: give another run folder")
+        if config["kind"] != "evaluate" or config.get("warmflow") is not None:
+            _check_version(path, config.get("warmflow"))
+    elif not (folder / "verdict.json").exists():
+        raise ValueError(
+            f"{folder} is not a run folder, it has no config.json and no verdict.json: give the folder a run has written"
+        )
     pictures, captions = _pictures(folder / "pictures.safetensors")
     logs = {(log.parent.parent.name, log.parent.name): _log(log) for log in sorted(folder.glob("seeds/*/*/log.jsonl"))}
     if (folder / "log.jsonl").exists():

@@ -1,28 +1,82 @@
 """The page of a report: one HTML string that needs no other file, no script and no network.
 
-A page is a list of sections; a section for which the run folder holds nothing is the empty string and is not shown.
-Every string from a file is escaped, every number stands in full in its cell's ``data-value``.
+Templates (``templates/``) hold the markup and escape every string of a file. This module gathers what they show as plain values;
+a part for which the run folder holds nothing is None and is not shown. What a badge says and its colour come from the outcome's
+value; sentences are shown as they are and never read.
 """
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from warmflow.report import drawing, figures, pictures, tables, texts, words
-from warmflow.report.folder import Run, Verdict
+from warmflow.report.folder import Run
 from warmflow.report.style import CSS, PAGE_CSS
-from warmflow.report.words import escape
+from warmflow.report.tables import Table
+from warmflow.report.verdict import Candidate, Metric
 
-_STATES = {"holds": "holds", "open": "no claim", "fails": "does not hold"}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STATES = {"faster": "good", "nearer": "near", "draft enough": "open", "no faster": "bad", "cannot tell": "unsure"}
+"""The colour of each outcome."""
 
 
-def _section(title: str, body: str) -> str:
-    return f"<h2>{escape(title)}</h2>{body}" if body else ""
+@functools.cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("warmflow.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
 
 
-# ---------------------------------------------------------------- the sentence and its numbers
+def _render(name: str, **values: Any) -> Markup:
+    return Markup(_templates().get_template(f"{name}.html.j2").render(values))
+
+
+@dataclass(frozen=True)
+class Badge:
+    text: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    big: str
+    small: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on a page; ``narrow`` is the same drawn for a phone."""
+
+    svg: Markup
+    caption: str
+    narrow: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    address: str
+    caption: str
+    pixels: bool
+
+
+def badge(run: Run, candidate: Candidate | None) -> Badge:
+    """The outcome as a badge."""
+    if candidate is not None:
+        return Badge(candidate.outcome or "no outcome", STATES.get(candidate.outcome, "none"))
+    return Badge("training", "none") if run.kind == "run" else Badge("not finished", "none")
+
+
+# ---------------------------------------------------------------- the opening
 
 
 def _distilled(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -31,206 +85,193 @@ def _distilled(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return asked if isinstance(asked, Mapping) and asked.get("arm") == "student" else None
 
 
-def _header(run: Run) -> str:
-    verdict, data = run.verdict, run.config.get("data")
-    about = ["warmflow", run.recipe]
+def _about(run: Run) -> str:
+    data, about = run.config.get("data"), ["warmflow", run.recipe]
     if isinstance(data, Mapping) and data.get("name") and str(data["name"]) not in run.recipe:
         about.append(str(data["name"]))
-    if run.kind == "run":
-        what = "Student of one call" if _distilled(config=run.config) else "Training run"
-        title, state, badge = f"{what}: {run.recipe}", "none", "training"
-        if verdict.json:
-            claim = verdict.claim
-            title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
-    else:
-        claim = verdict.claim
-        title, state, badge = claim[:1].upper() + claim[1:], verdict.state, _STATES[verdict.state]
-        if not verdict.json:
-            badge = "not finished"
-    facts = []
-    if verdict.trained and verdict.trained != "distilled" and verdict.trained not in verdict.claim:
-        facts.append(f"at {verdict.trained.removeprefix('at ')}")
-    if words.real(verdict.samples) is not None:
-        facts.append(f"{words.number(verdict.samples)} samples of each")
-    if verdict.metric.get("name"):
-        facts.append(f"distance: {words.metric_name(verdict.metric)}")
+    return " · ".join(about)
+
+
+def _conditions(run: Run) -> str:
+    """How much was measured, in a line."""
+    raw, found = run.verdict.json, []
+    seeds = raw.get("seeds")
+    if isinstance(seeds, list) and seeds:
+        found.append(f"{len(seeds)} training seed{'' if len(seeds) == 1 else 's'}")
+    for key, text in (("samples", "samples of each method"), ("test", "held-out real"), ("validation", "for choices")):
+        if words.real(raw.get(key)):
+            found.append(f"{words.number(raw[key])} {text}")
     if run.config.get("device"):
-        facts.append(f"on {run.config['device']}")
-    line = f'<p class="soft">{escape(" · ".join(facts))}</p>' if facts else ""
+        found.append(f"on {run.config['device']}")
+    return " · ".join(found)
+
+
+def _title(run: Run) -> str:
+    """The heading where there is no answer of one candidate."""
+    if len(run.verdict.candidates) > 1:
+        return f"{len(run.verdict.candidates)} candidates, each against every baseline"
+    if run.kind == "run":
+        return f"{'Student of one call' if _distilled(run.config) else 'Training run'}: {run.recipe}"
+    claim = run.verdict.claim
+    return claim[:1].upper() + claim[1:]
+
+
+def _reading(run: Run) -> tuple[str, ...]:
+    """How to read the answer and the figure, in three sentences."""
+    metric, items = run.verdict.primary, run.verdict.items
+    if metric is None:
+        return ()
+    first = (
+        f"As good as 400 real {items} (n_eq) means: the distance from these samples to held-out real data is what 400 "
+        f"real {items} have on average, so more is better."
+    )
+    if metric.scatter is None:
+        unit = f" ({metric.unit})" if metric.unit else ""
+        first = f"The figure shows {metric.short}{unit}, a distance to held-out real data: lower is better."
     return (
-        f'<header class="{state}"><div class="soft">{escape(" · ".join(about))} '
-        f'<span class="badge">{badge}</span></div><h1>{escape(title)}</h1>{line}</header>'
+        first,
+        "A baseline's row is shown to be worse where the difference to the candidate is larger than what other training seeds "
+        "and other real data would change (a one-sided bound of 97.5 %, over all metrics).",
+        "The answer names the fewest baseline calls that are not shown to be worse, so little data or much noise can only make "
+        "the candidate look less fast.",
     )
 
 
-def _ruler(estimate: float, low: float, high: float, margin: float) -> str:
-    """The interval of the difference beside zero and the margin, as a drawing of one line."""
-    left, right = min(low, 0.0, -0.15 * margin), max(high, margin)
-    width = (right - left) or 1.0
-
-    def at(x: float) -> float:
-        return round(10 + 280 * (x - left) / width, 1)
-
-    tint = "var(--good)" if high < margin else "var(--bad)"
-    return (
-        '<svg viewBox="0 0 300 44" role="img" aria-label="the interval of the difference beside zero and the margin">'
-        f'<path d="M10 14H290" stroke="currentColor" stroke-opacity=".25"/>'
-        f'<path d="M{at(0)} 6V22M{at(margin)} 6V22" stroke="currentColor" stroke-opacity=".7"/>'
-        f'<path d="M{at(low)} 14H{at(high)}" stroke="{tint}" stroke-width="6" stroke-linecap="round"/>'
-        f'<circle cx="{at(estimate)}" cy="14" r="5.5" fill="{tint}"/>'
-        f'<g fill="currentColor" font-size="12" text-anchor="middle"><text x="{at(0)}" y="38">0</text>'
-        f'<text x="{min(at(margin), 268)}" y="38">margin</text></g></svg>'
-    )
-
-
-def _tile(big: str, *small: str, extra: str = "", double: bool = False) -> str:
-    lines = "".join(f"<span>{escape(line)}</span>" for line in small if line)
-    return f'<div class="tile{" double" if double else ""}"><b>{escape(big)}</b>{lines}{extra}</div>'
-
-
-def _against(verdict: Verdict, key: str) -> str:
-    """ "4 against 39" for the calls or seconds of the winner and of the cold row that the factor divides."""
-    warm, cold = verdict.winner, verdict.fewest_cold
-    if warm is None or cold is None or words.real(warm.get(key)) is None or words.real(cold.get(key)) is None:
-        return ""
-    write = words.number if key == "calls" else words.duration
-    return f"{write(warm[key])} against {write(cold[key])} a sample"
+def _interval(candidate: Candidate) -> list[Tile]:
+    """The quoted numbers."""
+    e, found = candidate.exchange, []
+    if e is not None:
+        against = f"{words.calls(e.calls)} against {words.calls(e.baseline_calls)}"
+        rate = words.number(e.rate)
+        if e.baseline_calls == float("inf"):
+            against, rate = f"no baseline within {words.calls(e.horizon)}", f"> {words.number(e.horizon / e.calls)}"
+        found.append(Tile(f"{rate} ×", ("exchange rate of calls", against)))
+    q = candidate.quality
+    if q is not None:
+        between = tables.equivalent(q)
+        found.append(
+            Tile(words.equivalent(q.estimate), ("n_eq of the quoted row", f"{between} (95 %)" if between else ""))
+        )
+    c = candidate.control_quality
+    if c is not None:
+        found.append(Tile(words.equivalent(c.estimate), ("n_eq of the same recipe from noise", tables.equivalent(c))))
+    s = candidate.seconds
+    if s is not None:
+        what = "time of the baseline's row over the quoted row's"
+        found.append(Tile(f"{words.number(s.estimate)} ×", (what, f"{tables.spread(s)} (95 %)")))
+    if candidate.start_calls is not None:
+        found.append(Tile(words.number(candidate.start_calls), ("calls that making the start is worth",)))
+    return found
 
 
-def _difference_tile(verdict: Verdict) -> str:
-    estimate, low, high = (words.real(verdict.difference.get(k)) for k in ("estimate", "low", "high"))
-    if estimate is None:
-        return ""
-    scale, margin = words.metric_scale(verdict.metric), verdict.margin
-    level = words.real(verdict.difference.get("level"))
-    between = ""
-    if low is not None or high is not None:
-        share = f"{words.number(level, 100)} % interval" if level else "interval"
-        between = f"{share} {words.number(low, scale)} to {words.number(high, scale)}"
-    if margin is not None:
-        between += f"{' · ' if between else ''}margin {words.number(margin, scale)}"
-    drawn = ""
-    if low is not None and high is not None and margin:
-        drawn = _ruler(estimate, low, high, margin)
-    ours, theirs = verdict.names
-    title = f"D({ours}) − D({theirs}){'' if scale == 1 else f', × {words.number(scale)}'}"
-    return _tile(words.number(estimate, scale), title, between, extra=drawn, double=True)
-
-
-def _tiles(run: Run) -> str:
-    verdict = run.verdict
-    if not verdict.json:
-        return _run_tiles(run) if run.kind == "run" else ""
-    tiles = []
-    for key, factor in (("calls", verdict.factor_calls), ("seconds", verdict.factor_seconds)):
-        noun = "fewer calls" if key == "calls" else "less time"
-        big = f"{words.number(factor)} ×" if factor is not None else words.NONE
-        tiles.append(_tile(big, noun if factor is not None else f"{noun}: no factor holds", _against(verdict, key)))
-    tiles.append(_difference_tile(verdict))
-    seeds = len(verdict.seeds)
-    if seeds:
-        named = words.plain(list(verdict.seeds))
-        tiles.append(_tile(str(seeds), "training seed" if seeds == 1 else "training seeds", named))
-    return f'<div class="tiles">{"".join(tiles)}</div>'
-
-
-def _run_tiles(run: Run) -> str:
+def _run_tiles(run: Run) -> list[Tile]:
     lines = next(iter(run.logs.values()), ())
-    tiles = []
+    found = []
     for key, name in (("step", "updates"), ("loss", "last loss"), ("samples_per_second", "samples per second")):
         values = [v for line in lines if (v := words.real(line.get(key))) is not None]
         if values:
-            tiles.append(_tile(words.number(values[-1]), name))
-    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+            found.append(Tile(words.number(values[-1]), (name,)))
+    return found
 
 
-# ---------------------------------------------------------------- figures
+# ---------------------------------------------------------------- figures and pictures
 
 
-def _quality(run: Run, prefix: str) -> str:
-    ours, theirs = run.verdict.bare
-    captions = {
-        "calls": "Quality against calls. Lower is better. In the shaded band and below it, "
-        f"{ours} is level with the best {theirs}.",
-        "seconds": "Quality against time, everything counted: the draft, the source and the network.",
-    }
-    drawn = ""
-    for cost, caption in captions.items():
-        figure = figures.quality(run, cost)
-        if figure is not None:
-            picture = drawing.svg(figure, f"{prefix}-{cost}", caption)
-            drawn += f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
-    return f'<div class="pair">{drawn}</div>' if drawn else ""
+def _drawn(figure: Figure | None, prefix: str, caption: str, narrow: Figure | None = None) -> Drawn | None:
+    if figure is None:
+        return None
+    small = None if narrow is None else drawing.svg(narrow, f"{prefix}-n", caption)
+    return Drawn(drawing.svg(figure, prefix, caption), caption, small)
 
 
-def _samples(run: Run) -> str:
-    if run.symbols:
-        return texts.side_by_side(run)
-    drawn = ""
-    for name in pictures.picture_names(run):
-        caption = escape(pictures.picture_caption(run, name))
+def _main_figure(
+    run: Run, prefix: str, only: str = "", cost: str = "calls", metric: Metric | None = None
+) -> Drawn | None:
+    metric = metric or run.verdict.primary
+    if metric is None:
+        return None
+    better = "Higher is better" if metric.scatter is not None else "Lower is better"
+    scaled = "; both axes are logarithmic" if metric.scatter is not None else ""
+    caption = f"{better}{scaled}. Shaded: bands that hold for a whole curve (95 %)."
+    if cost == "seconds":
+        caption = f"The same against time. {better}."
+    roles = {m.role for m in run.verdict.methods if not only or only in (m.name, m.of)}
+    caption += " Dashed: the same recipe from noise." if "control" in roles else ""
+    caption += " Dotted: the start alone, which takes no call of the network." if "start" in roles else ""
+    wide = figures.quality(run, cost, only, metric, figures.WIDE)
+    return _drawn(wide, f"{prefix}-{cost}", caption, figures.quality(run, cost, only, metric, figures.NARROW))
+
+
+def _other_metrics(run: Run, prefix: str) -> list[Drawn]:
+    """The further metrics, smaller."""
+    found = []
+    for i, metric in enumerate(run.verdict.metrics[1:], start=2):
+        figure = figures.quality(run, "calls", "", metric, figures.NARROW)
+        drawn = _drawn(figure, f"{prefix}-m{i}", f"The same by {metric.short}.")
+        found += [drawn] if drawn else []
+    return found
+
+
+def _pictures(run: Run, names: Sequence[str]) -> list[Picture]:
+    found = []
+    for name in names:
         source = pictures.panel(run, name) if run.points else pictures.grid(run.pictures[name])
-        kind = "" if run.points else ' class="pixels"'
-        drawn += f'<figure><img{kind} src="{drawing.png(source)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-    if not drawn:
-        return ""
-    note = "" if run.points else " The same place in each grid of draft, start and warm is the same seed."
-    return f'<p class="soft">Drawn with equal seeds, none chosen by hand.{note}</p><div class="grids">{drawn}</div>'
+        found.append(Picture(drawing.png(source), pictures.picture_caption(run, name), not run.points))
+    return found
 
 
-def _trajectories(run: Run, prefix: str) -> str:
-    figure = pictures.trajectories(run)
-    if figure is None:
-        return ""
-    caption = "Each line is one sample's walk: a ring where it starts, a dot where it ends; the real data in grey."
-    picture = drawing.svg(figure, f"{prefix}-trajectories", caption)
-    return f'<figure class="wide">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
+def _samples(run: Run) -> dict[str, Any] | None:
+    """Samples to look at: the few that a page opens with, and the rest."""
+    if run.symbols:
+        blocks = texts.side_by_side(run)
+        return {"texts": blocks, "first": [], "rest": []} if blocks else None
+    every = pictures.picture_names(run)
+    first = pictures.opening(run) if run.verdict.candidates else []
+    first = first if len(first) > 1 else every
+    rest = [n for n in every if n not in first]
+    return {"texts": [], "first": _pictures(run, first), "rest": _pictures(run, rest)} if every else None
 
 
-def _beside(run: Run, prefix: str) -> str:
-    """What is shown and not judged; of texts, how likely they are beside how much they vary."""
-    body, figure = tables.beside_table(run.verdict), figures.frontier(run)
-    if figure is None:
-        return body
+def _trajectories(run: Run, prefix: str) -> Drawn | None:
+    caption = "Each line is the path of one sample: a ring where it starts, a dot where it ends; the real data in grey."
+    return _drawn(pictures.trajectories(run), f"{prefix}-trajectories", caption)
+
+
+def _frontier(run: Run, prefix: str) -> Drawn | None:
     caption = (
-        "How likely a judge finds the texts, against how much they vary; numbers are steps. Real text is the cross. "
+        "How likely a language model finds the texts, against how much they vary; numbers are steps. Real text is the cross. "
         "Lower alone is no better: repetition is likely."
     )
-    picture = drawing.svg(figure, f"{prefix}-frontier", caption)
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>{body}"
+    return _drawn(figures.frontier(run), f"{prefix}-frontier", caption)
+
+
+def _loss(run: Run, prefix: str) -> Drawn | None:
+    caption = "Training loss."
+    if run.kind == "compare":
+        caption = "One line a seed. Methods regress on different targets: compare lines of one colour, not colours."
+    return _drawn(figures.loss(run), f"{prefix}-loss", caption)
+
+
+# ---------------------------------------------------------------- how it was made
 
 
 _PRIOR = {
     "explained": "share of the data's variance that the mean explains",
     "kl": "nats in the latent",
-    "active": "numbers of the latent that say anything",
-    "latent": "numbers of the latent",
+    "active": "active latent dimensions",
+    "latent": "latent dimensions",
     "clamped": "share of log sigma at its bounds",
     "residual_over_sigma": "residual over sigma (1 where sigma is right)",
-    "latent_auc": "sampled told from encoded latents (AUC, 0.5 is chance)",
+    "latent_auc": "sampled latents distinguished from encoded ones by a classifier (AUC, 0.5 is chance)",
     "warning": "warning",
 }
 
 
-def _prior(run: Run) -> str:
+def _prior(run: Run) -> Table | None:
     """What is known of the prior that the flow starts from."""
-    facts = run.config.get("facts")
-    prior = facts.get("prior") if isinstance(facts, Mapping) else None
-    return tables.fact_table({text: prior[k] for k, text in _PRIOR.items() if k in prior}) if prior else ""
-
-
-def _loss(run: Run, prefix: str) -> str:
-    figure = figures.loss(run)
-    if figure is None:
-        return ""
-    caption = "Training loss."
-    if run.kind == "compare":
-        caption = "One line a seed. Arms regress on different targets: compare lines of one colour, not colours."
-    picture = drawing.svg(figure, f"{prefix}-loss", caption)
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-# ---------------------------------------------------------------- how it was made, how it is read
+    known = run.config.get("facts")
+    prior = known.get("prior") if isinstance(known, Mapping) else None
+    return tables.facts({text: prior[k] for k, text in _PRIOR.items() if k in prior}) if prior else None
 
 
 def command(config: Mapping[str, Any]) -> str:
@@ -240,6 +281,8 @@ def command(config: Mapping[str, Any]) -> str:
         return given
     if isinstance(given, list):
         return shlex.join(str(part) for part in given)
+    if config.get("kind") == "evaluate":
+        return "warmflow.evaluate(real, baseline=..., candidates=...)  # your samples"
     asked = config.get("asked")
     asked = asked if isinstance(asked, Mapping) else {}
     if config.get("recipe") == "custom" or str(asked.get("draft", "")).startswith("own"):
@@ -270,146 +313,157 @@ def command(config: Mapping[str, Any]) -> str:
     return shlex.join(parts)
 
 
-def _made(run: Run) -> str:
+def _made(run: Run) -> dict[str, Any]:
     config = run.config
-    facts = {k: config[k] for k in ("recipe", "device", "threads", "seeds", "started") if config.get(k) is not None}
-    if run.verdict.margin is not None and not config.get("margins"):
-        facts["margin"] = run.verdict.margin
+    first = {k: config[k] for k in ("recipe", "device", "threads", "seeds", "started") if config.get(k) is not None}
     parts = command(config).split(" --")  # a line breaks between flags, never inside one
-    again = " ".join(f"<span>{escape(part)}</span>" for part in (parts[0], *("--" + p for p in parts[1:])))
-    body = f"<p>Make it again:</p><pre>{again}</pre>{tables.fact_table(facts)}"
-    facts = {k: v for k, v in (config.get("facts") or {}).items() if not isinstance(v, Mapping)}
-    config = {**config, "facts": facts}
+    known = config.get("facts")
+    shown = {k: v for k, v in (known if isinstance(known, Mapping) else {}).items() if not isinstance(v, Mapping)}
     student = _distilled(config)
-    if student:
-        config["distillation"] = student.get("distillation")
+    config = {**config, "facts": shown, "distillation": student.get("distillation") if student else None}
+    folded = []
     for key, title in (
         ("distillation", "Settings of the distillation"),
         ("settings", "Settings of the teacher" if student else "Settings"),
         ("data", "Data"),
         ("facts", "Judges"),
-        ("margins", "Margins"),
         ("versions", "Versions"),
     ):
         value = config.get(key)
         if isinstance(value, Mapping) and value:
-            if key == "versions":
-                value = {"warmflow": config.get("warmflow"), **value}
-            body += f"<details><summary>{title}</summary>{tables.fact_table(value)}</details>"
-    return body
+            value = {"warmflow": config.get("warmflow"), **value} if key == "versions" else value
+            folded.append((title, tables.facts(value)))
+    return {"command": [parts[0], *("--" + p for p in parts[1:])], "first": tables.facts(first), "folded": folded}
 
 
 def _warning(run: Run) -> str:
     """What training warned of."""
     training = run.config.get("training")
-    text = training.get("warning") if isinstance(training, Mapping) else None
-    return f'<p class="warning">Warning: {escape(str(text))}</p>' if text else ""
+    return str((training.get("warning") if isinstance(training, Mapping) else None) or "")
 
 
-def _reading(verdict: Verdict) -> str:
-    name = str(verdict.metric.get("name", "")).lower()
-    about = verdict.metric.get("about") or verdict.metric.get("description")
-    if "mmd" in name:
-        about = "Here the unbiased squared maximum mean discrepancy (MMD²): 0 for equal laws, and it may fall below 0."
-    ours, theirs = verdict.names
-    what = (
-        "a flow that starts from noise; a flow that starts from the draft. Cold and warm are trained at equal budget."
-    )
-    if verdict.trained == "distilled":
-        what = "the teacher, walked in many calls; the student, distilled from it, in one; its reflow, in one."
-    elif verdict.trained == "equal training of the flows":
-        what = "flows that start from noise, and flows that start from a learned prior: the flows are trained at equal "
-        what += "budget, the prior's own training comes on top (see the bill); all training seeds share one prior."
-    terms = {
-        "Rows": f"Real data against other real data (the best anyone can do); starts as they come; {what}",
-        "Distance D": f"How far samples are from held-out real data; lower is better. {about or ''}".strip(),
-        "Margin": "The distance two sets of real data of the same size stay below in 95 of 100 splits. "
-        "A difference below it is smaller than chance among real data. It is fixed before anything is sampled.",
-        "As good as": "The one-sided 95 % upper bound of the mean over training seeds of "
-        f"D({ours}) − D({theirs}) is below the "
-        "margin. With one seed nothing is claimed.",
-        "Steps and calls": "Steps are the intervals a solver walks; calls are evaluations of the flow's network, for each "
-        "sample. Heun makes two calls a step, one in the last; Adams–Bashforth one, from the last two slopes. "
-        "The draft's own cost is not in the calls.",
-        "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
-        f"Best {theirs.removeprefix('the ')}": f"{theirs} with the best of its solvers and pairings: what {ours} has to match.",
-        "Class variation": "Half the summed difference between the shares of the classes in samples and in data: "
-        "0 where each class has its share. Two real sets of 500 differ by about 0.1.",
-        "Copying": "How close samples come to single training data, against what held-out real data do.",
-    }
-    if verdict.trained and verdict.trained != "distilled":
-        both = "Equal training: both got the same budget, and cold might still improve with more. "
-        terms["Equal training, convergence"] = both + "Convergence: doubling the training improves cold by under 10 %."
-    items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in terms.items())
-    return f"<details><summary>How to read this</summary><dl>{items}</dl></details>"
+def _doubled(run: Run) -> dict[str, Any] | None:
+    """What is left of the answer against a baseline that was trained twice as long."""
+    found = run.verdict.json.get("doubled")
+    if not isinstance(found, Mapping) or not found:
+        return None
+    said = next((str(found[k]) for k in ("text", "answer", "claim") if isinstance(found.get(k), str)), "")
+    settled = found.get("settled")
+    rest = {k: v for k, v in found.items() if not isinstance(v, str | Mapping | list)}
+    rest |= settled if isinstance(settled, Mapping) else {}
+    return {"text": said, "table": tables.facts(rest)}
+
+
+TERMS = {
+    "Baseline, candidate": "The candidate has to be faster than every baseline. A cold flow starts from noise, with pairs of "
+    "noise and data that are independent or assigned; a warm flow starts from a draft. Where the answer says equal training, "
+    "all of them were trained with the same budget.",
+    "Control": "The candidate's own recipe, pairing included, from noise in place of the draft. What the candidate gains over it "
+    "is due to the draft; what both gain is due to the recipe.",
+    "Distance D": "How far samples are from held-out real data. MMD² is the unbiased squared maximum mean discrepancy: 0 for "
+    "equal distributions, and its estimate may fall below 0.",
+    "n_eq": "So many real samples are, on average, as far from the data as these samples. It is infinite where D is at most 0.",
+    "Steps and calls": "Steps are the intervals of a solver. Calls are evaluations of the flow's network for each sample. The "
+    "draft's own cost is not in the calls; it is in the seconds.",
+    "Time": "Seconds for each sample with everything counted, the draft included, in a large batch.",
+    "Near enough to count": "On validation data, at least half of the best n_eq that any baseline row reaches. Samples of noise "
+    "are cheap, and their rate says nothing.",
+    "Class variation": "Half the summed difference between the shares of classes (or clusters) in samples and in data.",
+    "Copying": "How many samples are nearer to the training data than new real data are, at several quantiles.",
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------- the whole
 
 
-def body(run: Run, prefix: str = "r") -> str:
+def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict[str, Any]:
+    """What is shown of one candidate."""
+    verdict = run.verdict
+    ours = words.name(candidate.name)
+    return {
+        "it": candidate,
+        "badge": badge(run, candidate),
+        "anchor": prefix,
+        "figure": _main_figure(run, f"{prefix}-own", candidate.name) if several else None,
+        "tiles": _interval(candidate),
+        "exchange": tables.exchange(candidate, verdict),
+        "guards": tables.guards(candidate),
+        "targets": tables.targets(candidate, verdict),
+        "gain": tables.differences(candidate.gains, verdict, "nearest baseline"),
+        "gain_figure": _drawn(
+            figures.gain(run, candidate),
+            f"{prefix}-gain",
+            f"Above 0 {ours} is nearer to the data than the best baseline.",
+        ),
+        "start": tables.differences(candidate.start_effect, verdict, "against"),
+        "start_figure": _drawn(
+            figures.start_effect(run, candidate), f"{prefix}-start", "Above 0 the draft is worth more than noise."
+        ),
+    }
+
+
+def body(run: Run, prefix: str = "r") -> Markup:
     """The inside of one run's page; ids in it begin with ``prefix``."""
     verdict = run.verdict
-    parts = [
-        _header(run),
-        _tiles(run),
-        _reading(verdict) if verdict.json else "",
-        _warning(run),
-        _quality(run, prefix),
-        _section("Samples", _samples(run)),
-        _section("Trajectories", _trajectories(run, prefix)),
-        _section("Every row", tables.row_table(verdict)),
-        _section("Beside the verdict", _beside(run, prefix)),
-        _section("At equal calls", tables.equal_calls(verdict)),
-        _section("Against twice the cold training", tables.doubled(verdict)),
-        _section("Guards", tables.guard_table(verdict)),
-        _section("Audit of the pairings", tables.audit_table(verdict)),
-        _section("The learned prior", _prior(run)),
-        _section("The bill", tables.bill_table(verdict)),
-        _section("Training", _loss(run, prefix)),
-        _section("How it was made", _made(run)),
-    ]
-    return "".join(parts)
-
-
-def fragment(inside: str) -> str:
-    """``inside`` with its style, to stand in another page."""
-    return f'<div class="warmflow"><style>{CSS}</style>{inside}</div>'
-
-
-def document(inside: str, title: str) -> str:
-    """A whole HTML page."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title>'
-        f"<style>{PAGE_CSS}</style></head><body>{fragment(inside)}</body></html>\n"
+    several = len(verdict.candidates) > 1
+    sections = [_section(run, c, f"{prefix}-c{i}", several) for i, c in enumerate(verdict.candidates.values(), start=1)]
+    return _render(
+        "body",
+        run=run,
+        about=_about(run),
+        conditions=_conditions(run),
+        title=_title(run),
+        badge=badge(run, None),
+        sections=sections,
+        reading=_reading(run),
+        terms=TERMS,
+        tiles=[] if sections else _run_tiles(run),
+        warning=_warning(run),
+        figure=_main_figure(run, prefix),
+        seconds=_main_figure(run, prefix, cost="seconds"),
+        others=_other_metrics(run, prefix),
+        samples=_samples(run),
+        trajectories=_trajectories(run, prefix),
+        rows=tables.rows(verdict),
+        beside=tables.beside(verdict),
+        frontier=_frontier(run, prefix),
+        choices=tables.choices(verdict),
+        doubled=_doubled(run),
+        audit=tables.audit(verdict),
+        prior=_prior(run),
+        bill=tables.bill(verdict),
+        loss=_loss(run, prefix),
+        made=_made(run),
     )
 
 
-def overview(runs: Sequence[Run], anchors: Sequence[str]) -> str:
-    """The table on top of several runs: one line each, with a link to its section."""
-    rows = []
+def fragment(inside: Markup) -> Markup:
+    """``inside`` with its style, to stand in another page."""
+    return _render("fragment", css=Markup(CSS), inside=inside)
+
+
+def document(inside: Markup, title: str) -> str:
+    """A whole HTML page."""
+    return str(_render("document", page_css=Markup(PAGE_CSS), inside=fragment(inside), title=title))
+
+
+def overview(runs: Sequence[Run], anchors: Sequence[str], prefixes: Sequence[Markup]) -> Markup:
+    """Several runs on one page: a table with a line for each candidate, then each run's own body (``prefixes``)."""
+    lines = []
     for run, anchor in zip(runs, anchors, strict=True):
-        verdict = run.verdict
-        link = f'<a href="#{anchor}">{escape(run.folder.resolve().name)}</a>'
-        if run.kind == "run":
-            state, said = '<span class="badge none">training</span>', ""
-        else:
-            shown = _STATES[verdict.state] if verdict.json else "not finished"
-            state, said = f'<span class="badge {verdict.state}">{shown}</span>', verdict.claim
-        scale = words.metric_scale(verdict.metric)
-        difference = verdict.difference.get("estimate")
-        cells = [
-            f"<td>{link}</td>",
-            f'<td class="left">{escape(run.recipe)}</td>',
-            f'<td class="left">{state}</td>',
-            tables.cell(verdict.factor_calls, words.number(verdict.factor_calls)),
-            tables.cell(verdict.factor_seconds, words.number(verdict.factor_seconds)),
-            tables.cell(difference, words.number(difference, scale)),
-            tables.cell(verdict.margin, words.number(verdict.margin, scale)),
-            f'<td class="left long">{escape(said)}</td>',
-        ]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    head = ("run", "recipe", "verdict", "× fewer calls", "× less time", "D(warm) − D(cold)", "margin", "claim")
-    return f"<h1>{len(runs)} runs side by side</h1>{tables.table(head, rows, 'rows')}"
+        name = run.folder.resolve().name
+        candidates: list[Candidate | None] = [*run.verdict.candidates.values()]
+        for candidate in candidates or [None]:
+            e = candidate.exchange if candidate else None
+            lines.append({
+                "anchor": anchor, "name": name, "recipe": run.recipe, "badge": badge(run, candidate),
+                "candidate": words.name(candidate.name) if candidate else "",
+                "rate": tables.numeric(e.rate) if e and candidate and candidate.outcome == "faster" else tables.Cell(words.NONE),
+                "quality": words.equivalent(candidate.quality.estimate) if candidate and candidate.quality else words.NONE,
+                "answer": candidate.answer if candidate else "" if run.kind == "run" else run.verdict.claim,
+            })  # fmt: skip
+    bodies = [
+        {"anchor": a, "name": r.folder.resolve().name, "inside": b}
+        for a, r, b in zip(anchors, runs, prefixes, strict=True)
+    ]
+    return _render("gather", count=len(runs), lines=lines, bodies=bodies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,10 +39,39 @@ def picture_caption(run: Run, name: str) -> str:
         return text
     if not tail.isdigit():
         return f"{text}, {words.phrase(tail)}"
-    number, rows = int(tail), [r for r in run.verdict.rows if r.get("arm") == head]
-    calls_only = any(r.get("calls") == number for r in rows) and not any(r.get("steps") == number for r in rows)
+    number, method = int(tail), run.verdict.method(head)
+    points = method.points if method else ()
+    calls_only = any(p.calls == number for p in points) and not any(p.steps == number for p in points)
     unit = "call" if calls_only else "step"
     return f"{text}, {number} {unit}{'' if number == 1 else 's'}"
+
+
+def _nearest(run: Run, method: str, calls: float) -> str | None:
+    """The picture of a method whose calls are nearest to these, on a log scale."""
+    found, known = [], run.verdict.method(method)
+    for name in picture_names(run):
+        head, _, tail = name.rpartition(".")
+        if head == method and tail.isdigit() and int(tail) > 0:
+            at = [p.calls for p in known.points if p.steps == int(tail)] if known else []
+            spent = at[0] if at and at[0] > 0 else float(tail)
+            found.append((abs(math.log(spent / calls)), name))
+    return min(found)[1] if found else None
+
+
+def opening(run: Run) -> list[str]:
+    """The pictures that a page opens with: real, draft, each candidate at its quoted calls, the best baseline at the same."""
+    have, verdict = set(picture_names(run)), run.verdict
+    found: list[str] = [n for n in ("real", "draft", "prior") if n in have]
+    for candidate in verdict.candidates.values():
+        calls = candidate.exchange.calls if candidate.exchange else 4.0
+        found += [n for n in (_nearest(run, candidate.name, calls),) if n]
+        metric = verdict.primary.name if verdict.primary else ""
+        rows = [(p.metrics[metric].distance.estimate, m.name) for m in verdict.named("baseline")
+                if (p := m.at(calls)) and metric in p.metrics]  # fmt: skip
+        ranked = [name for _, name in sorted(rows)] or [m.name for m in verdict.named("baseline")]
+        shown = [n for name in ranked if (n := _nearest(run, name, calls))]
+        found += shown[:1]
+    return list(dict.fromkeys(found))
 
 
 def grid(images: np.ndarray, most: int = 64) -> np.ndarray:

@@ -6,13 +6,13 @@ Pictures of a token run are (n, L) integers; the symbols they stand for are in t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from warmflow.report import words
 from warmflow.report.folder import Run
 from warmflow.report.pictures import picture_caption
-from warmflow.report.words import escape
 
 SHOWN = 6
 ORDER = ("draft", "warm", "cold", "cold_masked", "real")
@@ -23,19 +23,20 @@ def text(run: Run, tokens: Sequence[int]) -> str:
     return "".join(run.symbols[i] if 0 <= i < len(run.symbols) else "_" for i in tokens)
 
 
-def marked(run: Run, tokens: np.ndarray, before: np.ndarray) -> str:
-    """The text of tokens (L,) in HTML, every run of symbols that differ from ``before`` (L,) marked."""
-    out, symbols = [], text(run, tokens.tolist())
-    changed = tokens != before
-    i = 0
+def marked(run: Run, tokens: np.ndarray, before: np.ndarray | None = None) -> list[tuple[str, bool]]:
+    """The text of tokens (L,) in runs, each with whether its symbols differ from ``before`` (L,)."""
+    symbols = text(run, tokens.tolist())
+    if before is None:
+        return [(symbols, False)]
+    out, changed, i = [], tokens != before, 0
     while i < len(tokens):
         j = i
         while j < len(tokens) and changed[j] == changed[i]:
             j += 1
-        part = escape(symbols[i:j]).replace(" ", "&nbsp;") if changed[i] else escape(symbols[i:j])
-        out.append(f"<mark>{part}</mark>" if changed[i] else part)
+        part, marks = symbols[i:j], bool(changed[i])
+        out.append((part.replace(" ", "\N{NO-BREAK SPACE}") if marks else part, marks))
         i = j
-    return "".join(out)
+    return out
 
 
 def names(run: Run) -> list[str]:
@@ -49,34 +50,32 @@ def names(run: Run) -> list[str]:
     return sorted((n for n in found if n.split(".")[0] in ORDER), key=key)
 
 
-def side_by_side(run: Run, most: int = SHOWN) -> str:
-    """The section's HTML; empty where the run holds no texts."""
+@dataclass(frozen=True)
+class Lines:
+    """A caption and the texts below it, each in runs of (text, whether it is marked)."""
+
+    caption: str
+    texts: tuple[list[tuple[str, bool]], ...]
+
+
+def side_by_side(run: Run, most: int = SHOWN) -> list[list[Lines]]:
+    """Blocks of texts: one a draft with what became of it, then the methods that start from none. Empty for other data."""
     if not run.symbols:
-        return ""
+        return []
     shown = names(run)
     refined = [n for n in shown if n == "draft" or n.startswith("warm.")]
-    parts = []
+    blocks = []
     drafts = run.pictures.get("draft")
     if drafts is not None and len(refined) > 1:
         for i in range(min(most, len(drafts))):
-            lines = ""
+            block = []
             for name in refined:
-                tokens = np.asarray(run.pictures[name][i])
-                share = (
-                    "" if name == "draft" else f" · {words.number(float((tokens != drafts[i]).mean()), 100)} % changed"
-                )
-                body = (
-                    escape(text(run, tokens.tolist()))
-                    if name == "draft"
-                    else marked(run, tokens, np.asarray(drafts[i]))
-                )
-                lines += f"<dt>{escape(picture_caption(run, name) + share)}</dt><dd><code>{body}</code></dd>"
-            parts.append(f'<dl class="text">{lines}</dl>')
+                tokens, before = np.asarray(run.pictures[name][i]), None if name == "draft" else np.asarray(drafts[i])
+                share = "" if before is None else f" · {words.number(float((tokens != before).mean()), 100)} % changed"
+                block.append(Lines(picture_caption(run, name) + share, (marked(run, tokens, before),)))
+            blocks.append(block)
     others = [n for n in shown if n not in refined or len(refined) < 2]
-    lines = ""
-    for name in others:
-        rows = "<br>".join(escape(text(run, row.tolist())) for row in np.asarray(run.pictures[name])[:most])
-        lines += f"<dt>{escape(picture_caption(run, name))}</dt><dd><code>{rows}</code></dd>"
-    beside = f'<dl class="text">{lines}</dl>' if lines else ""
-    note = '<p class="soft">None chosen by hand. What a walk changed of its draft is marked.</p>'
-    return note + "".join(parts) + beside
+    if others:
+        rows = {n: tuple(marked(run, row) for row in np.asarray(run.pictures[n])[:most]) for n in others}
+        blocks.append([Lines(picture_caption(run, n), rows[n]) for n in others])
+    return blocks

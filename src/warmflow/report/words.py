@@ -17,11 +17,6 @@ ARMS = (
 )  # fmt: skip
 """The order in which arms are shown."""
 
-LEVELS = ("real", "draft", "prior")
-"""Arms that are not walked: a level in a figure, not a curve."""
-JUDGED = ("warm", "lediflow", "student")
-"""Arms that a claim may be about."""
-
 _ARM_NAMES = {
     "real": "real against real",
     "draft": "draft alone",
@@ -119,35 +114,30 @@ def order(name: str) -> tuple[int, str]:
     return (ARMS.index(name) if name in ARMS else len(ARMS), name)
 
 
-def row_name(row: Mapping[str, Any]) -> str:
-    """ "cold (independent pairs), Heun": the arm of a row and its solver."""
-    return ", ".join(part for part in (arm(str(row.get("arm", "?"))), solver(row.get("solver"))) if part)
+def name(method: str) -> str:
+    """A method's name as the sentences write it: ``cold_assigned`` as "cold assigned"."""
+    return method.replace("_", " ").replace("-", " ")
 
 
-def metric_scale(metric: Mapping[str, Any] | str) -> float:
-    """What a distance is multiplied by to be shown: 1000 for MMD^2, else 1, unless ``metric["shown_times"]`` says."""
-    if not isinstance(metric, str):
-        given = real(metric.get("shown_times"))
-        if given:
-            return given
-        metric = str(metric.get("name", ""))
-    return 1000.0 if "mmd" in metric.lower() else 1.0
+def calls(n: float) -> str:
+    """ "1 call", "2.5 calls"; infinite and undefined numbers are an en dash."""
+    return NONE if real(n) is None else "1 call" if n == 1 else f"{number(n)} calls"
 
 
-def metric_name(metric: Mapping[str, Any] | str) -> str:
-    """ "MMD² on pixels × 1,000": the distance with its factor and the features it is taken on."""
-    name = metric if isinstance(metric, str) else str(metric.get("name", "distance"))
-    scale = metric_scale(metric)
-    known, kernel = (
-        phrase(name),
-        re.match(r"mmd *(?:\^?2|²|squared)?,? *(?:on +)?(.*)$", phrase(name), flags=re.IGNORECASE),
-    )
+def equivalent(n: float) -> str:
+    """An n_eq in at most three digits; ∞ where no real sample is nearer."""
+    return "∞" if n == math.inf else number(n if n < 100 else float(f"{n:.2g}"))
+
+
+def metric_name(name: str, scale: float | None = None) -> str:
+    """ "MMD² on pixels × 1,000": the distance with the factor that it is shown with."""
+    scale = (1000.0 if "mmd" in name.lower() else 1.0) if scale is None else scale
+    known = phrase(name)
+    kernel = re.match(r"mmd *(?:\^?2|²|squared)?,? *(?:on +)?(.*)$", known, flags=re.IGNORECASE)
     if kernel:
         known = f"MMD² on {kernel[1]}" if kernel[1] else "MMD²"
     known = re.sub(r"^frechet", "Fréchet", known, flags=re.IGNORECASE)
-    features = None if isinstance(metric, str) else metric.get("features")
-    where = f" on {phrase(features)}" if isinstance(features, str) and features.lower() not in name.lower() else ""
-    return f"{known}{where}{'' if scale == 1 else f' × {number(scale)}'}"
+    return f"{known}{'' if scale == 1 else f' × {number(scale)}'}"
 
 
 def plain(value: Any) -> str:
