@@ -330,7 +330,7 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, clip: t
             calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
     ready = bool(steps)
     seconds = extras.seconds.get(name, {})
-    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds)
+    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds=seconds)
 
 
 def _by_seed(given: object) -> dict[int, object]:
