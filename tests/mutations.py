@@ -38,6 +38,7 @@ FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
 CIFAR, DEMAND, SELECTION = T + "test_cifar10.py", T + "test_demand.py", T + "test_selection.py"
 ADVERSARIAL, PLAYING, GENERATORS = "objectives/adversarial.py", T + "test_adversarial.py", T + "test_generators.py"
+INPUTS, ANSWERS = T + "test_inputs.py", T + "test_answers.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -883,6 +884,77 @@ MUTANTS = [
         "if x.shape != real.shape:",
         "if x.shape[1:] != real.shape[1:]:",
         [FINAL],
+    ),
+    # samples from files
+    (
+        "files by the letters of their names",
+        "evaluation/inputs.py",
+        ", key=natural)",
+        ")",
+        [INPUTS],
+    ),
+    (
+        "class folders one after the other",
+        "evaluation/inputs.py",
+        "((i + 0.5) / len(names), k, name)",
+        "(0.0 * i, k, name)",
+        [INPUTS],
+    ),
+    (
+        "a range that is not asked about",
+        "evaluation/inputs.py",
+        "lightest > NO_DARK",
+        "lightest >= 0",
+        [INPUTS],
+    ),
+    (
+        "a copy hidden by rounding",
+        "evaluation/checks.py",
+        "if x.ndim == 4 and x.is_floating_point():",
+        "if x.ndim == 5:",
+        [INPUTS],
+    ),
+    (
+        "one method clipped",
+        "evaluation/checks.py",
+        "beyond[0] > end + BEYOND * span",
+        "beyond[0] > end + 10 * span",
+        [INPUTS],
+    ),
+    (
+        "clipping looked for in numbers alone",
+        "evaluation/evaluate.py",
+        "if clip is None and real.is_floating_point():",
+        "if clip is not None and real.is_floating_point():",
+        [INPUTS],
+    ),
+    (
+        "seeds counted anew",
+        "evaluation/evaluate.py",
+        "return dict(sorted(given.items()))",
+        "return dict(enumerate(given.values()))",
+        [INPUTS],
+    ),
+    (
+        "answers in the order of rows",
+        "evaluation/answers.py",
+        "torch.tensor([self.rows[key] for key in _row_keys(inputs)])",
+        "torch.arange(len(inputs))",
+        [ANSWERS],
+    ),
+    (
+        "every draw the first",
+        "evaluation/answers.py",
+        "x[seed % len(x)]",
+        "x[0 * seed]",
+        [ANSWERS],
+    ),
+    (
+        "an input asked twice",
+        "evaluation/answers.py",
+        "4 * validation // 3",
+        "4 * validation // 2",
+        [ANSWERS],
     ),
     # data
     (
