@@ -203,7 +203,7 @@ def _scale_y(ax: Axes, view: View, values: Sequence[float], lows: Sequence[float
     positive = [v for v in known if v > 0] or [1.0]
     under = [v for v in lows if math.isfinite(v) and v > 0]
     bottom = min(positive) / 1.3
-    bottom = max(min([bottom, *under]), bottom / 2)
+    bottom = max(min([bottom, *under]), bottom / 2, view.cap / 1e6)
     ax.set_yscale("log")
     ax.set_ylim(bottom, view.cap)
     ticks = _steps_125(bottom, view.cap)
