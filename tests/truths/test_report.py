@@ -98,6 +98,19 @@ def make(path: Path, kind: str = "images", config: Any = None, shown: Any = None
     return path
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A comparison with two candidates, and its page, made once."""
+    path = make(tmp_path_factory.mktemp("several"))
+    return path, Report.read(path).html()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not written, which takes the most time."""
+    monkeypatch.setattr(drawing, "svg", lambda figure, prefix, label: Markup("<svg></svg>"))
+
+
 def alone(path: Path, shown: Any) -> Path:
     """An evaluation folder: verdict.json and nothing else."""
     path.mkdir(parents=True, exist_ok=True)
@@ -192,9 +205,10 @@ def test_the_badge_is_the_outcome(tmp_path: Path, outcome: str) -> None:
     assert "does not hold" not in page.text.lower()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
 def test_no_sentence_is_parsed(tmp_path: Path, outcome: str) -> None:
-    """With nonsense for words, or those of the opposite outcome, the badge and the figures stay."""
+    """With nonsense for words, or those of the opposite outcome, the badge and the numbers stay."""
     shown = verdict(outcome)
     before = check(Report.read(alone(tmp_path / "a", shown)).html())
     for i, nonsense in enumerate(("does not hold: one seed, no claim, the draft alone", "warm is faster")):
@@ -212,13 +226,12 @@ def test_an_outcome_that_is_unknown_is_shown_as_it_is(tmp_path: Path) -> None:
     assert check(Report.read(alone(tmp_path, shown)).html()).badges == [("good <b>", "none")]
 
 
-def test_several_candidates_have_a_section_each(tmp_path: Path) -> None:
-    report = Report.read(make(tmp_path))
-    page = check(report.html())
+def test_several_candidates_have_a_section_each(several: tuple[Path, str]) -> None:
+    report, page = Report.read(several[0]), check(several[1])
     answers = evaluated("several").answers
     assert list(report.verdict.candidates) == ["warm", "student"] == list(answers)
     for answer in answers.values():
-        assert report.html().split("<body>")[1].count(str(escape(answer.answer))) == 2, "on top, and in its section"
+        assert several[1].split("<body>")[1].count(str(escape(answer.answer))) == 2, "on top, and in its section"
     assert len(page.badges) == 4 and page.text.count("How many baseline calls each call is worth") == 2
     assert page.text.count("What the draft adds") == 1, "only warm has a control"
     assert {"gain of warm", "gain of student", "start effect of warm"} <= set(report.figures)
@@ -228,8 +241,8 @@ def test_several_candidates_have_a_section_each(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- numbers
 
 
-def test_numbers_on_the_page_are_those_of_the_file(tmp_path: Path) -> None:
-    page, raw = check(Report.read(make(tmp_path)).html()), written("several")
+def test_numbers_on_the_page_are_those_of_the_file(several: tuple[Path, str]) -> None:
+    page, raw = check(several[1]), written("several")
     for curve in raw["curves"]:
         for point in curve["points"]:
             assert point["calls"] in page.values and point["steps"] in page.values
@@ -251,8 +264,8 @@ def test_numbers_on_the_page_are_those_of_the_file(tmp_path: Path) -> None:
     assert "41 % never chosen" in page.text and "Against twice the training: 1.5." in page.text
 
 
-def test_class_variation_is_the_total_variation_to_the_test_set(tmp_path: Path) -> None:
-    page, raw = check(Report.read(make(tmp_path)).html()), written("several")
+def test_class_variation_is_the_total_variation_to_the_test_set(several: tuple[Path, str]) -> None:
+    page, raw = check(several[1]), written("several")
     shares = np.array(raw["shares"])
     for curve in raw["curves"]:
         for point in curve["points"]:
@@ -280,8 +293,8 @@ def lines(figure: Figure) -> dict[str, Any]:
     }
 
 
-def test_the_curves_carry_the_rows(tmp_path: Path) -> None:
-    run = folder.read(make(tmp_path))
+def test_the_curves_carry_the_rows(several: tuple[Path, str]) -> None:
+    run = folder.read(several[0])
     figure = figures.quality(run)
     assert figure is not None
     drawn, cap = lines(figure), figure.axes[0].get_ylim()[1]
@@ -343,15 +356,15 @@ def test_a_metric_without_n_eq_is_drawn_in_its_own_unit(tmp_path: Path) -> None:
 def test_figures_are_matplotlib_and_leave_pyplot_alone(tmp_path: Path) -> None:
     import sys
 
-    both = {"calls", "seconds", "samples", "loss", "gain of warm", "gain of student", "start effect of warm"}
+    both = {"calls", "samples", "loss", "gain of warm", "gain of student", "start effect of warm"}
     for kind, more in (("images", set()), ("points", {"trajectories"})):
         found = Report.read(make(tmp_path / kind, kind)).figures
-        assert set(found) == both | more
+        assert set(found) == both | more, "ready samples have no seconds"
         assert all(isinstance(f, Figure) for f in found.values())
-    untimed = verdict("faster")
-    for point in (p for curve in untimed["curves"] for p in curve["points"]):
-        point["seconds"] = None
-    assert set(Report.read(alone(tmp_path / "untimed", untimed)).figures) == {"calls", "gain"}
+    timed = verdict("faster")
+    for point in (p for curve in timed["curves"] for p in curve["points"]):
+        point["seconds"] = 1e-4 * point["calls"]
+    assert set(Report.read(alone(tmp_path / "timed", timed)).figures) == {"calls", "seconds", "gain"}
     plot = sys.modules.get("matplotlib.pyplot")
     assert plot is None or not plot.get_fignums()
 
@@ -387,28 +400,30 @@ def test_what_is_not_judged_stands_beside(tmp_path: Path) -> None:
     assert figures.frontier(folder.read(alone(tmp_path / "b", verdict("faster")))) is None
 
 
-def test_the_page_opens_with_few_samples(tmp_path: Path) -> None:
+def test_the_page_opens_with_few_samples(several: tuple[Path, str]) -> None:
     """Real, draft, each candidate at its quoted calls and the baseline that is best there; the rest is folded away."""
     from warmflow.report.pictures import opening
 
-    assert opening(folder.read(make(tmp_path))) == ["real", "draft", "warm.2", "cold_assigned.2", "student.2"]
-    html = Report.read(tmp_path).html()
-    top, rest = html.split("More samples")
+    assert opening(folder.read(several[0])) == ["real", "draft", "warm.2", "cold_assigned.2", "student.2"]
+    top, rest = several[1].split("More samples")
     assert top.count("<img") == 5 and rest.count("<img") == 3 and "the draft alone" in top
 
 
 # ---------------------------------------------------------------- the page
 
 
-@pytest.mark.parametrize("kind", ["images", "points"])
-def test_a_page_needs_no_other_file(tmp_path: Path, kind: str) -> None:
-    report = Report.read(make(tmp_path, kind))
-    page = check(report.html())
+def test_a_page_needs_no_other_file(several: tuple[Path, str]) -> None:
+    page = check(several[1])
     for heading in ("How to read this", "Samples", "Every row", "Gain at equal calls", "Guards", "Calls for qualities", "Audit",
                     "The bill", "Choice of solvers", "Training", "How it was made", "Versions"):  # fmt: skip
         assert heading in page.text
-    assert ("Trajectories" in page.text) == (kind == "points")
-    assert ('<img class="pixels"' in report.html()) == (kind == "images")
+    assert "Trajectories" not in page.text and '<img class="pixels"' in several[1]
+
+
+def test_points_and_their_trajectories(tmp_path: Path) -> None:
+    report = Report.read(make(tmp_path, "points", shown=verdict("faster")))
+    page = check(report.html())
+    assert "Trajectories" in page.text and '<img class="pixels"' not in report.html()
     assert report.html() == Report.read(tmp_path).html(), "one folder gives one page"
 
 
@@ -433,7 +448,7 @@ def hostile(value: Any) -> Any:
     return EVIL + value if isinstance(value, str) else value
 
 
-def test_strings_are_escaped(tmp_path: Path) -> None:
+def test_strings_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = hostile(verdict())
     for curve in shown["curves"]:
         curve["role"] = curve["role"].removeprefix(EVIL)
@@ -448,6 +463,7 @@ def test_strings_are_escaped(tmp_path: Path) -> None:
     page = check(report.html())
     assert page.text.count("alert('x')") > 100 and "<script" not in report.html()
     assert any("alert" in t.get_text() for t in report.figures["calls"].axes[0].texts), "the labels are drawn"
+    monkeypatch.setattr(drawing, "svg", lambda figure, prefix, label: Markup("<svg></svg>"))
     check(gather([save, save]))
     check(report._repr_html_())
 
@@ -456,12 +472,8 @@ def test_strings_are_escaped(tmp_path: Path) -> None:
     "where", ["top", "candidate", "exchange", "row", "curve", "point", "numbers", "metric", "words"]
 )
 @pytest.mark.parametrize("how", ["missing", "null", "odd"])
-def test_every_key_of_the_verdict_may_be_absent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, how: str
-) -> None:
-    """Figures are made and not written, which takes the most time."""
-    monkeypatch.setattr(drawing, "svg", lambda figure, prefix, label: Markup("<svg></svg>"))
-
+@pytest.mark.usefixtures("undrawn")
+def test_every_key_of_the_verdict_may_be_absent(tmp_path: Path, where: str, how: str) -> None:
     def part(shown: dict[str, Any]) -> dict[str, Any]:
         candidate, curve = shown["candidates"]["warm"], shown["curves"][1]
         found: dict[str, Any] = {
@@ -515,7 +527,7 @@ def test_a_bare_configuration_is_enough(tmp_path: Path) -> None:
 def test_images_of_any_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
     from warmflow.report.pictures import grid
 
-    make(tmp_path)
+    make(tmp_path, shown=verdict("no faster"))
     images = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     save_file({"real": images, "warm.4": images * np.float32("nan")}, str(tmp_path / "pictures.safetensors"))
     check(Report.read(tmp_path).html())
@@ -535,6 +547,7 @@ def test_a_training_run(tmp_path: Path) -> None:
     assert "Training run: images.digits" in text and "warmflow train images.digits --updates 3000" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_side_by_side(tmp_path: Path) -> None:
     """A line for each candidate of each run, with its own badge."""
     one, two = make(tmp_path / "a"), make(tmp_path / "b", "points", shown=verdict("no faster"))
@@ -548,7 +561,7 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_the_report_without_touching_its_own_style(tmp_path: Path) -> None:
-    shown = Report.read(make(tmp_path))._repr_html_()
+    shown = Report.read(make(tmp_path, shown=verdict("no faster")))._repr_html_()
     check(shown)
     style = re.sub(r"@media[^{]*\{", "", re.findall(r"<style>(.*?)</style>", shown, re.DOTALL)[0])
     selectors = [s.strip() for rule in re.findall(r"([^{}]+)\{", style) for s in rule.split(",")]
@@ -601,7 +614,7 @@ def test_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_saving_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = Report.read(make(tmp_path / "run"))
+    report = Report.read(make(tmp_path / "run", shown=verdict("no faster")))
     assert report.save(tmp_path / "new" / "out") == tmp_path / "new" / "out" / "report.html"
     file = report.save(tmp_path / "page.html")
     assert file.read_text(encoding="utf-8") == report.html()

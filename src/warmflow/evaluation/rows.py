@@ -152,7 +152,7 @@ def measured(
             x, calls, seconds = drawn(entry.generators[solver][seed], samples, steps, seed)
             counted = 0.0 if entry.role is Role.START else entry.counted(solver, steps) if calls is None else calls
             measure = real.measure(x, f"{entry.name} at {steps} steps, seed {seed},")
-            found = Row(entry.name, steps, counted, seed, measure, seconds / samples)
+            found = Row(entry.name, steps, counted, seed, measure, None if entry.ready else seconds / samples)
             if keep is not None:
                 keep(solver, found)
         yield found
