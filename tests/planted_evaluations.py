@@ -28,7 +28,7 @@ def method(
     shift: Shift, place: int, shape: tuple[int, ...], seeds: int, n: int, grid: tuple[int, ...] = GRID
 ) -> list[Mapping[int, Tensor]]:
     """Samples by calls, a mapping a training seed."""
-    found = []
+    found: list[Mapping[int, Tensor]] = []
     for seed in range(seeds):
         own = 0.01 * float(normal(1, (), 7 * seed + place))
         found.append({c: normal(n, shape, 10_000 * place + 100 * seed + c) + shift(c) + own for c in grid})

@@ -58,11 +58,12 @@ class Answer:
 
 
 def rounded(n: float) -> str:
-    """A number of real samples in two digits: 604 is "600"."""
+    """A number of real samples in two digits: 604 is "600", 372 "370"."""
     if math.isinf(n):
         return "more than can be told apart"
-    digits = max(0, 1 - math.floor(math.log10(max(n, 1))))
-    return f"{round(n, digits - 2 if n >= 100 else 0):,.0f}" if n >= 100 else f"{n:.0f}"
+    if n < 10:
+        return f"{n:.1f}".removesuffix(".0")
+    return f"{round(n, 1 - math.floor(math.log10(n))):,.0f}"
 
 
 def calls(n: float) -> str:

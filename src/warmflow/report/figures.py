@@ -144,6 +144,9 @@ def _mark(ax: Axes, verdict: Verdict, candidate: Candidate, view: View, tint: st
     if e is None or row is None or view.metric.name not in row.metrics or candidate.outcome not in ("faster", "nearer"):
         return
     y = min(view.values(row)[0].estimate, view.cap)
+    bottom, top = ax.get_ylim()
+    if not bottom <= y <= top:
+        return
     ax.plot([e.calls], [y], marker="o", markersize=11, mfc="none", mec=tint, mew=1.6, lw=0, zorder=8, clip_on=False)
     far = e.baseline_calls if math.isfinite(e.baseline_calls) else e.horizon
     if not math.isfinite(far) or far <= e.calls:
@@ -157,8 +160,10 @@ def _mark(ax: Axes, verdict: Verdict, candidate: Candidate, view: View, tint: st
         ax.plot([far, far], [y, at], color=INK, lw=0.7, linestyle=(0, (2, 2)), zorder=3)
         ax.plot([far], [at], marker="o", markersize=11, mfc="none", mec=INK, mew=1.0, lw=0, zorder=8, clip_on=False)
     said = f"{words.number(e.rate)} ×" if math.isfinite(e.rate) else f"more than {words.number(far)} calls"
-    ax.annotate(said, (math.sqrt(far * e.calls), y), (0, 4), textcoords="offset points", ha="center", va="bottom",
-                fontsize=8, color=INK, zorder=9)  # fmt: skip
+    place = ax.transAxes.inverted().transform(ax.transData.transform((e.calls, y)))[1]
+    up = place < 0.9  # below the arrow where it stands at the top edge
+    ax.annotate(said, (math.sqrt(far * e.calls), y), (0, 4 if up else -4), textcoords="offset points", ha="center",
+                va="bottom" if up else "top", fontsize=8, color=INK, zorder=9)  # fmt: skip
 
 
 def _steps_125(low: float, high: float, most: int = 7) -> list[float]:
@@ -181,6 +186,8 @@ def _scale_x(ax: Axes, costs: Sequence[float], cost: str) -> None:
         ticks = [float(t) for t in TICKS if low / 1.1 <= t <= high * 1.1]
         if not ticks or high > 1.3 * ticks[-1]:
             ticks.append(high)  # the last calls that were measured
+    elif len(ticks) < 2:
+        ticks = [low, high] if high > 1.3 * low else [math.sqrt(low * high)]
     write = words.number if cost == "calls" else words.duration
     ax.set_xticks(ticks, labels=[write(t) for t in ticks])
     ax.set_xticks([], minor=True)
@@ -203,7 +210,7 @@ def _scale_y(ax: Axes, view: View, values: Sequence[float], lows: Sequence[float
     positive = [v for v in known if v > 0] or [1.0]
     under = [v for v in lows if math.isfinite(v) and v > 0]
     bottom = min(positive) / 1.3
-    bottom = max(min([bottom, *under]), bottom / 2)
+    bottom = max(min([bottom, *under]), bottom / 2, view.cap / 1e6)
     ax.set_yscale("log")
     ax.set_ylim(bottom, view.cap)
     ticks = _steps_125(bottom, view.cap)
@@ -242,12 +249,12 @@ def quality(
     ]
     view = View(metric, cost)
     view = View(metric, cost, _cap(verdict, view, methods))
-    walked = [(p, view) for m in methods if m.role != "start" for p in _points(m, view)]
-    if not walked:
+    measured = [(p, view) for m in methods if m.role != "start" for p in _points(m, view)]
+    if not measured:
         return None
     figure, (ax,) = blank(size)
     every = [view.values(p) for m in methods for p in m.points if metric.name in p.metrics]
-    _scale_x(ax, [view.cost_of(p) for p, _ in walked], cost)
+    _scale_x(ax, [view.cost_of(p) for p, _ in measured], cost)
     _scale_y(ax, view, [min(v.estimate, view.cap) for v, _ in every], [b.low for _, b in every])
     ax.grid(color=INK, alpha=0.09, lw=0.6)
     ax.set_xlabel(

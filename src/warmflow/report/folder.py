@@ -26,7 +26,7 @@ KINDS = ("compare", "run", "evaluate")
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run folder in memory. ``pictures`` name (n, C, H, W) images in [-1, 1], (n, 2) points or (steps + 1, n, 2)
-    trajectories; ``captions`` are those the file gives to pictures; ``logs`` map (seed, arm) to lines of a log."""
+    trajectories; ``captions`` are those the file gives to pictures; ``logs`` map (seed, method) to lines of a log."""
 
     folder: Path
     config: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Samples to look at: sheets of images, scatter panels of points, and how a toy's samples walked."""
+"""Samples to look at: sheets of images, scatter panels of points, and the trajectories of points."""
 
 from __future__ import annotations
 
@@ -152,28 +152,28 @@ def samples(run: Run) -> Figure | None:
 
 
 def trajectories(run: Run, most: int = 100) -> Figure | None:
-    """The walks of a toy, from start (pale dots) to end, one panel an arm. None where there are none."""
-    walks = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
-    if not walks:
+    """The trajectories of points, from start (rings) to end (dots), a panel for each method. None where there are none."""
+    paths = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
+    if not paths:
         return None
     from matplotlib.collections import LineCollection
 
-    names = sorted(walks, key=lambda n: words.order(n.split(".", 1)[1]))
+    names = sorted(paths, key=lambda n: words.order(n.split(".", 1)[1]))
     figure, axes = blank((2.3 * max(len(names), 2), 2.6), 1, len(names))
-    every = np.concatenate([x[:, :most].reshape(-1, 2) for x in walks.values()])
+    every = np.concatenate([x[:, :most].reshape(-1, 2) for x in paths.values()])
     limits = _limits(every)
     for ax, name in zip(axes, names, strict=True):
-        arm, walk = name.split(".", 1)[1], np.asarray(walks[name], dtype=np.float64)[:, :most]
+        arm, path = name.split(".", 1)[1], np.asarray(paths[name], dtype=np.float64)[:, :most]
         real = run.pictures.get("real")
         if real is not None and real.ndim == 2:
             ax.scatter(real[:600, 0], real[:600, 1], s=3, color=COLOURS["real"], alpha=0.5, lw=0, rasterized=True)
-        ax.add_collection(LineCollection(list(walk.transpose(1, 0, 2)), colors=colour(arm), lw=0.6, alpha=0.35))
-        ax.scatter(walk[0, :, 0], walk[0, :, 1], s=7, facecolor="none", edgecolor=colour(arm), lw=0.6, alpha=0.8)
-        ax.scatter(walk[-1, :, 0], walk[-1, :, 1], s=5, color=colour(arm), lw=0)
+        ax.add_collection(LineCollection(list(path.transpose(1, 0, 2)), colors=colour(arm), lw=0.6, alpha=0.35))
+        ax.scatter(path[0, :, 0], path[0, :, 1], s=7, facecolor="none", edgecolor=colour(arm), lw=0.6, alpha=0.8)
+        ax.scatter(path[-1, :, 0], path[-1, :, 1], s=5, color=colour(arm), lw=0)
         ax.set_xlim(*limits[0])
         ax.set_ylim(*limits[1])
         ax.set_aspect("equal")
         _bare(ax)
-        steps = len(walk) - 1
+        steps = len(path) - 1
         ax.set_title(f"{words.arm(arm)}, {steps} step{'' if steps == 1 else 's'}", fontsize=8.5, color=INK)
     return figure

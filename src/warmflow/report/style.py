@@ -29,6 +29,7 @@ font-size:.8rem;font-weight:650;white-space:nowrap}
 .warmflow .pair{display:grid;gap:20px;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
 .warmflow figure{margin:0;min-width:0}.warmflow figure>svg{display:block;width:100%;height:auto;max-width:560px}
 .warmflow figure.wide>svg{max-width:660px}
+.warmflow .pair figure>svg{max-width:440px}
 .warmflow figure.main{margin:1.2rem 0}.warmflow figure.main svg{display:block;width:100%;height:auto;max-width:900px}
 .warmflow .grids{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(135px,1fr))}
 .warmflow .grids img{display:block;width:100%;height:auto;border-radius:4px}

@@ -212,8 +212,8 @@ ROLES = {"baseline": "baseline", "candidate": "candidate", "start": "start", "sh
 
 def _title(method: Method) -> str:
     role = ROLES.get(method.role, method.role)
-    if method.role in ("control", "start") and method.of:
-        role = {"control": "control", "start": "start"}[method.role] + f" of {words.name(method.of)}"
+    if method.of and words.name(method.of) not in method.title:
+        role += f" of {words.name(method.of)}"
     return " · ".join(part for part in (method.title, role, method.solver) if part)
 
 
@@ -255,7 +255,7 @@ def rows(verdict: Verdict) -> Table | None:
             [f"n_eq on {m.short}", m.title] if m.scatter is not None else [m.title + (f" ({m.unit})" if m.unit else "")]
         )
     head += ["time a sample"] * timed + ["class variation"] * varied
-    head += [f"share nearer to the training data than {words.number(q, 100)} % of new data" for q in copied]
+    head += [f"copying, {words.number(q, 100)} %" for q in copied]
     lines = []
     for method in verdict.methods:
         lines.append(Line(title=_title(method)))
@@ -271,6 +271,8 @@ def rows(verdict: Verdict) -> Table | None:
     limit = words.real(raw["variation"].get("limit")) if isinstance(raw.get("variation"), dict) else None
     if varied and limit:
         note += f" Sampling alone gives a class variation of up to {words.number(limit)}."
+    if copied:
+        note += " Copying: the share of the samples that is nearer to the training data than so many per cent of new real data."
     return table(head, lines if points else (), note=note)
 
 

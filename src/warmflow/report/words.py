@@ -15,7 +15,7 @@ ARMS = (
     "real", "draft", "prior", "cold", "cold_assigned", "cold_whole", "cold_masked", "teacher", "reflow", "warm", "noise",
     "lediflow", "lediflow_mean", "student",
 )  # fmt: skip
-"""The order in which arms are shown."""
+"""The order in which methods are shown."""
 
 _ARM_NAMES = {
     "real": "real against real",
@@ -97,7 +97,7 @@ def phrase(key: str) -> str:
 
 
 def arm(name: str) -> str:
-    """The human name of an arm; one that is not known is shown as it is."""
+    """The full name of a method; one that is not known is shown as it is."""
     return _ARM_NAMES.get(name, phrase(name))
 
 
@@ -110,7 +110,7 @@ def solver(name: Any) -> str:
 
 
 def order(name: str) -> tuple[int, str]:
-    """A sorting key that puts known arms in their order and others after them."""
+    """A sorting key that puts known methods in their order and others after them."""
     return (ARMS.index(name) if name in ARMS else len(ARMS), name)
 
 
