@@ -168,16 +168,12 @@ def measured(
             x, calls, seconds = _row(run, real, samples, steps, seed)
             counted = 0.0 if entry.role is Role.START else entry.counted(solver, steps) if calls is None else calls
             measure = real.measure(x, f"{entry.name} at {steps} steps, seed {seed},")
-<<<<<<< HEAD
             if real.paired is not None:
                 measure = real.paired.scored(
                     measure, lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0]  # type: ignore[misc]
                 )
             spent = entry.seconds.get(steps) if entry.ready else seconds / samples
             found = Row(entry.name, steps, counted, seed, measure, spent)
-=======
-            found = Row(entry.name, steps, counted, seed, measure, None if entry.ready else seconds / samples)
->>>>>>> eval-c
             if keep is not None:
                 keep(solver, found)
         yield found
