@@ -506,6 +506,8 @@ def show(out: Path) -> None:
             print(f"\n{section}\n{'setting':62s} {'n':>5s} {'overclaims (95 %)':>22s} {'above 1 (95 %)':>22s} "
                   f"{'10 %':>6s} {'median':>6s} {'90 %':>6s} {'s':>6s}")  # fmt: skip
         for name, rows in groups.items():
+            planned = [r for r in rows if r.get("planned", 1.0)]  # of the planner: the pilots that it has a plan for
+            pilots, rows = len(rows), planned or rows
             n = len(rows)
             over, above = (sum(float(r.get(key) or 0) for r in rows) for key in ("over", "above"))
             cells = [f"{x / n:6.3f} ({low:.3f} .. {high:.3f})" for x in (over, above) for low, high in [wilson(x, n)]]
@@ -515,7 +517,7 @@ def show(out: Path) -> None:
             extra = ""
             if section == "planner":
                 seeds = [float(r["calls"]) for r in rows if r["calls"] is not None]
-                extra = f"  planned {len(seeds) / n:.2f}, seeds {np.median(seeds) if seeds else 0:g}"
+                extra = f"  planned {len(seeds)} of {pilots}, seeds {np.median(seeds) if seeds else 0:g}"
             print(
                 f"{name:62s} {n:5d} {cells[0]:>22s} {cells[1]:>22s} {low:6.2f} {median:6.2f} {high:6.2f} {seconds:6.2f}{extra}"
             )

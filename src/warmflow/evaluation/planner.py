@@ -233,7 +233,7 @@ def plan_of(
     )
 
 
-def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: int = STUDIES) -> Plan:
+def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: int | None = None) -> Plan:
     """The seeds and samples that a verdict on this candidate (the first one by default) takes, from this study as a pilot.
 
     Raises:
@@ -247,5 +247,17 @@ def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: in
     rules = Rules(error=Rules().error / len(names), floor=floor, zero={m.name: m.zero for m in study.metrics})
     curves = [study.curve(candidate), *(study.curve(m.name) for m in study.named(Role.BASELINE))]
     return plan_of(
-        curves, study.samples, study.real.test, study.real.validation, rules=rules, asked=asked, studies=studies
+        curves,
+        study.samples,
+        study.real.test,
+        study.real.validation,
+        rules=rules,
+        asked=asked,
+        studies=studies or STUDIES,
     )
+
+
+def plans_of(study: Study, candidate: str | None = None, asked: float = POWER) -> list[Plan]:
+    """The plan of one candidate, or of each."""
+    names = [m.name for m in study.named(Role.CANDIDATE)] if candidate is None else [candidate]
+    return [plan(study, name, asked=asked) for name in names]

@@ -1,14 +1,18 @@
 """Few seeds where the pilot is clear, more where it is noisy, and none where nothing is to be found."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from hand_made import BASELINE, FOUR_TIMES, Given, curve, pair, study
 
+from warmflow.cli import main
+from warmflow.evaluation import planner
 from warmflow.evaluation.curves import Curve
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.planner import MOST_SEEDS, _pilot, _simulated, plan, plan_of, power
+from warmflow.evaluation.record import save_study
 from warmflow.evaluation.study import Role
 
 RULES = Rules(floor={"m": 1e-3})
@@ -84,6 +88,24 @@ def test_several_candidates_have_plans_of_their_own():
     assert plan(made, "slow", studies=30).seeds is None
     with pytest.raises(ValueError, match="candidate is 'cold'; this study has warm, slow"):
         plan(made, "cold")
+
+
+def test_the_command_prints_the_plan_of_a_study_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(planner, "STUDIES", 20)
+    save_study(tmp_path, study(pair(FOUR_TIMES, sd=2e-4)))
+    assert main.main(["plan", str(tmp_path)], standalone_mode=False) == 0
+    assert capsys.readouterr().out.startswith("2 training seeds with 2,000 samples each")
+    assert main.main(["plan", str(tmp_path), "--json"], standalone_mode=False) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["seeds"], found["candidate"]) == (2, "warm")
+    for arguments, said in (
+        (["plan", str(tmp_path), "--power", "2"], "--power is 2.0"),
+        (["plan", str(tmp_path), "--candidate", "cold"], "candidate is 'cold'"),
+        (["plan", str(tmp_path / "none")], "study.json"),
+    ):
+        assert main.main(arguments, standalone_mode=False) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
 
 
 def test_a_pilot_of_one_seed_says_nothing():
