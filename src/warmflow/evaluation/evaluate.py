@@ -112,6 +112,10 @@ def evaluate(
     test, validation = (real, validation) if validation is not None else halves(_least(real))
     ready = [x for group in (baseline, candidates) for one in group.values() for x in _ready(one)]
     samples = len(ready[0]) if ready else samples
+    for name, one in {**baseline, **candidates}.items():
+        for x in _ready(one):
+            if len(x) != samples:
+                raise ValueError(f"{name} has {len(x)} samples and {next(iter(baseline))} {samples}; bring equally many of each")
     overlaps(test, validation, train, ready)
     reference = validation if train is None else train
     labeller = _clusters(reference)
