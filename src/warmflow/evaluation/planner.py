@@ -203,18 +203,21 @@ def plan_of(
         ValueError: a pilot of one seed.
     """
     pilot, rules = _pilot(curves, samples, test, validation), rules or Rules()
+    enough = min(
+        asked + (asked * (1 - asked) / studies) ** 0.5, 0.99
+    )  # so that a lucky simulation is not taken for power
     tried: list[Point] = []
     plans: list[tuple[float, Point]] = []
     for multiple in ladder:
         most = power(pilot, MOST_SEEDS, multiple * samples, rules, studies)
         tried.append(most)
-        if most.power < asked:
+        if most.power < enough:
             continue
         low, high = 1, most
         while high.seeds - low > 1:
             here = power(pilot, (low + high.seeds) // 2, multiple * samples, rules, studies)
             tried.append(here)
-            if here.power >= asked:
+            if here.power >= enough:
                 high = here
             else:
                 low = here.seeds
