@@ -1,4 +1,4 @@
-"""The command line: demo, train, sample, compare, evaluate, distill, audit, report.
+"""The command line: demo, train, sample, compare, evaluate, distill, audit, plan, report.
 
 Nothing heavy is imported until a command runs: ``warmflow --help`` reads only click and the settings page. Every error of
 the user's is one line on standard error and exit code 2; Ctrl-C leaves a run that the same command continues, and exit
@@ -492,6 +492,32 @@ def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **se
         click.echo(json.dumps(found.to_json(), indent=1))
     else:
         click.echo(found.text())
+
+
+@main.command(short_help="How many training seeds and samples a verdict takes, from a pilot.")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--candidate", default=None, help="one candidate of the study  [default: each]")
+@click.option(
+    "--power", default=0.8, show_default=True, help="share of studies in which the speed-up is to be certified"
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def plan(study: Path, candidate: str | None, power: float, as_json: bool) -> None:
+    """How many training seeds and samples a verdict takes. STUDY is the folder of a pilot: a study.json of two seeds or more.
+
+    Studies like the pilot are simulated with more seeds and samples, and judged as a real one is; it takes a minute.
+    """
+    if not 0 < power < 1:
+        raise ValueError(f"--power is {power}; give a share between 0 and 1, like 0.8")
+    from warmflow.evaluation.planner import plans_of
+    from warmflow.evaluation.record import read_study
+
+    found = plans_of(read_study(study), candidate, power)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([dataclasses.asdict(p) for p in found], indent=1))
+    else:
+        click.echo("\n".join(p.text for p in found))
 
 
 @main.command()

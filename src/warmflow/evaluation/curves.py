@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -147,6 +148,12 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
 
 
+@lru_cache(maxsize=16)
+def _normals(n: int) -> np.ndarray:
+    """(1 + NORMAL_FROM, DRAWS, n) fixed standard normal draws."""
+    return np.random.default_rng(0).standard_normal((1 + NORMAL_FROM, DRAWS, n), dtype=np.float32)
+
+
 def shared_error(covariance: np.ndarray, freedom: float, error: float) -> float:
     """The error of each of n one-sided tests, any of which may make a claim, such that a false claim has probability ``error``.
 
@@ -157,11 +164,10 @@ def shared_error(covariance: np.ndarray, freedom: float, error: float) -> float:
     n = len(covariance)
     if n < 2:
         return error
-    root, generator = _root(covariance), np.random.default_rng(0)
     nu = int(min(max(round(freedom), 1), NORMAL_FROM))
-    estimates = generator.standard_normal((DRAWS, n)) @ root.T
-    variances = sum((generator.standard_normal((DRAWS, n)) @ root.T) ** 2 for _ in range(nu)) / nu
-    least = stdtr(nu, -(estimates / np.sqrt(np.maximum(variances, 1e-300))).max(1))
+    drawn = _normals(n)[: nu + 1] @ _root(covariance).T.astype(np.float32)
+    estimates, variances = drawn[0], (drawn[1:] ** 2).mean(0)
+    least = stdtr(nu, -(estimates / np.sqrt(np.maximum(variances, 1e-30))).max(1))
     return float(np.clip(np.quantile(least, error), error / n, error))
 
 

@@ -139,6 +139,7 @@ def evaluate(
     if inputs is not None:
         entries = [_answering(entry, inputs.asked) for entry in entries]
     ready = _ready(entries)
+    _equal(ready)
     _apart(real if validation is not None else _least(real), train, validation, ready)
     if clip is None and real.is_floating_point():
         one_clipped({e.name: _looked_at(e, samples, None if inputs is None else inputs.asked) for e in entries})
@@ -256,6 +257,14 @@ def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
         if isinstance(generator, Ready | Answers)
         for calls, x in generator.samples.items()
     }
+
+
+def _equal(ready: Mapping[str, Tensor]) -> None:
+    """ValueError where ready samples are unequally many."""
+    first = next(iter(ready.items()), None)
+    for name, x in ready.items():
+        if first is not None and len(x) != len(first[1]):
+            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; bring equally many of each")
 
 
 def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
