@@ -96,7 +96,9 @@ def main() -> None:
             run_arm(plan, "warm", seed, folder, draft, paired)
             if not (folder / "spent.json").exists():
                 write_json(folder / "spent.json", {"pairing": pairing, "training": time.perf_counter() - began})
-            print(f"seed {seed} {cell}: pairing {pairing:.1f} s, training {time.perf_counter() - began:.1f} s", flush=True)
+            print(
+                f"seed {seed} {cell}: pairing {pairing:.1f} s, training {time.perf_counter() - began:.1f} s", flush=True
+            )
 
 
 if __name__ == "__main__":
