@@ -96,8 +96,8 @@ def beside(
     seeds, grid = tuple(config["seeds"]), tuple(config["asked"]["calls"])
     changes = {k: v for k, v in (("pairing", pairing), ("block", block)) if v is not None}
     plan = with_draft(read_plan(comparison, **changes), comparison, without)
-    asked = {"kind": "compare", "recipe": plan.name, "settings": plan.settings.asked, "without": list(without), "seeds": list(seeds),
-             "calls": list(grid), "beside": comparison.name}  # fmt: skip
+    asked = {"kind": "compare", "recipe": plan.name, "settings": plan.settings.asked, "without": list(without),
+             "seeds": list(seeds), "calls": list(grid), "beside": comparison.name}  # fmt: skip
     found = open_run(out, asked)
     if found["state"] == "complete":
         return Report.read(out)

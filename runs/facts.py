@@ -25,7 +25,8 @@ def show(v: Verdict) -> None:
     for e, guarded in zip(v.rows, v.guarded, strict=True):
         failed = [g.name for g in guarded if not g.passes]
         each = ", ".join(f"{name} {calls / e.calls:.3g}" for name, calls in e.by_metric.items())
-        print(f"  {'*' if e.useful else ' '} {e.calls:4g} calls for {e.baseline_calls:4g} of {e.baseline}: rate {e.rate:.3g} ({each})"
+        print(f"  {'*' if e.useful else ' '} {e.calls:4g} calls for {e.baseline_calls:4g} of {e.baseline}: "
+              f"rate {e.rate:.3g} ({each})"
               + (f"; worse on {', '.join(e.worse_on)}" if e.worse_on else "")
               + (f"; FAILS {', '.join(failed)}" if failed else ""))  # fmt: skip
     for t in v.targets:

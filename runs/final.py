@@ -2,8 +2,8 @@
 
 python runs/final.py COMPARISON --row warm:4 --row cold_whole:20:adams-bashforth --row cold_whole:20:euler --row draft
 
-Methods are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what real
-images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
+Methods are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what
+real images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
 ``COMPARISON/final-SIZE.md``. With Inception's published weights: --file inception-2015-12-05.pt --pixels 0 --high 255
 --flag return_features
 """

@@ -53,7 +53,8 @@ def said(v: Verdict) -> str:
     if v.outcome is not Outcome.FASTER or v.exchange is None:
         return str(v.outcome)
     e = v.exchange
-    return f"{'no baseline within ' + format(e.horizon, 'g') if math.isinf(e.rate) else format(e.rate, '.3g')} ({e.calls:g} calls)"
+    rate = f"no baseline within {e.horizon:g}" if math.isinf(e.rate) else f"{e.rate:.3g}"
+    return f"{rate} ({e.calls:g} calls)"
 
 
 def summary(found: Mapping[float, Study]) -> str:
