@@ -1,6 +1,6 @@
 """The pictures of README and docs, from finished comparison folders.
 
-python runs/figures.py DIGITS [MOONS] [GRID] [TARGET]    folders of runs/claims.sh; an empty one is left out; TARGET is docs/figures
+python runs/figures.py DIGITS [MOONS] [GRID] [TARGET]    folders of runs/claims.sh; "" leaves one out; TARGET is docs/figures
 """
 
 from __future__ import annotations
