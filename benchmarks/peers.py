@@ -2,9 +2,9 @@
 
     pip install 'warmflow[peers]'
     python benchmarks/peers.py speed [--blocks 20] [--updates 10]
-    python benchmarks/peers.py quality --out OUT [--updates 1000] [--seeds 0] [--warm RUN ...] [--arms ...] [--solvers ...]
+    python benchmarks/peers.py quality --out OUT [--updates 1000] [--seeds 0 1 2] --warm RUN ... [--flows ...] [--solvers ...]
 
-Fashion-MNIST as the recipe ``images.fashion`` has it. The arms:
+Fashion-MNIST as the recipe ``images.fashion`` has it. The flows:
 
     cold           ours, independent pairs, predicts x1           torchcfm       ConditionalFlowMatcher, sigma 0
     cold_assigned  ours, minibatch assignment, predicts x1        torchcfm_ot    ExactOptimalTransportConditionalFlowMatcher
@@ -15,20 +15,18 @@ Peers predict the velocity, which is their practice; ours predicts x1, which is 
 the prediction does is told from what the library does.
 
 ``speed`` sets cold beside torchcfm and flow_matching, and cold_assigned beside torchcfm_ot, in blocks that alternate. The aim:
-the lower bound of ours over the better peer at least 0.90. ``quality`` trains every arm, measures it at 4, 20 and 50 calls, and
-compares. The aims: cold and the peers' independent flows as good as each other; a warm flow at 4 calls better than torchcfm_ot at
-4 and as good as it at 20. Run it again to go on where it stopped. What is not installed is skipped, with the reason.
+the lower bound of ours over the better peer at least 0.90. ``quality`` trains every flow and asks ``warmflow.evaluate`` whether
+the warm flow (ours, trained before: one run a seed) needs fewer calls than all of them; then judges pairs of flows. With
+``--solvers euler`` flows alone are compared, and no solvers. Trained flows are kept; what is not installed is skipped, with the
+reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib.metadata
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +34,12 @@ import numpy as np
 import torch
 from peers_flows import BETAS, PEERS, Loop
 from peers_quality import (
-    BUDGETS,
+    OUR_SOLVERS,
     OURS,
-    WARM_BUDGETS,
-    Walked,
-    compared,
-    markdown,
+    of_ours,
+    of_peer,
+    pairs_told,
     peers_named,
-    rows_of_ours,
-    rows_of_peer,
     trained_ours,
     trained_peer,
     warm_run,
@@ -54,14 +49,16 @@ from peers_speed import Clocked, Turns, order, ratios
 from warmflow.arms import fingerprint
 from warmflow.checkpoints import open_run, write_json
 from warmflow.contracts import Player
+from warmflow.evaluation.evaluate import Extras, evaluate
+from warmflow.evaluation.record import save_evaluation
+from warmflow.evaluation.study import Training
+from warmflow.judging import table
 from warmflow.recipes.build import plan_for
-from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.plan import Plan
+from warmflow.recipes.measures import held_out, real_data
 from warmflow.training import train
-from warmflow.verdict import Ruler
 
 RECIPE = "images.fashion"
-SOLVERS = ("euler", "heun", "adams-bashforth", "midpoint", "dopri5")
+SOLVERS = (*OUR_SOLVERS, "midpoint")
 BESIDE = (("cold", ("torchcfm", "flow_matching")), ("cold_assigned", ("torchcfm_ot",)))
 """Whose updates per second are set beside whose."""
 
@@ -120,66 +117,39 @@ def quality(a: argparse.Namespace) -> None:
     plan = plan_for(RECIPE, updates=a.updates, samples=a.samples, most=a.most)
     asked = {"kind": "peers", "recipe": RECIPE, "updates": a.updates, "samples": a.samples, "most": a.most,
              "data": fingerprint(plan.data.train.x1)}  # fmt: skip
-    open_run(a.out, asked)
-    _, skipped = peers_named(a.arms)
+    found = open_run(a.out, asked)
+    _, skipped = peers_named(a.flows)
     for name, why in skipped.items():
         print(f"skipped: {name}, {why}", flush=True)
-    warm = [warm_run(run, plan) for run in a.warm]
-    if len({seed for _, seed, _ in warm}) < len(warm):
-        raise ValueError("--warm names two runs of one seed; give one a seed")
-
-    for run, (_, seed, _) in zip(a.warm, warm, strict=True):
-        if seed not in a.seeds:
-            print(f"{run} has seed {seed}, which is not among --seeds: it is measured, and compared with nothing")
-
-    @functools.cache
-    def ruler() -> Ruler:
-        return ruler_for(plan.data, a.samples)[0]
-
-    samples = ruler().samples
-    rows: list[Walked] = []
-    for seed in a.seeds:
-        for name in a.arms:
-            if name in skipped:
-                continue
-            began, folder = time.perf_counter(), a.out / "arms" / str(seed) / name
-            if name in OURS:
-                sampler = trained_ours(plan, name, seed, folder)
-                _told(name, seed, began, "trained")
-                rows += rows_of_ours(name, sampler, seed, BUDGETS, a.solvers, samples, a.out / "rows", ruler)
-            else:
-                network = trained_peer(plan, PEERS[name], seed, folder)
-                _told(name, seed, began, "trained")
-                rows += rows_of_peer(
-                    PEERS[name], network, plan, seed, BUDGETS, a.solvers, samples, a.out / "rows", ruler
-                )
-            _told(name, seed, began, "measured")
-    for sampler, seed, told in warm:
-        began = time.perf_counter()
-        rows += rows_of_ours("warm", sampler, seed, WARM_BUDGETS, a.solvers, samples, a.out / "rows", ruler)
-        _told(f"warm ({told['updates']} updates)", seed, began, "measured")
-    _written(a, plan, rows, ruler(), skipped, [told for _, _, told in warm])
-
-
-def _told(name: str, seed: int, began: float, what: str) -> None:
-    print(f"{name}, seed {seed}: {what} after {time.perf_counter() - began:.0f} s", flush=True)
-
-
-def _written(
-    a: argparse.Namespace, plan: Plan, rows: Sequence[Walked], ruler: Ruler, skipped: Mapping[str, str],
-    warm: Sequence[Mapping[str, Any]],
-) -> None:  # fmt: skip
-    margins = {metric.name: ruler.margin(metric.name) for metric in ruler.metrics}
-    facts = {
-        "updates": a.updates, "samples": ruler.samples, "threads": torch.get_num_threads(), "margins": margins,
-        "images": len(plan.data.train), "skipped": dict(skipped), "versions": versions(), "warm": list(warm),
-    }  # fmt: skip
-    pairs = compared(rows, margins)
-    lean = [
-        {**vars(row), "measure": vars(replace(row.measure, replicates={}))} for row in rows
-    ]  # resamplings stay in rows/
-    write_json(a.out / "peers.json", {**facts, "ruler": ruler.to_json(), "rows": lean, "pairs": pairs})
-    text = markdown(rows, pairs, facts)
+    warm = {seed: sampler for sampler, seed, _ in (warm_run(run, plan) for run in a.warm)}
+    if sorted(warm) != sorted(set(a.seeds)):
+        raise ValueError(
+            f"--warm has runs of the seeds {sorted(warm)}, --seeds is {sorted(a.seeds)}: give one run a seed"
+        )
+    baseline: dict[str, Any] = {}
+    for name in a.flows:
+        if name in skipped:
+            continue
+        began, folders = time.perf_counter(), {seed: a.out / "arms" / str(seed) / name for seed in a.seeds}
+        if name in OURS:
+            ours = {seed: trained_ours(plan, name, seed, folder) for seed, folder in folders.items()}
+            baseline[name] = of_ours(ours, a.solvers)
+        else:
+            peer = PEERS[name]
+            networks = {seed: trained_peer(plan, peer, seed, folder) for seed, folder in folders.items()}
+            baseline[name] = of_peer(peer, networks, plan, a.solvers)
+        print(f"{name}: trained after {time.perf_counter() - began:.0f} s", flush=True)
+    test, validation = held_out(plan.data)
+    real, _ = real_data(plan.data, a.samples)
+    evaluation = evaluate(
+        test, validation=validation, train=plan.data.train.x1, metrics=real.metrics, samples=a.samples, clip=plan.data.bounds,
+        baseline=baseline, candidates={"warm": of_ours(warm, a.solvers)}, progress=True,
+        extras=Extras(trained=Training.EQUAL, items="images"),
+    )  # fmt: skip
+    save_evaluation(a.out, evaluation)
+    facts = {"skipped": skipped, "versions": versions(), "threads": torch.get_num_threads(), "solvers": list(a.solvers)}
+    write_json(a.out / "config.json", {**found, **facts, "state": "complete"})
+    text = f"{evaluation}\n\n{table(evaluation.study)}\n\n{pairs_told(evaluation.study)}"
     (a.out / "peers.md").write_text(text)
     print(text)
 
@@ -194,14 +164,16 @@ def main() -> int:
     one.add_argument("--blocks", type=int, default=20, help="blocks of each, after one that warms up")
     one.add_argument("--updates", type=int, default=10, help="updates in a block")
     one.add_argument("--out", type=Path, default=None, help="a folder for speed.json")
-    arms = (*OURS, *PEERS)
+    flows = (*OURS, *PEERS)
     other.add_argument("--out", type=Path, required=True)
-    other.add_argument("--updates", type=int, default=1000, help="updates of every arm")
-    other.add_argument("--samples", type=int, default=5000, help="samples of every row, in four sets")
-    other.add_argument("--seeds", type=int, nargs="+", default=[0])
-    other.add_argument("--arms", nargs="+", choices=arms, default=list(arms))
+    other.add_argument("--updates", type=int, default=1000, help="updates of every flow")
+    other.add_argument("--samples", type=int, default=5000, help="samples of every row")
+    other.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    other.add_argument("--flows", nargs="+", choices=flows, default=list(flows))
     other.add_argument("--solvers", nargs="+", choices=SOLVERS, default=list(SOLVERS))
-    other.add_argument("--warm", type=Path, nargs="+", default=[], help="run folders of trained warm flows, one a seed")
+    other.add_argument(
+        "--warm", type=Path, nargs="+", required=True, help="run folders of trained warm flows, one a seed"
+    )
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     try:

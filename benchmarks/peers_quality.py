@@ -1,30 +1,22 @@
-"""Samples of ours and of peers' flows on one ruler: arms that are trained once, rows that are measured once, and what follows.
+"""Flows of ours and of other libraries as methods of one ``warmflow.evaluate``: trained once, all baselines of one candidate.
 
-    OUT/arms/<seed>/<arm>/   ours: a run folder;  a peer's: weights.safetensors, its averaged weights, facts in the header
-    OUT/rows/*.json          an arm of a seed, walked by a solver in so many steps: calls, seconds, the ruler's measure
-    OUT/peers.json, .md      every row, and the comparisons of ``PAIRS``
+    OUT/arms/SEED/NAME/      ours: a run folder;  a peer's: weights.safetensors, its averaged weights, facts in the header
+    OUT/study.*, verdict.json    every row, the verdict (``warmflow.evaluation.record``)
 
-All of it is written under another name and renamed; what lies there is not made again. A row names the weights that it was drawn
-with, so that those of an arm trained anew are not taken for it.
+The candidate is a warm flow. Every other flow is a baseline, those of other libraries too: it has to be faster than the best of
+all of them. Flows start from noise of the same seed, are clipped to the images' range, and have the same number of samples; the
+solver of each is chosen on validation images among the solvers that it has. A peer is sampled by its library's own solvers.
 
-All arms of a seed start from the same noise, are clipped to the images' range, and have the same number of samples. At a budget
-of k calls an arm is its best walk of no more calls (lowest distance on the primary metric): ours by Euler, Heun
-or Adams-Bashforth, a peer's by its own solvers.
+Every solver here is asked in *calls*: a solver of c calls a step makes the most steps that fit (Euler's one step where none
+does).
 
-``ALIKE`` compares by Euler alone, ``PAIRS`` by each arm's best.
-
-    as good   for every metric, the one-sided 95 % upper bound of D(a) - D(b) is below the margin (``warmflow.verdict``)
-    better    for every metric, that bound is below 0
-
-Under one training seed the verdict's rule gives no bound. Then the bounds shown are those of the real set's resampling alone (the
-mean -/+ 1.64 of its standard errors) and answer for these trained networks, not for their training. The samples' own noise is
-not in them, so *better* asks for a bound below minus the margin, which is what two sets of real images differ by.
+``between`` judges any two flows of the study against each other: the same rows, with the roles changed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,84 +26,48 @@ from peers_flows import PEERS, Loop, Peer, drawn, own_randomness
 from torch import Tensor, nn
 
 from warmflow.arms import fingerprint, read_asked, run_arm
-from warmflow.checkpoints import load, make_folder, read_json, read_tensors, write_json, write_tensors
-from warmflow.contracts import Solver
-from warmflow.measuring import at_once
-from warmflow.metrics.comparison import difference
+from warmflow.checkpoints import load, make_folder, read_tensors, write_tensors
+from warmflow.contracts import Samples, Start
+from warmflow.evaluation.study import Role, Study
+from warmflow.evaluation.verdict import Verdict, judge
+from warmflow.measuring import Drawn
 from warmflow.noise import Noise
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler
-from warmflow.solvers import AdamsBashforth, Euler, Heun
+from warmflow.solvers import AdamsBashforth, Euler, MultistepX1
 from warmflow.sources import StandardNormal
-from warmflow.verdict import Measure, Ruler
 
 OURS: dict[str, dict[str, Any]] = {"cold": {}, "cold_assigned": {}, "cold_velocity": {"predicts": "velocity"}}
-"""Our arms: the settings that each changes, and ``arm_of`` for what the plan calls it."""
-BUDGETS = (4, 20, 50)
-WARM_BUDGETS = (4,)
-AT_ONE_SEED = 1.645
-ALIKE = (
-    *(("cold", k, peer, k) for peer in ("torchcfm", "flow_matching", "torchcfm_x1") for k in BUDGETS),
-    *(("cold_velocity", k, peer, k) for peer in ("torchcfm", "flow_matching") for k in BUDGETS),
-    *(("cold_assigned", k, "torchcfm_ot", k) for k in BUDGETS),
-)
-"""(arm, calls, arm, calls): compared by Euler alone, which all have, so that training is compared and no solver."""
+"""Our flows: the settings that each changes, and ``flow_of`` for what the plan calls it."""
+OUR_SOLVERS = {"euler": Euler(), "adams-bashforth": AdamsBashforth(), "multistep-x1": MultistepX1()}
+"""All of one call a step."""
 PAIRS = (
-    *(("cold", k, peer, k) for peer in ("torchcfm", "flow_matching", "torchcfm_x1") for k in BUDGETS),
-    *(("cold_velocity", k, peer, k) for peer in ("torchcfm", "flow_matching") for k in BUDGETS),
-    *(("cold_assigned", k, "torchcfm_ot", k) for k in BUDGETS),
-    *(("warm", 4, "torchcfm_ot", k) for k in (4, 20)),
-)
-"""(arm, calls, arm, calls): compared in both directions."""
+    ("cold", "torchcfm"), ("cold", "flow_matching"), ("cold", "torchcfm_x1"), ("cold_velocity", "torchcfm"),
+    ("cold_velocity", "flow_matching"), ("cold_assigned", "torchcfm_ot"), ("warm", "torchcfm_ot"),
+)  # fmt: skip
+"""Flows that are judged against each other, in both directions."""
 
 
-@dataclass(frozen=True)
-class Walked:
-    """A row: an arm of one seed, walked by one solver. ``budget`` is None where the solver takes as many calls as it likes."""
-
-    arm: str
-    seed: int
-    solver: str
-    steps: int
-    budget: int | None
-    weights: str
-    calls: float
-    seconds: float
-    measure: Measure
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "measure": self.measure.to_json()}
-
-    @staticmethod
-    def from_json(json: Mapping[str, Any]) -> Walked:
-        return Walked(**{**json, "measure": Measure.from_json(json["measure"])})
+# ---------------------------------------------------------------- training
 
 
-def weights_of(network: nn.Module) -> str:
-    """A digest of all weights."""
-    return fingerprint(torch.cat([v.detach().double().flatten() for v in network.state_dict().values()]))
-
-
-# ---------------------------------------------------------------- arms
-
-
-def arm_of(name: str) -> str:
-    """What the plan calls one of our arms."""
+def flow_of(name: str) -> str:
+    """What the plan calls one of our flows."""
     return "cold" if name == "cold_velocity" else name
 
 
-def trained_ours(plan: Plan, name: str, seed: int, folder: Path, progress: bool = False) -> Sampler:
-    """One of our arms: trained, or found; ValueError where the folder holds another run."""
-    plan = replace(plan, settings=replace(plan.settings, **OURS[name]))
-    run_arm(plan, arm_of(name), seed, folder, None, None, progress=name if progress else None)
+def trained_ours(plan: Plan, name: str, seed: int, folder: Path) -> Sampler:
+    """The sampler of one of our flows, trained into the folder or read from it."""
+    here = replace(plan, settings=replace(plan.settings, **OURS[name]))
+    run_arm(here, flow_of(name), seed, folder, None, None)
     return load(folder)
 
 
 def trained_peer(plan: Plan, peer: Peer, seed: int, folder: Path) -> nn.Module:
-    """A peer's averaged network: trained and written in one step, or found.
+    """A peer's averaged network, trained into the folder or read from it.
 
     Raises:
-        ValueError: the folder holds a flow of other data or settings.
+        ValueError: the training diverged; the folder holds a flow of other data or settings.
     """
     s, x1 = plan.settings, plan.data.train.x1
     asked = {"peer": peer.name, "seed": seed, "data": fingerprint(x1), **asdict(s)}
@@ -135,76 +91,6 @@ def trained_peer(plan: Plan, peer: Peer, seed: int, folder: Path) -> nn.Module:
     return loop.average
 
 
-# ---------------------------------------------------------------- rows
-
-
-def our_walks(budgets: Iterable[int], solvers: Sequence[str]) -> list[tuple[Solver, int, int]]:
-    """(solver, steps, budget): Euler takes the whole budget, Heun's 2 n - 1 calls the most that fit."""
-    found: list[tuple[Solver, int, int]] = []
-    for k in budgets:
-        found += [(Euler(), k, k)] if "euler" in solvers else []
-        found += [(AdamsBashforth(), k, k)] if "adams-bashforth" in solvers and k > 1 else []
-        found += [(Heun(), (k + 1) // 2, k)] if "heun" in solvers and k > 2 else []
-    return found
-
-
-def peer_walks(peer: Peer, budgets: Iterable[int], solvers: Sequence[str]) -> list[tuple[str, int, int | None]]:
-    """(solver, steps, budget); an adaptive one once, with 0 steps and no budget."""
-    known = {name: calls for name, calls in (peer.solvers or {}).items() if name in solvers}
-    found: list[tuple[str, int, int | None]] = [
-        (name, k // calls, k) for k in budgets for name, calls in known.items() if calls and k >= calls
-    ]
-    return found + [(name, 0, None) for name, calls in known.items() if not calls]
-
-
-def kept(folder: Path, weights: str, key: tuple[str, int, str, int, int | None], samples: int,
-         make: Callable[[], tuple[Tensor, float, float]], ruler: Callable[[], Ruler]) -> Walked:  # fmt: skip
-    """The row that lies in the folder, or one that is drawn, measured and put there."""
-    arm, seed, solver, steps, budget = key
-    path = make_folder(folder) / f"{arm}-{seed}-{solver}-{steps}.json"
-    if path.exists():
-        found = Walked.from_json(read_json(path))
-        if found.weights == weights and found.measure.samples == samples:
-            return found
-    x, calls, seconds = make()
-    row = Walked(arm, seed, solver, steps, budget, weights, calls, seconds / len(x), ruler().measure(x))
-    write_json(path, row.to_json())
-    return row
-
-
-def rows_of_ours(name: str, sampler: Sampler, seed: int, budgets: Iterable[int], solvers: Sequence[str], samples: int,
-                 folder: Path, ruler: Callable[[], Ruler]) -> list[Walked]:  # fmt: skip
-    found = []
-    weights = weights_of(sampler.field.network)  # type: ignore[attr-defined]
-    for solver, steps, budget in our_walks(budgets, solvers):
-
-        def make(solver: Solver = solver, steps: int = steps) -> tuple[Tensor, float, float]:
-            made = replace(sampler, solver=solver, steps=steps)(samples, seed=seed, batch=at_once(sampler))
-            return made.x, float(made.calls.double().mean()), made.seconds
-
-        key = (name, seed, type(solver).__name__.lower(), steps, budget)
-        found.append(kept(folder, weights, key, samples, make, ruler))
-    return found
-
-
-def rows_of_peer(peer: Peer, network: nn.Module, plan: Plan, seed: int, budgets: Iterable[int], solvers: Sequence[str],
-                 samples: int, folder: Path, ruler: Callable[[], Ruler]) -> list[Walked]:  # fmt: skip
-    found, weights, batch = [], weights_of(network), max(64, 2**18 // math.prod(plan.data.shape))
-    for solver, steps, budget in peer_walks(peer, budgets, solvers):
-
-        def make(solver: str = solver, steps: int = steps) -> tuple[Tensor, float, float]:
-            x, calls, seconds = drawn(peer, network, starts(plan, samples, seed), solver, steps, batch)
-            return plan.clip(x), calls, seconds
-
-        found.append(kept(folder, weights, (peer.name, seed, solver, steps, budget), samples, make, ruler))
-    return found
-
-
-def starts(plan: Plan, samples: int, seed: int) -> Tensor:
-    """The noise that our cold sampler starts from under this seed."""
-    return StandardNormal(plan.data.shape).draw(samples, noise=Noise.of(seed, samples).fold("source")).x0
-
-
 def warm_run(run: Path, plan: Plan) -> tuple[Sampler, int, dict[str, Any]]:
     """A trained warm flow, its seed and what was asked of it; ValueError where it is none, or of other data."""
     asked = read_asked(run)
@@ -215,96 +101,79 @@ def warm_run(run: Path, plan: Plan) -> tuple[Sampler, int, dict[str, Any]]:
     return load(run), int(asked["seed"]), asked
 
 
-# ---------------------------------------------------------------- comparisons
-
-
-def best(
-    rows: Sequence[Walked], arm: str, budget: int, seeds: set[int], primary: str, solver: str | None = None
-) -> list[Walked]:
-    """The rows of these seeds of the walk with the lowest mean primary distance among the arm's of that budget (by that
-    solver)."""
-    groups: dict[tuple[str, int], list[Walked]] = {}
-    for row in rows:
-        if row.arm == arm and row.budget == budget and row.seed in seeds and solver in (None, row.solver):
-            groups.setdefault((row.solver, row.steps), []).append(row)
-    whole = [group for group in groups.values() if {row.seed for row in group} == seeds]
-    return min(whole, key=lambda g: sum(row.measure.distance[primary] for row in g), default=[])
-
-
-def bounds(a: Mapping[int, Measure], b: Mapping[int, Measure], metric: str) -> dict[str, float]:
-    """The mean over seeds of D(a) - D(b) with its one-sided bounds (estimate, low, high), under one seed as the module says."""
-    found = difference(a, b, metric)
-    if found["high"] is None:
-        ((seed, one),) = a.items()
-        spread = float((one.replicates[metric] - b[seed].replicates[metric]).std())
-        found |= {
-            "low": found["estimate"] - AT_ONE_SEED * spread,
-            "high": found["estimate"] + AT_ONE_SEED * spread,
-        }
-    return found
-
-
-def said(found: Mapping[str, Mapping[str, float]], way: int, seeds: int) -> str:
-    """What the bounds of D(a) - D(b) say of a (way 1) or of b (way -1): better, as good or not shown."""
-    high = [(d["high"] if way > 0 else -d["low"], d["margin"]) for d in found.values()]
-    if all(h < (0 if seeds > 1 else -margin) for h, margin in high):
-        return "better"
-    return "as good" if all(h < margin for h, margin in high) else "not shown"
-
-
-def compared(rows: Sequence[Walked], margins: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Every pair of ``ALIKE`` and ``PAIRS`` whose arms have a seed in common. ``margins`` by metric, the primary first."""
-    found = []
-    for solver, (a, calls_a, b, calls_b) in (*(("euler", pair) for pair in ALIKE), *((None, pair) for pair in PAIRS)):
-        seeds = {row.seed for row in rows if row.arm == a} & {row.seed for row in rows if row.arm == b}
-        ours, theirs = (
-            best(rows, arm, k, seeds, next(iter(margins)), solver) for arm, k in ((a, calls_a), (b, calls_b))
-        )
-        if not ours or not theirs:
-            continue
-        left, right = ({row.seed: row.measure for row in group} for group in (ours, theirs))
-        by_metric = {name: {**bounds(left, right, name), "margin": margin} for name, margin in margins.items()}
-        found.append({
-            "a": a, "a_calls": ours[0].calls, "a_solver": ours[0].solver, "b": b, "b_calls": theirs[0].calls,
-            "b_solver": theirs[0].solver, "seeds": sorted(seeds), "difference": by_metric,
-            "a_is": said(by_metric, 1, len(seeds)), "b_is": said(by_metric, -1, len(seeds)),
-        })  # fmt: skip
-    return found
-
-
-def markdown(rows: Sequence[Walked], pairs: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
-    """The tables of a page: the arms, then the comparisons."""
-    margins = facts["margins"]
-    lines = [
-        f"{facts['updates']} updates an arm, {facts['samples']} samples a row, {facts['threads']} thread; "
-        + "margins "
-        + ", ".join(f"{name} {margin:.2e}" for name, margin in margins.items()),
-        *(f"warm, seed {told['seed']}: {told['updates']} updates" for told in facts["warm"]),
-        "",
-        "| arm | seed | solver | steps | calls | ms a sample | " + " | ".join(margins) + " | variation | copies |",
-        "|---|" + "---|" * (len(margins) + 7),
-    ]
-    for row in sorted(rows, key=lambda r: (r.arm, r.seed, r.solver, r.steps)):
-        distances = " | ".join(f"{row.measure.distance[name]:.2e}" for name in margins)
-        lines.append(
-            f"| {row.arm} | {row.seed} | {row.solver} | {row.steps or '-'} | {row.calls:.1f} | {1e3 * row.seconds:.2f} | "
-            f"{distances} | {row.measure.variation:.3f} | {row.measure.copying_share:.3f} |"
-        )
-    lines += [
-        "",
-        "| a | b | seeds | " + " | ".join(f"D(a) - D(b), {name}" for name in margins) + " | a is | b is |",
-        "|---|" + "---|" * (len(margins) + 4),
-    ]
-    for p in pairs:
-        told = " | ".join(f"{d['estimate']:.2e} ({d['low']:.2e} to {d['high']:.2e})" for d in p["difference"].values())
-        a, b = (f"{p[k]}, {p[f'{k}_solver']}, {p[f'{k}_calls']:.0f} calls" for k in ("a", "b"))
-        lines.append(f"| {a} | {b} | {len(p['seeds'])} | {told} | {p['a_is']} | {p['b_is']} |")
-    if any(len(p["seeds"]) == 1 for p in pairs):
-        lines += ["", "Comparisons under one seed: bounds of the real set's resampling alone; an indication, no claim."]
-    return "\n".join(lines) + "\n"
-
-
 def peers_named(names: Sequence[str]) -> tuple[list[Peer], dict[str, str]]:
     """The peers of these names that can be run, and why the others are skipped."""
     asked = [PEERS[name] for name in names if name in PEERS]
     return [p for p in asked if not p.missing], {p.name: p.missing for p in asked if p.missing}
+
+
+# ---------------------------------------------------------------- generators
+
+
+@dataclass(frozen=True, eq=False)
+class PeerFlow:
+    """A peer's flow with one of its library's solvers, as a generator whose ``steps`` are calls."""
+
+    peer: Peer
+    network: nn.Module
+    plan: Plan
+    solver: str
+
+    def __call__(self, n: int, *, steps: int, seed: int) -> Samples:
+        per_step = (self.peer.solvers or {})[self.solver]
+        solver, made = (self.solver, steps // per_step) if steps >= per_step else ("euler", steps)
+        x0 = starts(self.plan, n, seed)
+        batch = max(64, 2**18 // math.prod(self.plan.data.shape))
+        x, calls, seconds = drawn(self.peer, self.network, x0, solver, made, batch)
+        return Samples(self.plan.clip(x), Start(x0, {}), made, torch.full((n,), calls), seconds, 0.0)
+
+
+def starts(plan: Plan, samples: int, seed: int) -> Tensor:
+    """The noise that our cold sampler starts from under this seed."""
+    return StandardNormal(plan.data.shape).draw(samples, noise=Noise.of(seed, samples).fold("source")).x0
+
+
+def of_ours(samplers: Mapping[int, Sampler], solvers: Sequence[str]) -> dict[str, dict[int, Drawn]]:
+    """One of our flows by solver and training seed, as ``evaluate`` takes it."""
+    return {
+        name: {seed: Drawn(sampler, solver) for seed, sampler in samplers.items()}
+        for name, solver in OUR_SOLVERS.items()
+        if name in solvers
+    }
+
+
+def of_peer(
+    peer: Peer, networks: Mapping[int, nn.Module], plan: Plan, solvers: Sequence[str]
+) -> dict[str, dict[int, PeerFlow]]:
+    """A peer's flow by solver and training seed; adaptive solvers have no number of steps to ask for and are left out."""
+    return {
+        name: {seed: PeerFlow(peer, network, plan, name) for seed, network in networks.items()}
+        for name, per_step in (peer.solvers or {}).items()
+        if per_step and name in solvers
+    }
+
+
+# ---------------------------------------------------------------- pairs of flows
+
+
+def between(study: Study, candidate: str, baseline: str) -> Verdict:
+    """The verdict on one flow of a study with one other as its only baseline."""
+    roles = {candidate: Role.CANDIDATE, baseline: Role.BASELINE}
+    methods = tuple(replace(m, role=roles.get(m.name, Role.SHOWN), of="") for m in study.methods)
+    return judge(replace(study, methods=methods))[candidate]
+
+
+def pairs_told(study: Study) -> str:
+    """A Markdown table of every pair of ``PAIRS`` whose flows were measured, in both directions."""
+    names = {m.name for m in study.methods}
+    lines = ["| candidate | baseline | outcome | rate | at calls |", "|---|---|---|---|---|"]
+    for pair in PAIRS:
+        if not set(pair) <= names:
+            continue
+        for candidate, baseline in (pair, pair[::-1]):
+            v = between(study, candidate, baseline)
+            rate, calls = (
+                ("", "") if v.rate is None or v.exchange is None else (f"{v.rate:.3g}", f"{v.exchange.calls:g}")
+            )
+            lines.append(f"| {candidate} | {baseline} | {v.outcome} | {rate} | {calls} |")
+    return "\n".join(lines) + "\n"

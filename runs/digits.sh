@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# Digits at equal, small training: 3,000 updates, five seeds. Five to twelve minutes on two cores.
+# Digits at equal, small training: 3,000 updates, five seeds, every method at the whole grid of calls; then a draft that never saw
+# three classes, paired with its nearest samples and assigned. Ten to twenty minutes on two cores.
 set -euo pipefail
-out="${1:-out-digits}"
-warmflow compare images.digits --steps 1,2,3,4,8 --seeds 5 --out "$out"
+out="${1:-runs/out/digits}"
+warmflow compare images.digits --seeds 5 --out "$out"
 python runs/facts.py "$out"
+for pairing in nearest-datum assignment; do
+  python runs/beside.py "$out" "$out-missing-$pairing" --without 0,1,2 --pairing "$pairing" --jobs 2
+done

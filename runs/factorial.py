@@ -8,9 +8,9 @@ Every cell is the same network, updates, batch and optimiser. Drafts and pairs a
 noise.independent.blind is the usual cold flow, noise.minibatch.blind the flow of minibatch optimal transport, and
 noise.whole.seen the warm recipe with noise for its draft.
 
-    python runs/factorial.py OUT --recipe images.digits --seeds 5 --updates 2000        trains what is missing
-    python runs/factorial.py OUT ... --part 0/2                                         every second of the cells, for two processes
-    python runs/factorial.py OUT ... --cells noise.whole.blind,mixture.whole.seen       these alone
+    python runs/factorial.py OUT --recipe images.digits --seeds 5 --updates 2000      trains what is missing
+    python runs/factorial.py OUT ... --part 0/2                                       every second of the cells, for two processes
+    python runs/factorial.py OUT ... --cells noise.whole.blind,mixture.whole.seen     these alone
 
 Each cell is a run folder OUT/SEED/CELL and resumes where it was cut off. ``runs/factorial_verdict.py`` judges them.
 """
@@ -96,7 +96,9 @@ def main() -> None:
             run_arm(plan, "warm", seed, folder, draft, paired)
             if not (folder / "spent.json").exists():
                 write_json(folder / "spent.json", {"pairing": pairing, "training": time.perf_counter() - began})
-            print(f"seed {seed} {cell}: pairing {pairing:.1f} s, training {time.perf_counter() - began:.1f} s", flush=True)
+            print(
+                f"seed {seed} {cell}: pairing {pairing:.1f} s, training {time.perf_counter() - began:.1f} s", flush=True
+            )
 
 
 if __name__ == "__main__":

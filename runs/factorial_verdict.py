@@ -36,7 +36,13 @@ CONTROL = "noise.whole.seen"
 
 
 def role_of(cell: str) -> Role:
-    return Role.BASELINE if cell in BASELINES else Role.CANDIDATE if cell.endswith("whole.seen") and cell != CONTROL else Role.SHOWN
+    return (
+        Role.BASELINE
+        if cell in BASELINES
+        else Role.CANDIDATE
+        if cell.endswith("whole.seen") and cell != CONTROL
+        else Role.SHOWN
+    )
 
 
 def contrasts(cells: list[str]) -> list[tuple[str, str, str]]:
@@ -85,7 +91,9 @@ def main() -> None:
             assert metric.scatter is not None
             table.setdefault(name, {})[metric.name] = {
                 float(c): {"n_eq": metric.scatter / d if d > 0 else np.inf, "distance": d, "low": low, "high": high}
-                for c, d, low, high in zip(curve.calls, bounds.estimate, bounds.low(0.975), bounds.high(0.975), strict=True)
+                for c, d, low, high in zip(
+                    curve.calls, bounds.estimate, bounds.low(0.975), bounds.high(0.975), strict=True
+                )
             }
     effects = []
     for effect, worse, better in contrasts(cells):
@@ -93,13 +101,17 @@ def main() -> None:
             gains = gain_at_equal_calls(study.curve(better), [study.curve(worse)], metric.name)
             assert gains is not None
             for i, c in enumerate(gains.calls):
-                effects.append({"effect": effect, "from": worse, "to": better, "metric": metric.name, "calls": float(c),
-                                "estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]})  # fmt: skip
-    write_json(args.out / "factorial.json", plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": effects}))
+                found = {"estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]}
+                names = {"effect": effect, "from": worse, "to": better, "metric": metric.name}
+                effects.append({**names, "calls": float(c), **found})
+    write_json(
+        args.out / "factorial.json", plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": effects})
+    )
     primary = study.primary.name
     print(f"{len(seeds)} seeds; n_eq on {primary} at {', '.join(map(str, CALLS))} calls, and the solver chosen")
     for name in cells:
-        numbers = " ".join(f"{table[name][primary][float(c)]['n_eq']:7.0f}" if float(c) in table[name][primary] else "      -" for c in CALLS)
+        at = table[name][primary]
+        numbers = " ".join(f"{at[float(c)]['n_eq']:7.0f}" if float(c) in at else "      -" for c in CALLS)
         print(f"{name:28s} {numbers}   {chosen[name]}")
     print("\neffects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)")
     for e in effects:

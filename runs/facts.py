@@ -1,62 +1,48 @@
-"""The facts of a comparison on one screen: the claim, the bars of the issue, the table. Reads a folder; computes nothing anew.
+"""The facts of a comparison or an evaluation on one screen: the answer, every exchange with its guards, the targets, the table.
+Reads a folder; computes nothing anew.
 
 python runs/facts.py FOLDER
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
-from warmflow.measuring import read_rows
-from warmflow.metrics.comparison import difference
+from warmflow.checkpoints import read_json
+from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.record import read_study
+from warmflow.evaluation.verdict import Verdict, judge
+from warmflow.judging import table
 
 
-def gap(folder: Path, margins: dict[str, float], calls: float = 4) -> None:
-    """D(cold) - D(warm) at these calls against each pairing of the cold flow, with its one-sided 95 % lower bound."""
-    rows = [r for r in read_rows(folder) if r.calls == calls and r.solver == "Euler"]
-    warm = {r.seed: r.measure for r in rows if r.arm == "warm"}
-    for arm in sorted({r.arm for r in rows if r.kind == "cold"}):
-        cold = {r.seed: r.measure for r in rows if r.arm == arm}
-        for name, margin in margins.items():
-            found = difference(cold, warm, name)
-            print(f"  gap at {calls:g} calls, {arm}: {name}: {found['estimate']:.2e}, at least {found['low']:.2e} "
-                  f"= {found['low'] / margin:.1f} margins")  # fmt: skip
+def show(v: Verdict) -> None:
+    """One candidate: its exchanges (* is a useful row) and its targets."""
+    print(
+        f"\n{v.candidate}: {v.outcome}; missing: {', '.join(v.missing) or 'nothing'}; notes: {', '.join(v.notes) or 'none'}"
+    )
+    print(f"credit: {v.credit}; seconds: {v.seconds}; the start costs {v.start_calls} calls; n_eq: {v.quality}")
+    for e, guarded in zip(v.rows, v.guarded, strict=True):
+        failed = [g.name for g in guarded if not g.passes]
+        each = ", ".join(f"{name} {calls / e.calls:.3g}" for name, calls in e.by_metric.items())
+        print(f"  {'*' if e.useful else ' '} {e.calls:4g} calls for {e.baseline_calls:4g} of {e.baseline}: "
+              f"rate {e.rate:.3g} ({each})"
+              + (f"; worse on {', '.join(e.worse_on)}" if e.worse_on else "")
+              + (f"; FAILS {', '.join(failed)}" if failed else ""))  # fmt: skip
+    for t in v.targets:
+        print(f"  n_eq {t.n_eq:5g}: candidate {t.candidate_calls:g} calls, baseline {t.baseline_calls:g}")
 
 
 def main(folder: str) -> None:
-    v = json.loads((Path(folder) / "verdict.json").read_text())
-    config = json.loads((Path(folder) / "config.json").read_text())
-    print(v["claim"])
-    print(
-        f"factor in calls {v['factor_calls']}, against cold's best row {v['factor_calls_best']}, in seconds {v['factor_seconds']}"
-    )
-    for name, d in v["differences"].items():
-        print(f"  {name}: difference {d['estimate']:.2e} [{d['low']:.2e}, {d['high']:.2e}], margin {d['margin']:.2e}")
-    for name, guard in v["guards"].items():
-        print(f"  guard {name}: {'passes' if guard['passes'] else 'FAILS'} ({guard['says']})")
-    if "doubled" in v:
-        print("  doubling the cold training:", json.dumps(v["doubled"]))
-    print("  draft alone as good:", v["draft"]["as_good"], "| bill", v["bill"], "| threads", config["threads"])
-    for e in v["equal_calls"]:
-        for name, g in e["gain"].items():
-            beside = f"{e['cold']['arm']} {e['cold']['solver']} at {e['cold']['calls']:g}"
-            print(f"  at {e['calls']:g} calls, {beside}: {name}: cold - warm {g['estimate']:.2e}, at least {g['low']:.2e} "
-                  f"= {g['low'] / g['margin']:.1f} margins")  # fmt: skip
-    names = list(v["differences"])
-    gap(Path(folder), {name: v["ruler"]["metrics"][name]["margin"] for name in names})
-    print(
-        f"{'arm':15s} {'solver':6s} {'steps':>5s} {'calls':>5s} {'us':>7s} "
-        + " ".join(f"{n[-12:]:>14s}" for n in names)
-        + "  class TV  copying"
-    )
-    for r in v["rows"]:
-        d = " ".join(f"{1e3 * r['distances'][n]['distance']:14.3f}" for n in names)
-        print(
-            f"{r['arm']:15s} {r['solver']:6s} {r['steps']:5d} {r['calls']:5.1f} {1e6 * r['seconds']:7.1f} {d}"
-            f"  {r['variation']:8.3f} {r['copying']:8.4f}"
-        )
+    study, told = read_study(Path(folder)), read_json(Path(folder) / "verdict.json")
+    evaluation = Evaluation(study, judge(study))
+    print(evaluation)
+    for v in evaluation.verdicts.values():
+        show(v)
+    if "doubled" in told:
+        print("\ntwice the training of the best baseline:", told["doubled"])
+    print("\nbill, seconds:", {k: round(s, 1) for k, s in told.get("bill", {}).items()})
+    print(table(study))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The table at the end of a comparison: its arms against 10,000 held-out images, on a named extractor and at equal numbers.
+"""The table at the end of a comparison: its methods against 10,000 held-out images, on a named extractor and at equal numbers.
 
-python runs/final.py COMPARISON --walk warm:4 --walk cold_assigned:20:adams-bashforth --walk cold_assigned:20:euler --walk draft
+python runs/final.py COMPARISON --row warm:4 --row cold_whole:20:adams-bashforth --row cold_whole:20:euler --row draft
 
-Arms are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what real
-images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
+Methods are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what
+real images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
 ``COMPARISON/final-SIZE.md``. With Inception's published weights: --file inception-2015-12-05.pt --pixels 0 --high 255
 --flag return_features
 """
@@ -30,8 +30,8 @@ from warmflow.single import SOLVERS
 
 @click.command()
 @click.argument("comparison", type=click.Path(path_type=Path, exists=True))
-@click.option("--walk", "walks", multiple=True, help="arm:steps or arm:steps:solver, or draft")
-@click.option("--seed", default=0, show_default=True, help="training seed of the arms; also of the samples")
+@click.option("--row", "--walk", "asked_rows", multiple=True, help="method:steps or method:steps:solver, or draft")
+@click.option("--seed", default=0, show_default=True, help="training seed of the methods; also of the samples")
 @click.option("-n", "n", default=10_000, show_default=True)
 @click.option(
     "--pixels",
@@ -49,7 +49,7 @@ from warmflow.single import SOLVERS
 )
 @click.option("--threads", default=1, show_default=True)
 def main(
-    comparison: Path, walks: tuple[str, ...], seed: int, n: int, pixels: int, file: Path | None, low: float, high: float,
+    comparison: Path, asked_rows: tuple[str, ...], seed: int, n: int, pixels: int, file: Path | None, low: float, high: float,
     flags: tuple[str, ...], threads: int,
 ) -> None:  # fmt: skip
     torch.set_num_threads(threads)
@@ -60,20 +60,20 @@ def main(
     plan = plan_of(asked["recipe"], settings_of(asked["recipe"], **asked["settings"]))
     real, train = plan.data.heldout.x1[:n], plan.data.train.x1
     n = len(real)
-    arms = {"real (training images)": train[permutation(0, len(train), "final")[:n]]}
-    for walk in tqdm(walks, desc="sampling"):
-        arm, steps, solver = (*walk.split(":"), "", "")[:3]
-        if arm == "draft":
+    methods = {"real (training images)": train[permutation(0, len(train), "final")[:n]]}
+    for text in tqdm(asked_rows, desc="sampling"):
+        name, steps, solver = (*text.split(":"), "", "")[:3]
+        if name == "draft":
             source = load_part(comparison / "seeds" / str(seed), "draft")
-            arms["draft alone"] = plan.clip(Alone("draft", "draft", source).drawn(n, seed))
+            methods["draft alone"] = Alone(source, plan.data.bounds, True)(n, steps=0, seed=seed)
             continue
-        sampler = load(comparison / "seeds" / str(seed) / arm)
+        sampler = load(comparison / "seeds" / str(seed) / name)
         sampler = replace(sampler, solver=SOLVERS[solver]) if solver else sampler
-        name = type(sampler.solver).__name__
+        by = type(sampler.solver).__name__
         drawn = sampler(n, seed=seed, steps=int(steps), batch=at_once(sampler))
         calls = float(drawn.calls.double().mean())
-        arms[f"{arm}, {name}, {calls:g} calls"] = drawn.x
-    rows = final_table(real, arms, extractor, folder=comparison / "features")
+        methods[f"{name}, {by}, {calls:g} calls"] = drawn.x
+    rows = final_table(real, methods, extractor, folder=comparison / "features")
     text = markdown(rows)
     (comparison / f"final-{pixels if file is None else file.stem}.md").write_text(text + "\n")
     print(text)

@@ -1,78 +1,104 @@
-"""Moons: how the factor in calls depends on the draft's grade. Writes docs/figures/moons.svg.
+"""Moons: how the certified exchange rate depends on the draft's grade.
 
-A draft is a fresh point of the data plus N(0, s^2 I), on unit variance, s = 0.15 (good), 0.35, 0.7 (poor). Five seeds a
-grade, equal training. Three factors, by what the cold flow is allowed: its own best pairing and the fewest calls (the
-verdict); the calls of its own best row; independent pairs only, the fewest calls (what papers compare with).
-About twenty minutes on two cores.
+A draft is a fresh sample of the data plus N(0, s^2 I), on unit variance, s = 0.15 (good), 0.35, 0.7 (poor): one comparison a
+grade, at equal training. Two rates, by what the cold flow is allowed: any pairing (the verdict), and independent pairs
+alone (what papers compare with; the same study judged with the other baselines shown only).
 
-python runs/moons.py [OUT] [SEEDS]
+python runs/moons.py [OUT] [SEEDS] [UPDATES] [CALLS]    writes OUT/grades.md and OUT/grades.svg; resumable
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from warmflow import compare
-from warmflow.measuring import read_rows
-from warmflow.recipes.build import plan_of
-from warmflow.recipes.measures import ruler_for
-from warmflow.recipes.settings import settings_of
-from warmflow.verdict import judge
+from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.record import read_study
+from warmflow.evaluation.rows import GRID
+from warmflow.evaluation.sentences import rounded
+from warmflow.evaluation.study import Role, Study
+from warmflow.evaluation.verdict import Outcome, Verdict, judge
 
 GRADES = (0.15, 0.35, 0.7)
-FACTORS = {
-    "factor_calls": ("any cold pairing, fewest calls", "#d9541e"),
-    "factor_calls_best": ("calls of cold's best row", "#e9a27f"),
-    "factor_calls_independent": ("independent pairs, fewest calls", "#8a8f98"),
-}
+ALLOWED = {"any pairing": "#d9541e", "independent pairs": "#8a8f98"}
 
 
-def main(out: str = "out-moons", seeds: str = "5") -> None:
+def independent(study: Study) -> Study:
+    """The study with cold flows of independent pairs as its only baselines."""
+    cold = ("cold", "cold_masked")
+    methods = (
+        replace(m, role=Role.SHOWN) if m.role is Role.BASELINE and m.name not in cold else m for m in study.methods
+    )
+    return replace(study, methods=tuple(methods))
+
+
+def graded(recipe: str, out: Path, seeds: int, updates: int | None, calls: tuple[int, ...]) -> dict[float, Study]:
+    """A finished comparison for each grade of the draft."""
     found = {}
     for s in GRADES:
-        folder = Path(out) / f"spread-{s}"
-        compare(
-            "toy.moons", spread=s, seeds=range(int(seeds)), steps=(1, 2, 3, 4, 8), out=folder, jobs=os.cpu_count() or 1
-        )
-        v = json.loads((folder / "verdict.json").read_text())
-        plan = plan_of("toy.moons", settings_of("toy.moons", spread=s))
-        ruler, _ = ruler_for(plan.data, plan.settings.samples)
-        alone = judge(ruler, [r for r in read_rows(folder) if r.arm != "cold_assigned"])
-        v["factor_calls_independent"] = alone.factor_calls
-        v["draft_suffices"] = alone.claim.startswith("the draft alone")
-        found[s] = v
-        print(f"s = {s}: {v['claim']}  (seconds {v['factor_seconds']})")
-        print("  " + ", ".join(f"{name}: {v[key]}" for key, (name, _) in FACTORS.items()))
-        print(f"  against independent pairs: {alone.claim}")
-    draw(found)
+        folder = out / f"spread-{s}"
+        changes = {"spread": s} | ({} if updates is None else {"updates": updates})
+        compare(recipe, out=folder, seeds=range(seeds), calls=calls, jobs=os.cpu_count() or 1, **changes)
+        found[s] = read_study(folder)
+    return found
 
 
-def draw(found: dict[float, dict]) -> None:
-    """Bars of the factors in calls; where nothing holds the bar says so."""
+def said(v: Verdict) -> str:
+    """A verdict in one cell of a table."""
+    if v.outcome is not Outcome.FASTER or v.exchange is None:
+        return str(v.outcome)
+    e = v.exchange
+    rate = f"no baseline within {e.horizon:g}" if math.isinf(e.rate) else f"{e.rate:.3g}"
+    return f"{rate} ({e.calls:g} calls)"
+
+
+def summary(found: Mapping[float, Study]) -> str:
+    """The answers, and the table of certified rates."""
+    lines = ["| s | any pairing | independent pairs | n_eq of the draft alone |", "|---|---|---|---|"]
+    for s, study in found.items():
+        both = [judge(one)["warm"] for one in (study, independent(study))]
+        scatter, d = study.primary.scatter, float(study.curve("draft").mean(study.primary.name)[0])
+        alone = "" if scatter is None else rounded(scatter / d) if d > 0 else "inf"
+        lines.append(f"| {s} | {said(both[0])} | {said(both[1])} | {alone} |")
+    answers = [f"s = {s}: {Evaluation(study, judge(study))}" for s, study in found.items()]
+    return "\n".join([*answers, "", *lines]) + "\n"
+
+
+def draw(found: Mapping[float, Study], target: Path) -> None:
+    """Bars of the certified rates; where nothing is certified the bar says so, and infinite ones end at the horizon."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.2, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    width = 0.27
-    for j, (key, (name, colour)) in enumerate(FACTORS.items()):
-        for i, v in enumerate(found.values()):
-            factor, at = v[key], i + (j - 1) * width
-            axes.bar(at, factor or 0, color=colour, width=0.9 * width, label=name if i == 0 else None)
-            axes.annotate(
-                f"{factor:.1f}" if factor else "none", (at, factor or 0), ha="center", va="bottom", fontsize=8
-            )
+    for j, (name, colour) in enumerate(ALLOWED.items()):
+        for i, study in enumerate(found.values()):
+            v, at = judge(independent(study) if j else study)["warm"], i + (j - 0.5) * 0.4
+            rate = v.rate or 0.0
+            height = rate if math.isfinite(rate) or v.exchange is None else v.exchange.horizon / v.exchange.calls
+            text = "none" if not rate else f"> {height:.3g}" if math.isinf(rate) else f"{rate:.3g}"
+            axes.bar(at, height, color=colour, width=0.36, label=name if i == 0 else None)
+            axes.annotate(text, (at, height), ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(found)), [f"s = {s}" for s in found])
     axes.set_xlabel("standard deviation of the draft's noise (data: 1)")
-    axes.set_ylabel("times fewer calls than cold")
+    axes.set_ylabel("certified exchange rate")
     axes.margins(y=0.15)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8, title="cold is allowed")
-    target = Path(__file__).parent.parent / "docs" / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target / "moons.svg")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8, title="cold is allowed")
+    figure.savefig(target)
+
+
+def main(out: str = "out-moons", seeds: str = "5", updates: str = "", calls: str = "") -> None:
+    grid = tuple(int(k) for k in calls.split(",")) if calls else GRID
+    found = graded("toy.moons", Path(out), int(seeds), int(updates) if updates else None, grid)
+    text = summary(found)
+    (Path(out) / "grades.md").write_text(text)
+    print(text)
+    draw(found, Path(out) / "grades.svg")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The benchmark beside other flow libraries: what is to be the same is the same, and clocks and bounds say what they claim."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,9 @@ import torch
 
 from warmflow.contracts import Batch, Player
 from warmflow.couplings import Independent
+from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study
+from warmflow.evaluation.verdict import Outcome
 from warmflow.fields import NetworkField
-from warmflow.metrics.ruler import Measure
 from warmflow.networks import UNet, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching
@@ -26,7 +26,7 @@ from warmflow.training import train
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from peers_flows import PEERS, Loop, Peer, drawn, own_randomness, rows_of
-from peers_quality import Walked, best, bounds, compared, kept, our_walks, peer_walks, said, trained_peer
+from peers_quality import OUR_SOLVERS, PeerFlow, between, of_ours, of_peer, pairs_told, starts, trained_peer
 from peers_speed import OURS, Clocked, Turns, order, ratios
 
 SHAPE = (1, 8, 8)
@@ -122,20 +122,20 @@ def test_a_peers_euler_is_ours_and_calls_are_counted(name):
     torch.nn.init.normal_(net.out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     sampler = Sampler(StandardNormal(SHAPE), NetworkField(net, LinearPath(), found.predicts), Euler(), 4)
     start = sampler.source.draw(10, noise=Noise.of(0, 10).fold("source"))
-    for solver, steps, budget in peer_walks(found, (4, 20, 50), ("euler", "midpoint")):
-        x, calls, _ = drawn(found, net, start.x0, solver, steps, 4)
-        assert calls == budget
-        if solver == "euler":
-            torch.testing.assert_close(x, sampler(start=start, steps=steps).x, rtol=1e-3, atol=1e-4)
+    for solver, per_step in found.solvers.items():
+        for calls in (4, 20, 50) if per_step else ():
+            x, counted, _ = drawn(found, net, start.x0, solver, calls // per_step, 4)
+            assert counted == calls
+            if solver == "euler":
+                torch.testing.assert_close(x, sampler(start=start, steps=calls).x, rtol=1e-3, atol=1e-4)
 
 
 def test_an_adaptive_walk_ends_where_a_long_one_does():
     found, net = peer("torchcfm"), network()
     torch.nn.init.normal_(net.out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
-    ((solver, steps, budget),) = peer_walks(found, (4, 20), ("dopri5",))
-    x, calls, _ = drawn(found, net, images(6), solver, steps, 6)
+    x, calls, _ = drawn(found, net, images(6), "dopri5", 0, 6)
     far, _, _ = drawn(found, net, images(6), "euler", 400, 6)
-    assert (steps, budget) == (0, None) and calls >= 7 and float((x - far).abs().max()) < 0.02
+    assert calls >= 7 and float((x - far).abs().max()) < 0.02
 
 
 def test_a_peer_that_is_not_installed_says_so():
@@ -144,13 +144,39 @@ def test_a_peer_that_is_not_installed_says_so():
     )
 
 
-def test_our_walks_stay_within_their_budget():
-    walks = our_walks((1, 2, 4, 20, 50), ("euler", "heun"))
-    sampler = Sampler(StandardNormal(SHAPE), NetworkField(network(), LinearPath()), Euler(), 4)
-    for solver, steps, budget in walks:
-        calls = int(replace(sampler, solver=solver)(2, steps=steps).calls.max())
-        assert budget - 1 <= calls <= budget
-    assert len(walks) == 8
+class Clipping:
+    """What a generator asks of a plan."""
+
+    class data:  # noqa: N801
+        shape = SHAPE
+
+    @staticmethod
+    def clip(x):
+        return x.clamp(-1, 1)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_generator_of_a_peer_takes_the_calls_it_is_asked_for_and_no_adaptive_solver(name):
+    found, net = peer(name), network()
+    by_solver = of_peer(found, {0: net}, Clipping, ("euler", "midpoint", "dopri5"))
+    assert set(by_solver) == set(found.solvers) - {"dopri5"}
+    for solver, seeds in by_solver.items():
+        per_step = found.solvers[solver]
+        for calls in (1, 3, 8):
+            samples = seeds[0](6, steps=calls, seed=0)
+            wanted = calls // per_step * per_step or 1
+            assert samples.calls.tolist() == [wanted] * 6 and float(samples.x.abs().max()) <= 1
+
+
+def test_ours_and_a_peer_start_from_the_same_noise():
+    found, net = peer("torchcfm"), network()
+    torch.nn.init.normal_(net.out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    sampler = Sampler(StandardNormal(SHAPE), NetworkField(net, LinearPath(), "velocity"), Euler(), 4)
+    ours = of_ours({3: sampler}, ("euler",))["euler"][3](10, steps=5, seed=3)
+    theirs = PeerFlow(found, net, Clipping, "euler")(10, steps=5, seed=3)
+    torch.testing.assert_close(theirs.start.x0, starts(Clipping, 10, 3))
+    torch.testing.assert_close(theirs.x, ours.x.clamp(-1, 1), rtol=1e-3, atol=1e-4)
+    assert all(solver.calls_per_step == solver.calls_last_step == 1 for solver in OUR_SOLVERS.values())
 
 
 def test_blocks_alternate_inside_of_our_training():
@@ -184,75 +210,34 @@ def test_ratios_and_their_lower_bound():
     assert 0.9 < found["best"][1] < 1.1
 
 
-def measure(distance, spread=1e-4, seed=0):
-    replicates = distance + spread * Noise.of(seed, 200).normal("r").double()
-    return Measure(8, {"D": distance}, {"D": replicates}, {}, 0.1, 0.0, 0.9)
+def study(**distances):
+    """Three seeds of each flow with these distances at 1, 2, 3, ... calls, on one metric; seeds and real data differ by 1e-4."""
 
+    def row(name, calls, d, seed):
+        real = 1e-4 * Noise.of(9, 200).normal("real").double()
+        x = d + 1e-4 * float(Noise.of(seed, 1).normal(f"{name} {calls}"))
+        return Row(name, calls, float(calls), seed, Measure(100, {"D": x}, {"D": x + real}, {"D": d}))
 
-def row(arm, budget, distance, seed=0, solver="euler", **more):
-    return Walked(arm, seed, solver, budget, budget, "w", float(budget), 0.001, measure(distance, seed=seed, **more))
-
-
-def test_what_bounds_say():
-    assert said({"D": {"high": -0.1, "low": -0.3, "margin": 1.0}}, 1, 2) == "better"
-    assert said({"D": {"high": -0.1, "low": -0.3, "margin": 1.0}}, 1, 1) == "as good"  # samples' noise could do that
-    assert said({"D": {"high": -1.1, "low": -1.3, "margin": 1.0}}, 1, 1) == "better"
-    assert said({"D": {"high": 0.5, "low": -0.3, "margin": 1.0}}, 1, 2) == "as good"
-    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, 1, 2) == "not shown"
-    assert said({"D": {"high": 1.5, "low": 1.1, "margin": 1.0}}, -1, 1) == "better"
-    both = {"D": {"high": -0.1, "low": -0.3, "margin": 1.0}, "E": {"high": 0.5, "low": -0.3, "margin": 1.0}}
-    assert said(both, 1, 2) == "as good" and said(both, -1, 2) == "as good"
-    both["E"]["high"] = 2.0
-    assert said(both, 1, 2) == "not shown"
-
-
-def test_one_seed_is_bounded_by_the_real_set_and_several_by_the_verdicts_rule():
-    a, b = measure(1.0, spread=0.1), measure(0.5, spread=0.0)
-    one = bounds({0: a}, {0: b}, "D")
-    reach = 1.645 * float(a.replicates["D"].std())
-    assert one == pytest.approx({"estimate": 0.5, "low": 0.5 - reach, "high": 0.5 + reach})
-    several = bounds({0: a, 1: measure(1.2, spread=0.0)}, {0: b, 1: b}, "D")
-    assert several["high"] - several["estimate"] > 6.3 * 0.1  # t of one degree: 6.31
-
-
-def test_an_arm_is_its_best_walk_of_the_budget_over_the_seeds_in_common():
-    rows = [row("cold", 4, 0.3), row("cold", 4, 0.2, solver="heun"), row("cold", 20, 0.1), row("cold", 4, 0.1, seed=1)]
-    rows += [
-        row("torchcfm", 4, 0.25),
-        row("torchcfm", 20, 0.1001, spread=2e-3),
-        row("torchcfm", 20, 0.0, solver="other", seed=3),
+    rows = [
+        row(name, calls, d, seed)
+        for name, values in distances.items()
+        for calls, d in enumerate(values, 1)
+        for seed in range(3)
     ]
-    assert best(rows, "cold", 4, {0}, "D")[0].solver == "heun" and not best(rows, "cold", 50, {0}, "D")
-    found = compared(rows, {"D": 0.01})
-    assert [(p["a"], p["b"], p["a_calls"], p["seeds"]) for p in found] == 2 * [
-        ("cold", "torchcfm", 4.0, [0]),
-        ("cold", "torchcfm", 20.0, [0]),
-    ]
-    alike, own = found[:2], found[2:]
-    assert [p["a_solver"] for p in alike] == ["euler", "euler"] and own[0]["a_solver"] == "heun"
-    assert [(p["a_is"], p["b_is"]) for p in alike] == [("not shown", "better"), ("as good", "as good")]
-    assert [(p["a_is"], p["b_is"]) for p in own] == [("better", "not shown"), ("as good", "as good")]
+    methods = [Method(name, Role.CANDIDATE if name == "warm" else Role.BASELINE) for name in distances]
+    return Study(tuple(methods), tuple(rows), (MetricFacts("D", 1.0),), RealFacts(1000, 1000))
 
 
-def test_rows_are_kept_until_the_weights_or_the_samples_change(tmp_path):
-    made = []
-
-    class Ruler:
-        def measure(self, x):
-            return replace(measure(0.5), samples=len(x))
-
-    def asked(weights, samples):
-        def make():
-            made.append(weights)
-            return torch.zeros(samples, 2), 4.0, 1.0
-
-        return kept(tmp_path, weights, ("cold", 0, "euler", 4, 4), samples, make, Ruler)
-
-    first = asked("w", 8)
-    again = asked("w", 8)
-    assert made == ["w"] and json.dumps(first.to_json()) == json.dumps(again.to_json())
-    asked("v", 8), asked("v", 10)
-    assert made == ["w", "v", "v"]
+def test_two_flows_of_a_study_are_judged_by_themselves():
+    """cold is as good at 2 calls as torchcfm at 4; a better flow that is not asked about changes nothing."""
+    slow, fast = ([max(0.4 / (speed * calls) ** 3, 0.012) for calls in range(1, 9)] for speed in (1, 2))
+    found = study(warm=[0.001] * 8, cold=fast, torchcfm=slow)
+    v = between(found, "cold", "torchcfm")
+    assert v.outcome is Outcome.FASTER and v.exchange.baseline == "torchcfm"
+    assert v.rate == 2 and v.exchange.calls == 2
+    assert between(found, "torchcfm", "cold").outcome is not Outcome.FASTER
+    lines = pairs_told(found).splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [["| cold", "torchcfm"], ["| torchcfm", "cold"]]
 
 
 def test_a_trained_peer_is_found_again_and_another_is_refused(tmp_path):
