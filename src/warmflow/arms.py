@@ -57,6 +57,14 @@ def asked_of(plan: Plan, name: str, seed: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def weights_of(runs: Sequence[Path]) -> str:
+    """A digest of the weights of finished runs and of their order."""
+    found = hashlib.sha256()
+    for run in runs:
+        found.update(hashlib.sha256((run / "model.safetensors").read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
 def read_asked(run: Path) -> dict[str, Any]:
     """What a training run's config.json says was asked; ValueError where the folder is no training run of this version."""
     found = read_json(run / "config.json")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from warmflow.contracts import Batch, Source
-from warmflow.measuring import TOKEN_GRID
+from warmflow.measuring import steps_on_grid
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump
@@ -37,10 +37,9 @@ def updates_for(
                 here.objective, here.data, steps=TRIAL, batch=min(plan.settings.batch, len(here.data)), seed=0
             )
             update += trial.facts["seconds"] / TRIAL
-            walks = TOKEN_GRID if isinstance(here.sampler.solver, Jump) else grid
-            calls = sum(walks)
+            steps = steps_on_grid(here.sampler.solver, grid) if isinstance(here.sampler.solver, Jump) else grid
             call, start = _seconds_of_call(here.sampler)
-            sampling += plan.settings.samples * (calls * call + len(walks) * start)
+            sampling += plan.settings.samples * (sum(steps) * call + len(steps) * start)
     finally:
         torch.set_num_threads(threads)
     updates, short = updates_within(60 * minutes * jobs, len(seeds), update, sampling)

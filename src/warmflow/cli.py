@@ -224,32 +224,48 @@ def train(
 @main.command(short_help="Draw samples from a finished run into a file.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--number", "n", default=64, show_default=True, help="samples")
-@click.option("--steps", default=None, type=int, help="steps on [t0, 1]  [default: 4, of a student 1]")
+@click.option(
+    "--steps", default=None, type=int, help="intervals that [t0, 1] is divided into  [default: 4, of a student 1]"
+)
 @click.option(
     "--solver",
     default=None,
     help="euler, heun, midpoint, rk4, adams-bashforth, multistep-x1 (tokens: by jumps)  [default: the run's own]",
 )
 @click.option("--seed", default=0, show_default=True, help="the same seed and number give the same samples")
-@click.option("--batch-size", default=None, type=int, help="samples walked at once")
+@click.option("--batch-size", default=None, type=int, help="samples drawn at once")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="a .png grid, .npz, .npy; texts: .txt, .jsonl"
 )
-@click.option("--label", default=None, type=int, help="of flows that are given labels: this one for all samples")
+@click.option("--label", default=None, type=int, help="of conditional models: this label for all samples")
 @click.option(
-    "--guidance", default=None, type=float, help="likewise: classifier-free guidance  [default: the run's own]"
+    "--guidance",
+    default=None,
+    type=float,
+    help="of conditional models: scale of classifier-free guidance, 1 for none  [default: the run's own]",
 )
-@click.option("--guidance-interval", default="", help="likewise: LOW,HIGH, times t between which it guides")
+@click.option(
+    "--guidance-interval", default="", help="of conditional models: LOW,HIGH, times t between which guidance is on"
+)
 @click.option("--prefix", default="", help="texts: what every sample begins with")
 @click.option("--template", default="", help="texts: a window with underscores where it is free")
 @click.option(
-    "--temperature", default=1.0, show_default=True, help="tokens: below 1 likelier, less diverse: another law"
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    help="tokens: below 1 likelier and less diverse samples, of another distribution",
 )
 @click.option(
-    "--top-p", default=1.0, show_default=True, help="tokens: the likeliest with this chance in all: another law"
+    "--top-p",
+    default=1.0,
+    show_default=True,
+    help="tokens: only the likeliest tokens with this probability in all; another distribution",
 )
 @click.option(
-    "--renoise", default=0.0, show_default=True, help="tokens: how much is put back and drawn again: another law"
+    "--renoise",
+    default=0.0,
+    show_default=True,
+    help="tokens: how much is put back and drawn again; another distribution",
 )
 @click.option("--raw", is_flag=True, help="the weights that were not averaged")
 @click.option("--quiet", is_flag=True, help="no progress bar")
@@ -283,11 +299,13 @@ def sample(
     "--draft", default=None, help="mixture, gaussian, vae, gan, diffusers:PATH, or a file or folder of drafts"
 )
 @click.option(
-    "--calls", default=None, help="numbers of network calls at which every method is measured  [default: 1 to 50, 14 of them]"
+    "--calls",
+    default=None,
+    help="numbers of network calls at which every method is measured, like 1,2,4,8  [default: 14 from 1 to 50]",
 )
 @click.option("--seeds", default=5, show_default=True, help="training seeds 0 .. seeds - 1")
 @click.option("--minutes", default=None, type=float, help="time for all of it; the updates follow")
-@click.option("--convergence", is_flag=True, help="train the cold flows twice as long as well")
+@click.option("--convergence", is_flag=True, help="train the best cold flow twice as long as well")
 @click.option("--jobs", type=int, default=None, help="flows trained at once [default: the cores]")
 @click.option("--quiet", is_flag=True, help="no progress bars")
 @device_option

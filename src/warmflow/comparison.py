@@ -104,9 +104,9 @@ def compare(
         minutes: the time for all of it; the number of updates follows from it. None: the recipe's own number.
         seeds: training seeds; fewer than two make no claim.
         out: the folder of the comparison (resumable); None for a temporary one.
-        cold: your own trained cold model (``wrap``) in place of the cold arms: no other cold flow is trained.
-        convergence: train the best cold arm twice as long as well, to learn whether the claim holds at convergence.
-        jobs: arms trained at once, one thread each (only for recipes with a name).
+        cold: your own trained cold model (``wrap``) in place of the cold flows: no other cold flow is trained.
+        convergence: train the best cold flow twice as long as well, to learn whether the claim holds at convergence.
+        jobs: flows trained at once, one thread each (only for recipes with a name).
         settings: what ``recipes.settings`` lists: updates, batch, sigma, pairing, ...
 
     Returns:

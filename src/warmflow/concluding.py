@@ -1,9 +1,9 @@
 """The one pipeline behind every comparison of trained flows: measure, judge, draw, save.
 
-    FOLDER/measured/              rows so far (removed at the end)
-    FOLDER/study.*                every row, so that the verdict can be computed again
-    FOLDER/verdict.json           the verdicts, what they were read from, the audit, the bill
-    FOLDER/pictures.safetensors, config.json, report.html
+FOLDER/measured/              rows so far (removed at the end)
+FOLDER/study.*                every row, so that the verdict can be computed again
+FOLDER/verdict.json           the verdicts, what they were read from, the audit, the bill
+FOLDER/pictures.safetensors, config.json, report.html
 """
 
 from __future__ import annotations
@@ -31,7 +31,17 @@ from warmflow.evaluation.record import save_study, verdict_json
 from warmflow.evaluation.rows import Choice, Entry, timed
 from warmflow.evaluation.study import Study, Training
 from warmflow.evaluation.verdict import judge
-from warmflow.measuring import Store, Trained, calls_left, entries_of, forget, rows_of, seconds_of_call, solvers_of
+from warmflow.measuring import (
+    Store,
+    Trained,
+    calls_left,
+    entries_of,
+    forget,
+    rows_of,
+    seconds_of_call,
+    solvers_of,
+    training_bill,
+)
 from warmflow.pictures import pictures
 from warmflow.recipes.measures import real_data
 from warmflow.recipes.plan import Plan
@@ -53,6 +63,7 @@ class Comparison:
         grid: numbers of calls at which every method is measured.
         audit: the audits of pairings, by pairing.
         jobs: processes that measure, this one among them.
+        weights: a digest of the flows, where they are runs from elsewhere that may be others the next time.
     """
 
     plan: Plan
@@ -67,6 +78,7 @@ class Comparison:
     audit: Mapping[str, Any] = field(default_factory=dict)
     jobs: int = 1
     solvers: Callable[[Sampler], Sequence[Solver]] = solvers_of
+    weights: str = ""
 
 
 def say(text: str, progress: bool) -> None:
@@ -88,7 +100,7 @@ def evaluated(
     """Measures and judges; ``extra`` flows stand beside those of the comparison."""
     samples = c.plan.settings.samples
     entries = [*entries_of([*c.trained, *extra], c.bills, grid=c.grid, solvers=c.solvers), *c.starts]
-    store = Store.of(root, real, samples)
+    store = Store.of(root, real, samples, c.weights)
     say("choosing each method's solver on validation data", progress)
     with torch.inference_mode():
         choices = [store.choice(e, real, samples) for e in entries]
@@ -120,6 +132,7 @@ def evaluated(
 def conclude(
     c: Comparison, root: Path, config: Mapping[str, Any], real: RealData, *, progress: bool,
     doubled: Callable[[Evaluation], tuple[Training, Mapping[str, Any]]] | None = None,
+    beside: Callable[[Study], Mapping[str, Any]] | None = None,
 ) -> Report:  # fmt: skip
     """Measures, judges and writes everything of a comparison into its folder.
 
@@ -127,6 +140,7 @@ def conclude(
         config: what config.json says beside the state.
         doubled: asked, after the first judgement, whether the best baseline has converged: what then holds of the training,
             and further keys of verdict.json.
+        beside: further keys of verdict.json that follow from the study.
     """
     evaluation = evaluated(c, root, real, progress=progress)
     more: Mapping[str, Any] = {}
@@ -134,16 +148,13 @@ def conclude(
         training, more = doubled(evaluation)
         study = dataclasses.replace(evaluation.study, trained=training)
         evaluation = Evaluation(study, judge(study), evaluation.choices)
-    seconds: dict[str, list[float]] = {}
-    for t in c.trained:
-        seconds.setdefault(t.name, []).append(t.seconds)
-    shared = {key: value for bill in c.bills.values() for key, value in bill.items()}
-    bill = {**shared, **{f"training of {name}": sum(s) / len(s) for name, s in seconds.items()}}
+    if beside is not None:
+        more = {**more, **beside(evaluation.study)}
     n = PICTURES if c.plan.data.kind == "images" else POINTS
     steps = tuple(k for k in SHOWN_AT if k in c.grid) or c.grid[:1]
     write_tensors(root / "pictures.safetensors", pictures(c.plan, c.trained, c.draft, steps, n))
     save_study(root, evaluation.study)
-    write_json(root / "verdict.json", {**verdict_json(evaluation), "audit": dict(c.audit), "bill": bill, **more})
+    write_json(root / "verdict.json", {**verdict_json(evaluation), "audit": dict(c.audit), "bill": _bill(c), **more})
     write_json(root / "config.json", {**config, "state": "complete"})
     report = Report.read(root)
     report.save(root)
@@ -151,7 +162,17 @@ def conclude(
     return report
 
 
-def described(plan: Plan, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str) -> dict[str, Any]:
+def _bill(c: Comparison) -> dict[str, float]:
+    """One-off seconds by name, those of every method together."""
+    found = {key: value for bill in c.bills.values() for key, value in bill.items()}
+    for name, spent in training_bill(c.trained).items():
+        found |= {f"training of {name}" if key == "training" else key: seconds for key, seconds in spent.items()}
+    return found
+
+
+def described(
+    plan: Plan, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str
+) -> dict[str, Any]:
     """What config.json says beside what was asked."""
     d = plan.data
     shown: dict[str, Any] = {"shown": "points"} if isinstance(d.codec, Grid) else {}

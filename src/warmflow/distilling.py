@@ -74,7 +74,7 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
     """The run as a teacher.
 
     Raises:
-        ValueError: a run that is itself distilled, walks tokens, or whose field cannot tell which start a sample is paired
+        ValueError: a run that is itself distilled, is a flow of tokens, or whose field cannot tell which start a sample is paired
             with; a draft of the user's own that is not passed again.
     """
     asked = read_asked(run)
@@ -87,10 +87,10 @@ def read_teacher(run: Path, **given: Any) -> Teacher:
         raise ValueError(f"{run} is given labels, which distilling does not carry: distil a run without --conditional")
     if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
         raise ValueError(
-            f"{run} walks a {type(field).__name__}; Flow Generator Matching distils flows of floats with a network of ours"
+            f"{run} has a {type(field).__name__}; Flow Generator Matching distils flows of floats with a network of ours"
         )
     if not isinstance(field.path, LinearPath):
-        raise ValueError(f"{run} walks a {type(field.path).__name__}; only the linear path can be distilled")
+        raise ValueError(f"{run} has a {type(field.path).__name__}; only the linear path can be distilled")
     shown = {"draft", "z"} & set(field.sees)
     if not isinstance(sampler.source, StandardNormal) and not shown:
         raise ValueError(

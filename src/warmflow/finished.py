@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from warmflow.arms import read_asked
+from warmflow.arms import read_asked, weights_of
 from warmflow.audits import audits
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json
 from warmflow.comparison import whole
@@ -24,7 +24,10 @@ from warmflow.sampler import placed
 from warmflow.sources import Blurred, Shown
 
 TRAINING = ("updates", "batch", "learning_rate", "ema", "dropout", "dtype", "network", "preset", "width",
-            "depth", "conditional", "guidance", "guidance_interval")  # fmt: skip  # what cold and warm must share
+            "depth", "conditional", "guidance", "guidance_interval")  # fmt: skip
+"""Settings that cold and warm must share."""
+
+
 def _alike(asked: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
     """ValueError unless the runs share data and training, and those of one arm all settings."""
     first, a = asked[0]
@@ -93,7 +96,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, grid: tuple[int, ...], devi
     drafted = plan.draft(out / "draft", progress, first[0]) if draft is None else draft
     comparison = Comparison(
         plan, trained, _starts(plan, trained), grid, training=flow.training, counted=flow.counted, bills=_bills(asked),
-        draft=drafted,
+        draft=drafted, weights=weights_of(runs),
         audit=audits(plan, drafted, pairs(plan, drafted, None, seed=first[0])) if flow.audited else {},
     )  # fmt: skip
     return conclude(comparison, out, found, real, progress=progress)

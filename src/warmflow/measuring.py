@@ -38,7 +38,8 @@ FLOAT_SOLVERS: tuple[Solver, ...] = (
 )  # fmt: skip
 """Solvers and time grids that are tried for every flow of floats, on validation data."""
 TOKEN_GRID = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers of steps of token flows, whose steps that change nothing cost no call."""
+"""Numbers of steps of token flows where no numbers of calls are asked for: steps that change nothing cost no call, so that the
+calls of a sample are at most its steps and are counted."""
 
 
 def at_once(sampler: Sampler) -> int:
@@ -68,13 +69,19 @@ class Alone:
 
     def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor | None = None) -> Tensor:
         noise = Noise.of(seed, n).fold("source")
-        x = self.source.draw(n, None if inputs is None else {INPUT: inputs}, noise=noise.fold("draft") if self.draft else noise).x0
+        given = None if inputs is None else {INPUT: inputs}
+        x = self.source.draw(n, given, noise=noise.fold("draft") if self.draft else noise).x0
         return x if self.bounds is None else x.clamp(*self.bounds)
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained flow of one seed: its name, its role, its sampler, and the seconds of its training."""
+    """A trained flow of one seed.
+
+    Args:
+        seconds: of its training, which the bill calls ``spent``; 0 where they are not known.
+        grid: the numbers of calls it is measured at, where they are not those of the comparison.
+    """
 
     name: str
     role: Role
@@ -83,6 +90,8 @@ class Trained:
     seconds: float
     of: str = ""
     title: str = ""
+    spent: str = "training"
+    grid: tuple[int, ...] = ()
 
 
 def solvers_of(sampler: Sampler) -> tuple[Solver, ...]:
@@ -106,10 +115,20 @@ class CallsOf:
 
 
 def steps_on_grid(solver: Solver, grid: Sequence[int] = GRID) -> tuple[int, ...]:
-    """The numbers of steps whose calls stand on the grid."""
+    """The numbers of steps whose calls stand on the grid; of token flows the steps whose calls are at most those of the grid."""
     if isinstance(solver, Jump):
-        return TOKEN_GRID
+        return TOKEN_GRID if tuple(grid) == GRID else tuple(grid)
     return tuple(k for k in range(1, max(grid) + 1) if calls_of(solver, k) in grid)
+
+
+def training_bill(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
+    """The mean seconds of a training by method, under what the bill calls it; of no method whose seconds are not known."""
+    found: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(t.name for t in trained):
+        mine = [t for t in trained if t.name == name]
+        if any(t.seconds for t in mine):
+            found[name] = {mine[0].spent: sum(t.seconds for t in mine) / len(mine)}
+    return found
 
 
 def entries_of(
@@ -122,6 +141,7 @@ def entries_of(
         bills: one-off seconds by method and name, the training apart, which is added here.
     """
     found = []
+    trainings = training_bill(trained)
     for name in dict.fromkeys(t.name for t in trained):
         mine = [t for t in trained if t.name == name]
         options = {label(s): s for s in solvers(mine[0].sampler)}
@@ -130,10 +150,10 @@ def entries_of(
                 name=name,
                 role=mine[0].role,
                 generators={key: {t.seed: Drawn(t.sampler, s) for t in mine} for key, s in options.items()},
-                steps={key: steps_on_grid(s, grid) for key, s in options.items()},
+                steps={key: steps_on_grid(s, mine[0].grid or grid) for key, s in options.items()},
                 calls={key: CallsOf(s) for key, s in options.items()},
                 of=mine[0].of,
-                bill={**bills.get(name, {}), "training": sum(t.seconds for t in mine) / len(mine)},
+                bill={**bills.get(name, {}), **trainings.get(name, {})},
                 title=mine[0].title,
             )
         )
@@ -156,9 +176,10 @@ class Store:
     folder: Path
 
     @staticmethod
-    def of(root: Path, real: RealData, samples: int) -> Store:
-        """The store of what is fixed beforehand: rows that were measured against other data are none of its own."""
-        text = json.dumps({"real": real.fixed, "samples": samples}, sort_keys=True)
+    def of(root: Path, real: RealData, samples: int, weights: str = "") -> Store:
+        """The store of what is fixed beforehand: rows that were measured against other data, or of other flows (a digest of their
+        ``weights``, where the folder alone does not say which they are), do not belong to it."""
+        text = json.dumps({"real": real.fixed, "samples": samples, "weights": weights}, sort_keys=True)
         return Store(root / "measured" / hashlib.sha256(text.encode()).hexdigest()[:12])
 
     def _place(self, *parts: object) -> Path:
@@ -223,5 +244,7 @@ def rows_of(
     """Every row, those in the store read and the others measured and kept there."""
     with torch.inference_mode():
         return list(
-            measured(entries, choices, real, samples, kept=store.row, keep=store.keep, progress=progress, backwards=backwards)
+            measured(
+                entries, choices, real, samples, kept=store.row, keep=store.keep, progress=progress, backwards=backwards
+            )
         )

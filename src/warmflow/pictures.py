@@ -41,13 +41,13 @@ def pictures(
     for t in trained:
         if t.seed != seed:
             continue
-        shown = steps if t.role is Role.CANDIDATE else TOKEN_STEPS if tokens else BASELINE_STEPS
+        shown = t.grid or (steps if t.role is Role.CANDIDATE else TOKEN_STEPS if tokens else BASELINE_STEPS)
         out |= {f"{t.name}.{k}": t.sampler(n, seed=seed, steps=k).x for k in shown}
         if t.role is Role.CANDIDATE:
             out |= _start_pictures(plan, t, n)
         if plane and t.role in (Role.CANDIDATE, Role.BASELINE):
             start = t.sampler.source.draw(TRAJECTORIES, noise=Noise.of(seed, TRAJECTORIES).fold("source"))
-            steps_of = 4 if t.role is Role.CANDIDATE else 20
+            steps_of = max(t.grid) if t.grid else 4 if t.role is Role.CANDIDATE else 20
             out[f"trajectory.{t.name}"] = trajectory(_with(t.sampler, steps_of), start, seed=seed)
     whole = {k: seen_as(plan, v).cpu().contiguous() for k, v in out.items()}
     return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}

@@ -174,9 +174,9 @@ def sample_run(
     if solver is not None and solver not in SOLVERS:
         raise ValueError(f"--solver is {solver!r}; {suggest(solver, list(SOLVERS))}")
     if steps is not None and steps < 1:
-        raise ValueError(f"--steps is {steps}; walk at least 1 step")
+        raise ValueError(f"--steps is {steps}; take at least 1 step")
     if batch is not None and batch < 1:
-        raise ValueError(f"--batch-size is {batch}; walk at least 1 sample at a time")
+        raise ValueError(f"--batch-size is {batch}; draw at least 1 sample at a time")
     device_of(device)
     student = read_asked(run).get("arm") == "student"
     if student and (steps not in (None, 1) or solver not in (None, "euler")):
@@ -189,7 +189,9 @@ def sample_run(
     loaded, codec = load(run, raw=raw), codec_of(run)
     if isinstance(loaded.field.path, JumpPath):
         if solver is not None:
-            raise ValueError(f"--solver is {solver!r}, but {run} walks tokens, by jumps: leave it out")
+            raise ValueError(
+                f"--solver is {solver!r}, but {run} is a flow of tokens, which is sampled by jumps: leave it out"
+            )
         loaded = writing.applied(loaded, codec)
     else:
         writing.none_for(run)

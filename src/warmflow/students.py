@@ -1,6 +1,6 @@
 """What a student is worth: beside the teacher it comes of, at the teacher's calls, and beside the teacher's reflow.
 
-    folder/rows.*, verdict.json    teacher, student and reflow measured; report.html
+    folder/study.*, verdict.json    teacher, student and reflow measured; report.html
 
 The report needs the recipe's data. ``distill`` is the whole of it: train the student, then say what it is worth.
 """
@@ -10,21 +10,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from warmflow.arms import read_asked
+from warmflow.arms import read_asked, weights_of
 from warmflow.checkpoints import device_of, load, make_folder, read_json
 from warmflow.concluding import Comparison, conclude, described, real_of
 from warmflow.contracts import Solver
 from warmflow.distilling import digest_of, read_teacher, teacher_of, train_reflow, train_student
 from warmflow.evaluation.rows import GRID
-from warmflow.evaluation.study import Role, Training
+from warmflow.evaluation.study import Role, Study, Training
 from warmflow.measuring import FLOAT_SOLVERS, Trained
 from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import Euler
+
+ONE = (1,)
+"""Numbers of calls that a student is measured at."""
 
 
 def _pooled(
@@ -65,7 +70,7 @@ def compare_students(
             other settings or of one seed, a recipe that is not named.
     """
     trained: list[Trained] = []
-    seconds, plan = [], None
+    plan = None
     seen: dict[int, Path] = {}
     first = read_asked(students[0])
     for run in students:
@@ -91,16 +96,15 @@ def compare_students(
         plan = plan or teacher.plan()
         if plan is None:
             raise ValueError(f"{theirs} was trained on your own arrays, which its folder does not hold to compare with")
-        spent = float(read_json(run / "config.json")["training"]["seconds"])
-        seconds.append(spent)
         found = placed(teacher.sampler, device)
-        trained.append(Trained("teacher", Role.BASELINE, teacher.seed, found, 0.0, title="the teacher"))
+        trained.append(Trained("teacher", Role.BASELINE, teacher.seed, found, _seconds(theirs), title="the teacher"))
         student = placed(load(run, **given), device)
-        trained.append(Trained("student", Role.CANDIDATE, teacher.seed, student, spent, title="the student"))
+        trained.append(Trained("student", Role.CANDIDATE, teacher.seed, student, _seconds(run), title="the student",
+                               spent="distilling", grid=ONE))  # fmt: skip
         if (run / "reflow" / "model.json").exists():
             reflow = placed(load(run / "reflow", **given), device)
-            took = float(read_json(run / "reflow" / "config.json")["training"]["seconds"])
-            trained.append(Trained("reflow", Role.SHOWN, teacher.seed, reflow, took, title="the teacher's reflow"))
+            trained.append(Trained("reflow", Role.SHOWN, teacher.seed, reflow, _seconds(run / "reflow"),
+                                   title="the teacher's reflow", grid=ONE))  # fmt: skip
     assert plan is not None
     real, about = real_of(plan)
     seeds = [t.seed for t in trained if t.name == "teacher"]
@@ -112,10 +116,27 @@ def compare_students(
     else:
         told |= read_json(out / "config.json")
     comparison = Comparison(
-        plan, trained, (), tuple(grid), training=Training.DISTILLED, bills={"student": {"distilling": sum(seconds) / len(seconds)}},
-        solvers=Solvers(),
+        plan, trained, (), tuple(grid), training=Training.DISTILLED, solvers=Solvers(),
+        weights=weights_of([*students, *(teacher_of(run) for run in students)]),
     )  # fmt: skip
-    return conclude(comparison, out, told, real, progress=progress)
+    return conclude(comparison, out, told, real, progress=progress, beside=paid)
+
+
+def _seconds(run: Path) -> float:
+    """What a run's training took."""
+    return float(read_json(run / "config.json")["training"]["seconds"])
+
+
+def paid(study: Study) -> dict[str, Any]:
+    """After how many samples distilling has paid for itself, by the teacher's calls: its seconds over those that one call of the
+    student saves; None where it saves none."""
+    seconds = {(t.method, t.steps): median(t.seconds) for t in study.times}
+    cost, ours = study.method("student").bill["distilling"], seconds["student", 1]
+    found: dict[str, int | None] = {}
+    for calls, steps in sorted({(r.calls, r.steps) for r in study.rows_of("teacher")}):
+        saved = seconds["teacher", steps] - ours
+        found[f"{calls:g}"] = ceil(cost / saved) if saved > 0 else None
+    return {"paid": found}
 
 
 def distill(

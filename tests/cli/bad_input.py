@@ -383,10 +383,11 @@ def command_cases() -> Iterator[Case]:
     )  # fmt: skip
     yield Case("finished runs and --updates", compare("warm0", "cold0", more=["--updates", "9"]), "--updates", "leave")
     yield Case("finished runs and --minutes", compare("warm0", "cold0", more=["--minutes", "9"]), "--minutes", "leave")
-    for steps in ("0", "-1", "2.5", "x", "", "1,,2", "1;2"):
+    for calls in ("0", "-1", "2.5", "x", "", "1,,2", "1;2"):
         yield Case(
-            f"compare --steps {steps!r}", compare("warm0", "cold0", more=["--steps", steps]), repr(steps), "1,2,4,8"
+            f"compare --calls {calls!r}", compare("warm0", "cold0", more=["--calls", calls]), repr(calls), "1,2,4,8"
         )
+    yield Case("steps of another version", compare("warm0", "cold0", more=["--steps", "1,2"]), "--steps", "--help")
     yield Case(
         "a comparison where a file is in the way",
         lambda p: ["compare", *p.runs("warm0", "cold0"), "--out", str(p.file("c")), "--quiet"], "/c", "another folder",
@@ -524,11 +525,11 @@ def call_cases() -> Iterator[Case]:
     yield Case("a number for a truth", compare(seen=1), "seen is 1", "True or False")
     yield Case("t0 of 1", compare(t0=1), "t0 is 1", "[0, 1)")
     yield Case("t0 of NaN", compare(t0=float("nan")), "nan", "finite")
-    yield Case("steps of zero", compare(steps=[0, 1]), "0", "at least 1")
-    yield Case("steps of a half", compare(steps=[1, 2.5]), "2.5", "whole number")
-    yield Case("no steps", compare(steps=[]), "empty", "like 1, 2, 4, 8")
-    yield Case("steps as one number", compare(steps=4), "4", "like [1, 2, 4, 8]")
-    yield Case("steps as text", compare(steps="1,2"), "1,2", "whole number")
+    yield Case("calls of zero", compare(calls=[0, 1]), "0", "at least 1")
+    yield Case("calls of a half", compare(calls=[1, 2.5]), "2.5", "whole number")
+    yield Case("no calls", compare(calls=[]), "empty", "like 1, 2, 4, 8")
+    yield Case("calls as one number", compare(calls=4), "4", "like [1, 2, 4, 8]")
+    yield Case("calls as text", compare(calls="1,2"), "1,2", "whole number")
     yield Case("no seeds", compare(seeds=[]), "seeds is empty", "at least one")
     yield Case("seeds as one number", compare(seeds=5), "5", "range(5)")
     yield Case("a seed of a half", compare(seeds=[0.5]), "0.5", "whole number")

@@ -194,7 +194,7 @@ def test_teachers_that_cannot_be_distilled_are_named(teachers: Path, tmp_path: P
     cases = [
         ((blind,), "does not see, so that fresh starts cannot be paired"),
         ((bare,), "without noise of its own"),
-        ((tokens,), "walks a TokenField; Flow Generator Matching distils flows of floats"),
+        ((tokens,), "has a TokenField; Flow Generator Matching distils flows of floats"),
         ((tmp_path / "nowhere",), "not a run folder"),
         ((teachers / "cold", "--alpha", "-1"), "--alpha is -1"),
         ((teachers / "cold", "--online-updates", "0"), "--online-updates is 0"),

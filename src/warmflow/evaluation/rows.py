@@ -123,15 +123,18 @@ def choose(entry: Entry, real: RealData, samples: int, floor: float) -> Choice:
     metric, n = real.metrics[0].name, max(samples // VALIDATION_SHARE, 2 * 20)
     found: dict[str, dict[int, float]] = {}
     for solver, generators in entry.generators.items():
+        known: dict[int, float] = {}
         for wanted in CHOSEN_AT:
-            steps = [s for s in entry.steps_of(solver) if entry.counted(solver, s) <= wanted]
-            if not steps:
+            steps = max((s for s in entry.steps_of(solver) if entry.counted(solver, s) <= wanted), default=None)
+            if steps is None:
                 continue
-            values = [
-                real.validated(_row(g, real, samples if entry.ready else n, max(steps), CHOICE_SEED - seed)[0][-n:], metric)
-                for seed, g in generators.items()
-            ]
-            found.setdefault(solver, {})[wanted] = float(np.mean(values))
+            if steps not in known:
+                sets = [
+                    _row(g, real, samples if entry.ready else n, steps, CHOICE_SEED - seed)[0]
+                    for seed, g in generators.items()
+                ]
+                known[steps] = float(np.mean([real.validated(x[-n:], metric) for x in sets]))
+            found.setdefault(solver, {})[wanted] = known[steps]
     both = set.intersection(*(set(at) for at in found.values()))
     score = {s: float(np.mean([math.log(max(at[c], floor)) for c in sorted(both)])) for s, at in found.items()}
     return Choice(entry.name, min(score, key=lambda s: score[s]), found)
@@ -170,7 +173,8 @@ def measured(
             measure = real.measure(x, f"{entry.name} at {steps} steps, seed {seed},")
             if real.paired is not None:
                 measure = real.paired.scored(
-                    measure, lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0]  # type: ignore[misc]
+                    measure,
+                    lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0],  # type: ignore[misc]
                 )
             spent = entry.seconds.get(steps) if entry.ready else seconds / samples
             found = Row(entry.name, steps, counted, seed, measure, spent)
