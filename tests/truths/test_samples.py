@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from spots import blobs, to_bytes, write_images
 from torch import Tensor
 
+from warmflow.data import checks
 from warmflow.data.images import from_uint8
-from warmflow.evaluation import checks
+from warmflow.data.samples import Reading, Sets, files_of, read_all, read_samples
 from warmflow.evaluation.evaluate import Extras, evaluate
-from warmflow.evaluation.inputs import Reading, Sets, files_of, read_all, read_samples
 
 N = 120
 
