@@ -156,7 +156,7 @@ def test_wrong_samplers_are_worse_than_the_posterior_at_every_number_of_calls(na
     assert all(difference(ours, theirs, "energy score", rows, rows).low(0.975) > 0), "a proper score alone is enough"
     if name.startswith("biased"):
         beside = [r.measure.beside["recovered variance"] for r in study.rows_of("wrong")]
-        assert sum(beside) / len(beside) == pytest.approx(1, abs=0.05)
+        assert sum(beside) / len(beside) == pytest.approx(1, abs=0.15)
 
 
 def test_the_posterior_itself_is_not_told_from_the_posterior() -> None:

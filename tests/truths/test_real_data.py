@@ -334,9 +334,9 @@ def test_a_row_of_restorations_holds_the_score_and_the_pairs() -> None:
         for k in (0, 137)
     )
     assert set(own.distance) == {m.name for m in real.metric_facts} == set(own.replicates) == set(own.validation)
-    assert own.distance["energy score"] == pytest.approx(0, abs=1e-9) < 0.1 < other.distance["energy score"]
-    scatter = real.metric_facts[0].scatter or 0.0
+    assert abs(own.distance["energy score"]) < 1e-9 and other.distance["energy score"] > 0.1
     assert other.distance["pairs of input and output"] > 5 * abs(own.distance["pairs of input and output"])
-    assert other.distance["pairs of input and output"] > scatter / 100
-    assert abs(other.distance["outputs"]) < scatter / 100
+    assert abs(other.distance["outputs"]) < other.distance["pairs of input and output"] / 3, (
+        "the outputs alone are right"
+    )
     assert len(data.heldout) == len(paired.test)
