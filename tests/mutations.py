@@ -38,7 +38,7 @@ FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
 CIFAR, DEMAND, SELECTION = T + "test_cifar10.py", T + "test_demand.py", T + "test_selection.py"
 ADVERSARIAL, PLAYING, GENERATORS = "objectives/adversarial.py", T + "test_adversarial.py", T + "test_generators.py"
-INPUTS, ANSWERS = T + "test_inputs.py", T + "test_answers.py"
+INPUTS, ANSWERS = T + "test_samples.py", T + "test_answers.py"
 LINEAR, EXACT, LOOP = "paths/linear.py", "fields/exact.py", "training.py"
 
 MUTANTS = [
@@ -888,35 +888,35 @@ MUTANTS = [
     # samples from files
     (
         "files by the letters of their names",
-        "evaluation/inputs.py",
+        "data/samples.py",
         ", key=natural)",
         ")",
         [INPUTS],
     ),
     (
         "class folders one after the other",
-        "evaluation/inputs.py",
+        "data/samples.py",
         "((i + 0.5) / len(names), k, name)",
         "(0.0 * i, k, name)",
         [INPUTS],
     ),
     (
         "a range that is not asked about",
-        "evaluation/inputs.py",
+        "data/samples.py",
         "lightest > NO_DARK",
         "lightest >= 0",
         [INPUTS],
     ),
     (
         "a copy hidden by rounding",
-        "evaluation/checks.py",
+        "data/checks.py",
         "if x.ndim == 4 and x.is_floating_point():",
         "if x.ndim == 5:",
         [INPUTS],
     ),
     (
         "one method clipped",
-        "evaluation/checks.py",
+        "data/checks.py",
         "beyond[0] > end + BEYOND * span",
         "beyond[0] > end + 10 * span",
         [INPUTS],

@@ -20,9 +20,9 @@ from typing import Any
 from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.data.samples import Reading, Sets, read_all
 from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate, token_metrics
 from warmflow.evaluation.exchange import Rules
-from warmflow.evaluation.inputs import Reading, Sets, read_all
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.sentences import rounded

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from warmflow.evaluation.answers import Answers, Inputs, most
+from warmflow.evaluation.curves import difference
 from warmflow.evaluation.evaluate import evaluate
+from warmflow.evaluation.exchange import ERROR, shown_worse
 from warmflow.evaluation.verdict import Outcome
 
 SPREAD = 0.5
@@ -106,3 +109,63 @@ def test_answers_are_looked_up_by_input_and_refused_where_they_cannot_be() -> No
                  inputs=Inputs(REAL[0][1:], TRAIN[0]))  # fmt: skip
     with pytest.raises(ValueError, match="inputs needs train, .*; give train"):
         evaluate(REAL[1], baseline={"cold": BASELINE}, candidates={"warm": BASELINE}, clip=(-9, 9), inputs=INPUTS)
+
+
+# ---------------------------------------------------------------- the three wrong samplers
+
+
+class Sampler:
+    """Answers with mean scale * input + shift and standard deviation spread, whatever the steps: the posterior of the truth
+    has (1, 0, 1/2), its regression (1, 0, 0), a sampler that ignores its input (0, 0, sqrt(5)/2)."""
+
+    def __init__(self, number: int, scale: float = 1.0, shift: float = 0.0, spread: float = SPREAD) -> None:
+        self.number, self.scale, self.shift, self.spread = number, scale, shift, spread
+
+    def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor) -> Tensor:
+        g = torch.Generator().manual_seed(7_919 * seed + 31 * steps + self.number)
+        return self.scale * inputs + self.shift + self.spread * torch.randn(n, 2, generator=g)
+
+
+WRONG = {
+    "a regression": {"spread": 0.0},
+    "one that ignores its input": {"scale": 0.0, "spread": (1 + SPREAD**2) ** 0.5},
+    "biased and spread too far": {"shift": 0.4, "spread": (SPREAD**2 + 0.4**2) ** 0.5},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_samplers_are_worse_than_the_posterior_at_every_number_of_calls(name: str) -> None:
+    """The last has the recovered variance of the posterior, 1, and its error is that of its own spread."""
+    real, train = pairs(1_200, 1), pairs(800, 2)
+    steps = (1, 2, 4)
+
+    def method(first: int, **off: float) -> dict[int, dict[int, Sampler]]:
+        return {s: Sampler(first + s, **off) for s in range(3)}  # type: ignore[return-value]
+
+    found = evaluate(
+        real[1], baseline={"posterior": method(10)}, candidates={"wrong": method(20, **WRONG[name])}, train=train[1],
+        inputs=Inputs(real[0], train[0]), samples=800, clip=(-20.0, 20.0),
+    )  # fmt: skip
+    study, verdict = found.study, found.verdict
+    assert verdict.outcome not in (Outcome.FASTER, Outcome.NEARER, Outcome.DRAFT_ENOUGH)
+    names = [m.name for m in study.metrics]
+    ours, theirs = study.curve("wrong"), study.curve("posterior")
+    rows = np.flatnonzero(np.isin(ours.steps, steps))
+    assert all(shown_worse(theirs, i, ours, names, ERROR)[i] for i in rows)
+    assert not any(shown_worse(ours, i, theirs, names, ERROR)[i] for i in rows)
+    assert all(difference(ours, theirs, "energy score", rows, rows).low(0.975) > 0), "a proper score alone is enough"
+    if name.startswith("biased"):
+        beside = [r.measure.beside["recovered variance"] for r in study.rows_of("wrong")]
+        assert sum(beside) / len(beside) == pytest.approx(1, abs=0.15)
+
+
+def test_the_posterior_itself_is_not_told_from_the_posterior() -> None:
+    real, train = pairs(1_200, 1), pairs(800, 2)
+    found = evaluate(
+        real[1], baseline={"a": {s: Sampler(10 + s) for s in range(3)}}, candidates={"b": {s: Sampler(20 + s) for s in range(3)}},
+        train=train[1], inputs=Inputs(real[0], train[0]), samples=800, clip=(-20.0, 20.0),
+    )  # fmt: skip
+    names = [m.name for m in found.study.metrics]
+    a, b = found.study.curve("a"), found.study.curve("b")
+    told = sum(shown_worse(x, i, y, names, ERROR)[i] for x, y in ((a, b), (b, a)) for i in range(len(a.calls)))
+    assert told <= 1 and found.verdict.outcome not in (Outcome.FASTER, Outcome.NEARER)

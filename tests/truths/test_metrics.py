@@ -14,7 +14,6 @@ from warmflow.metrics.distances import TILE, nearest_two, squared_distances
 from warmflow.metrics.features import Classifier, clusters_of, train_classifier
 from warmflow.metrics.mmd import MMD, kernel_times, median_distance, mmd_for
 from warmflow.metrics.resampled import random_splits, resampling_counts
-from warmflow.metrics.ruler import Ruler
 from warmflow.metrics.sliced_wasserstein import SlicedWasserstein
 from warmflow.metrics.variation import histogram, total_variation, variation
 
@@ -197,50 +196,3 @@ def test_classifier_learns_repeats_and_survives_a_folder() -> None:
         train_classifier(x, label, classes=2, seed=0)
     with pytest.raises(ValueError, match="trained on 4"):
         first.features(x[:, :, :1])
-
-
-def _ruler(**changes: object) -> Ruler:
-    x = normal(0, 300, 2)
-    given: dict[str, object] = {"train": x[:150], "real": x[200:], "pool": x, "samples": 100, "splits": 20}
-    given |= {"metrics": [mmd_for(x[:150])], "labeller": clusters_of(x, 4), **changes}
-    return Ruler.of(**given)  # type: ignore[arg-type]
-
-
-def test_measure_is_the_mean_over_sets_and_keeps_no_samples() -> None:
-    ruler, x = _ruler(samples=200, sets=2), normal(5, 200, 2)
-    whole, metric = ruler.measure(x), ruler.metrics[0]
-    real = normal(0, 300, 2)[200:]
-    assert whole.distance["pixels"] == pytest.approx(
-        np.mean([metric.distance(x[:100], real), metric.distance(x[100:], real)])
-    )
-    tv = [variation(ruler.labeller, part, real) for part in x.split(100)]
-    assert whole.variation == pytest.approx(float(np.mean(tv)))
-    assert type(whole).from_json(whole.to_json()).to_json() == whole.to_json()
-    assert len(whole.replicates["pixels"]) == 200
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"samples": 250}, "pool has 300 rows"),
-        ({"samples": 100, "sets": 3}, "sets times a size"),
-        ({"metrics": []}, "at least one"),
-        ({"metrics": [MMD("a", 1.0), MMD("a", 2.0)]}, "name of its own"),
-        ({"splits": 5}, "at least 20"),
-        ({"train": torch.zeros(10, 3)}, "train is"),
-        ({"real": torch.full((50, 2), float("nan"))}, "NaN"),
-    ],
-)
-def test_ruler_errors_name_the_argument(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        _ruler(**changes)
-
-
-def test_measure_asks_for_equal_finite_samples() -> None:
-    ruler = _ruler()
-    with pytest.raises(ValueError, match="equal samples"):
-        ruler.measure(normal(0, 99, 2))
-    spoiled = normal(0, 100, 2)
-    spoiled[3, 1] = float("inf")
-    with pytest.raises(ValueError, match="1 of 100 samples"):
-        ruler.measure(spoiled)

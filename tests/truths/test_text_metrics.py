@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from warmflow.metrics.copying import CopiedRuns, copying_ratio, distinct
-from warmflow.metrics.features import clusters_of
+from warmflow.evaluation.real import RealData
+from warmflow.metrics.copying import CopiedRuns
 from warmflow.metrics.judged import (
     Judged,
     Words,
@@ -30,9 +30,8 @@ from warmflow.metrics.judged import (
 from warmflow.metrics.kgrams import KGrams, gram_codes, gram_hashes, kgrams_for
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import random_splits, resampling_counts
-from warmflow.metrics.ruler import Ruler
 from warmflow.noise import Noise
-from warmflow.recipes.measures import text_ruler
+from warmflow.recipes.measures import real_data, text_data
 from warmflow.sources import NGram
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -309,59 +308,55 @@ def test_deciles_are_filled_equally() -> None:
     assert cells.classes == 10 and int(times.min()) >= 98 and int(times.max()) <= 102
 
 
-def _text_ruler(samples: int = 96) -> tuple[Ruler, Tensor, Tensor]:
+def texts() -> tuple[Tensor, Tensor, Tensor, Tensor, NGram, Words]:
+    """Windows of one 3-gram model: trained on, test, validation, fresh; a judge and its words from further ones."""
     stream = NGram.fit(tokens(15, 1, 4_000, zipf(27))[0], vocabulary=27, order=3, length=24).draw(
-        1_000, noise=Noise.of(0, 1_000)
+        1_100, noise=Noise.of(0, 1_100)
     )
-    x, judge = stream.x0[:800], NGram.fit(stream.x0[800:].reshape(-1), vocabulary=27, order=3, length=24)
-    words = Words.within(stream.x0[800:].reshape(-1))
-    return text_ruler(x[:500], x[500:650], x, judge, words, 27, samples, 0, 20), x[:500], x[650:]
+    x, judge = stream.x0[:900], NGram.fit(stream.x0[900:].reshape(-1), vocabulary=27, order=3, length=24)
+    return x[:500], x[500:620], x[620:720], x[720:], judge, Words.within(stream.x0[900:].reshape(-1))
 
 
-def test_a_ruler_measures_tokens() -> None:
-    ruler, train, fresh = _text_ruler()
-    assert [metric.name for metric in ruler.metrics[:4]] == ["4-grams", "3-grams", "2-grams", "1-grams"]
-    assert ruler.copying.share < 0.05
-    good, copies = ruler.measure(fresh[:96]), ruler.measure(train[:96])
-    assert copies.copying_share == 1.0 and copies.copying_mean == 0.0 and good.copying_share < 0.1
-    assert good.distance["4-grams"] < ruler.measure(torch.zeros_like(fresh[:96])).distance["4-grams"]
-    assert type(good).from_json(good.to_json()).to_json() == good.to_json()
-    shown = ruler.to_json()["metrics"]["4-grams"]
-    assert (shown["kind"], shown["k"], shown["bag"]) == ("KGrams", 4, 3)
+def made(samples: int = 160) -> tuple[RealData, Tensor, Tensor]:
+    train, test, validation, fresh, judge, words = texts()
+    return text_data(train, test, validation, judge, words, 27, samples, train.reshape(-1)), train, fresh
+
+
+def test_real_text_measures_tokens() -> None:
+    real, train, fresh = made()
+    assert [metric.name for metric in real.metrics] == ["4-grams", "3-grams", "2-grams", "1-grams", "judged features"]
+    assert [f.scatter is None for f in real.metric_facts] == [True] * 4 + [False], (
+        "only a kernel has a number of samples"
+    )
+    good, copies = real.measure(fresh[:160]), real.measure(train[:160])
+    assert copies.copies is not None and good.copies is not None
+    assert copies.copies.tolist() == [1.0] * len(real.facts.quantiles)
+    assert float((good.copies - torch.tensor(real.facts.quantiles)).abs().max()) < 0.1
+    flat = real.measure(torch.zeros_like(fresh[:160]))
+    assert good.distance["4-grams"] < flat.distance["4-grams"] and good.classes is not None
+    assert int(good.classes.sum()) == 120, "three quarters of the rows are measured against the test set"
+    (shown,) = [m for m in real.fixed["metrics"] if m["name"] == "4-grams"]
+    assert (shown["kind"], shown["k"]) == ("KGrams", 4)
     with pytest.raises(ValueError, match=r"token 27; with vocabulary=27"):
-        ruler.measure(fresh[:96].clamp(min=27))
+        real.measure(fresh[:160].clamp(min=27))
     with pytest.raises(ValueError, match=r"float32; give windows of tokens"):
-        ruler.measure(fresh[:96].float())
+        real.measure(fresh[:160].float())
 
 
-def test_a_data_set_of_text_has_this_ruler() -> None:
+def test_a_data_set_of_text_is_measured_so() -> None:
     from warmflow.data.text import text
-    from warmflow.recipes.measures import ruler_for
 
     data = text("embedded", length=32)
-    ruler, facts = ruler_for(data, 400, splits=20)
-    assert (ruler.primary, ruler.samples, ruler.shape) == ("4-grams", 400, (32,)) and facts["words"] > 100
-    real = torch.cat([data.heldout.x1, data.validation.x1])[
+    real, facts = real_data(data, 400)
+    assert (real.metrics[0].name, real.shape) == ("4-grams", (32,)) and facts["words"] > 100
+    found = torch.cat([data.heldout.x1, data.validation.x1])[
         torch.randperm(400, generator=torch.Generator().manual_seed(0))
     ]
-    assert ruler.measure(real).distance["4-grams"] < ruler.measure((real + 1) % 27).distance["4-grams"] / 10
-
-
-def test_without_its_own_ratio_a_ruler_copies_as_before() -> None:
-    rng = np.random.default_rng(0)
-    x, y = (torch.from_numpy(rng.standard_normal((200, 2))) for _ in range(2))
-    ruler = Ruler.of(x, y, torch.cat([x, y]), [mmd_for(x)], clusters_of(x, 4), 100, splits=20)
-    again = Ruler.of(
-        x, y, torch.cat([x, y]), [mmd_for(x)], clusters_of(x, 4), 100, splits=20, copies=lambda z: copying_ratio(z, x)
-    )
-    ratio = copying_ratio(y[:100], distinct(x))
-    assert ruler.measure(y[:100]).copying_mean == float(ratio.mean()) == again.measure(y[:100]).copying_mean
-    assert ruler.copying == again.copying and torch.equal(ruler.train, distinct(x))
+    assert real.measure(found).distance["4-grams"] < real.measure((found + 1) % 27).distance["4-grams"] / 10
 
 
 def test_gaps_are_differences_of_plain_numbers() -> None:
-    ruler, train, fresh = _text_ruler()
-    judge, words = ruler.labeller.judge, ruler.metrics[-1].extractor.words  # type: ignore[attr-defined]
+    train, _, _, fresh, judge, words = texts()
     a, b = fresh[:60], torch.where(fresh[60:120] % 3 == 0, 1, fresh[60:120])
     more = torch.cat([b, torch.zeros_like(b)])
     found = {gap.name: gap.distance(gap.features(a), gap.features(more)) for gap in gaps(judge, words, 27)}

@@ -5,7 +5,5 @@
     exchange    the certified exchange rate            targets      fixed targets, gains at equal calls, the start effect
     guards      near for the wrong reason?             verdict      five outcomes
     sentences   the outcome in words                   planner      how many seeds and samples it takes
-    inputs      samples from files                      checks   sets that cannot be compared
-    answers     ready samples that answer an input
-    evaluate    all of it in one call
+    answers     ready samples that answer an input     evaluate     all of it in one call
 """

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
+from warmflow.data.checks import one_clipped, overlaps
 from warmflow.evaluation.answers import Answers, Inputs, most
-from warmflow.evaluation.checks import one_clipped, overlaps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.real import RealData, halves
@@ -34,6 +34,7 @@ from warmflow.metrics.kgrams import KGrams
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.metrics.variation import Labeller
+from warmflow.noise import permutation
 
 Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
@@ -286,12 +287,17 @@ def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """Ready samples by number of calls, as a generator: the first n of them."""
+    """Ready samples by number of calls, as a generator: n of them, in the order of one fixed permutation.
+
+    Choices are made on the last quarter of a row. Samples that came class by class would be tested and chosen on different
+    classes; the same permutation for every set makes both parts random ones, and keeps pairs of sets together.
+    """
 
     samples: Mapping[int, Tensor]
 
     def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
-        return self.samples[steps][:n]
+        x = self.samples[steps]
+        return x[permutation(0, len(x), "rows")[:n]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from spots import blobs, to_bytes, write_images
 from torch import Tensor
 
+from warmflow.data import checks
 from warmflow.data.images import from_uint8
-from warmflow.evaluation import checks
-from warmflow.evaluation.evaluate import Extras, evaluate
-from warmflow.evaluation.inputs import Reading, Sets, files_of, read_all, read_samples
+from warmflow.data.samples import Reading, Sets, files_of, read_all, read_samples
+from warmflow.evaluation.evaluate import Extras, Ready, evaluate
 
 N = 120
 
@@ -301,3 +301,36 @@ def test_tokens_are_judged_by_their_k_grams() -> None:
     a, b = (study.curve(name).mean("2-grams")[0] for name in ("near", "far"))
     assert abs(a) < 0.01 < 0.1 < b
     assert abs(study.curve("far").mean("1-grams")[0]) < 0.01, "single tokens are equally likely in both"
+
+
+def test_ready_samples_that_are_sorted_by_class_are_measured_as_shuffled_ones() -> None:
+    """The last quarter chooses. Sorted, it would hold one class alone, and the others would be tested."""
+    g = np.random.default_rng(0)
+
+    def two(n: int, seed: int, far: float = 0.0) -> Tensor:
+        """Two classes, a quarter of the rows at 6, all moved by ``far``; sorted by class."""
+        noise = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 2))).float()
+        return noise + far + 6.0 * (torch.arange(n) >= n * 3 // 4)[:, None]
+
+    real = two(900, 1)[torch.from_numpy(g.permutation(900))]
+    sets = {
+        name: {s: {1: two(400, 10 * k + s, far)} for s in (0, 1)}
+        for k, (name, far) in enumerate((("a", 0.5), ("b", 0.0)), 1)
+    }
+    study = evaluate(real, baseline={"a": sets["a"]}, candidates={"b": sets["b"]}).study
+    scatter = study.primary.scatter
+    assert scatter is not None and study.real.shares is not None
+    for row in study.rows_of("b"):
+        name = study.primary.name
+        assert abs(row.measure.distance[name]) < 0.02 * scatter and abs(row.measure.validation[name]) < 0.04 * scatter
+        classes = row.measure.classes
+        assert classes is not None and int(classes.sum()) == 300
+        assert float((classes / 300 - study.real.shares).abs().sum()) < 0.3, "every class is tested"
+
+
+def test_all_ready_sets_are_put_in_one_order() -> None:
+    x = torch.arange(100.0)[:, None]
+    first, second = (Ready({1: x + 0.5 * k, 2: x})(100, steps=1, seed=k) - 0.5 * k for k in (0, 1))
+    assert torch.equal(first, second) and torch.equal(first.sort(0).values, x) and not torch.equal(first, x)
+    assert torch.equal(Ready({1: x})(30, steps=1, seed=0), first[:30])
+    assert abs(float(first[75:].mean()) - 49.5) < 12, "the last quarter is a quarter of all"

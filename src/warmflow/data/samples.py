@@ -30,10 +30,10 @@ import torch
 from torch import Tensor
 
 from warmflow.data.arrays import read_arrays
+from warmflow.data.checks import overlaps, repeats
 from warmflow.data.images import as_tensor, channels_first, from_uint8, names_of, read_pixels, reason
 from warmflow.data.text import Alphabet
 from warmflow.data.text import read as read_text
-from warmflow.evaluation.checks import overlaps, repeats
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 NAMES = ("x", "samples", "arr_0")
