@@ -59,9 +59,7 @@ class Crew:
         torch.set_num_threads(self.threads)
 
 
-def _measure(
-    entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, store: Store
-) -> None:
+def _measure(entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, store: Store) -> None:
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())  # its own would be shared between processes, and outlive one that is ended

@@ -183,7 +183,9 @@ class Store:
         return Store(root / "measured" / hashlib.sha256(text.encode()).hexdigest()[:12])
 
     def _place(self, *parts: object) -> Path:
-        return self.folder / re.sub(r"[^A-Za-z0-9.]", "_", "-".join(str(p) for p in parts))  # one for one: seed -1 is not seed 1
+        return self.folder / re.sub(
+            r"[^A-Za-z0-9.]", "_", "-".join(str(p) for p in parts)
+        )  # one for one: seed -1 is not seed 1
 
     def row(self, method: str, solver: str, steps: int, seed: int) -> Row | None:
         place = self._place(method, solver, steps, seed)

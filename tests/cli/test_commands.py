@@ -12,12 +12,12 @@ import pytest
 import torch
 from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, words
 from PIL import Image
+from warmflow.metrics.comparison import interval
 
 import warmflow
 from warmflow import budget
 from warmflow.budget import updates_within
 from warmflow.measuring import read_rows
-from warmflow.metrics.comparison import interval
 
 ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ROW = {"arm", "solver", "steps", "calls", "seconds", "distance", "low", "high", "variation", "copying"}

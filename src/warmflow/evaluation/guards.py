@@ -69,7 +69,9 @@ def copying_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: Rea
     level = 1 - (1 - LEVEL) / len(real.quantiles)
     found = []
     for j, q in enumerate(real.quantiles):
-        ours, theirs = (np.array([float(m.copies[j]) for m in part if m.copies is not None]) for part in (row, baseline))
+        ours, theirs = (
+            np.array([float(m.copies[j]) for m in part if m.copies is not None]) for part in (row, baseline)
+        )
         limit = max(q, float(theirs.mean())) + COPYING_SLACK
         noise = real.copying_noise[j] if real.copying_noise else 0.0
         low = _low(ours, noise, level)

@@ -97,16 +97,23 @@ class RealData:
             check_set(name, x, tuple(test.shape[1:]))
         if train is not None and copying is None:
             check_set("train", train, tuple(test.shape[1:]))
-            few = train if len(train) <= TRAINING_ROWS else train[permutation(seed, len(train), "copying")[:TRAINING_ROWS]]
+            few = (
+                train
+                if len(train) <= TRAINING_ROWS
+                else train[permutation(seed, len(train), "copying")[:TRAINING_ROWS]]
+            )
             copying = CopyingReference.of(few, validation, test, tuple(q for q in QUANTILES if q * len(test) >= 1))
         quantiles = () if copying is None else copying.quantiles
         noise = tuple(float(np.sqrt(q * (1 - q) / len(test))) for q in quantiles)
         shares, limit, mean = (None, 0.0, 0.0) if labeller is None else _variation(labeller, test, samples, seed)
         return RealData(
             metrics=tuple(metrics),
-            test={m.name: m.reference(m.features(test), resampling_counts(len(test), RESAMPLES, seed)) for m in metrics},
+            test={
+                m.name: m.reference(m.features(test), resampling_counts(len(test), RESAMPLES, seed)) for m in metrics
+            },
             validation={
-                m.name: m.reference(m.features(validation), resampling_counts(len(validation), 2, seed)) for m in metrics
+                m.name: m.reference(m.features(validation), resampling_counts(len(validation), 2, seed))
+                for m in metrics
             },
             shape=tuple(test.shape[1:]),
             facts=RealFacts(len(test), len(validation), shares, limit, mean, quantiles, noise),
@@ -123,7 +130,12 @@ class RealData:
         """What is fixed before anything is sampled, for a configuration: sets, metrics with their widths, levels."""
         return {
             "metrics": [
-                {"name": m.name, "kind": type(m).__name__, "width": getattr(m, "scale", None), "k": getattr(m, "k", None)}
+                {
+                    "name": m.name,
+                    "kind": type(m).__name__,
+                    "width": getattr(m, "scale", None),
+                    "k": getattr(m, "k", None),
+                }
                 for m in self.metrics
             ],
             "test": self.facts.test,
@@ -131,7 +143,9 @@ class RealData:
             "digest": self.digest,
             "resamples": RESAMPLES,
             "quantiles": list(self.facts.quantiles),
-            "classes": None if self.labeller is None else {"kind": type(self.labeller).__name__, "n": self.labeller.classes},
+            "classes": None
+            if self.labeller is None
+            else {"kind": type(self.labeller).__name__, "n": self.labeller.classes},
             "variation": {"limit": self.facts.variation_limit, "mean": self.facts.variation_mean},
         }
 
@@ -139,20 +153,25 @@ class RealData:
     def metric_facts(self) -> tuple[MetricFacts, ...]:
         """What a study says of the metrics."""
         scores = () if self.paired is None else (MetricFacts("energy score", None, False, "units of one coordinate"),)
-        return tuple(
-            MetricFacts(
-                name=m.name,
-                scatter=1 - self.test[m.name].own if isinstance(m, MMD) else None,
-                zero=getattr(m, "has_zero", True),
-                unit="real samples" if isinstance(m, MMD) else "",
+        return (
+            tuple(
+                MetricFacts(
+                    name=m.name,
+                    scatter=1 - self.test[m.name].own if isinstance(m, MMD) else None,
+                    zero=getattr(m, "has_zero", True),
+                    unit="real samples" if isinstance(m, MMD) else "",
+                )
+                for m in self.metrics
             )
-            for m in self.metrics
-        ) + scores
+            + scores
+        )
 
     def measure(self, x: Tensor, name: str = "samples") -> Measure:
         """Every number that a verdict needs of samples x (N, *S); ``name`` is what errors call them."""
         check_set(name, x, self.shape)
-        if self.bounds is not None and (float(x.min()) < self.bounds[0] - 1e-4 or float(x.max()) > self.bounds[1] + 1e-4):
+        if self.bounds is not None and (
+            float(x.min()) < self.bounds[0] - 1e-4 or float(x.max()) > self.bounds[1] + 1e-4
+        ):
             raise ValueError(
                 f"{name} reaches from {float(x.min()):.3g} to {float(x.max()):.3g}, outside {self.bounds[0]:g} .. "
                 f"{self.bounds[1]:g}: clip the samples of every method alike, or of none"
@@ -161,7 +180,9 @@ class RealData:
         tested, chosen = x[: len(x) - last], x[len(x) - last :]
         distance, replicates, validation = {}, {}, {}
         for metric in self.metrics:
-            distance[metric.name], replicates[metric.name] = metric.against(metric.features(tested), self.test[metric.name])
+            distance[metric.name], replicates[metric.name] = metric.against(
+                metric.features(tested), self.test[metric.name]
+            )
             validation[metric.name] = metric.against(metric.features(chosen), self.validation[metric.name])[0]
         classes = None
         if self.labeller is not None:
@@ -192,7 +213,9 @@ def _check_metrics(metrics: Sequence[ResampledMetric]) -> None:
 def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
     """Errors of one set of samples: shape, number, NaN."""
     if tuple(x.shape[1:]) != shape:
-        raise ValueError(f"{name} has samples of shape {tuple(x.shape[1:])}, real data {shape}; bring them to one shape")
+        raise ValueError(
+            f"{name} has samples of shape {tuple(x.shape[1:])}, real data {shape}; bring them to one shape"
+        )
     if len(x) < LEAST:
         raise ValueError(f"{name} has {len(x)} samples; a distance needs at least {LEAST}")
     if x.is_floating_point():

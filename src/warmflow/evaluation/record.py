@@ -1,10 +1,10 @@
 """Studies and verdicts as files: plain JSON, and the resamplings as safetensors.
 
-    FOLDER/study.json, study.safetensors    methods, metrics, rows: everything a verdict is computed from, so that it can be
-                                            judged again without sampling
-    FOLDER/verdict.json                     what a report shows: outcomes, the words, every number (null for what is undefined
-                                            or infinite; a key "..._infinite" is not needed: infinite calls are null beside
-                                            ``horizon``)
+FOLDER/study.json, study.safetensors    methods, metrics, rows: everything a verdict is computed from, so that it can be
+                                        judged again without sampling
+FOLDER/verdict.json                     what a report shows: outcomes, the words, every number (null for what is undefined
+                                        or infinite; a key "..._infinite" is not needed: infinite calls are null beside
+                                        ``horizon``)
 """
 
 from __future__ import annotations

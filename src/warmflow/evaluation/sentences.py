@@ -119,7 +119,9 @@ def _answer(verdict: Verdict, study: Study) -> str:
             return f"{begins}; {none}"
         return f"{begins}; {them} needs at least {calls(e.baseline_calls)} for that, {e.rate:.1f} times as many"
     if verdict.outcome is Outcome.NEARER and e is not None:
-        return f"{name} with {calls(e.calls)} is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
+        return (
+            f"{name} with {calls(e.calls)} is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
+        )
     if verdict.outcome is Outcome.DRAFT_ENOUGH:
         return "The draft alone is as near to the data as any flow that was measured: no flow is needed"
     if verdict.outcome is Outcome.NO_FASTER:

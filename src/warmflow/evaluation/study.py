@@ -208,7 +208,9 @@ class Study:
 
         def of(metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             values = np.array([[r.measure.distance[metric] for r in column] for column in table]).T
-            replicates = [torch.stack([r.measure.replicates[metric] for r in column]).mean(0).numpy() for column in table]
+            replicates = [
+                torch.stack([r.measure.replicates[metric] for r in column]).mean(0).numpy() for column in table
+            ]
             validation = np.array([np.mean([r.measure.validation[metric] for r in column]) for column in table])
             return values, np.array(replicates), validation
 

@@ -165,7 +165,9 @@ def _judged(study: Study, method: Method, curves: Mapping[str, Curve], rules: Ru
         rows=tuple(found),
         guarded=tuple(guarded),
         targets=targets,
-        gains={m.name: g for m in study.metrics if (g := gain_at_equal_calls(candidate, baselines, m.name)) is not None},
+        gains={
+            m.name: g for m in study.metrics if (g := gain_at_equal_calls(candidate, baselines, m.name)) is not None
+        },
         start_effect=effects,
         seconds=seconds,
         start_calls=start_calls,
@@ -210,9 +212,7 @@ def _outcome(
 
 def solvers_tried(study: Study, method: Method) -> bool:
     """Whether every baseline was tried with the candidate's solver (or its solvers are not known)."""
-    return not method.solver or all(
-        not m.solvers or method.solver in m.solvers for m in study.named(Role.BASELINE)
-    )
+    return not method.solver or all(not m.solvers or method.solver in m.solvers for m in study.named(Role.BASELINE))
 
 
 def _all_worse(start: Curve, baselines: Sequence[Curve], rules: Rules) -> bool:
@@ -243,7 +243,9 @@ def _no_faster(targets: Sequence[Target]) -> bool:
     """The baseline is certain to reach a target, and each target that one of the two is certain to reach in as few calls as
     the candidate possibly does."""
     certain = [t for t in targets if math.isfinite(min(t.baseline_certain, t.candidate_calls))]
-    return bool(certain) and all(t.baseline_certain <= t.candidate_possible and math.isfinite(t.baseline_certain) for t in certain)
+    return bool(certain) and all(
+        t.baseline_certain <= t.candidate_possible and math.isfinite(t.baseline_certain) for t in certain
+    )
 
 
 def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange]) -> Missing:

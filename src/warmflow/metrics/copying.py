@@ -226,7 +226,9 @@ class CopiedRunsReference:
     tied: Tensor
 
     @staticmethod
-    def of(runs: CopiedRuns, real: Tensor, quantiles: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5)) -> CopiedRunsReference:
+    def of(
+        runs: CopiedRuns, real: Tensor, quantiles: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5)
+    ) -> CopiedRunsReference:
         """From windows (m, L) of real text that was not trained on."""
         ratio = runs(real)
         kept = tuple(q for q in quantiles if q * len(real) >= 1)

@@ -109,7 +109,9 @@ def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, dic
         facts["classifier_accuracy"] = classifier.accuracy(data.heldout.x1, data.heldout.condition["label"])
         extractors, labeller = [("classifier features", classifier), *extractors], classifier
     span = None if data.bounds is None else data.bounds[1] - data.bounds[0]
-    made = paired_data(train, test, validation, extractors=extractors, labeller=labeller, span=span, samples=samples, seed=seed)
+    made = paired_data(
+        train, test, validation, extractors=extractors, labeller=labeller, span=span, samples=samples, seed=seed
+    )
     return made, facts
 
 
@@ -120,9 +122,7 @@ def _of_images(train: Tensor) -> list[ResampledMetric]:
     return found
 
 
-def _texts(
-    data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: int
-) -> tuple[RealData, dict[str, Any]]:
+def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: int) -> tuple[RealData, dict[str, Any]]:
     """Judged by a model and a word list from a part of the text that is neither trained on nor measured on."""
     stream, vocabulary, length = data.streams["judge"], len(data.codec), test.shape[1]
     judge = NGram.fit(stream, vocabulary=vocabulary, order=JUDGE_ORDER, length=length)

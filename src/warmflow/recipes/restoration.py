@@ -87,7 +87,6 @@ class RestorationFlow(Flow):
         return Arm(name, objective, plan.data.train, Sampler(source, field, SOLVERS[s.solver], 4, plan.hooks))
 
 
-
 def data_of(settings: Restoration) -> DataSet:
     """Images with their inputs; ValueError for pairs that do not fit each other."""
     s = settings

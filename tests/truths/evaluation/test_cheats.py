@@ -114,10 +114,10 @@ def test_missing_classes_beside_a_poor_baseline_fail_the_guard():
 
 def test_unequal_numbers_of_samples_are_an_error():
     few = warm(lambda s: taken(FRESH, 50 + s, 200))
-    with pytest.raises(ValueError, match="warm has 200 samples and cold 400"):
+    with pytest.raises(ValueError, match="warm at 1 calls, seed 0 has 200 samples and cold at 1 calls, seed 0 400"):
         judged(few)
     uneven = [{1: taken(FRESH, s), 2: taken(FRESH, s, 300)} for s in range(SEEDS)]
-    with pytest.raises(ValueError, match="warm has 300 samples and cold 400"):
+    with pytest.raises(ValueError, match="warm at 2 calls, seed 0 has 300 samples and cold at 1 calls, seed 0 400"):
         judged(uneven)
 
 
