@@ -12,7 +12,7 @@ from pathlib import Path
 from warmflow.checkpoints import read_json
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study
-from warmflow.evaluation.verdict import Verdict, judge
+from warmflow.evaluation.verdict import Verdict
 from warmflow.judging import table
 
 
@@ -35,7 +35,7 @@ def show(v: Verdict) -> None:
 
 def main(folder: str) -> None:
     study, told = read_study(Path(folder)), read_json(Path(folder) / "verdict.json")
-    evaluation = Evaluation(study, judge(study))
+    evaluation = Evaluation.of(study)
     print(evaluation)
     for v in evaluation.verdicts.values():
         show(v)

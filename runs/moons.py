@@ -65,7 +65,7 @@ def summary(found: Mapping[float, Study]) -> str:
         scatter, d = study.primary.scatter, float(study.curve("draft").mean(study.primary.name)[0])
         alone = "" if scatter is None else rounded(scatter / d) if d > 0 else "inf"
         lines.append(f"| {s} | {said(both[0])} | {said(both[1])} | {alone} |")
-    answers = [f"s = {s}: {Evaluation(study, judge(study))}" for s, study in found.items()]
+    answers = [f"s = {s}: {Evaluation.of(study)}" for s, study in found.items()]
     return "\n".join([*answers, "", *lines]) + "\n"
 
 

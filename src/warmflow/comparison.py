@@ -32,7 +32,6 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import plain, read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice, Entry
 from warmflow.evaluation.study import Role, Training
-from warmflow.evaluation.verdict import judge
 from warmflow.fields import WrappedField
 from warmflow.measuring import Trained, alone
 from warmflow.prepared import NOISE_BILL, PRIOR_BILL, Prepared, seed_folder
@@ -198,7 +197,7 @@ def _again(root: Path) -> Report:
     kept = read_json(root / "verdict.json")
     study = read_study(root)
     choices = tuple(Choice(c["method"], c["chosen"], c["distances"]) for c in kept["choices"])
-    found = verdict_json(Evaluation(study, judge(study), choices))
+    found = verdict_json(Evaluation.of(study, choices))
     write_json(root / "verdict.json", {**kept, **found})
     report = Report.read(root)
     report.save(root)

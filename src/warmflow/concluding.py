@@ -30,7 +30,6 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import save_study, verdict_json
 from warmflow.evaluation.rows import Choice, Entry, timed
 from warmflow.evaluation.study import Study, Training
-from warmflow.evaluation.verdict import judge
 from warmflow.measuring import (
     Store,
     Trained,
@@ -126,7 +125,7 @@ def evaluated(
         times=times,
         items=items_of(c.plan),
     )
-    return Evaluation(study, judge(study), tuple(choice for choice in choices if choice.distances))
+    return Evaluation.of(study, choices)
 
 
 def conclude(
@@ -147,7 +146,7 @@ def conclude(
     if doubled is not None:
         training, more = doubled(evaluation)
         study = dataclasses.replace(evaluation.study, trained=training)
-        evaluation = Evaluation(study, judge(study), evaluation.choices)
+        evaluation = Evaluation.of(study, evaluation.choices)
     if beside is not None:
         more = {**more, **beside(evaluation.study)}
     n = PICTURES if c.plan.data.kind == "images" else POINTS

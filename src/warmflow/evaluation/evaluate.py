@@ -13,6 +13,7 @@ from warmflow.data.checks import one_clipped, overlaps
 from warmflow.evaluation.answers import Answers, Inputs, most
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
+from warmflow.evaluation.planner import Plan, plan
 from warmflow.evaluation.real import RealData, halves
 from warmflow.evaluation.rows import (
     CHOICE_SEED,
@@ -27,7 +28,7 @@ from warmflow.evaluation.rows import (
 )
 from warmflow.evaluation.sentences import Answer, answer
 from warmflow.evaluation.study import Role, Study, Training
-from warmflow.evaluation.verdict import Verdict, judge
+from warmflow.evaluation.verdict import Missing, Verdict, judge
 from warmflow.metrics.features import Clusters, clusters_of
 from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.kgrams import KGrams
@@ -44,6 +45,8 @@ Given = (
 number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
 CLUSTERS = 10
+STUDIES = 60
+"""Simulated studies for each size that a plan tries."""
 LEAST_REAL = 100
 LOOKED_AT = 256
 """Samples of a generator that are looked at for clipping, at its fewest steps and at no more than 8."""
@@ -53,11 +56,23 @@ BAGS = 4
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A study and its verdicts, by candidate."""
+    """A study and its verdicts, by candidate; ``plans`` say what it takes to tell where a verdict cannot."""
 
     study: Study
     verdicts: Mapping[str, Verdict]
     choices: tuple[Choice, ...] = ()
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+
+    @staticmethod
+    def of(study: Study, choices: Sequence[Choice] = (), rules: Rules | None = None) -> Evaluation:
+        """The study judged; where seeds or samples are missing, planned."""
+        verdicts = judge(study, rules)
+        plans = {
+            name: plan(study, name, studies=STUDIES)
+            for name, v in verdicts.items()
+            if len(study.seeds) > 1 and {Missing.SEEDS, Missing.SAMPLES} & set(v.missing)
+        }
+        return Evaluation(study, verdicts, tuple(c for c in choices if c.distances), plans)
 
     @property
     def verdict(self) -> Verdict:
@@ -67,7 +82,8 @@ class Evaluation:
     @property
     def answers(self) -> dict[str, Answer]:
         """Each verdict in words."""
-        return {name: answer(v, self.study) for name, v in self.verdicts.items()}
+        planned = {name: p.text for name, p in self.plans.items()}
+        return {name: answer(v, self.study, planned.get(name, "")) for name, v in self.verdicts.items()}
 
     def __str__(self) -> str:
         return "\n".join(a.text for a in self.answers.values())
@@ -166,7 +182,7 @@ def evaluate(
         times=() if ready else timed(entries, chosen, inputs=None if data.paired is None else data.paired.test.inputs),
         items=extras.items,
     )
-    return Evaluation(study, judge(study, rules), tuple(c for c in choices if c.distances))
+    return Evaluation.of(study, choices, rules)
 
 
 def _real_data(

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from warmflow.evaluation.real import RESAMPLES, VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Measure
-from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_features, joint_scales
+from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_scales
 from warmflow.metrics.copying import CopyingReference
+from warmflow.metrics.joint import Halves, OutputCopies, OutputLabels, Outputs, Pairs
 from warmflow.metrics.mmd import MMD, mmd_for
 from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric, resampling_counts
 from warmflow.metrics.restoration import psnr, recovered_variance, ssim
@@ -33,76 +34,6 @@ DRAWS = 4
 INPUTS = 200
 ENERGY = "energy score"
 LEVEL = 0.9
-
-
-@dataclass(frozen=True)
-class Halves:
-    """How a row of a joint sample is divided: the input's numbers, then the output's."""
-
-    input: tuple[int, ...]
-    output: tuple[int, ...]
-
-    def joined(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """(n, d' + d) rows of inputs (n, *S') and outputs (n, *S)."""
-        return torch.cat([inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1).to(inputs.dtype)], 1)
-
-    def divided(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (n, *S') and outputs (n, *S) of joint rows."""
-        cut = int(torch.Size(self.input).numel())
-        return x[:, :cut].reshape(-1, *self.input), x[:, cut:].reshape(-1, *self.output)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Both halves of joint rows, each divided by its own median distance on the training set."""
-
-    halves: Halves
-    scales: tuple[float, float]
-
-    def features(self, x: Tensor) -> Tensor:
-        return joint_features(*self.halves.divided(x), *self.scales)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of joint rows, through an extractor or as they are."""
-
-    halves: Halves
-    extractor: Extractor | None = None
-
-    def features(self, x: Tensor) -> Tensor:
-        outputs = self.halves.divided(x)[1]
-        return outputs.reshape(len(x), -1).double() if self.extractor is None else self.extractor.features(outputs)
-
-
-@dataclass(frozen=True)
-class OutputLabels:
-    """The classes of the outputs of joint rows."""
-
-    halves: Halves
-    labeller: Labeller
-
-    @property
-    def classes(self) -> int:
-        return self.labeller.classes
-
-    def labels(self, x: Tensor) -> Tensor:
-        return self.labeller.labels(self.halves.divided(x)[1])
-
-
-@dataclass(frozen=True, eq=False)
-class OutputCopies:
-    """Copying of the outputs of joint rows."""
-
-    halves: Halves
-    reference: CopyingReference
-
-    @property
-    def quantiles(self) -> tuple[float, ...]:
-        return self.reference.quantiles
-
-    def shares(self, x: Tensor) -> Tensor:
-        return self.reference.shares(self.halves.divided(x)[1])
 
 
 @dataclass(frozen=True, eq=False)

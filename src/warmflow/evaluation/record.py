@@ -23,12 +23,14 @@ from warmflow.checkpoints import read_json, read_tensors, write_json, write_tens
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.exchange import Exchange
-from warmflow.evaluation.sentences import answer
+from warmflow.evaluation.sentences import Answer
 from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study, Times, Training
 from warmflow.evaluation.targets import Gains
 from warmflow.evaluation.verdict import Verdict, bands_of
 
 JSON = dict[str, Any]
+UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high", "_band_high": "band_low"}
+"""n_eq by its suffix and the number on the distance that it comes of: a large distance is a small n_eq."""
 
 
 def plain(value: Any) -> Any:
@@ -126,10 +128,10 @@ def read_study(folder: Path) -> Study:
 
 def verdict_json(evaluation: Evaluation) -> JSON:
     """verdict.json: the verdicts by candidate, the curves of every method, and what they were measured with."""
-    study = evaluation.study
+    study, words = evaluation.study, evaluation.answers
     found: JSON = plain({
         "version": 2,
-        "candidates": {name: _verdict(v, study) for name, v in evaluation.verdicts.items()},
+        "candidates": {name: _verdict(v, study, words[name]) for name, v in evaluation.verdicts.items()},
         "curves": _curves(study),
         "metrics": [asdict(m) for m in study.metrics],
         "samples": study.samples,
@@ -166,8 +168,7 @@ def _gains(gains: Mapping[str, Gains]) -> JSON:
     }
 
 
-def _verdict(v: Verdict, study: Study) -> JSON:
-    words = answer(v, study)
+def _verdict(v: Verdict, study: Study, words: Answer) -> JSON:
     return {
         "outcome": v.outcome,
         "missing": v.missing,
@@ -223,7 +224,7 @@ def _curves(study: Study) -> list[JSON]:
                 if metric.scatter is not None:
                     numbers |= {
                         f"n_eq{suffix}": metric.scatter / numbers[key] if numbers[key] > 0 else math.inf
-                        for suffix, key in (("", "distance"), ("_low", "high"), ("_high", "low"), ("_band_low", "band_high"), ("_band_high", "band_low"))
+                        for suffix, key in UNITS.items()
                     }  # fmt: skip
                 point["metrics"][metric.name] = numbers
             points.append(point)

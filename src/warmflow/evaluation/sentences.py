@@ -22,7 +22,7 @@ MISSING: Mapping[Missing, str] = {
 }
 
 NOTES: Mapping[Note, str] = {
-    Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row: the baseline may be trained too little.",
+    Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row, which may be trained too little.",
     Note.METRICS_DISAGREE: "The metrics disagree: one of them alone would give half of this rate, or less.",
     Note.GRID: "The baseline was not measured at every number of calls in question; it is taken to be good enough there.",
     Note.COSTLY_START: "Making the start takes as long as several calls of the network.",
@@ -131,8 +131,8 @@ def _answer(verdict: Verdict, study: Study) -> str:
     return f"Cannot tell whether {ours} is faster: {' and '.join(MISSING[m] for m in verdict.missing)}"
 
 
-def answer(verdict: Verdict, study: Study) -> Answer:
-    """The words for one verdict."""
+def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:
+    """The words for one verdict; ``plan`` is what it takes to tell, where that was planned."""
     baselines = " or ".join(m.shown for m in study.named(Role.BASELINE))
     said = conditions(study)
     return Answer(
@@ -140,5 +140,5 @@ def answer(verdict: Verdict, study: Study) -> Answer:
         answer=f"{_answer(verdict, study)} ({said}).",
         credit=_credited(verdict, study),
         conditions=said,
-        notes=tuple(NOTES[note] for note in verdict.notes),
+        notes=(*(NOTES[note] for note in verdict.notes), *((plan,) if plan else ())),
     )

@@ -243,9 +243,8 @@ def _no_faster(targets: Sequence[Target]) -> bool:
     """The baseline is certain to reach a target, and each target that one of the two is certain to reach in as few calls as
     the candidate possibly does."""
     certain = [t for t in targets if math.isfinite(min(t.baseline_certain, t.candidate_calls))]
-    return bool(certain) and all(
-        t.baseline_certain <= t.candidate_possible and math.isfinite(t.baseline_certain) for t in certain
-    )
+    reached = all(math.isfinite(t.baseline_certain) and t.baseline_certain <= t.candidate_possible for t in certain)
+    return bool(certain) and reached
 
 
 def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange]) -> Missing:

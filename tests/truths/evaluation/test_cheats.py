@@ -117,7 +117,7 @@ def test_unequal_numbers_of_samples_are_an_error():
     with pytest.raises(ValueError, match="warm at 1 calls, seed 0 has 200 samples and cold at 1 calls, seed 0 400"):
         judged(few)
     uneven = [{1: taken(FRESH, s), 2: taken(FRESH, s, 300)} for s in range(SEEDS)]
-    with pytest.raises(ValueError, match="warm at 2 calls, seed 0 has 300 samples and cold at 1 calls, seed 0 400"):
+    with pytest.raises(ValueError, match="warm has unequal numbers of samples"):
         judged(uneven)
 
 
