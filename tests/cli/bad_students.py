@@ -117,7 +117,9 @@ def student_calls() -> Iterator[Case]:
     yield Case("an alpha below 0", lambda p: lambda: _matching(alpha=-0.5), "alpha is -0.5", "0.5 is exact")
     yield Case("no online updates", lambda p: lambda: _matching(online_updates=0), "online_updates is 0", "at least 1")
     yield Case("a share above 1", lambda p: lambda: _matching(real=1.5), "real is 1.5", "0 .. 1")
-    yield Case("an unknown distribution of times", lambda p: lambda: _matching(times="often"), "'often'", "logit_normal")
+    yield Case(
+        "an unknown distribution of times", lambda p: lambda: _matching(times="often"), "'often'", "logit_normal"
+    )
     yield Case("unknown errors", lambda p: lambda: _matching(errors="score"), "'score'", "'velocity' or 'x1'")
     yield Case(
         "a teacher of another path",
