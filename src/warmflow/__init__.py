@@ -31,7 +31,7 @@ _ROOMS = {
     "metrics.extractors": "EfficientNetLite0 Scripted",
     "metrics.frechet": "Frechet",
     "metrics.kid": "KID",
-    "verdict": "Verdict judge",
+    "evaluation.verdict": "Verdict judge",
     "evaluation.evaluate": "Evaluation Extras evaluate",
     "final": "final_table",
     "training": "train",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +15,18 @@ import pytest
 import torch
 from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, words
 from PIL import Image
-from warmflow.metrics.comparison import interval
 
 import warmflow
-from warmflow import budget
+from warmflow import budget, comparison, crew, measuring, prospect
 from warmflow.budget import updates_within
-from warmflow.measuring import read_rows
+from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.record import read_study, save_row, verdict_json
+from warmflow.evaluation.verdict import Outcome, judge
 
 ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
-ROW = {"arm", "solver", "steps", "calls", "seconds", "distance", "low", "high", "variation", "copying"}
+ARRAYS_FLOWS = {"cold", "cold_assigned", "cold_whole", "warm", "noise", "draft"}
 VERDICT = {
-    "claim", "holds", "margin", "metric", "samples", "factor_calls", "factor_seconds", "difference", "rows", "audit", "seeds"
+    "version", "candidates", "curves", "metrics", "samples", "seeds", "test", "validation", "trained", "choices", "audit", "bill"
 }  # fmt: skip
 
 
@@ -47,22 +51,48 @@ def ok(*args: Any) -> str:
 def sound(folder: Path, seeds: list[int]) -> dict[str, Any]:
     """The verdict of a comparison's folder, after its form is checked."""
     facts: dict[str, Any] = json.loads((folder / "verdict.json").read_text())
-    assert facts.keys() >= VERDICT
-    assert isinstance(facts["claim"], str) and facts["claim"] and isinstance(facts["holds"], bool)
-    assert facts["margin"] > 0 and facts["samples"] > 0 and facts["metric"]["name"]
-    assert facts["difference"].keys() >= {"estimate", "low", "high", "level"}
-    assert facts["seeds"] == seeds
-    assert facts["rows"] and all(row.keys() >= ROW for row in facts["rows"])
-    kept = [row for row in read_rows(folder) if not row.arm.endswith("_doubled")]
-    for row in facts["rows"][1:]:  # every interval of the table follows from the rows that were kept
-        key = (row["arm"], row["solver"], row["steps"])
-        group = {r.seed: r.measure for r in kept if (r.arm, r.solver, r.steps) == key}
-        for name, found in row["distances"].items():
-            assert found == interval(group, name), (key, name)
+    assert facts.keys() >= VERDICT and facts["version"] == 2
+    assert facts["samples"] > 0 and facts["seeds"] == seeds and facts["test"] > facts["validation"] > 0
+    study = read_study(folder)
+    again = json.loads(json.dumps(verdict_json(Evaluation(study, judge(study), ()))))
+    for key in (
+        "candidates",
+        "curves",
+        "metrics",
+        "samples",
+        "seeds",
+    ):  # everything follows from the rows that were kept
+        assert facts[key] == again[key], key
+    for curve in facts["curves"]:
+        for point in curve["points"]:
+            rows = study.rows_of(curve["name"], point["steps"])
+            assert [row.seed for row in rows] == seeds
+            for name, found in point["metrics"].items():
+                assert found["distance"] == pytest.approx(np.mean([row.measure.distance[name] for row in rows]))
+                assert found["low"] <= found["distance"] <= found["high"]
+    for verdict in facts["candidates"].values():
+        assert verdict["outcome"] in set(Outcome) and verdict["words"]["question"] and verdict["words"]["text"]
     page = (folder / "report.html").read_text()
     assert "<html" in page and "http://" not in page.replace("http://www.w3.org", "")
-    assert json.loads((folder / "config.json").read_text())["warmflow"] == warmflow.__version__
+    config = json.loads((folder / "config.json").read_text())
+    assert config["warmflow"] == warmflow.__version__ and config["state"] == "complete"
+    assert not (folder / "measured").exists() and not list(folder.glob("rows.*"))
     return facts
+
+
+def methods(facts: dict[str, Any]) -> set[str]:
+    return {curve["name"] for curve in facts["curves"]}
+
+
+def calls(facts: dict[str, Any], name: str) -> list[float]:
+    """The calls that a method was measured at."""
+    return next([p["calls"] for p in curve["points"]] for curve in facts["curves"] if curve["name"] == name)
+
+
+def said(folder: Path) -> str:
+    """The text of a page."""
+    page = re.sub(r"<style.*?</style>|<[^>]*>", "", (folder / "report.html").read_text(), flags=re.DOTALL)
+    return html.unescape(page)
 
 
 def test_bare_warmflow_shows_its_help() -> None:
@@ -147,9 +177,9 @@ def test_batches_change_no_sample(place: Place) -> None:
 
 
 def test_solvers_count_their_calls(place: Place) -> None:
-    for solver, calls in (("euler", 4), ("heun", 7), ("midpoint", 8), ("rk4", 15)):
+    for solver, counted in (("euler", 4), ("heun", 7), ("midpoint", 8), ("rk4", 15)):
         ok("sample", place.shared / "cold0", "-n", 5, "--solver", solver, "--out", "x.npz", "--quiet")
-        assert (np.load("x.npz")["calls"] == calls).all()
+        assert (np.load("x.npz")["calls"] == counted).all()
 
 
 def test_raw_weights_are_other_weights(place: Place) -> None:
@@ -169,13 +199,52 @@ def test_a_run_is_loaded_by_name(place: Place) -> None:
 
 def test_compare_of_finished_runs(place: Place) -> None:
     before = everything(place.shared)
-    ok("compare", *place.runs("warm0", "warm1", "cold0", "cold1"), "--steps", "1,2", "--out", "c", "--quiet")
+    ok("compare", *place.runs("warm0", "warm1", "cold0", "cold1"), "--calls", "1,2", "--out", "c", "--quiet")
     facts = sound(Path("c"), [0, 1])
-    assert {row["arm"] for row in facts["rows"]} >= {"warm", "cold", "draft"}
-    assert {row["steps"] for row in facts["rows"] if row["arm"] == "warm"} == {1, 2}
+    assert methods(facts) == {"warm", "cold", "draft"} and calls(facts, "draft") == [0]
+    for name in ("warm", "cold"):  # a solver of two calls a step reaches one call only
+        assert calls(facts, name) in ([1], [1, 2]), name
+    assert {c["name"]: c["role"] for c in facts["curves"]} == {
+        "warm": "candidate",
+        "cold": "baseline",
+        "draft": "start",
+    }
     assert everything(place.shared) == before
-    assert "claims nothing" not in ok("report", "c", "--out", "page.html")
-    assert facts["claim"].split(":")[0][:40] in Path("page.html").read_text()
+    ok("report", "c", "--out", "page.html")
+    assert html.escape(facts["candidates"]["warm"]["words"]["answer"]) in Path("page.html").read_text()
+
+
+def test_rows_of_other_runs_are_not_taken_for_these(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison that is cut off leaves its rows; other runs into the same folder are measured anew, the same ones are not."""
+    rows = count_rows(monkeypatch, stop_after=3)
+    names = [*place.runs("cold0"), str(place.copy("warm0"))]
+    command = ["compare", *names, "--calls", "1,2", "--out", "c", "--quiet"]
+    assert run(command)[0] == 130 and len(rows) == 3
+    kept = list(Path("c/measured").glob("*/*/row.json"))
+    assert len(kept) == 3
+    shutil.copytree("c", "d")
+    rows = count_rows(monkeypatch)
+    ok(*command)
+    assert len(rows) == sum(len(calls(sound(Path("c"), [0]), name)) for name in ("cold", "warm", "draft")) - 3
+    shutil.copy(place.shared / "warm0" / "raw.safetensors", place.here / "warm0" / "model.safetensors")  # other weights
+    command[command.index("c")] = "d"
+    rows = count_rows(monkeypatch)
+    ok(*command)
+    assert len(rows) == sum(len(calls(sound(Path("d"), [0]), name)) for name in ("cold", "warm", "draft"))
+
+
+def count_rows(monkeypatch: pytest.MonkeyPatch, stop_after: int = -1) -> list[str]:
+    """The rows that are measured from now on, by name; Ctrl-C after so many of them."""
+    found: list[str] = []
+
+    def keep(folder: Path, row: Any) -> None:
+        save_row(folder, row)
+        found.append(f"{row.method} {row.steps} {row.seed}")
+        if len(found) == stop_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "save_row", keep)
+    return found
 
 
 def test_report_of_several_runs(place: Place) -> None:
@@ -199,7 +268,7 @@ def photos(folder: Path, n: int = 240) -> Path:
 def test_compare_of_a_folder_of_images(place: Place) -> None:
     folder = photos(place.here / "photos")
     small = [*ARRAY, "--size", "6", "--components", "4"]
-    code, _, err = run(["compare", f"folder:{folder}", *small, "--steps", "1,2", "--out", "c", "--quiet"])
+    code, _, err = run(["compare", f"folder:{folder}", *small, "--calls", "1", "--out", "c", "--quiet"])
     assert code == 0 and err.startswith("warning: ") and "broken.png" in err and err.count("\n") == 1, err
     sound(Path("c"), [0, 1])
     data = json.loads(Path("c/config.json").read_text())["data"]
@@ -209,23 +278,38 @@ def test_compare_of_a_folder_of_images(place: Place) -> None:
     assert "broken.png" in Path("c/report.html").read_text() or "unreadable" in Path("c/report.html").read_text()
 
 
-def test_compare_of_an_array_with_drafts_and_again(place: Place) -> None:
+def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     x[:, 1] += np.sign(x[:, 0])
     data, drafts = place.array("data.npy", x), place.array("drafts.npy", np.random.default_rng(1).normal(size=(300, 2)))
-    command = ["compare", data, "--draft", drafts, *ARRAY, "--steps", "1,2", "--out", "c", "--quiet"]
-    out = ok(*command)
+    command = ["compare", data, "--draft", drafts, *ARRAY, "--calls", "1,2", "--out", "c", "--quiet"]
+    rows = count_rows(monkeypatch, stop_after=5)
+    code, _, err = run(command)
+    assert code == 130 and "nothing is lost" in err and not Path("c/verdict.json").exists()
+    runs = everything(*Path("c/seeds").iterdir())
+    more = count_rows(monkeypatch)
+    out = ok(*command)  # nothing is trained again, and what was measured is not measured again
+    assert everything(*Path("c/seeds").iterdir()) == runs
     facts = sound(Path("c"), [0, 1])
-    assert facts["claim"] in out and "c/report.html" in out
-    runs = everything(Path("c/seeds"))
-    ok(*command)  # nothing is trained again
-    assert everything(Path("c/seeds")) == runs
+    assert methods(facts) == ARRAYS_FLOWS and not set(rows) & set(more)
+    assert len(rows) + len(more) == 2 * sum(len(curve["points"]) for curve in facts["curves"])
+    assert facts["candidates"]["warm"]["words"]["text"] in out and "c/report.html" in out
+    assert "given this draft" in facts["candidates"]["warm"]["words"]["text"], "the same drafts for every training seed"
+    # a finished comparison is judged again from its rows: nothing is sampled
+    monkeypatch.setattr(comparison, "conclude", None)
+    kept = Path("c/verdict.json").read_text()
+    spoiled = json.loads(kept)
+    spoiled["candidates"]["warm"]["outcome"] = "forged"
+    Path("c/verdict.json").write_text(json.dumps(spoiled))
+    assert ok(*command) == out and json.loads(Path("c/verdict.json").read_text()) == json.loads(kept)
     code, _, err = run([*command, "--updates", "21"])
     assert code == 2 and "updates was 20, is now 21" in err
+    code, _, err = run([*command, "--calls", "1"])
+    assert code == 2 and "calls was [1, 2], is now [1]" in err
     place.array("drafts.npy", np.zeros((300, 2)))
     code, _, err = run(command)
     assert code == 2 and "draft was" in err
-    assert everything(Path("c/seeds")) == runs
+    assert everything(*Path("c/seeds").iterdir()) == runs
 
 
 def test_audit_says_one_sentence(place: Place) -> None:
@@ -238,7 +322,8 @@ def test_audit_says_one_sentence(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", [["toy.moons", "--train", "600", "--samples", "800"], ["images.digits"]])
-def test_audit_of_recipes(name: list[str]) -> None:
+def test_audit_of_recipes(name: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prospect, "ROWS", 200)
     facts = json.loads(ok("audit", *name, "--json"))
     assert facts["sentence"].endswith(".") and facts["data"]
 
@@ -253,8 +338,10 @@ def test_compare_from_python(place: Place) -> None:
         return 1.3 * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
 
     small = {**SMALL, "updates": 30, "rounds": 2}
-    report = warmflow.compare(data=x, draft=draft, steps=[1, 2], seeds=[0, 1], progress=False, **small)
-    assert report.verdict.claim and isinstance(report.verdict.holds, bool)
+    report = warmflow.compare(data=x, draft=draft, calls=[1, 2], seeds=[0, 1], progress=False, **small)
+    verdict = report.verdict
+    assert verdict.claim == verdict.answer and verdict.outcome in set(Outcome)
+    assert list(verdict.candidates) == ["warm"] and verdict.candidates["warm"].outcome == verdict.outcome
     page = report.save(place.here / "out")
     assert page == place.here / "out" / "report.html" and page.stat().st_size > 10_000
     assert {"calls", "seconds"} <= report.figures.keys()
@@ -269,7 +356,7 @@ def test_minutes_choose_the_updates(
     x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     small = {k: v for k, v in SMALL.items() if k != "updates"}
     out = place.here / "c"
-    warmflow.compare(x, steps=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, components=2, **small)
+    warmflow.compare(x, calls=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, components=2, **small)
     assert json.loads((out / "config.json").read_text())["updates"] == 117
     assert "sampling alone takes about 2 minutes" in capsys.readouterr().err
     seconds, seeds, update, sampling = asked
@@ -290,24 +377,76 @@ def test_a_wrapped_model_takes_the_cold_place(place: Place) -> None:
     x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     mine = warmflow.wrap(lambda z, t: torch.zeros_like(z), predicts="velocity")
     report = warmflow.compare(
-        x, steps=[1], seeds=[0, 1], cold=mine, out=place.here / "c", progress=False, components=2, **SMALL
+        x, calls=[1], seeds=[0, 1], cold=mine, out=place.here / "c", progress=False, components=2, **SMALL
     )
-    sound(place.here / "c", [0, 1])
-    assert {r["arm"] for r in report.verdict.rows} == {"real", "warm", "noise", "cold", "draft"}
+    facts = sound(place.here / "c", [0, 1])
+    assert methods(facts) == {"warm", "noise", "cold", "draft"} and "your cold model" in report.html()
+    assert "training of cold" not in facts["bill"] and facts["bill"]["training of warm"] > 0
     assert not (place.here / "c" / "seeds" / "0" / "cold").exists()
 
 
-def test_a_named_recipe_trains_in_two_processes(place: Place) -> None:
-    small = [*QUICK[:-1], "--seeds", "2", "--jobs", "2", "--steps", "1,2"]
-    ok("compare", "toy.moons", *small, "--out", "c", "--quiet")
-    sound(Path("c"), [0, 1])
+def test_convergence_trains_the_best_cold_flow_twice_as_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it has converged is said by the numbers beside it, and the verdict against the longer one stands there too."""
+    command = [
+        "compare",
+        "toy.moons",
+        *QUICK,
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        "--calls",
+        "1",
+        "--convergence",
+        "--out",
+        "c",
+    ]
+    ok(*command)
+    facts = sound(Path("c"), [0, 1])
+    doubled = facts["doubled"]
+    assert doubled["baseline"] in {c["name"] for c in facts["curves"] if c["role"] == "baseline"}
+    settled = [found["settled"] for found in doubled["settled"].values()]
+    assert len(settled) == len(facts["metrics"])
+    assert facts["trained"] == ("convergence" if all(settled) else "equal training")
+    for seed in ("0", "1"):
+        longer = json.loads((Path("c/seeds") / seed / f"{doubled['baseline']}_doubled" / "config.json").read_text())
+        assert longer["asked"]["updates"] == 20 == 2 * facts_updates(Path("c"))
+    assert doubled["verdicts"].keys() == doubled["words"].keys() == {"warm"}
+    monkeypatch.setattr(comparison, "conclude", None)
+    ok(*command)
+    assert sound(Path("c"), [0, 1])["doubled"] == doubled, "what is beside the verdict is kept when it is judged again"
+
+
+def facts_updates(folder: Path) -> int:
+    return int(json.loads((folder / "config.json").read_text())["updates"])
+
+
+def test_two_processes_train_and_measure_the_same_rows(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named recipe, with a second process that measures too: distances do not depend on who measured them."""
+    monkeypatch.setattr(crew, "WORTH", -1.0)
+    began: list[int] = []
+    start = crew.Crew.start
+    monkeypatch.setattr(crew.Crew, "start", lambda self, s: (start(self, s), began.append(len(self.running)))[0])
+    small = ["compare", "toy.moons", *QUICK, "--seeds", "2", "--calls", "1,2"]
+    ok(*small, "--jobs", "2", "--out", "2")
+    shutil.copytree("2", "1")  # the same flows, measured by one process
+    config = json.loads(Path("1/config.json").read_text())
+    Path("1/config.json").write_text(json.dumps({**config, "state": "started"}))
+    for name in ("verdict.json", "study.json"):
+        (Path("1") / name).unlink()
+    ok(*small, "--jobs", "1", "--out", "1")
+    assert began == [1]
+    two, one = sound(Path("2"), [0, 1]), sound(Path("1"), [0, 1])
+    assert {c["method"]: c["chosen"] for c in two["choices"]} == {c["method"]: c["chosen"] for c in one["choices"]}
+    for ours, theirs in zip(two["curves"], one["curves"], strict=True):
+        assert [p["metrics"] for p in ours["points"]] == [p["metrics"] for p in theirs["points"]], ours["name"]
 
 
 def test_every_name_can_be_imported() -> None:
     assert set(warmflow.__all__) <= set(dir(warmflow))
     for name in warmflow.__all__:
         assert getattr(warmflow, name) is not None
-    for room in set(warmflow._WHERE.values()):
-        importlib.import_module(f"warmflow.{room}")
+    for module in set(warmflow._WHERE.values()):
+        importlib.import_module(f"warmflow.{module}")
     with pytest.raises(AttributeError, match="nothing"):
         _ = warmflow.nothing

@@ -13,10 +13,10 @@ import pytest
 import torch
 from bad_input import words
 from PIL import Image
-from test_commands import ok
+from test_commands import ARRAYS_FLOWS, methods, ok, sound
 from test_distill import refused
 
-from warmflow import measuring
+from warmflow import audits
 from warmflow.checkpoints import load, load_part
 from warmflow.noise import Noise
 from warmflow.prepared import trained_seconds
@@ -31,15 +31,17 @@ DRAFT = words("--draft-updates 60 --draft-width 8 --draft-latent 4")
 
 @pytest.mark.parametrize(("kind", "latent"), [("vae", GaussianMixture), ("gan", StandardNormal)])
 def test_a_comparison_from_a_trained_draft(kind: str, latent: type, tmp_path: Path) -> None:
-    out, asked = tmp_path / "c", ["--draft", kind, *DRAFT, "--steps", "1,2", "--seeds", "1", "--jobs", "1"]
+    out, asked = tmp_path / "c", ["--draft", kind, *DRAFT, "--calls", "1", "--seeds", "1", "--jobs", "1"]
     ok("compare", "images.digits", *SMALL, *asked, "--out", out)
     run = out / "seeds" / "0" / "parts" / "draft"
     source = load_part(out / "seeds" / "0", "draft")
     assert isinstance(source, Decoded) and isinstance(source.latent, latent)
-    facts = json.loads((out / "verdict.json").read_text())
+    facts = sound(out, [0])
     trained = json.loads((run / "config.json").read_text())["training"]
     assert facts["bill"]["draft"] >= trained["seconds"] > 0 and trained["steps"] == 60
-    assert {row["arm"] for row in facts["rows"]} >= {"draft", "warm", "cold"}
+    assert methods(facts) == ARRAYS_FLOWS and set(facts["candidates"]["warm"]["missing"]) >= {"seeds"}
+    bills = {c["name"]: c["bill"] for c in facts["curves"]}
+    assert bills["warm"]["draft"] == facts["bill"]["draft"] and "draft" not in bills["cold"]
     assert "draft_shift" in facts["audit"]["assignment"]
     start = load(out / "seeds" / "0" / "warm").source.draw(5, noise=Noise.of(0, 5))
     assert start.calls is not None and start.calls.tolist() == [1] * 5, "the draft's own call is the start's"
@@ -55,21 +57,21 @@ def test_a_comparison_from_a_trained_draft(kind: str, latent: type, tmp_path: Pa
     assert json.loads((out / "verdict.json").read_text())["bill"]["draft"] >= trained["seconds"]
 
 
-def test_one_arm_is_trained_from_a_gan_and_drafts_are_kept_beside_it(tmp_path: Path) -> None:
+def test_one_flow_is_trained_from_a_gan_and_drafts_are_kept_beside_it(tmp_path: Path) -> None:
     out = tmp_path / "run"
     ok("train", "images.digits", *SMALL, "--draft", "gan", *DRAFT, "--out", out)
     assert (out / "draft" / "model.safetensors").exists()
     assert load(out)(3, seed=0, steps=2).x.shape == (3, 1, 8, 8)
     ok("train", "images.digits", *SMALL, "--draft", "gan", *DRAFT, "--arm", "cold", "--out", tmp_path / "cold")
-    assert not (tmp_path / "cold" / "draft").exists(), "a cold arm needs no draft"
-    ok("compare", out, tmp_path / "cold", "--steps", "1", "--quiet", "--out", tmp_path / "both")
+    assert not (tmp_path / "cold" / "draft").exists(), "a cold flow needs no draft"
+    ok("compare", out, tmp_path / "cold", "--calls", "1", "--quiet", "--out", tmp_path / "both")
     told = json.loads((out / "draft" / "config.json").read_text())["training"]["seconds"]
     assert json.loads((tmp_path / "both" / "verdict.json").read_text())["bill"]["draft"] == told > 0
 
 
 def test_the_drafts_of_all_classes_are_billed(tmp_path: Path) -> None:
     """Where they are read again, too: the time of the second command's reading is not the drafts'."""
-    arguments = ("images.digits", "--conditional", *SMALL, "--draft", "gan", *DRAFT, "--pairing", "independent", "--steps", "1",
+    arguments = ("images.digits", "--conditional", *SMALL, "--draft", "gan", *DRAFT, "--pairing", "independent", "--calls", "1",
                  "--seeds", "2", "--jobs", "1", "--quiet", "--out", tmp_path / "c")  # fmt: skip
     ok("compare", *arguments)
     each = []
@@ -186,7 +188,7 @@ def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
     )  # fmt: skip
     library.DDIMPipeline(network, library.DDIMScheduler()).save_pretrained(tmp_path / "p")
     out = tmp_path / "c"
-    ok("compare", "images.digits", *SMALL, "--draft", f"diffusers:{tmp_path / 'p'}", "--draft-steps", "1", "--steps", "1",
+    ok("compare", "images.digits", *SMALL, "--draft", f"diffusers:{tmp_path / 'p'}", "--draft-steps", "1", "--calls", "1",
        "--seeds", "1", "--jobs", "1", "--out", out)  # fmt: skip
     assert isinstance(load_part(out / "seeds" / "0", "draft"), DiffusersPipeline)
     with pytest.raises(ValueError, match="save_pretrained"):
@@ -200,13 +202,13 @@ def test_the_shift_of_given_drafts_is_told_on_large_sets_too(monkeypatch: pytest
     """Drafts that a flow is trained on as they are, and others that it will start from: the audit tells them apart."""
     x = Noise.of(0, 3000).normal("x", 2).numpy()
     near = x + 0.1 * Noise.of(1, 3000).normal("n", 2).numpy()
-    monkeypatch.setattr(measuring, "AUDITED", 1000)
+    monkeypatch.setattr(audits, "AUDITED", 1000)
     shifts = []
     for moved in (0.0, 2.0):
         plan = plan_for(x, near, pairing="given", block=100)
         source: Any = plan.draft()
         there = type(source)(source.draft + moved, source.shape)
-        shifts.append(measuring.audits(plan, there, pairs(plan, there, None))["given"])
+        shifts.append(audits.audits(plan, there, pairs(plan, there, None))["given"])
     assert shifts[0]["draft_shift"] < 0.58 < 0.9 < shifts[1]["draft_shift"]
     assert shifts[0]["pairs"] == shifts[0]["data"] > 1000 and any("AUC" in flag for flag in shifts[1]["flags"])
 

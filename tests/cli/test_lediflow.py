@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from bad_input import words
-from test_commands import ok
+from test_commands import methods, ok, said, sound
 from test_distill import refused
 
 from warmflow.checkpoints import load, load_part
@@ -21,29 +21,38 @@ from warmflow.sources import LearnedPrior
 
 SMALL = words("--updates 12 --rounds 1 --samples 400 --width 16 --depth 1 --batch 32 --auxiliary-updates 150 --quiet "
               "--auxiliary-width 32 --latent-updates 40")  # fmt: skip
-DISTANCE = "MMD on classifier features"
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("lediflow") / "c"
-    ok("compare", "lediflow.digits", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "2", "--out", out)
+    ok("compare", "lediflow.digits", *SMALL, "--calls", "1", "--seeds", "2", "--jobs", "2", "--out", out)
     return out
 
 
-def test_all_arms_stand_in_one_report(compared: Path) -> None:
-    facts = json.loads((compared / "verdict.json").read_text())
-    kinds = {row["arm"]: row["kind"] for row in facts["rows"]}
-    assert kinds == {
-        "real": "real", "cold": "cold", "cold_assigned": "cold", "cold_whole": "cold", "warm": "beside", "noise": "beside",
-        "lediflow": "warm", "lediflow_mean": "beside", "draft": "beside", "prior": "draft",
+def test_all_flows_stand_in_one_report(compared: Path) -> None:
+    facts = sound(compared, [0, 1])
+    assert {c["name"]: (c["role"], c["of"]) for c in facts["curves"]} == {
+        "cold": ("baseline", ""), "cold_assigned": ("baseline", ""), "cold_whole": ("baseline", ""),
+        "warm": ("candidate", ""), "noise": ("control", "warm"), "draft": ("start", "warm"),
+        "lediflow": ("candidate", ""), "prior": ("start", "lediflow"), "lediflow_mean": ("shown", ""),
     }  # fmt: skip
-    assert "LeDiFlow" in facts["claim"] or "the learned prior alone" in facts["claim"]
-    assert "no claim" in facts["claim"] or "the prior's comes on top" in facts["claim"]
-    page = (compared / "report.html").read_text()
-    for text in ("LeDiFlow from the mean", "learned prior alone", "told from encoded latents", "latent sampler"):
+    assert list(facts["candidates"]) == ["lediflow", "warm"], "LeDiFlow's verdict is the first"
+    words = facts["candidates"]["lediflow"]["words"]
+    assert words["question"].startswith("Does LeDiFlow need fewer network calls than cold")
+    assert "equal training of the flows" in words["conditions"], "a learned prior's own training comes on top"
+    page = said(compared)
+    for text in (
+        "LeDiFlow from the mean",
+        "learned prior alone",
+        "distinguished from encoded latents",
+        "latent sampler",
+    ):
         assert text in page, text
-    assert {"auxiliary model", "latent sampler", "draft", "pairing"} <= set(facts["bill"])
+    assert {"auxiliary model", "latent sampler", "draft", "pairing", "pairing of noise"} <= set(facts["bill"])
+    bills = {c["name"]: set(c["bill"]) for c in facts["curves"]}
+    assert bills["lediflow"] == {"auxiliary model", "latent sampler", "training"}
+    assert bills["warm"] == {"draft", "pairing", "training"} and bills["cold"] == {"training"}
 
 
 def test_the_facts_of_the_prior_are_its_own(compared: Path) -> None:
@@ -71,20 +80,22 @@ def test_flows_start_at_the_prior_and_at_its_mean(compared: Path) -> None:
 
 def test_the_same_command_reads_the_prior_again(compared: Path) -> None:
     stamps = [p.stat().st_mtime_ns for p in sorted(compared.glob("seeds/*/parts/prior/*/model.safetensors"))]
-    ok("compare", "lediflow.digits", *SMALL, "--steps", "1,2", "--seeds", "2", "--jobs", "2", "--out", compared)
+    ok("compare", "lediflow.digits", *SMALL, "--calls", "1", "--seeds", "2", "--jobs", "2", "--out", compared)
     assert stamps == [p.stat().st_mtime_ns for p in sorted(compared.glob("seeds/*/parts/prior/*/model.safetensors"))]
     assert len(stamps) == 4, "auxiliary model and latent sampler of two seeds"
 
 
-def test_one_arm_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
+def test_one_flow_is_trained_sampled_and_distilled(tmp_path: Path) -> None:
     out = tmp_path / "run"
     ok("train", "lediflow.digits", *SMALL, "--weights", "variance", "--out", out)
     told = json.loads((out / "config.json").read_text())
-    assert told["asked"]["arm"] == "lediflow", "the arm that the recipe is named after"
+    assert told["asked"]["arm"] == "lediflow", "the flow that the recipe is named after"
     prior = told["facts"]["prior"]
     ok("train", "lediflow.digits", *SMALL, "--arm", "cold", "--weights", "variance", "--out", tmp_path / "cold")
-    ok("compare", out, tmp_path / "cold", "--steps", "1", "--quiet", "--out", tmp_path / "both")
-    bill = json.loads((tmp_path / "both" / "verdict.json").read_text())["bill"]
+    ok("compare", out, tmp_path / "cold", "--calls", "1", "--quiet", "--out", tmp_path / "both")
+    facts = sound(tmp_path / "both", [0])
+    bill = facts["bill"]
+    assert methods(facts) == {"lediflow", "cold", "prior"}
     assert (
         bill["auxiliary model"] == prior["auxiliary_seconds"] > 0
         and bill["latent sampler"] == prior["latent_seconds"] > 0

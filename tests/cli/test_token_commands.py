@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bad_input import words
-from test_commands import ok, sound
+from test_commands import calls, methods, ok, sound
 
 from warmflow.data.text import LETTERS, text
 from warmflow.recipes.build import plan_for
@@ -26,12 +26,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_grid_is_compared_and_shown_as_points(here: Path) -> None:
-    ok("compare", "toy.grid", *GRID, "--steps", "1,4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
+    ok("compare", "toy.grid", *GRID, "--calls", "1,2,16", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
     facts = sound(here / "c", [0, 1])
-    assert {row["arm"] for row in facts["rows"]} == {"real", "draft", "cold", "cold_masked", "warm", "noise"}
-    masked = [row for row in facts["rows"] if row["arm"] == "cold_masked"]
-    assert all(row["calls"] <= 2 for row in masked), "two masked positions never need a third call"
-    assert any(row["steps"] == 128 for row in masked)
+    assert methods(facts) == {"draft", "cold", "cold_masked", "warm", "noise"}
+    assert calls(facts, "cold_masked")[0] == 1 and max(calls(facts, "cold_masked")) <= 2, (
+        "two masked positions, two calls"
+    )
+    for curve in facts["curves"]:
+        if curve["role"] != "start":  # steps that change nothing cost no call
+            assert [p["steps"] for p in curve["points"]] == [1, 2, 16]
+            assert all(p["calls"] <= p["steps"] for p in curve["points"])
     page = (here / "c" / "report.html").read_text()
     assert "Trajectories" in page and 'class="text"' not in page
 
@@ -47,9 +51,10 @@ def test_a_grid_is_sampled_as_tokens_and_as_a_picture(here: Path) -> None:
 
 
 def test_a_text_is_compared_and_its_edits_are_marked(here: Path) -> None:
-    ok("compare", "text.characters", *TEXT, "--steps", "2,4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
+    ok("compare", "text.characters", *TEXT, "--calls", "2,4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
     facts = sound(here / "c", [0, 1])
-    assert "rewritten" in facts["audit"] and any(row["arm"] == "draft" for row in facts["rows"])
+    assert "rewritten" in facts["audit"] and methods(facts) == {"draft", "cold", "cold_masked", "warm"}
+    assert facts["items"] == "texts" and [m["name"] for m in facts["metrics"]][:2] == ["4-grams", "3-grams"]
     page = (here / "c" / "report.html").read_text()
     assert page.count("<mark>") > 3 and "% changed" in page and "real data" in page
 
@@ -57,15 +62,19 @@ def test_a_text_is_compared_and_its_edits_are_marked(here: Path) -> None:
 def test_an_lstm_drafts_by_its_name_and_is_kept(here: Path) -> None:
     """The name is known on the command line; the trained draft is read again, not trained again; two processes agree."""
     asked = ["text.characters", *TEXT, "--draft", "lstm", "--draft-updates", "3", "--pairing", "maximal"]
-    asked += ["--steps", "2", "--seeds", "2", "--jobs", "2", "--quiet", "--out", "c"]
+    asked += ["--calls", "2", "--seeds", "2", "--jobs", "2", "--quiet", "--out", "c"]
     ok("compare", *asked)
     facts = sound(here / "c", [0, 1])
-    assert {row["arm"] for row in facts["rows"]} >= {"draft", "warm"} and "maximal" in facts["audit"]
+    assert methods(facts) >= {"draft", "warm"} and "maximal" in facts["audit"]
     kept = (here / "c" / "seeds" / "0" / "draft.safetensors").stat().st_mtime_ns
-    (here / "c" / "verdict.json").unlink()
+    for name in ("verdict.json", "study.json", "study.safetensors"):
+        (here / "c" / name).unlink()
+    config = json.loads((here / "c" / "config.json").read_text())
+    (here / "c" / "config.json").write_text(json.dumps({**config, "state": "started"}))
     ok("compare", *asked)
     assert (here / "c" / "seeds" / "0" / "draft.safetensors").stat().st_mtime_ns == kept
-    assert json.loads((here / "c" / "verdict.json").read_text())["claim"] == facts["claim"]
+    for ours, theirs in zip(sound(here / "c", [0, 1])["curves"], facts["curves"], strict=True):
+        assert [p["metrics"] for p in ours["points"]] == [p["metrics"] for p in theirs["points"]]
 
 
 @pytest.fixture(scope="module")
@@ -112,5 +121,5 @@ def test_pairs_from_a_file_are_trained_on_as_they_are(here: Path) -> None:
     used = {tuple(x) for x in plan.given.start.x0.tolist()}
     assert not used & {tuple(x) for x in plan.draft().draft.tolist()}, "samples start from drafts that were trained on"
     ok("compare", "text.characters", *TEXT[:-4], "--length", "32", "--most", "300", "--draft", "pairs.jsonl", "--pairing",
-       "given", "--steps", "4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")  # fmt: skip
+       "given", "--calls", "4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")  # fmt: skip
     assert "given" in sound(here / "c", [0, 1])["audit"]

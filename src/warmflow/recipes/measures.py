@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch
@@ -49,11 +50,12 @@ JUDGE_ORDER = 6
 
 
 def held_out(data: DataSet) -> tuple[Tensor, Tensor]:
-    """(test, validation) of a data set; the held-out part is divided where there is no validation part of its own."""
+    """(test, validation) of a data set. Where its validation part has fewer than ``LEAST_VALIDATION`` rows, all that was not
+    trained on is divided anew: each part then has the 20 rows that a distance needs, of 200 rows of data on."""
     test = data.heldout.x1
-    validation = None if data.validation is None else data.validation.x1
-    if validation is None or len(validation) < LEAST_VALIDATION:
-        test, validation = halves(test)
+    validation = test[:0] if data.validation is None else data.validation.x1
+    if len(validation) < LEAST_VALIDATION:
+        test, validation = halves(torch.cat([test, validation]))
     return test[:MOST], validation[:MOST]
 
 
