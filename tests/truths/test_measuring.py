@@ -197,7 +197,12 @@ def test_steps_stand_on_the_grid(grid) -> None:
         per, last = solver.calls_per_step, solver.calls_last_step
         assert all((c - last) % per or c < last for c in missed), "what can stand on the grid does"
     assert steps_on_grid(Euler(), grid) == grid
-    assert steps_on_grid(Jump(), grid) == TOKEN_GRID
+    assert steps_on_grid(Jump()) == TOKEN_GRID
+
+
+def test_solvers_that_are_tried_have_names_of_their_own() -> None:
+    """A method's solvers are kept by name: of two alike one would never be tried."""
+    assert len({label(s) for s in FLOAT_SOLVERS}) == len(FLOAT_SOLVERS)
 
 
 def test_heun_costs_two_calls_a_step_and_one_for_the_last() -> None:
