@@ -896,7 +896,7 @@ MUTANTS = [
         "evaluation/exchange.py",
         "each = rules.error / len(metrics)",
         "each = rules.error",
-        [EXCHANGE],
+        [T + "test_shared_error.py"],
     ),
     (
         "the weakest baseline counts",
