@@ -34,7 +34,7 @@ from warmflow.solvers import AdamsBashforth, Euler, Heun, Jump, MultistepX1, lab
 AT_ONCE, LEAST_AT_ONCE = 2**18, 64
 """Numbers sampled at once, and rows at least: a U-Net's layers of 2,000 images leave the cache and take three times as long."""
 FLOAT_SOLVERS: tuple[Solver, ...] = (
-    Euler(), Heun(), AdamsBashforth(1.0), AdamsBashforth(), AdamsBashforth(3.0), MultistepX1(1.0), MultistepX1(), MultistepX1(3.0)
+    Euler(), Heun(), *(AdamsBashforth(s) for s in (1.0, 2.0, 3.0)), *(MultistepX1(s) for s in (1.0, 2.0, 3.0))
 )  # fmt: skip
 """Solvers and time grids that are tried for every flow of floats, on validation data."""
 TOKEN_GRID = (1, 2, 4, 8, 16, 32, 64)

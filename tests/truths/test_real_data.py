@@ -14,12 +14,16 @@ from torch import Tensor
 
 from warmflow.evaluation.exchange import ERROR, shown_worse
 from warmflow.evaluation.guards import COPYING_SLACK, Guard, guards
-from warmflow.evaluation.real import RealData, halves
+from warmflow.evaluation.real import QUANTILES, RealData, halves
 from warmflow.evaluation.study import Measure, Method, RealFacts, Role, Row, Study
+from warmflow.metrics.copying import CopyingReference
 from warmflow.metrics.features import clusters_of
 from warmflow.metrics.frechet import Frechet
+from warmflow.metrics.judged import judged
 from warmflow.metrics.mmd import MMD, mmd_for
+from warmflow.noise import Noise, permutation
 from warmflow.recipes.measures import MOST, held_out, real_data
+from warmflow.sources import NGram
 
 SAMPLES, SEEDS = 1_200, 4
 LOST = (0, 3, 6)
@@ -119,6 +123,34 @@ def test_a_fifth_of_copies_fails_the_copying_guard_and_no_metric_sees_it(kind: s
         assert not worse(real, measured(kind, "truth"), measured(kind, "copies"))
 
 
+def test_text_with_less_variety_is_worse_however_likely_it_is() -> None:
+    """A weaker model of the training text, the likelier half of real windows, one word again and again, windows that repeat
+    their first letters: each is shown to be worse, and none of them shows real text to be."""
+    real, planted = real_of("texts")[0], planted_data.texts()
+    weak = NGram.fit(planted.data.streams["train"], vocabulary=27, order=3, length=planted_data.LENGTH)
+    truth = planted_data.truth_of_text()
+    said = [planted_data.LETTERS.encode(f"{w} ") for w in ("the", "object", "is", "class", "name")]
+
+    def likely(seed: int) -> Tensor:
+        x = planted.samples(2 * SAMPLES, seed)
+        best = judged(truth, x).mean(1).topk(SAMPLES).indices
+        return x[best[permutation(seed, SAMPLES)]]
+
+    def words(seed: int) -> Tensor:
+        chosen = np.random.default_rng(seed).integers(len(said), size=SAMPLES)
+        return torch.stack([said[i].repeat(planted_data.LENGTH)[: planted_data.LENGTH] for i in chosen])
+
+    for draw in (
+        lambda seed: weak.draw(SAMPLES, noise=Noise.of(500 + seed, SAMPLES)).x0,
+        likely,
+        words,
+        lambda seed: planted.samples(SAMPLES, 200 + seed)[:, :8].repeat(1, planted_data.LENGTH // 8),
+    ):
+        found = tuple(real.measure(draw(90 + s)) for s in range(SEEDS))
+        assert worse(real, measured("texts", "truth"), found)
+        assert not worse(real, found, measured("texts", "truth"))
+
+
 def test_a_classifier_sees_a_missing_class_as_the_share_of_it() -> None:
     """Total variation to real data is the share of the lost classes, three of eight, up to sampling."""
     found = guard("labelled", "without", "class variation")
@@ -212,6 +244,21 @@ def test_the_unit_is_the_scatter_of_the_test_set() -> None:
     (facts,) = real.metric_facts
     assert facts.scatter == pytest.approx(MMD("d", 1.2).scatter(normal(0, 200, 2)), abs=1e-12)
     assert made(metrics=[MMD("d", 1.2), MMD("e", 0.4)]).metric_facts[1].scatter != facts.scatter
+
+
+def test_copying_is_that_of_the_training_set_unless_another_is_given() -> None:
+    train, x = normal(8, 150, 2), normal(2, 80, 2)
+    reference = CopyingReference.of(train, normal(1, 100, 2), normal(0, 200, 2), QUANTILES)
+    real = made(train=train)
+    found, none = real.measure(x).copies, made().measure(x).copies
+    assert found is not None and torch.equal(found, reference.shares(x[:60])) and none is None
+    assert real.facts.quantiles == QUANTILES
+    assert real.facts.copying_noise == pytest.approx([(q * (1 - q) / 200) ** 0.5 for q in QUANTILES])
+    other = CopyingReference.of(train + 1, normal(1, 100, 2), normal(0, 200, 2), (0.5,))
+    given = made(train=train, copying=other).measure(x).copies
+    assert given is not None and torch.equal(given, other.shares(x[:60]))
+    few = made(test=normal(0, 60, 2), train=train)
+    assert few.facts.quantiles == (0.05,), "a level of less than one real row is left out"
 
 
 def test_what_is_shown_decides_nothing() -> None:
