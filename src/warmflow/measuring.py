@@ -115,10 +115,12 @@ class CallsOf:
 
 
 def steps_on_grid(solver: Solver, grid: Sequence[int] = GRID) -> tuple[int, ...]:
-    """The numbers of steps whose calls stand on the grid; of token flows the steps whose calls are at most those of the grid."""
+    """For each number of calls on the grid the most steps that cost no more: a solver of two calls a step stands at the odd
+    numbers below. Of token flows, whose steps may cost nothing, the grid is of steps."""
     if isinstance(solver, Jump):
         return TOKEN_GRID if tuple(grid) == GRID else tuple(grid)
-    return tuple(k for k in range(1, max(grid) + 1) if calls_of(solver, k) in grid)
+    most = {max((k for k in range(1, calls + 1) if calls_of(solver, k) <= calls), default=0) for calls in grid}
+    return tuple(sorted(most - {0}))
 
 
 def training_bill(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
