@@ -135,12 +135,12 @@ def test_rows_measured_from_the_other_end_are_the_same(plan, real, whole, tmp_pa
 
 
 def test_calls_that_are_left_are_those_of_the_missing_rows(plan, real, whole, tmp_path) -> None:
-    """Two seeds of 1 + 2 + 4 calls of Euler, and of 1 of Heun, whose last step costs one call."""
+    """Two seeds of 1 + 2 + 4 calls of Euler, and of 1 + 3 of Heun, whose last step costs one call."""
     store, made = Store.of(tmp_path, real, 240), entries(plan)
-    assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * 1
+    assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * (1 + 3)
     store.keep(CHOSEN["cold"], whole[2])
     assert (whole[2].method, whole[2].calls) == ("cold", 4)
-    assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * 1 - 4
+    assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * (1 + 3) - 4
 
 
 @pytest.mark.parametrize("what", ["test", "validation", "train", "samples", "metrics"])
