@@ -4,7 +4,7 @@
 warm flow of the first pairing; the warm flows of the other pairings are judged beside it (``beside``). Last, a table by judges
 that read other novels: likelihood under a transformer and a 6-gram, entropy, words, duplicates, a discriminator.
 
-python runs/text.py OUT [SEEDS] [UPDATES] [WINDOWS] [SAMPLES] [JUDGE_UPDATES]    resumable
+python runs/text.py OUT [SEEDS] [UPDATES] [WINDOWS] [SAMPLES] [JUDGE_UPDATES] [FILE]    resumable
 
 2,500 updates take about 70 minutes of one thread a seed for the six flows.
 """
@@ -64,18 +64,14 @@ def judges(out: Path, n: int, updates: int) -> None:
 
 
 def main(
-    out: str,
-    seeds: str = "2",
-    updates: str = "2500",
-    windows: str = "100000",
-    samples: str = "2000",
-    judge: str = "1500",
-) -> None:
+    out: str, seeds: str = "2", updates: str = "2500", windows: str = "100000", samples: str = "2000", judge: str = "1500",
+    file: str = str(NOVELS),
+) -> None:  # fmt: skip
     root, jobs = Path(out), os.cpu_count() or 1
     settings = {"updates": int(updates), "most": int(windows), "samples": int(samples), "rounds": 1}
     report = compare(
         "text.file",
-        path=str(NOVELS),
+        path=file,
         pairing=PAIRINGS[0],
         seeds=range(int(seeds)),
         out=root / PAIRINGS[0],
