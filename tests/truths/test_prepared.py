@@ -7,6 +7,7 @@ import torch
 
 from warmflow.arms import prepare_all
 from warmflow.checkpoints import load_part
+from warmflow.evaluation.study import Role
 from warmflow.fields import NetworkField
 from warmflow.noise import Noise
 from warmflow.prepared import NOISE_BILL, Prepared, seed_folder
@@ -73,7 +74,7 @@ def test_the_control_is_the_warm_recipe_from_noise(plan, prepared):
     assert fields[0].network.arguments == fields[1].network.arguments
     pairs = prepared.of(0, "noise")[1]
     assert abs(float(pairs.start.x0.mean())) < 0.01 and abs(float(pairs.start.x0.std()) - 1) < 0.01
-    assert plan.flow.role("noise") == "beside"
+    assert plan.flow.role("noise") is Role.CONTROL and plan.flow.of("noise") == "warm"
 
 
 def cost(pairs, rows=2000):
@@ -82,7 +83,7 @@ def cost(pairs, rows=2000):
 
 def test_the_whole_set_baseline_is_cold_and_paired_with_the_effort_of_the_warm_flow(plan, prepared):
     flow = plan.flow.arm(plan, "cold_whole", 0, *prepared.of(0, "cold_whole"))
-    assert plan.flow.role("cold_whole") == "cold"
+    assert plan.flow.role("cold_whole") is Role.BASELINE
     assert flow.sampler.field.path.t0 == 0 and flow.objective.field.sees == ()
     assert isinstance(flow.sampler.source, StandardNormal)
     pairs = prepared.of(0, "cold_whole")[1]
