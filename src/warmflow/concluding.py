@@ -99,6 +99,7 @@ def evaluated(
     """Measures and judges; ``extra`` flows stand beside those of the comparison."""
     samples = c.plan.settings.samples
     entries = [*entries_of([*c.trained, *extra], c.bills, grid=c.grid, solvers=c.solvers), *c.starts]
+    entries = _by_candidate(entries, c.plan.flow.candidates)
     store = Store.of(root, real, samples, c.weights)
     say("choosing each method's solver on validation data", progress)
     with torch.inference_mode():
@@ -126,6 +127,13 @@ def evaluated(
         items=items_of(c.plan),
     )
     return Evaluation.of(study, choices)
+
+
+def _by_candidate(entries: Sequence[Entry], candidates: Sequence[str]) -> list[Entry]:
+    """The entries with the candidates in the order of a recipe, whose first one is the headline; all else stays in its place."""
+    ranked = [e for name in candidates for e in entries if e.name == name]
+    waiting = iter(ranked)
+    return [next(waiting) if e in ranked else e for e in entries]
 
 
 def conclude(

@@ -13,10 +13,17 @@ from bad_input import words
 from test_commands import calls, methods, ok, sound
 
 from warmflow.data.text import LETTERS, text
+from warmflow.evaluation import real
 from warmflow.recipes.build import plan_for
 
 GRID = words("--updates 20 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --heads 2 --batch 32")
 TEXT = words("--updates 20 --samples 400 --rounds 1 --width 16 --depth 1 --heads 2 --batch 32 --length 32 --most 400")
+
+
+@pytest.fixture(autouse=True)
+def few_resamplings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts of k-grams are made once for every resampling of the real data: intervals are not what is tested here."""
+    monkeypatch.setattr(real, "RESAMPLES", 20)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.evaluation.real import RESAMPLES, VALIDATION_SHARE, RealData
+from warmflow.evaluation.real import QUANTILES, RESAMPLES, VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Measure
 from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_scales
 from warmflow.metrics.copying import CopyingReference
@@ -115,9 +115,10 @@ def paired_data(
     metrics: list[ResampledMetric] = [mmd_for(joined[0], pairs, "pairs of input and output")]
     metrics += [mmd_for(joined[0], Outputs(halves, e), name) for name, e in (("outputs", None), *extractors)]
     assert isinstance(metrics[0], MMD)
+    levels = tuple(q for q in QUANTILES if q * len(test) >= 1)
     made = RealData.of(
         joined[1], joined[2], metrics,
-        copying=OutputCopies(halves, CopyingReference.of(train.truth, validation.truth, test.truth)),
+        copying=OutputCopies(halves, CopyingReference.of(train.truth, validation.truth, test.truth, levels)),
         labeller=None if labeller is None else OutputLabels(halves, labeller), samples=samples, seed=seed,
     )  # fmt: skip
     few = test.first(INPUTS)
