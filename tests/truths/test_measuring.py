@@ -194,8 +194,12 @@ def test_steps_stand_on_the_grid_or_right_below(grid) -> None:
         found = [calls_of(solver, k) for k in steps]
         for calls in grid:
             if calls >= solver.calls_last_step:
-                assert any(calls - solver.calls_per_step < c <= calls for c in found), "one more step would cost too much"
-        assert all(any(c <= g < c + solver.calls_per_step for g in grid) for c in found), "no row that the grid does not ask for"
+                assert any(calls - solver.calls_per_step < c <= calls for c in found), (
+                    "one more step would cost too much"
+                )
+        assert all(any(c <= g < c + solver.calls_per_step for g in grid) for c in found), (
+            "no row that the grid does not ask for"
+        )
     assert steps_on_grid(Euler(), grid) == grid
     assert steps_on_grid(Jump()) == TOKEN_GRID
 

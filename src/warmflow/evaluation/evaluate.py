@@ -29,12 +29,9 @@ from warmflow.evaluation.rows import (
 from warmflow.evaluation.sentences import Answer, answer
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Missing, Verdict, judge
-from warmflow.metrics.features import Clusters, clusters_of
+from warmflow.metrics.defaults import default_labeller, default_metrics
 from warmflow.metrics.gradients import Gradients
-from warmflow.metrics.kgrams import KGrams
-from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import ResampledMetric
-from warmflow.metrics.variation import Labeller
 from warmflow.noise import permutation
 
 Given = (
@@ -44,14 +41,11 @@ Given = (
 """What a method may be given as: a generator; one a training seed; these by the name of their solver; or ready samples by
 number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
-CLUSTERS = 10
 STUDIES = 60
 """Simulated studies for each size that a plan tries."""
 LEAST_REAL = 100
 LOOKED_AT = 256
 """Samples of a generator that are looked at for clipping, at its fewest steps and at no more than 8."""
-GRAMS = 4
-BAGS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +186,7 @@ def _real_data(
     test, chosen = (real, validation) if validation is not None else halves(real)
     reference = chosen if train is None else train
     metrics = metrics or default_metrics(reference, min(len(chosen), samples // VALIDATION_SHARE))
-    labeller = _clusters(reference)
+    labeller = default_labeller(reference)
     return RealData.of(test, chosen, metrics, train=train, labeller=labeller, bounds=clip, samples=samples)
 
 
@@ -207,36 +201,8 @@ def _paired_data(
     images = real.ndim == 4 and min(real.shape[2:]) >= 8
     return paired_data(
         *inputs.parts(real, train, validation), extractors=[("gradients", Gradients())] if images else [],
-        labeller=_clusters(train), samples=samples,
+        labeller=default_labeller(train), samples=samples,
     )  # fmt: skip
-
-
-def default_metrics(train: Tensor, smallest: int = 1_000) -> list[ResampledMetric]:
-    """MMD on pixels and, of images of 8 x 8 and more, on oriented gradients; of tokens k-grams; of all else MMD on values.
-
-    Args:
-        smallest: rows of the smallest set that will be measured, which k-grams are put into bags for.
-    """
-    if not train.is_floating_point():
-        return token_metrics(int(train.max()) + 1, train.shape[1], smallest)
-    if train.ndim != 4:
-        return [mmd_for(train, None, "values")]
-    found: list[ResampledMetric] = [mmd_for(train, None, "pixels")]
-    if min(train.shape[2:]) >= 8:
-        found.append(mmd_for(train, Gradients(), "gradients"))
-    return found
-
-
-def token_metrics(vocabulary: int, length: int, smallest: int) -> list[ResampledMetric]:
-    """Divergences of k-grams of windows (n, length) of tokens, the longest first."""
-    bag = max(2, smallest // BAGS)
-    return [KGrams(f"{k}-grams", k, vocabulary, bag) for k in range(min(GRAMS, length), 0, -1)]
-
-
-def _clusters(reference: Tensor) -> Labeller | None:
-    k = min(CLUSTERS, len(reference) // 20)
-    found: Clusters | None = clusters_of(reference, k) if k > 1 and reference.is_floating_point() else None
-    return found
 
 
 def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready: Mapping[str, Tensor]) -> None:
