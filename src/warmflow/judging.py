@@ -21,12 +21,13 @@ from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
 from warmflow.data.samples import Reading, Sets, read_all
-from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate, token_metrics
+from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.sentences import rounded
 from warmflow.evaluation.study import Role, Study, Training
+from warmflow.metrics.defaults import token_metrics
 from warmflow.report import Report
 
 TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
