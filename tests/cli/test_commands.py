@@ -21,7 +21,7 @@ from warmflow import budget, comparison, crew, measuring, prospect
 from warmflow.budget import updates_within
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, save_row, verdict_json
-from warmflow.evaluation.verdict import Outcome, judge
+from warmflow.evaluation.verdict import Outcome
 
 ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ARRAYS_FLOWS = {"cold", "cold_assigned", "cold_whole", "warm", "noise", "draft"}
@@ -54,7 +54,7 @@ def sound(folder: Path, seeds: list[int]) -> dict[str, Any]:
     assert facts.keys() >= VERDICT and facts["version"] == 2
     assert facts["samples"] > 0 and facts["seeds"] == seeds and facts["test"] > facts["validation"] > 0
     study = read_study(folder)
-    again = json.loads(json.dumps(verdict_json(Evaluation(study, judge(study), ()))))
+    again = json.loads(json.dumps(verdict_json(Evaluation.of(study))))
     for key in (
         "candidates",
         "curves",

@@ -45,7 +45,7 @@ def test_all_flows_stand_in_one_report(compared: Path) -> None:
     for text in (
         "LeDiFlow from the mean",
         "learned prior alone",
-        "distinguished from encoded latents",
+        "distinguished from encoded ones",
         "latent sampler",
     ):
         assert text in page, text

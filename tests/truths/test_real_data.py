@@ -315,11 +315,12 @@ def test_held_out_divides_data_that_has_too_little_to_choose_on() -> None:
     test, validation = held_out(data)
     assert data.validation is not None
     assert torch.equal(test, data.heldout.x1) and torch.equal(validation, data.validation.x1)
-    for few in (None, replace(data.validation, x1=data.validation.x1[:99], index=torch.arange(99))):
+    some = replace(data.validation, x1=data.validation.x1[:99], index=torch.arange(99))
+    for few, sizes in ((None, (467, 233)), (some, (533, 266))):
         test, validation = held_out(replace(data, validation=few))
-        assert (len(test), len(validation)) == (467, 233)
-        rows = torch.cat([test, validation])
-        assert torch.equal(rows.sort(0).values, data.heldout.x1.sort(0).values)
+        assert (len(test), len(validation)) == sizes
+        whole = torch.cat([data.heldout.x1, *([] if few is None else [few.x1])])
+        assert torch.equal(torch.cat([test, validation]).sort(0).values, whole.sort(0).values)
     many = replace(data.heldout, x1=normal(0, MOST + 7, 2).float())
     assert len(held_out(replace(data, heldout=many))[0]) == MOST
 

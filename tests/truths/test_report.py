@@ -336,7 +336,7 @@ def test_the_quoted_row_and_its_exchange_are_marked(tmp_path: Path) -> None:
     assert figure is not None
     quoted = shown["candidates"]["warm"]["exchange"]
     rings = [line for line in figure.axes[0].get_lines() if line.get_markersize() == 11]
-    assert [float(np.asarray(r.get_xdata())[0]) for r in rings] == [quoted["calls"], quoted["baseline_calls"]]
+    assert [float(np.asarray(r.get_xdata())[0]) for r in rings] == [quoted["calls"], quoted["row_calls"]]
     assert any(words.number(quoted["rate"]) + " ×" == t.get_text() for t in figure.axes[0].texts)
 
 

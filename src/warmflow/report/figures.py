@@ -154,11 +154,13 @@ def _mark(ax: Axes, verdict: Verdict, candidate: Candidate, view: View, tint: st
     ax.annotate("", (far, y), (e.calls, y), zorder=7, annotation_clip=False,
                 arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.0, "shrinkA": 7, "shrinkB": 1})  # fmt: skip
     other = verdict.method(e.baseline)
-    theirs = other.at(e.baseline_calls) if other and math.isfinite(e.baseline_calls) else None
+    theirs = other.at(e.row_calls) if other and math.isfinite(e.baseline_calls) else None
     if theirs is not None and view.metric.name in theirs.metrics:
         at = min(view.values(theirs)[0].estimate, view.cap)
-        ax.plot([far, far], [y, at], color=INK, lw=0.7, linestyle=(0, (2, 2)), zorder=3)
-        ax.plot([far], [at], marker="o", markersize=11, mfc="none", mec=INK, mew=1.0, lw=0, zorder=8, clip_on=False)
+        ax.plot([far, e.row_calls], [y, at], color=INK, lw=0.7, linestyle=(0, (2, 2)), zorder=3)
+        ax.plot(
+            [e.row_calls], [at], marker="o", markersize=11, mfc="none", mec=INK, mew=1.0, lw=0, zorder=8, clip_on=False
+        )
     said = f"{words.number(e.rate)} ×" if math.isfinite(e.rate) else f"more than {words.number(far)} calls"
     place = ax.transAxes.inverted().transform(ax.transData.transform((e.calls, y)))[1]
     up = place < 0.9  # below the arrow where it stands at the top edge

@@ -97,7 +97,7 @@ def _exchanged(e: Exchange, verdict: Verdict) -> Cell:
     if math.isinf(e.baseline_calls):
         return left("none is as good")
     method = verdict.method(e.baseline)
-    parts = (words.name(e.baseline), method.solver if method else "", words.calls(e.baseline_calls))
+    parts = (words.name(e.baseline), method.solver if method else "", words.calls(e.row_calls))
     return left(", ".join(part for part in parts if part))
 
 

@@ -134,7 +134,8 @@ class Guard:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A candidate's row and the baseline row it is exchanged for; infinite ``baseline_calls`` for none."""
+    """A candidate's row and the baseline row it is exchanged for; infinite ``baseline_calls`` for none.
+    ``row_calls`` are more where the baseline was not measured at ``baseline_calls``."""
 
     calls: float
     steps: float
@@ -142,6 +143,7 @@ class Exchange:
     horizon: float
     baseline: str
     baseline_steps: float
+    row_calls: float
     measured: bool
     useful: bool
     by_metric: Mapping[str, float]
@@ -318,6 +320,7 @@ def _exchange(raw: Any) -> Exchange | None:
         horizon=_number(raw.get("horizon")),
         baseline=str(raw.get("baseline") or ""),
         baseline_steps=_number(raw.get("baseline_steps")),
+        row_calls=_number(raw.get("row_calls", raw.get("baseline_calls"))),
         measured=raw.get("measured") is not False,
         useful=raw.get("useful") is True,
         by_metric={str(k): _calls(alone, k) for k in alone},
