@@ -205,9 +205,7 @@ class Store:
             found = read_json(place)
             distances = {s: {int(c): d for c, d in at.items()} for s, at in found["distances"].items()}
             return Choice(found["method"], found["chosen"], distances)
-        scatter = real.metric_facts[0].scatter
-        floor = 1e-12 if scatter is None else scatter / real.facts.validation
-        made = choose(entry, real, samples, floor)
+        made = choose(entry, real, samples)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(place, asdict(made))
         return made

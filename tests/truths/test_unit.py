@@ -106,3 +106,17 @@ def test_errors_name_the_argument() -> None:
         distance_at(0, 0.5)
     with pytest.raises(ValueError, match="low is 2"):
         equivalent_bounds(2, 1, 0.5)
+
+
+def test_the_spread_of_a_distance_of_zero_is_what_simulation_gives() -> None:
+    """400 distances between sets of one distribution: their standard deviation within 15 %."""
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(300, 4, generator=generator, dtype=torch.float64)
+    metric = MMD("d", 1.5)
+    values = torch.tensor([
+        metric.distance(torch.randn(100, 4, generator=generator, dtype=torch.float64),
+                        torch.randn(300, 4, generator=generator, dtype=torch.float64))
+        for _ in range(400)
+    ])  # fmt: skip
+    assert abs(float(values.mean())) < 4 * float(values.std()) / 20
+    assert metric.null_spread(real, 100) == pytest.approx(float(values.std()), rel=0.15)

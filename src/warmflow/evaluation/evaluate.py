@@ -160,9 +160,7 @@ def evaluate(
     else:
         data = _paired_data(real, train, validation, metrics, inputs, samples)
         samples = min(samples, most(data.facts.test, data.facts.validation)) if ready else samples
-    scatter = data.metric_facts[0].scatter
-    floor = scatter / data.facts.validation if scatter is not None else 1e-12
-    choices = [choose(entry, data, samples, floor) for entry in entries]
+    choices = [choose(entry, data, samples) for entry in entries]
     chosen = {c.method: c.chosen for c in choices}
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
     study = Study(

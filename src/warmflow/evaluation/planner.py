@@ -246,8 +246,7 @@ def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: in
     candidate = candidate or names[0]
     if candidate not in names:
         raise ValueError(f"candidate is {candidate!r}; this study has {', '.join(names)}")
-    floor = {m.name: m.scatter / max(study.real.validation, 2) for m in study.metrics if m.scatter is not None}
-    rules = Rules(error=Rules().error / len(names), floor=floor, zero={m.name: m.zero for m in study.metrics})
+    rules = Rules(error=Rules().error / len(names), floor=study.floors, zero={m.name: m.zero for m in study.metrics})
     curves = [study.curve(candidate), *(study.curve(m.name) for m in study.named(Role.BASELINE))]
     return plan_of(
         curves,

@@ -67,6 +67,7 @@ class RealData:
     beside_real: Mapping[str, Tensor] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     digest: str = ""
+    samples: int = 2_000
     paired: Paired | None = None
 
     @staticmethod
@@ -97,11 +98,7 @@ class RealData:
             check_set(name, x, tuple(test.shape[1:]))
         if train is not None and copying is None:
             check_set("train", train, tuple(test.shape[1:]))
-            few = (
-                train
-                if len(train) <= TRAINING_ROWS
-                else train[permutation(seed, len(train), "copying")[:TRAINING_ROWS]]
-            )
+            few = train[permutation(seed, len(train), "copying")[:TRAINING_ROWS]]
             copying = CopyingReference.of(few, validation, test, tuple(q for q in QUANTILES if q * len(test) >= 1))
         quantiles = () if copying is None else copying.quantiles
         noise = tuple(float(np.sqrt(q * (1 - q) / len(test))) for q in quantiles)
@@ -123,6 +120,7 @@ class RealData:
             beside_real={m.name: m.features(test) for m in beside},
             bounds=bounds,
             digest=_digest(test, validation, *(() if train is None else (train,))),
+            samples=samples,
         )
 
     @property
@@ -130,12 +128,7 @@ class RealData:
         """What is fixed before anything is sampled, for a configuration: sets, metrics with their widths, levels."""
         return {
             "metrics": [
-                {
-                    "name": m.name,
-                    "kind": type(m).__name__,
-                    "width": getattr(m, "scale", None),
-                    "k": getattr(m, "k", None),
-                }
+                {"name": m.name, "kind": type(m).__name__, "width": getattr(m, "scale", None), "k": getattr(m, "k", None)}
                 for m in self.metrics
             ],
             "test": self.facts.test,
@@ -143,28 +136,26 @@ class RealData:
             "digest": self.digest,
             "resamples": RESAMPLES,
             "quantiles": list(self.facts.quantiles),
-            "classes": None
-            if self.labeller is None
-            else {"kind": type(self.labeller).__name__, "n": self.labeller.classes},
+            "classes": self.labeller and {"kind": type(self.labeller).__name__, "n": self.labeller.classes},
             "variation": {"limit": self.facts.variation_limit, "mean": self.facts.variation_mean},
-        }
+        }  # fmt: skip
+
+    def _floor(self, metric: ResampledMetric) -> float:
+        """The standard deviation of a metric whose expectation is 0, for a row's validation samples; 0 where it is not known."""
+        if not isinstance(metric, MMD):
+            return 0.0
+        return metric.null_spread(self.validation[metric.name].features, max(self.samples // VALIDATION_SHARE, 2))
 
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:
         """What a study says of the metrics."""
         scores = () if self.paired is None else (MetricFacts("energy score", None, False, "units of one coordinate"),)
-        return (
-            tuple(
-                MetricFacts(
-                    name=m.name,
-                    scatter=1 - self.test[m.name].own if isinstance(m, MMD) else None,
-                    zero=getattr(m, "has_zero", True),
-                    unit="real samples" if isinstance(m, MMD) else "",
-                )
-                for m in self.metrics
-            )
-            + scores
-        )
+        found = [
+            MetricFacts(m.name, 1 - self.test[m.name].own if isinstance(m, MMD) else None, m.has_zero,
+                        "real samples" if isinstance(m, MMD) else "", self._floor(m))
+            for m in self.metrics
+        ]  # fmt: skip
+        return (*found, *scores)
 
     def measure(self, x: Tensor, name: str = "samples") -> Measure:
         """Every number that a verdict needs of samples x (N, *S); ``name`` is what errors call them."""

@@ -72,12 +72,14 @@ class MetricFacts:
             that keep their own unit.
         zero: whether the distance of the data's own distribution is 0 (a score has no zero).
         unit: the unit of its numbers in words.
+        floor: the standard deviation on validation data of a distance whose expectation is 0; 0 where it is not known.
     """
 
     name: str
     scatter: float | None = None
     zero: bool = True
     unit: str = ""
+    floor: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +177,17 @@ class Study:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """By metric with a zero, the distance below which rows are not told apart on validation data. Where it is not known, half
+        of the least standard deviation that the resampling of the test set shows."""
+        found = {}
+        for metric in self.metrics:
+            if metric.zero:
+                least = min(float(r.measure.replicates[metric.name].std()) for r in self.rows)
+                found[metric.name] = metric.floor or least / 2
+        return found
 
     @property
     def primary(self) -> MetricFacts:

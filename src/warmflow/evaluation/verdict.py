@@ -127,9 +127,10 @@ def judge(study: Study, rules: Rules | None = None) -> dict[str, Verdict]:
     """The verdict on each candidate of a study; the error of the claims is shared over the candidates."""
     rules = rules or Rules()
     candidates = study.named(Role.CANDIDATE)
-    floor = {m.name: m.scatter / max(study.real.validation, 2) for m in study.metrics if m.scatter is not None}
     zero = {m.name: m.zero for m in study.metrics}
-    shared = replace(rules, error=rules.error / len(candidates), floor=rules.floor or floor, zero=rules.zero or zero)
+    shared = replace(
+        rules, error=rules.error / len(candidates), floor=rules.floor or study.floors, zero=rules.zero or zero
+    )
     curves = {m.name: study.curve(m.name) for m in study.methods}
     return {m.name: _judged(study, m, curves, shared) for m in candidates}
 

@@ -46,6 +46,7 @@ from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric
 from warmflow.noise import permutation
 
 MEDIAN_ROWS = 2_000
+NULL_ROWS = 1_000
 
 
 def kernel_times(a: Tensor, b: Tensor, columns: Tensor, scale: float, entries: int = ENTRIES) -> Tensor:
@@ -113,6 +114,16 @@ class MMD(ResampledMetric):
         """
         self._check(real)
         return 1 - _own_term(real, self.scale)
+
+    def null_spread(self, real: Tensor, n: int) -> float:
+        """The standard deviation of D of n samples that are distributed as the real features (m, d): sqrt(2) |H K H| / k (1/n +
+        1/m), the Frobenius norm of the centred kernel of the first k = min(m, 1000) rows, which is what the eigenvalues of the
+        null distribution add up to (Gretton et al., theorem 12)."""
+        self._check(real)
+        few = real[:NULL_ROWS]
+        kernel = kernel_times(few, few, torch.eye(len(few), dtype=torch.float64), self.scale)
+        centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
+        return math.sqrt(2) * float(centred.norm()) / len(few) * (1 / n + 1 / len(real))
 
     def reference(self, real: Tensor, counts: Tensor) -> Reference:
         self._check(real)
