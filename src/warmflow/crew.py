@@ -19,7 +19,7 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.rows import Entry
 from warmflow.measuring import Store, rows_of
 
-WORTH = 120.0
+WORTH = 40.0
 """Seconds of sampling below which another process, which reads everything again, is not worth its start."""
 
 

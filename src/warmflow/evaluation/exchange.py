@@ -26,7 +26,8 @@ candidate gain nothing.
 
 *Useful rows.* A sample of noise at one call may be exchanged at a rate of 10 against worse noise. Only rows count whose distance
 on the validation set is at most 1 / useful times the least that any baseline row reaches there (useful = 0.5: at least half of
-the baseline's best n_eq); a baseline as near to the data as the validation set itself counts as being at that distance.
+the baseline's best n_eq), plus two standard deviations of a distance of 0: the validation set's own noise is common to all rows, so
+that it moves distances but not their differences, and a ratio of two small ones means nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Rules:
     Args:
         useful: a candidate's row counts if its n_eq is at least this share of the best that any baseline row reaches.
         error: probability of a false claim, shared over the candidates.
-        floor: by metric, the validation distance below which rows are not told apart (one n_eq of the validation set's size).
+        floor: by metric, the standard deviation on validation data of a distance of 0.
         zero: by metric, whether the distance of the data's own distribution is 0.
     """
 
@@ -114,7 +115,7 @@ def shown_worse(candidate: Curve, row: int, baseline: Curve, metrics: Sequence[s
 def useful_rows(candidate: Curve, baselines: Sequence[Curve], metric: str, rules: Rules) -> np.ndarray:
     """(n,) bool, read on the validation set alone."""
     best = min(float(b.validation[metric].min()) for b in baselines)
-    limit = max(best, (rules.floor or {}).get(metric, 0.0)) / rules.useful
+    limit = max(best, 0.0) / rules.useful + 2 * (rules.floor or {}).get(metric, 0.0)
     return np.asarray(candidate.validation[metric] <= limit)
 
 

@@ -74,7 +74,7 @@ def test_simulated_studies_have_the_pilots_means_and_spread():
 
 
 def test_the_cheapest_plan_is_the_one_with_the_fewest_seeds_unless_samples_save_none():
-    found = plan_of(pilot(4e-3).curves, 2_000, 2_000, 1_000, rules=RULES, studies=40)
+    found = plan_of(pilot(6e-3).curves, 2_000, 2_000, 1_000, rules=RULES, studies=60)
     assert found.samples == 2_000  # training is the noise
     assert [p.samples for p in found.curve] == sorted(p.samples for p in found.curve)
     asked = next(p for p in found.curve if (p.seeds, p.samples) == (found.seeds, found.samples))
