@@ -26,7 +26,7 @@ candidate gain nothing.
 
 *Useful rows.* A sample of noise at one call may be exchanged at a rate of 10 against worse noise. Only rows count whose distance
 on the validation set is at most 1 / useful times the least that any baseline row reaches there (useful = 0.5: at least half of
-the baseline's best n_eq), plus two standard deviations of a distance of 0: the validation set's own noise is common to all rows, so
+the baseline's best n_eq), plus two standard deviations of a distance of 0: the validation set's noise is common to all rows, so
 that it moves distances but not their differences, and a ratio of two small ones means nothing.
 """
 
