@@ -1,6 +1,7 @@
 """Judges the cells of ``runs/factorial.py``: what earns the gain, the start, the coupling, or seeing the start?
 
     python runs/factorial_verdict.py OUT --recipe images.digits --samples 2000
+    python runs/factorial_verdict.py draw OUT docs/figures/start_effect.svg        the start effect as a figure
 
 Every cell is measured at 1, 2, 3, 4, 6 and 8 calls with its solver chosen on validation data. The table gives n_eq; the effects
 are differences of distances at equal calls, with simultaneous 95 % intervals over the numbers of calls:
@@ -15,12 +16,13 @@ Writes OUT/factorial.json, and the study in OUT, so that it can be judged again.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from warmflow.checkpoints import load, write_json
+from warmflow.checkpoints import load, read_json, write_json
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.record import plain, save_study
 from warmflow.evaluation.study import Role, Study, Training
@@ -60,7 +62,43 @@ def contrasts(cells: list[str]) -> list[tuple[str, str, str]]:
     return found
 
 
+def draw(out: Path, file: Path) -> None:
+    """The start effect of each draft, whole-set pairs and seen, at 2 and more calls, a panel a metric."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    found = [
+        e
+        for e in read_json(out / "factorial.json")["effects"]
+        if e["effect"] == "start" and e["to"].endswith("whole.seen")
+    ]
+    metrics = list(dict.fromkeys(e["metric"] for e in found))
+    figure, axes = plt.subplots(1, len(metrics), figsize=(3.4 * len(metrics), 3.0), layout="constrained", sharex=True)
+    for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
+        for i, start in enumerate(dict.fromkeys(e["to"].split(".")[0] for e in found)):
+            rows = [e for e in found if e["metric"] == metric and e["to"].startswith(start) and e["calls"] >= 2]
+            x = np.array([e["calls"] for e in rows]) * 1.03 ** (i - 1)
+            y, low, high = (1e3 * np.array([e[k] for e in rows]) for k in ("estimate", "low", "high"))
+            ax.errorbar(x, y, [y - low, high - y], marker="o", ms=3.5, lw=1.2, capsize=2, label=start)
+        ax.axhline(0, color="0.4", lw=0.8)
+        ax.set_xscale("log")
+        ax.set_xticks([2, 3, 4, 6, 8], ["2", "3", "4", "6", "8"])
+        ax.minorticks_off()
+        ax.set_title(metric, fontsize=9)
+        ax.set_xlabel("network calls")
+    np.atleast_1d(axes)[0].set_ylabel(
+        "distance from noise less from the draft\n(x 1,000; above 0 the draft helps)", fontsize=8
+    )
+    np.atleast_1d(axes)[-1].legend(fontsize=8, frameon=False)
+    figure.savefig(file)
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["draw"]:
+        draw(Path(sys.argv[2]), Path(sys.argv[3]))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--recipe", default="images.digits")
