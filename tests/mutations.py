@@ -971,8 +971,8 @@ MUTANTS = [
     (
         "solvers told apart by noise",
         "evaluation/rows.py",
-        "math.log(max(at[c], floor))",
-        "math.log(max(at[c], 1e-12))",
+        "math.log(max(d, floors[m]))",
+        "math.log(max(d, 1e-12))",
         [MEASURING + "distances_within_the_noise_of_the_validation_set_are_not_told_apart"],
     ),
     (
