@@ -328,7 +328,7 @@ def test_distances_within_the_noise_of_the_validation_set_are_not_told_apart() -
 
         return draw
 
-    early, late = of({2: 0.6, 4: 0.06, 8: 0.06}), of({2: 1.0, 4: 0.06, 8: 0.0})
+    early, late = of({2: 0.6, 4: 0.16, 8: 0.16}), of({2: 1.0, 4: 0.16, 8: 0.0})
     entry = Entry(
         "warm", Role.CANDIDATE, {"late": {0: late}, "early": {0: early}}, dict.fromkeys(("late", "early"), (2, 4, 8))
     )  # type: ignore[dict-item]
