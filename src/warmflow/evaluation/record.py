@@ -2,9 +2,7 @@
 
 FOLDER/study.json, study.safetensors    methods, metrics, rows: everything a verdict is computed from, so that it can be
                                         judged again without sampling
-FOLDER/verdict.json                     what a report shows: outcomes, the words, every number (null for what is undefined
-                                        or infinite; a key "..._infinite" is not needed: infinite calls are null beside
-                                        ``horizon``)
+FOLDER/verdict.json                     what a report shows: null stands for what is undefined or infinite
 """
 
 from __future__ import annotations
@@ -110,17 +108,12 @@ def read_study(folder: Path) -> Study:
     rows = [_row(line, tensors, str(i)) for i, line in enumerate(found["rows"])]
     real: JSON = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
     methods = [{**m, "role": Role(m["role"]), "solvers": tuple(m["solvers"])} for m in found["methods"]]
+    times = tuple(Times(t["method"], t["steps"], tuple(t["seconds"])) for t in found["times"])
     return Study(
-        methods=tuple(Method(**m) for m in methods),
-        rows=tuple(rows),
-        metrics=tuple(MetricFacts(**m) for m in found["metrics"]),
-        real=RealFacts(**{**real, "shares": tensors.get("shares")}),
-        trained=Training(found["trained"]),
-        given=tuple(found["given"]),
-        counted=tuple(found["counted"]),
-        times=tuple(Times(t["method"], t["steps"], tuple(t["seconds"])) for t in found["times"]),
-        items=found["items"],
-    )
+        tuple(Method(**m) for m in methods), tuple(rows), tuple(MetricFacts(**m) for m in found["metrics"]),
+        RealFacts(**{**real, "shares": tensors.get("shares")}), Training(found["trained"]), tuple(found["given"]),
+        tuple(found["counted"]), times, found["items"],
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what a report shows

@@ -18,7 +18,6 @@ MISSING: Mapping[Missing, str] = {
     Missing.QUALITY: "no number of calls brings the candidate near enough to the data to be useful: it needs more training",
     Missing.SOLVERS: "the baseline was not measured with the candidate's solver",
     Missing.GRID: "the baseline was not measured at as few calls as the candidate: measure it there too",
-    Missing.GUARDS: "the rows that are faster fail a guard",
 }
 
 NOTES: Mapping[Note, str] = {
@@ -106,6 +105,16 @@ def _credited(verdict: Verdict, study: Study) -> str:
     return f"The pairing does it: {same}, which is not shown to be less."
 
 
+def _failed(verdict: Verdict) -> str:
+    """Which guards the faster rows fail, and by how much the first of them."""
+    faster = [guards for e, guards in zip(verdict.rows, verdict.guarded, strict=True) if e.useful and e.rate > 1]
+    failed = [g for guards in faster for g in guards if not g.passes]
+    if not failed:
+        return "the rows that are faster are worse on another metric"
+    told = failed[0].detail or f"{failed[0].estimate:.3f} where {failed[0].limit:.3f} is allowed"
+    return f"the rows that are faster fail the guard against {' and '.join(dict.fromkeys(g.name for g in failed))} ({told})"
+
+
 def _answer(verdict: Verdict, study: Study) -> str:
     ours = study.method(verdict.candidate).shown
     name, e = _first(ours), verdict.exchange
@@ -128,7 +137,8 @@ def _answer(verdict: Verdict, study: Study) -> str:
         return f"{name} is no faster: {them} is as good with as few calls"
     if len(study.seeds) < 2:
         return "One training seed tells nothing of the training's luck: no verdict; train at least two more"
-    return f"Cannot tell whether {ours} is faster: {' and '.join(MISSING[m] for m in verdict.missing)}"
+    why = [_failed(verdict) if m is Missing.GUARDS else MISSING[m] for m in verdict.missing]
+    return f"Cannot tell whether {ours} is faster: {' and '.join(why)}"
 
 
 def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:

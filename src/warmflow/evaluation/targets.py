@@ -140,8 +140,3 @@ def gain_at_equal_calls(candidate: Curve, baselines: Sequence[Curve], metric: st
     order = np.argsort(calls, kind="stable")
     joined = [np.concatenate([getattr(p, key) for p in parts])[order] for key in ("estimate", "low", "high")]
     return Gains(metric, np.array(calls)[order], tuple(names[i] for i in order), Band(*joined))
-
-
-def start_effect(candidate: Curve, control: Curve, metric: str) -> Gains | None:
-    """The same recipe, pairing included, from noise less from the draft, at equal calls: above 0 the draft helps."""
-    return gain_at_equal_calls(candidate, [control], metric)

@@ -22,7 +22,7 @@ from warmflow.evaluation.curves import Band, Curve, band, difference, distances
 from warmflow.evaluation.exchange import Exchange, Rules, exchanges, quoted, shown_worse
 from warmflow.evaluation.guards import Guard, guards
 from warmflow.evaluation.study import Method, Role, Study, Times
-from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder, start_effect
+from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder
 
 MOST_RUNGS = 4.0
 """The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
@@ -150,7 +150,9 @@ def _judged(study: Study, method: Method, curves: Mapping[str, Curve], rules: Ru
     outcome, missing = _outcome(study, method, candidate, baselines, starts, found, guarded, best, targets, rules)
     if untrained and outcome is Outcome.DRAFT_ENOUGH:
         outcome, missing = Outcome.CANNOT_TELL, (Missing.TRAINING,)
-    effect = {} if control is None else {m.name: start_effect(candidate, control, m.name) for m in study.metrics}
+    effect = (
+        {} if control is None else {m.name: gain_at_equal_calls(candidate, [control], m.name) for m in study.metrics}
+    )
     effects = {name: gains for name, gains in effect.items() if gains is not None}
     seconds = None if best is None else _seconds(study.times, method.name, best)
     start_calls = _start_calls(study.times, method.name, candidate)

@@ -89,7 +89,7 @@ def test_five_copies_in_a_hundred_are_caught():
     found = judged(warm(copies(0.05)))
     assert all(named(found, "copying")) and named(found, "copying")
     assert found.verdict.outcome is Outcome.CANNOT_TELL and found.verdict.missing == (Missing.GUARDS,)
-    assert "fail a guard" in str(found)
+    assert "fail the guard against copying (" in str(found)
 
 
 def test_near_twins_in_the_training_set_do_not_hide_copies():

@@ -182,7 +182,7 @@ def test_guards_that_every_faster_row_fails():
     methods["warm"] = dataclasses.replace(methods["warm"], classes=(900.0, 100.0))
     v = verdict(methods, real=real)
     assert (v.outcome, v.missing, v.exchange) == (Outcome.CANNOT_TELL, (Missing.GUARDS,), None)
-    assert "fail a guard" in said(methods, real=real).text
+    assert "fail the guard against class variation (0.400 where 0.050 is allowed)" in said(methods, real=real).text
     passing = {**methods, "warm": dataclasses.replace(methods["warm"], classes=(510.0, 490.0))}
     assert verdict(passing, real=real).outcome is Outcome.FASTER
 

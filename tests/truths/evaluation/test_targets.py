@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hand_made import BASELINE, FOUR_TIMES, curve
 
-from warmflow.evaluation.targets import gain_at_equal_calls, ladder, meets, not_refuted, rungs, start_effect
+from warmflow.evaluation.targets import gain_at_equal_calls, ladder, meets, not_refuted, rungs
 
 ONE = {"m": 1.0}
 
@@ -97,6 +97,6 @@ def test_calls_that_only_one_method_has_are_left_out():
 
 
 def test_the_start_effect_is_from_noise_less_from_the_draft():
-    effect = start_effect(curve("warm", FOUR_TIMES), curve("warm from noise", BASELINE), "m")
+    effect = gain_at_equal_calls(curve("warm", FOUR_TIMES), [curve("warm from noise", BASELINE)], "m")
     assert effect.band.estimate[0] == pytest.approx(0.08) and effect.band.low[0] > 0
-    assert np.all(start_effect(curve("a", BASELINE, sd=0.1), curve("b", BASELINE, sd=0.1), "m").band.low < 0)
+    assert np.all(gain_at_equal_calls(curve("a", BASELINE, sd=0.1), [curve("b", BASELINE, sd=0.1)], "m").band.low < 0)
