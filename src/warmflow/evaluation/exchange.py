@@ -17,7 +17,7 @@ row's noise is its own and small beside the steps of the curve (a deterministic 
 identical methods were called faster in 15 to 26 % of simulated studies by bounds of 97.5 % for each row. Therefore the useful
 rows share the error: each is tested at the smaller error for which *any* false claim has probability ``error``, by the estimated
 correlation of D(baseline) - D(candidate) over these rows, each beside the baseline row it is exchanged for
-(``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3 %.
+(``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3.5 %.
 
 *Numbers of calls at which a baseline was not measured* are not shown to be worse, unless the next row of that baseline with more
 calls is. Where its row at 32 calls is shown to be worse and the next, at 50, is not, it needs at least 33. A gap that reaches
