@@ -50,7 +50,7 @@ def plan_of_cell(plan: Plan, cell: str, seed: int) -> Plan:
     return replace(plan, settings=settings, draft=fitted(settings, plan.data.train.x1))
 
 
-def draft_of(plan: Plan, start: str, folder: Path) -> Source:
+def draft_of(plan: Plan, start: str, folder: Path, seed: int) -> Source:
     """The draft of one training seed, fitted once and kept."""
     if start == "noise":
         return StandardNormal(plan.data.shape)
@@ -58,7 +58,7 @@ def draft_of(plan: Plan, start: str, folder: Path) -> Source:
         return load_part(folder, "draft")
     open_run(folder, {"kind": "draft", "draft": start, "recipe": plan.name, "seed": plan.settings.data_seed})
     began = time.perf_counter()
-    draft = plan.draft(folder / "training", False)
+    draft = plan.draft(folder / "training", False, seed)
     save_part(folder, "draft", draft)
     write_json(folder / "seconds.json", {"draft": time.perf_counter() - began})
     return draft
@@ -86,10 +86,10 @@ def main() -> None:
         for cell in cells:
             start = cell.split(".")[0]
             plan = plan_of_cell(base, cell, seed)
-            draft = draft_of(plan, start, args.out / str(seed) / start)
+            draft = draft_of(plan, start, args.out / str(seed) / start, seed)
             online = plan.settings.pairing not in plan.flow.offline
             began = time.perf_counter()
-            paired = pairs(plan, draft, None if online else args.out / str(seed) / f"{cell}.pairs")
+            paired = pairs(plan, draft, None if online else args.out / str(seed) / f"{cell}.pairs", seed=seed)
             pairing = time.perf_counter() - began
             began = time.perf_counter()
             folder = args.out / str(seed) / cell
