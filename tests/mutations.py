@@ -796,7 +796,7 @@ MUTANTS = [
     (
         "copies of the baseline forbidden to the candidate",
         "evaluation/guards.py",
-        "limit = max(q, float(theirs.mean())) + COPYING_SLACK",
+        "limit = max(q, float(theirs.mean()) if len(theirs) else 0.0) + COPYING_SLACK",
         "limit = q + COPYING_SLACK",
         [REAL + "a_guard_has_to_be_sure_and_is_one_sided"],
     ),
@@ -810,7 +810,7 @@ MUTANTS = [
     (
         "classes of the baseline forbidden to the candidate",
         "evaluation/guards.py",
-        "limit = max(real.variation_limit, float(theirs.mean()) + real.variation_limit - real.variation_mean)",
+        "limit = max(real.variation_limit, mean + real.variation_limit - real.variation_mean)",
         "limit = real.variation_limit",
         [REAL + "the_limit_of_variation_is_what_sampling_gives"],
     ),

@@ -28,7 +28,7 @@ from warmflow.data.text import Alphabet
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import save_study, verdict_json
-from warmflow.evaluation.rows import Choice, Entry, timed
+from warmflow.evaluation.rows import Entry, timed
 from warmflow.evaluation.study import Study, Training
 from warmflow.measuring import (
     Store,
@@ -93,8 +93,7 @@ def items_of(plan: Plan) -> str:
 
 
 def evaluated(
-    c: Comparison, root: Path, real: RealData, *, progress: bool, training: Training | None = None,
-    extra: Sequence[Trained] = (),
+    c: Comparison, root: Path, real: RealData, *, progress: bool, extra: Sequence[Trained] = (),
 ) -> Evaluation:  # fmt: skip
     """Measures and judges; ``extra`` flows stand beside those of the comparison."""
     samples = c.plan.settings.samples
@@ -120,7 +119,7 @@ def evaluated(
         rows=tuple(rows),
         metrics=real.metric_facts,
         real=real.facts,
-        trained=training or c.training,
+        trained=c.training,
         given=c.given,
         counted=c.counted,
         times=times,
@@ -206,8 +205,3 @@ def versions() -> dict[str, str]:
 def real_of(plan: Plan) -> tuple[RealData, dict[str, Any]]:
     """The real data of a plan, made ready for its number of samples."""
     return real_data(plan.data, plan.settings.samples)
-
-
-def choices_of(evaluation: Evaluation) -> dict[str, Choice]:
-    """The choice of each method that had one."""
-    return {choice.method: choice for choice in evaluation.choices}

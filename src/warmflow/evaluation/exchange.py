@@ -14,7 +14,7 @@ metrics, any of which may show it.
 *Several rows of the candidate.* The largest rate is quoted, so that each useful row is one more opportunity for a false claim.
 Where a method's rows share their noise (one network sampled from the same starts) they are nearly one; where each
 row's noise is its own and small beside the steps of the curve (a deterministic training, many samples, new starts for each row)
-identical methods were called faster in 15 to 26 % of simulated studies by bounds of 97.5 % for each row. Therefore the useful
+identical methods were called faster in 12 to 26 % of simulated studies by bounds of 97.5 % for each row. Therefore the useful
 rows share the error: each is tested at the smaller error for which *any* false claim has probability ``error``, by the estimated
 correlation of D(baseline) - D(candidate) over these rows, each beside the baseline row it is exchanged for
 (``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3.5 %.
@@ -46,6 +46,7 @@ TOLERANCE = 0.1
 """By which share of the baseline row's distance another metric may show the candidate to be worse."""
 
 WIDE = 1.6
+"""A gap in a grid is wide where the next row has more calls than this many times those in question (20, 32, 50 is not)."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def variation_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: R
     if real.shares is None or any(m.classes is None for m in (*row, *baseline)):
         return None
     ours, theirs = _variations(row, real), _variations(baseline, real)
-    limit = max(real.variation_limit, float(theirs.mean()) + real.variation_limit - real.variation_mean)
+    mean = float(theirs.mean()) if len(theirs) else 0.0
+    limit = max(real.variation_limit, mean + real.variation_limit - real.variation_mean)
     low = _low(ours)
     return Guard("class variation", low <= limit, float(ours.mean()), low, limit)
 
@@ -72,7 +73,7 @@ def copying_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: Rea
         ours, theirs = (
             np.array([float(m.copies[j]) for m in part if m.copies is not None]) for part in (row, baseline)
         )
-        limit = max(q, float(theirs.mean())) + COPYING_SLACK
+        limit = max(q, float(theirs.mean()) if len(theirs) else 0.0) + COPYING_SLACK
         noise = real.copying_noise[j] if real.copying_noise else 0.0
         low = _low(ours, noise, level)
         detail = f"{ours.mean():.1%} of the samples are nearer to the training set than {q:.0%} of new real data"
@@ -81,6 +82,6 @@ def copying_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: Rea
 
 
 def guards(row: Sequence[Measure], baseline: Sequence[Measure], real: RealFacts) -> tuple[Guard, ...]:
-    """The guards that this study can have."""
+    """The guards that this study can have; without a baseline's row they are held against real data alone."""
     found = (variation_guard(row, baseline, real), copying_guard(row, baseline, real))
     return tuple(g for g in found if g is not None)

@@ -110,7 +110,7 @@ class Row:
     """One method at one number of steps under one training seed.
 
     ``calls`` are evaluations of the flow's network a sample, counted on the network. ``seconds`` are per sample with
-    everything counted, of a large batch, and ``seconds_single`` of one sample alone; None where they are not known.
+    everything counted, of a large batch; None where they are not known.
     """
 
     method: str
@@ -119,7 +119,6 @@ class Row:
     seed: int
     measure: Measure
     seconds: float | None = None
-    seconds_single: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,7 @@
     rate       (fewest baseline calls not refuted) / (fewest calls at which the candidate meets it)
 
 Gaps in a grid of calls count as not refuted, as in ``exchange``. A false speed-up needs a target that the candidate meets by luck
-*and* baseline rows refuted by bad luck, so that it happens in about one study in a hundred; it is also conservative (a truth
-of 4 reads 1.3 at the highest target).
+*and* baseline rows refuted by bad luck; it reads lower than the certified rate where a target is near a method's best.
 """
 
 from __future__ import annotations

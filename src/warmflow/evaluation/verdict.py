@@ -27,6 +27,7 @@ from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladd
 MOST_RUNGS = 4.0
 """The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
 GROWS = 1.5
+"""By how much the time of the most calls must exceed that of the fewest for it to depend on the calls at all."""
 COSTLY_START = 0.5
 """Calls of its own network that a start may cost before the report speaks of it."""
 
@@ -239,7 +240,7 @@ def _start_is_enough(study: Study, start: Curve, flows: Sequence[Curve], rules: 
         if float(distances(start, metric).high(1 - rules.error)[0]) > limit:
             return False
     measures = [r.measure for r in study.rows_of(start.name)]
-    return all(g.passes for g in guards(measures, measures, study.real))
+    return all(g.passes for g in guards(measures, (), study.real))
 
 
 def _no_faster(targets: Sequence[Target]) -> bool:

@@ -70,6 +70,20 @@ def test_nearer_only_at_the_horizon():
     assert "nearer to the data than cold within 16 calls, but not faster" in text and "any number" not in text
 
 
+def test_a_draft_that_lacks_a_class_is_not_enough():
+    """Held against real data alone: beside itself it would pass whatever it lacks."""
+    real = RealFacts(2_000, 1_000, shares=torch.tensor([0.5, 0.5], dtype=torch.float64), variation_limit=0.05)
+
+    def outcome(share: float) -> Outcome:
+        methods = beside(dict.fromkeys(BASELINE, 0.0051), start(0.0050))
+        even = {name: dataclasses.replace(m, classes=(500.0, 500.0)) for name, m in methods.items()}
+        lacking = {name: m for name, m in even.items() if m.role is Role.START}
+        even |= {k: dataclasses.replace(m, classes=(1_000 * share, 1_000 * (1 - share))) for k, m in lacking.items()}
+        return verdict(even, real=real).outcome
+
+    assert outcome(0.51) is Outcome.DRAFT_ENOUGH and outcome(0.9) is not Outcome.DRAFT_ENOUGH
+
+
 def test_draft_enough():
     methods = beside(dict.fromkeys(BASELINE, 0.0051), start(0.0050))
     assert verdict(methods).outcome is Outcome.DRAFT_ENOUGH

@@ -22,7 +22,11 @@ class Floats(Settings):
 
     predicts: str = option("x1", "what the network predicts", PREDICTIONS)
     sigma: float = option(0.3, "noise of the warm start's own: start = draft + sigma eps")
-    solver: str = option("adams-bashforth", "how the warm flow is walked; the cold one is walked by all", SOLVERS)
+    solver: str = option(
+        "adams-bashforth",
+        "default solver for sampling a run; a comparison chooses each flow's solver on validation data",
+        SOLVERS,
+    )
     passes: int = option(0, "how often the pairs of an assignment are assigned anew in blocks of near ones")
     capacity: int = option(
         0, "how many starts of a block may take one datum where each takes its nearest; 0 for any number", later=True
