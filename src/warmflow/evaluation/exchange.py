@@ -44,7 +44,6 @@ ERROR = 0.025
 """Probability of a false claim of one candidate, shared over its useful rows and over the metrics."""
 TOLERANCE = 0.1
 """By which share of the baseline row's distance another metric may show the candidate to be worse."""
-
 WIDE = 1.6
 """A gap in a grid is wide where the next row has more calls than this many times those in question (20, 32, 50 is not)."""
 
