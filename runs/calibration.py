@@ -204,7 +204,7 @@ class Planted:
             columns = (c * (shifts**2 - 2 * bu[:, None] * shifts)).exp()
             total += (base.T @ rows) * columns
             if power < 64:
-                base = base.square().square()
+                base.square_().square_()
         return total / (4 * len(z))
 
     def measure(self, z: torch.Tensor, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

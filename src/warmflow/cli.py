@@ -384,6 +384,9 @@ def compare(
     "--start", multiple=True, metavar="NAME[@SEED]=PATH", help="what the candidate NAME starts from (its drafts)"
 )
 @click.option("--control", multiple=True, metavar="SET", help="the recipe of the candidate NAME, from noise")
+@click.option("--inputs", metavar="PATH", help="what each row of --real is the answer to; sets then hold draws")
+@click.option("--train-inputs", metavar="PATH", help="likewise of --train")
+@click.option("--validation-inputs", metavar="PATH", help="likewise of --validation")
 @click.option("--seconds", multiple=True, metavar="NAME:CALLS=S", help="seconds a sample, everything counted")
 @click.option("--clip", metavar="LOW,HIGH", help="clip the samples of all methods to this range")
 @click.option(
@@ -403,8 +406,9 @@ def compare(
 @threads_option
 def evaluate(
     real: str, train_data: str | None, validation: str | None, baseline: tuple[str, ...], candidate: tuple[str, ...],
-    start: tuple[str, ...], control: tuple[str, ...], seconds: tuple[str, ...], clip: str | None, ranges: tuple[str, ...],
-    mode: str, trained: str, counted: str, useful: float, items: str, quiet: bool, out: Path | None, threads: int | None,
+    start: tuple[str, ...], control: tuple[str, ...], inputs: str | None, train_inputs: str | None,
+    validation_inputs: str | None, seconds: tuple[str, ...], clip: str | None, ranges: tuple[str, ...], mode: str,
+    trained: str, counted: str, useful: float, items: str, quiet: bool, out: Path | None, threads: int | None,
 ) -> None:  # fmt: skip
     """Judge samples of anyone's: does the candidate need fewer network calls than the baseline for the same quality?
 
@@ -417,6 +421,10 @@ def evaluate(
     is a table, but no verdict). Measure both methods at 1, 2, 4, 8 ... calls: the baseline is given the benefit of the doubt at
     numbers of calls that are missing.
 
+    Where samples answer an input (a restoration, a forecast), give the inputs, and in each SET four draws or more of every
+    answer: a folder with a folder or file for each draw, in the order of --real (and then of --validation), or an array
+    (draws, inputs, ...).
+
     \b
     warmflow evaluate --real test_images --train train_images \\
       --baseline cold:8@0=cold8_seed0 --baseline cold:8@1=cold8_seed1 \\
@@ -424,6 +432,8 @@ def evaluate(
       --candidate warm:2@0=warm2_seed0 --candidate warm:2@1=warm2_seed1 \\
       --trained equal --counted draft,pairing --items images --out result
     warmflow evaluate --real test.npy --baseline cold=samples/cold --candidate warm=samples/warm --out result
+    warmflow evaluate --real sharp.npy --inputs blurred.npy --train train_sharp.npy --train-inputs train_blurred.npy \\
+      --baseline cold=restored/cold --candidate warm=restored/warm --out result
     """
     out = out or Path("warmflow-evaluate")
     _threads(threads)
@@ -432,7 +442,7 @@ def evaluate(
     words = tuple(word.strip() for word in counted.split(",") if word.strip())
     found = evaluate_files(
         Asked(real, baseline, candidate, start, control, train_data, validation, seconds, clip, ranges, mode, trained, words,
-              useful, items),
+              useful, items, inputs, train_inputs, validation_inputs),
         out, progress=not quiet, say=lambda line: click.echo(line, err=True),
     )  # fmt: skip
     click.echo(f"\n{table(found.study)}\n")

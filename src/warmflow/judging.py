@@ -6,7 +6,7 @@
     OUT/pictures.safetensors, OUT/report.html
 
 A set of samples is named on the command line by NAME:CALLS@SEED=PATH, or all sets of a method by NAME=FOLDER, where FOLDER holds
-folders or files named CALLS or CALLS@SEED.
+folders or files named CALLS or CALLS@SEED. Where samples answer an input (``--inputs``), each set holds several draws.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
-from warmflow.data.samples import Reading, Sets, read_all
+from warmflow.data.samples import FILES, Reading, Sets, read_all, read_samples
+from warmflow.evaluation.answers import Inputs
 from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
@@ -31,7 +32,6 @@ from warmflow.metrics.defaults import token_metrics
 from warmflow.report import Report
 
 TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
-FILES = (".npy", ".npz", ".safetensors", ".txt")
 SHOWN = 64
 SHAPE = "NAME:CALLS@SEED=PATH, like {flag} cold:4@0=PATH"
 
@@ -55,6 +55,9 @@ class Asked:
     counted: tuple[str, ...] = ()
     useful: float = 0.5
     items: str = "samples"
+    inputs: str | None = None
+    train_inputs: str | None = None
+    validation_inputs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,17 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
     reading = Reading(_ranges(asked.ranges), _mode(asked.mode))
     if (out / "config.json").exists():
         open_run(out, _json(asked))  # another run's folder is refused before anything is measured
-    sets = read_all(asked.real, {p.label: p.path for p in places}, asked.train, asked.validation, reading)
+    inputs = _inputs(asked, reading)
+    paths = {p.label: p.path for p in places}
+    sets = read_all(asked.real, paths, asked.train, asked.validation, reading, draws=inputs is not None)
+    if inputs is not None:
+        _one_input_each(asked, inputs, sets)
     for note in sets.notes:
         say(f"note: {note}")
     given = {flag: _given(flag, places, sets) for flag in ("--baseline", "--candidate", "--start", "--control")}
     evaluation = evaluate(
         sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train, validation=sets.validation,
-        metrics=_text_metrics(sets), clip=clip, rules=rules, progress=progress,
+        inputs=inputs, metrics=None if inputs else _text_metrics(sets), clip=clip, rules=rules, progress=progress,
         extras=Extras(
             starts=given["--start"], controls=given["--control"], seconds=seconds, trained=trained, counted=asked.counted,
             items=asked.items,
@@ -111,9 +118,8 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
     first = min(p.seed for p in places)
     shown = {f"{p.name}.{p.calls}": sets.methods[p.label] for p in places if p.seed == first and p.flag != "--start"}
     starts = {f"start of {p.name}": sets.methods[p.label] for p in places if p.seed == first and p.flag == "--start"}
-    write_tensors(
-        out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **starts, **shown}.items()}
-    )
+    made = {k: x if asked.inputs is None else x[0] for k, x in {**starts, **shown}.items()}
+    write_tensors(out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **made}.items()})
     data: dict[str, Any] = {"name": Path(asked.real).name, "kind": _kind(sets.real), "shape": list(sets.real.shape[1:])}
     if sets.alphabet is not None:
         data["symbols"] = list(sets.alphabet.symbols)
@@ -124,6 +130,54 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
 
 def _kind(x: Tensor) -> str:
     return "tokens" if not x.is_floating_point() else "images" if x.ndim == 4 else "points"
+
+
+def _inputs(asked: Asked, reading: Reading) -> Inputs | None:
+    """What the rows of the real, training and validation data are the answers to."""
+    pairs = [
+        ("--inputs", asked.inputs, "--real", asked.real),
+        ("--train-inputs", asked.train_inputs, "--train", asked.train),
+        ("--validation-inputs", asked.validation_inputs, "--validation", asked.validation),
+    ]
+    if asked.inputs is None:
+        for name, path, _, _ in pairs[1:]:
+            if path is not None:
+                raise ValueError(f"{name} is {path!r}, without --inputs; give the inputs of --real too")
+        return None
+    for name, path, of, truth in pairs:
+        if (path is None) != (truth is None):
+            missing, given = (name, of) if path is None else (of, name)
+            raise ValueError(f"{given} is given without {missing}; with inputs, each set of real data needs its own")
+    if asked.train_inputs is None:
+        raise ValueError("--inputs is given without --train and --train-inputs, which scale the pairs; give both")
+    found = [None if path is None else read_samples(path, reading) for _, path, _, _ in pairs]
+    for (name, path, _, _), x in zip(pairs, found, strict=True):
+        if x is not None and not x.is_floating_point():
+            raise ValueError(f"{name} {path} holds texts or tokens; inputs have to be images or points")
+    real, train, validation = found
+    if real is None or train is None:
+        raise AssertionError("checked above")
+    return Inputs(real, train, validation)
+
+
+def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
+    """ValueError where a set of real data has more or fewer rows than inputs."""
+    for name, path, x, of, truth, rows in (
+        ("--inputs", asked.inputs, inputs.real, "--real", asked.real, sets.real),
+        ("--train-inputs", asked.train_inputs, inputs.train, "--train", asked.train, sets.train),
+        (
+            "--validation-inputs",
+            asked.validation_inputs,
+            inputs.validation,
+            "--validation",
+            asked.validation,
+            sets.validation,
+        ),
+    ):
+        if x is not None and rows is not None and len(x) != len(rows):
+            raise ValueError(
+                f"{name} {path} has {len(x)} rows and {of} {truth} {len(rows)}; give one input for each row, in the same order"
+            )
 
 
 def _text_metrics(sets: Sets) -> Any:

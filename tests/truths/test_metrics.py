@@ -13,7 +13,7 @@ from warmflow.metrics.copying import copying, copying_ratio
 from warmflow.metrics.distances import TILE, nearest_two, squared_distances
 from warmflow.metrics.features import Classifier, clusters_of, train_classifier
 from warmflow.metrics.mmd import MMD, kernel_times, median_distance, mmd_for
-from warmflow.metrics.resampled import random_splits, resampling_counts
+from warmflow.metrics.resampled import resampling_counts
 from warmflow.metrics.sliced_wasserstein import SlicedWasserstein
 from warmflow.metrics.variation import histogram, total_variation, variation
 
@@ -78,14 +78,6 @@ def test_a_naive_bootstrap_is_lifted_and_ours_is_not() -> None:
     assert naive > 5 * abs(float(replicates.mean()) - distance)
 
 
-def test_splits_are_distances_of_the_rows() -> None:
-    pool, metric = normal(2, 40, 3), MMD("pixels", 2.0)
-    first, second = random_splits(40, 12, 20, 20, 0)
-    assert all(not set(a.tolist()) & set(b.tolist()) for a, b in zip(first, second, strict=True))
-    expected = [metric.distance(pool[a], pool[b]) for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(metric.splits(pool, first, second).numpy(), expected, atol=1e-14)
-
-
 @pytest.mark.parametrize("entries", [1, 37, 1_000, 10**6])
 def test_blocks_change_nothing(entries: int) -> None:
     a, b = 100 + normal(3, 53, 4), 100 + normal(4, 31, 4)
@@ -121,17 +113,6 @@ def test_scale_is_the_training_sets_median_distance() -> None:
     assert median_distance(big) == median_distance(big) == pytest.approx(float(torch.pdist(big).median()), rel=0.02)
     with pytest.raises(ValueError, match="scale of metric"):
         mmd_for(torch.zeros(10, 3))
-
-
-@pytest.mark.parametrize("m", [80, 200])
-def test_margin_covers_fresh_real_sets(m: int) -> None:
-    """delta of one pool is exceeded by about 5 % of fresh pairs of real sets of the same sizes."""
-    metric, draws = MMD("pixels", 1.7), 400
-    pool = normal(0, 2_000, 2)
-    delta = float(metric.splits(pool, *random_splits(2_000, 80, m, 400, 1)).quantile(0.95))
-    fresh = normal(9, draws, 80 + m, 2)
-    above = np.mean([metric.distance(x[:80], x[80:]) > delta for x in fresh])
-    assert 0.02 < above < 0.09
 
 
 def test_sliced_wasserstein_of_a_shift_is_known() -> None:

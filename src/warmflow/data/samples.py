@@ -11,6 +11,9 @@
     points     (N, d) floats in the user's own units
     tokens     (N, L) int64
 
+Where samples answer an input, a set is several draws of every answer: a folder with a folder or file for each draw, or an array
+(K, m, ...), whose rows are in the order of the inputs.
+
 An evaluation compares distances, so anything that differs between two sets and is no property of a method is an error: the
 scale, the size, the channels, the number of samples. Each is one line with both paths and the remedy.
 """
@@ -37,6 +40,7 @@ from warmflow.data.text import read as read_text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 NAMES = ("x", "samples", "arr_0")
+FILES = (".npy", ".npz", ".safetensors", ".txt")
 FEWEST = 100
 ADVISED = 1_000
 ROUNDING = 1e-4
@@ -121,11 +125,15 @@ def read_all(
     train: str | os.PathLike[str] | None = None,
     validation: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
+    *,
+    draws: bool = False,
 ) -> Sets:
     """All sets of an evaluation, in one form.
 
     Args:
         methods: the samples of each method at each number of calls and training seed, by any label.
+        draws: each set of a method holds K draws of an answer to every row of ``real`` and ``validation``, and becomes
+            (K, m, *S).
 
     Raises:
         ValueError: as ``read_samples``; and two sets that differ in kind, size, channels, range or number, fewer than 100
@@ -133,7 +141,8 @@ def read_all(
     """
     reading = reading or Reading()
     _one_path_each(methods)
-    raws = {label: _raw(path, reading) for label, path in methods.items()}
+    read = _drawn if draws else _raw
+    raws = {label: read(path, reading) for label, path in methods.items()}
     others = {
         name: _raw(path, reading) for name, path in (("train", train), ("validation", validation)) if path is not None
     }
@@ -149,6 +158,9 @@ def read_all(
         if raw.kind != "text":
             _finite(raw)
     _enough(truth, list(raws.values()))
+    answered = len(truth) + (len(others["validation"]) if "validation" in others else 0)
+    if draws:
+        _answered(list(raws.values()), answered)
     alphabet = None
     if truth.kind == "text":
         alphabet = Alphabet.of("".join(line for raw in everything for line in raw.lines))
@@ -161,7 +173,10 @@ def read_all(
     sets = {name: found[raw.path] for name, raw in others.items()}
     samples = {label: found[raw.path] for label, raw in raws.items()}
     _apart(truth, others, raws, found)
-    notes = (*_compressed(everything), *_few(raws), *_repeated(truth, raws, found))
+    number = answered if draws else len(next(iter(raws.values()))) if raws else ADVISED
+    notes = (*_compressed(everything), *_few(number), *_repeated(truth, raws, found))
+    if draws:
+        samples = {label: x.unflatten(0, (-1, answered)) for label, x in samples.items()}
     return Sets(found[truth.path], samples, sets.get("train"), sets.get("validation"), notes, alphabet)
 
 
@@ -185,6 +200,40 @@ def _raw(path: str | os.PathLike[str], reading: Reading) -> Raw:
     raise ValueError(
         f"{name} is of no kind that is read; give a folder of images, or a .npy, .npz, .safetensors or .txt file"
     )
+
+
+def _drawn(path: str | os.PathLike[str], reading: Reading) -> Raw:
+    """The draws (K, m, ...) of a method's answers as one set of K m rows, the first draw first."""
+    file, name = Path(path).expanduser(), str(path)
+    if file.is_dir():
+        inside = sorted((e for e in file.iterdir() if not e.name.startswith(".")), key=lambda e: natural(e.name))
+        draws = [_raw(e, reading) for e in inside if e.is_dir() or e.suffix.lower() in FILES]
+        if not draws:
+            raise ValueError(
+                f"{name} has no folder or file for each draw; with inputs, give several draws of every answer, like "
+                f"{name}/0, {name}/1 ..."
+            )
+        for raw in draws:
+            _alike(draws[0], raw)
+            if len(raw) != len(draws[0]):
+                raise ValueError(
+                    f"{draws[0].path} has {len(draws[0])} answers and {raw.path} {len(raw)}; answer every input in every draw"
+                )
+        lines = tuple(line for raw in draws for line in raw.lines)
+        x = torch.cat([raw.x for raw in draws])
+        return Raw(name, draws[0].kind, x, draws[0].first, lines, any(raw.compressed for raw in draws))
+    suffix = file.suffix.lower()
+    if not file.exists() or suffix not in FILES or suffix == ".txt":
+        raise ValueError(
+            f"{name} {'has no draws' if file.exists() else 'does not exist'}; with inputs, give a folder with a folder or file "
+            "for each draw, or an array (draws, inputs, ...)"
+        )
+    x = _safetensors(file, name) if suffix == ".safetensors" else as_tensor(read_arrays(file, NAMES)[0], name)
+    if x.ndim < 3:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}; with inputs, give draws of every answer: (draws, inputs, ...)"
+        )
+    return _array(x.flatten(0, 1), name)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -371,6 +420,16 @@ def _enough(truth: Raw, raws: list[Raw]) -> None:
             )
 
 
+def _answered(raws: list[Raw], inputs: int) -> None:
+    """ValueError where a set does not answer every input equally often."""
+    for raw in raws:
+        if len(raw) % inputs:
+            raise ValueError(
+                f"{raw.path} has {len(raw)} answers to {inputs} inputs; give every draw an answer to each row of the real data, "
+                "and then of the validation data, in their order"
+            )
+
+
 def _apart(truth: Raw, others: Mapping[str, Raw], raws: Mapping[str, Raw], found: Mapping[str, Tensor]) -> None:
     """ValueError where real rows are rows of another set, or two methods' sets are one."""
     real = found[truth.path]
@@ -387,8 +446,7 @@ def _apart(truth: Raw, others: Mapping[str, Raw], raws: Mapping[str, Raw], found
         seen[key] = raw
 
 
-def _few(raws: Mapping[str, Raw]) -> Iterator[str]:
-    n = len(next(iter(raws.values()))) if raws else ADVISED
+def _few(n: int) -> Iterator[str]:
     if n < ADVISED:
         yield f"{n} samples a set are few: differences between methods nearer than {n} real samples will not show; draw 2,000"
 

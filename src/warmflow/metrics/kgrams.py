@@ -269,17 +269,6 @@ class KGrams(ResampledMetric):
         resampled = cross + (reference.counts - 1) @ worth - own / 2 - reference.own_resampled / 2
         return cross - own / 2 - reference.own / 2, resampled
 
-    def splits(self, pool: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """The pool's k-grams are numbered once; each split counts them."""
-        self._check(first[0], second[0])
-        grams, places = np.unique(pool.numpy(), return_inverse=True)
-        places = places.reshape(pool.shape)
-        found = []
-        for rows in zip(first.numpy(), second.numpy(), strict=True):
-            a, b = (_Bags.of(places[part], len(grams), self.bag) for part in rows)
-            found.append(float(a.to(b).mean()) - a.own() / 2 - b.own() / 2)
-        return torch.tensor(found, dtype=torch.float64)
-
     def _check(self, *sets: Tensor) -> None:
         for x in sets:
             if len(x) < 2 * self.bag:

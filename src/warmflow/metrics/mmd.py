@@ -135,17 +135,6 @@ class MMD(ResampledMetric):
         resampled = own + reference.own_resampled - 2 * (reference.counts @ g) / reference.counts.sum(1)
         return own + reference.own - 2 * float(g.mean()), resampled
 
-    def splits(self, pool: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """One pass over the pool's kernel: with indicator columns a and b, the three sums are a'Ka, b'Kb and a'Kb."""
-        (times, n), m = first.shape, second.shape[1]
-        columns = torch.zeros(len(pool), 2 * times, dtype=torch.float64)
-        columns.T[:times].scatter_(1, first, 1.0)
-        columns.T[times:].scatter_(1, second, 1.0)
-        products = kernel_times(pool, pool, columns, self.scale)
-        own = (columns * products).sum(0)
-        cross = (columns[:, times:] * products[:, :times]).sum(0) / (n * m)
-        return (own[:times] - n) / (n * (n - 1)) + (own[times:] - m) / (m * (m - 1)) - 2 * cross
-
     def _check(self, x: Tensor) -> None:
         if len(x) < 2:
             raise ValueError(f"metric {self.name!r} was given {len(x)} rows; an unbiased distance needs at least 2")

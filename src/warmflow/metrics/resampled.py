@@ -40,7 +40,7 @@ class Reference:
 
 
 class ResampledMetric(Metric):
-    """A distance with replicates under counts on the real set, and over many splits of one pool.
+    """A distance with replicates under counts on the real set.
 
     ``has_zero``: the number is 0 in expectation where the two distributions are equal (MMD, k-grams). A score that lacks this
     (``conditional.Score``) can be compared between methods and says nothing alone.
@@ -56,25 +56,9 @@ class ResampledMetric(Metric):
     def against(self, samples: Tensor, reference: Reference) -> tuple[float, Tensor]:
         """The distance of features (n, d) to the reference, and its (R,) replicates."""
 
-    @abstractmethod
-    def splits(self, pool: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """(R,) distances between the rows ``first`` (R, n) and ``second`` (R, m) of the pool's features (N, d)."""
-
 
 def resampling_counts(m: int, times: int, seed: int) -> Tensor:
     """(times, m) float64 multinomial counts, each row summing to m: how often each real point is drawn."""
     if m < 2 or times < 2:
         raise ValueError(f"m, times are {m}, {times}; resampling needs at least 2 real points and 2 resamples")
     return torch.from_numpy(np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=times)).double()
-
-
-def random_splits(size: int, n: int, m: int, times: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Rows of two disjoint sets of n and m out of ``size``, drawn ``times`` times: (times, n) and (times, m) int64."""
-    if n + m > size:
-        raise ValueError(
-            f"the pool has {size} rows; two disjoint real sets of {n} (samples) and {m} (real) need {n + m}: "
-            "draw fewer samples, hold out fewer real points, or bring more data"
-        )
-    generator = np.random.default_rng(seed)
-    order = torch.from_numpy(np.stack([generator.permutation(size)[: n + m] for _ in range(times)]))
-    return order[:, :n], order[:, n:]
