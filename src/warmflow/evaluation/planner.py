@@ -203,9 +203,7 @@ def plan_of(
         ValueError: a pilot of one seed.
     """
     pilot, rules = _pilot(curves, samples, test, validation), rules or Rules()
-    enough = min(
-        asked + (asked * (1 - asked) / studies) ** 0.5, 0.99
-    )  # so that a lucky simulation is not taken for power
+    enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # a lucky simulation is no power
     tried: list[Point] = []
     plans: list[tuple[float, Point]] = []
     for multiple in ladder:
@@ -261,5 +259,5 @@ def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: in
 
 def plans_of(study: Study, candidate: str | None = None, asked: float = POWER) -> list[Plan]:
     """The plan of one candidate, or of each."""
-    names = [m.name for m in study.named(Role.CANDIDATE)] if candidate is None else [candidate]
+    names = [candidate] if candidate else [m.name for m in study.named(Role.CANDIDATE)]
     return [plan(study, name, asked=asked) for name in names]

@@ -162,25 +162,18 @@ def _gains(gains: Mapping[str, Gains]) -> JSON:
 
 
 def _verdict(v: Verdict, study: Study, words: Answer) -> JSON:
+    said = {key: getattr(v, key) for key in ("outcome", "missing", "notes", "credit", "rate", "start_calls")}
+    intervals = {key: getattr(v, key) for key in ("quality", "control_quality", "seconds")}
+    guarded = zip(v.rows, v.guarded, strict=True)
     return {
-        "outcome": v.outcome,
-        "missing": v.missing,
-        "notes": v.notes,
-        "credit": v.credit,
+        **said,
+        **{key: None if value is None else asdict(value) for key, value in intervals.items()},
         "words": {**asdict(words), "text": words.text},
-        "rate": v.rate,
         "exchange": _exchange(v.exchange),
-        "quality": None if v.quality is None else asdict(v.quality),
-        "control_quality": None if v.control_quality is None else asdict(v.control_quality),
-        "rows": [
-            {**(_exchange(e) or {}), "guards": [asdict(g) for g in guards]}
-            for e, guards in zip(v.rows, v.guarded, strict=True)
-        ],
+        "rows": [{**(_exchange(e) or {}), "guards": [asdict(g) for g in guards]} for e, guards in guarded],
         "targets": [{**asdict(t), "rate": t.rate} for t in v.targets],
         "gains": _gains(v.gains),
         "start_effect": _gains(v.start_effect),
-        "seconds": None if v.seconds is None else asdict(v.seconds),
-        "start_calls": v.start_calls,
     }
 
 
@@ -221,5 +214,5 @@ def _curves(study: Study) -> list[JSON]:
                     }  # fmt: skip
                 point["metrics"][metric.name] = numbers
             points.append(point)
-        found.append({**asdict(method), "points": points})
+        found.append({**asdict(method), "title": method.shown, "points": points})
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warmflow.evaluation.study import Role, Study, Training
-from warmflow.evaluation.verdict import Credit, Equivalent, Missing, Note, Outcome, Verdict
+from warmflow.evaluation.verdict import Credit, Interval, Missing, Note, Outcome, Verdict
 
 COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 
@@ -24,8 +24,6 @@ NOTES: Mapping[Note, str] = {
     Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row, which may be trained too little.",
     Note.METRICS_DISAGREE: "The metrics disagree: one of them alone would give half of this rate, or less.",
     Note.GRID: "The baseline was not measured at every number of calls in question; it is taken to be good enough there.",
-    Note.COSTLY_START: "Making the start takes as long as several calls of the network.",
-    Note.SLOWER: "Fewer calls, but more time: the candidate's samples take longer.",
     Note.NO_SECONDS: "Seconds were not measured.",
     Note.UNKNOWN_TRAINING: "Whether the methods were trained alike is not known.",
     Note.SEEDS_WITH_GAPS: "The training seeds are not consecutive: say why the others were left out.",
@@ -69,13 +67,12 @@ def calls(n: float) -> str:
     return "1 call" if abs(n - 1) < 1e-9 else f"{round(n, 1):g} calls"
 
 
-def _good(quality: Equivalent | None, study: Study) -> str:
+def _good(quality: Interval | None, study: Study) -> str:
     if quality is None:
         return "reaches this quality"
-    items = study.items
     if math.isinf(quality.estimate):
-        return f"cannot be told from real {items}"
-    return f"is as good as {rounded(quality.estimate)} real {items}"
+        return f"cannot be told from real {study.items}"
+    return f"is as good as {rounded(quality.estimate)} real {study.items}"
 
 
 def _first(text: str) -> str:
@@ -83,26 +80,41 @@ def _first(text: str) -> str:
 
 
 def conditions(study: Study) -> str:
-    """ "five seeds, equal training, draft and pairing counted"."""
+    """ "five training seeds, equal training, the cost of draft and pairing counted"."""
     n = len(study.seeds)
-    said = ["one seed" if n == 1 else f"{COUNTS.get(n, n)} seeds", ASKED[study.trained]]
+    said = ["one training seed" if n == 1 else f"{COUNTS.get(n, n)} training seeds", ASKED[study.trained]]
     if study.counted:
-        said.append(f"{' and '.join(study.counted)} counted")
+        said.append(f"the cost of {' and '.join(study.counted)} counted")
     if study.given:
         said.append(f"given this {' and '.join(study.given)}")
     return ", ".join(said)
 
 
 def _credited(verdict: Verdict, study: Study) -> str:
-    if verdict.credit is Credit.UNKNOWN or verdict.control_quality is None or verdict.outcome is not Outcome.FASTER:
+    e, control = verdict.exchange, verdict.control_quality
+    if verdict.credit is Credit.UNKNOWN or control is None or e is None or verdict.outcome is not Outcome.FASTER:
         return ""
-    other = rounded(verdict.control_quality.estimate)
-    same = f"the same recipe from noise is as good as {other}"
-    if math.isinf(verdict.control_quality.estimate):
-        same = f"the same recipe from noise cannot be told from real {study.items} either"
+    same = f"the same recipe from noise with {calls(e.calls)} {_good(control, study)}"
     if verdict.credit is Credit.DRAFT:
-        return f"The draft earns it: {same}."
-    return f"The pairing does it: {same}, which is not shown to be less."
+        return f"The draft is credited: {same}, which is shown to be worse."
+    return f"The pairing does most of it: {same}, and the difference is within the uncertainty."
+
+
+def _time(verdict: Verdict) -> str:
+    """What the exchange is worth in seconds."""
+    s = verdict.seconds
+    if s is None or verdict.outcome is not Outcome.FASTER:
+        return ""
+    shown = "" if s.low > 1 else ": the candidate is slower" if s.high < 1 else ": no difference is shown"
+    ratio = f"{s.estimate:.2f} times as long a sample ({s.low:.2f} to {s.high:.2f})"
+    return f"In time, everything counted, the baseline takes {ratio}{shown}."
+
+
+def _noted(verdict: Verdict) -> tuple[str, ...]:
+    found = [_time(verdict)]
+    if Note.COSTLY_START in verdict.notes and verdict.start_calls is not None:
+        found.append(f"Making a start takes as long as {calls(verdict.start_calls)} of the network.")
+    return tuple(text for text in (*found, *(NOTES.get(note, "") for note in verdict.notes)) if text)
 
 
 def _failed(verdict: Verdict) -> str:
@@ -119,14 +131,16 @@ def _answer(verdict: Verdict, study: Study) -> str:
     ours = study.method(verdict.candidate).shown
     name, e = _first(ours), verdict.exchange
     baselines = [m.shown for m in study.named(Role.BASELINE)]
-    them = "the baseline" if len(baselines) > 1 else baselines[0]
+    several = len(baselines) > 1
+    them = "the baseline" if several else baselines[0]
     if verdict.outcome is Outcome.FASTER and e is not None:
         begins = f"{name} with {calls(e.calls)} {_good(verdict.quality, study)}"
         if math.isinf(e.rate):
             within = f"within {calls(e.horizon)}"
-            none = f"no baseline {within} is as good" if len(baselines) > 1 else f"{them} is not as good {within}"
-            return f"{begins}; {none}"
-        return f"{begins}; {them} needs at least {calls(e.baseline_calls)} for that, {e.rate:.1f} times as many"
+            none = "no baseline {0} is as good" if several else f"{them} is not as good {{0}}"
+            return f"{begins}; {none.format(within)}"
+        best = f"the best baseline, {study.method(e.baseline).shown}," if several else them
+        return f"{begins}; {best} needs at least {calls(e.baseline_calls)} for that, {e.rate:.1f} times as many"
     if verdict.outcome is Outcome.NEARER and e is not None:
         return (
             f"{name} with {calls(e.calls)} is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
@@ -143,12 +157,13 @@ def _answer(verdict: Verdict, study: Study) -> str:
 
 def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:
     """The words for one verdict; ``plan`` is what it takes to tell, where that was planned."""
-    baselines = " or ".join(m.shown for m in study.named(Role.BASELINE))
+    *most, last = (m.shown for m in study.named(Role.BASELINE))
+    baselines = f"{', '.join(most)} or {last}" if most else last
     said = conditions(study)
     return Answer(
         question=f"Does {study.method(verdict.candidate).shown} need fewer network calls than {baselines} for the same quality?",
         answer=f"{_answer(verdict, study)} ({said}).",
         credit=_credited(verdict, study),
         conditions=said,
-        notes=(*(NOTES[note] for note in verdict.notes), *((plan,) if plan else ())),
+        notes=(*_noted(verdict), *((plan,) if plan else ())),
     )

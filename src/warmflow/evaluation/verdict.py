@@ -74,17 +74,8 @@ class Note(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Seconds of the baseline's row over those of the candidate's, medians of interleaved rounds, with a 95 % interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Equivalent:
-    """n_eq of a row on the primary metric with its 95 % interval: infinite where the distance is at most 0."""
+class Interval:
+    """An estimate with a 95 % interval; an n_eq is infinite where the distance is at most 0."""
 
     estimate: float
     low: float
@@ -100,6 +91,7 @@ class Verdict:
         quality, control_quality: n_eq of that row, and of the same recipe from noise at the same calls.
         rows: the exchange of every row of the candidate, with its guards in ``guarded``.
         start_effect: by metric, the same recipe from noise less from the draft, at equal calls.
+        seconds: the baseline's row over the candidate's, by medians of interleaved rounds.
     """
 
     candidate: str
@@ -107,15 +99,15 @@ class Verdict:
     missing: tuple[Missing, ...]
     notes: tuple[Note, ...]
     exchange: Exchange | None
-    quality: Equivalent | None
-    control_quality: Equivalent | None
+    quality: Interval | None
+    control_quality: Interval | None
     credit: Credit
     rows: tuple[Exchange, ...]
     guarded: tuple[tuple[Guard, ...], ...]
     targets: tuple[Target, ...]
     gains: Mapping[str, Gains]
     start_effect: Mapping[str, Gains]
-    seconds: Ratio | None
+    seconds: Interval | None
     start_calls: float | None
 
     @property
@@ -267,14 +259,14 @@ def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], f
 # ---------------------------------------------------------------- what stands beside it
 
 
-def _quality(study: Study, curve: Curve, calls: float) -> Equivalent | None:
+def _quality(study: Study, curve: Curve, calls: float) -> Interval | None:
     """n_eq of the row at these calls."""
     row, primary = curve.at(calls), study.primary
     if row is None or primary.scatter is None:
         return None
     bounds = distances(curve, primary.name)
     values = float(bounds.estimate[row]), float(bounds.high(0.975)[row]), float(bounds.low(0.975)[row])
-    return Equivalent(*(primary.scatter / d if d > 0 else math.inf for d in values))
+    return Interval(*(primary.scatter / d if d > 0 else math.inf for d in values))
 
 
 def _credit(effects: Mapping[str, Gains], best: Exchange | None, metrics: Sequence[str]) -> Credit:
@@ -298,7 +290,7 @@ def _rounds(times: Sequence[Times], method: str, steps: int) -> np.ndarray | Non
     return np.array(found[0]) if found else None
 
 
-def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Ratio | None:
+def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Interval | None:
     """The ratio of medians over rounds, with a bootstrap interval over the rounds (which both share)."""
     ours, theirs = _rounds(times, candidate, e.steps), _rounds(times, e.baseline, e.baseline_steps)
     if ours is None or theirs is None or len(ours) != len(theirs):
@@ -307,7 +299,9 @@ def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Ratio | Non
         theirs = theirs * e.baseline_calls / e.row_calls
     chosen = np.random.default_rng(0).integers(len(ours), size=(2_000, len(ours)))
     ratios = np.median(theirs[chosen], axis=1) / np.median(ours[chosen], axis=1)
-    return Ratio(float(np.median(theirs) / np.median(ours)), *(float(q) for q in np.quantile(ratios, [0.025, 0.975])))
+    return Interval(
+        float(np.median(theirs) / np.median(ours)), *(float(q) for q in np.quantile(ratios, [0.025, 0.975]))
+    )
 
 
 def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float | None:
@@ -324,7 +318,7 @@ def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float 
 
 
 def _notes(
-    study: Study, best: Exchange | None, seconds: Ratio | None, start_calls: float | None, untrained: bool
+    study: Study, best: Exchange | None, seconds: Interval | None, start_calls: float | None, untrained: bool
 ) -> tuple[Note, ...]:
     seeds = study.seeds
     disagree = best is not None and len(best.by_metric) > 1 and min(best.by_metric.values()) <= best.baseline_calls / 2

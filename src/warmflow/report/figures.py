@@ -90,8 +90,8 @@ def _cap(verdict: Verdict, view: View, methods: Sequence[Method]) -> float:
     return max(min(top * (3.0 if beyond else 1.6), max(most, top * 1.2)), 10.0)
 
 
-def _draw_curve(ax: Axes, method: Method, view: View, tint: str) -> tuple[float, float, float] | None:
-    """The curve with its band; where its last row stands, and its mean height."""
+def _draw_curve(ax: Axes, method: Method, view: View, tint: str, banded: bool) -> tuple[float, float, float] | None:
+    """The curve, with its band where that is shown; where its last row stands, and its mean height."""
     points = _points(method, view)
     if not points:
         return None
@@ -101,12 +101,11 @@ def _draw_curve(ax: Axes, method: Method, view: View, tint: str) -> tuple[float,
     low = np.array([min(b.low, view.cap) for _, b in pairs])
     high = np.array([min(b.high, view.cap) for _, b in pairs])
     dashed, main = method.role == "control", method.role == "candidate"
-    banded = np.isfinite(low) & np.isfinite(high)
-    if banded.sum() > 1 and method.role in ("baseline", "candidate"):
-        ax.fill_between(x, low, high, where=banded.tolist(), color=tint, alpha=0.09, lw=0, zorder=1)
-    for edge in (low, high):
-        if banded.sum() > 1 and method.role in ("baseline", "candidate"):
-            ax.plot(x, np.where(banded, edge, np.nan), color=tint, lw=0.5, alpha=0.45, zorder=2)
+    known = np.isfinite(low) & np.isfinite(high)
+    if banded and known.sum() > 1:
+        ax.fill_between(x, low, high, where=known.tolist(), color=tint, alpha=0.12, lw=0, zorder=1)
+        for edge in (low, high):
+            ax.plot(x, np.where(known, edge, np.nan), color=tint, lw=0.6, alpha=0.6, zorder=2)
     beyond = np.array([v.estimate > view.cap for v, _ in pairs])
     style, width = (0, (4, 2)) if dashed else "-", 2.4 if main else 1.3 if dashed else 1.8
     ax.plot(x, y, color=tint, lw=width, linestyle=style, zorder=5 if main else 4, label=method.name)
@@ -165,7 +164,8 @@ def _mark(ax: Axes, verdict: Verdict, candidate: Candidate, view: View, tint: st
     place = ax.transAxes.inverted().transform(ax.transData.transform((e.calls, y)))[1]
     up = place < 0.9  # below the arrow where it stands at the top edge
     ax.annotate(said, (math.sqrt(far * e.calls), y), (0, 4 if up else -4), textcoords="offset points", ha="center",
-                va="bottom" if up else "top", fontsize=8, color=INK, zorder=9)  # fmt: skip
+                va="bottom" if up else "top", fontsize=8, color=INK, zorder=9,
+                bbox={"boxstyle": "square,pad=0.15", "color": "white", "alpha": 0.85})  # fmt: skip
 
 
 def _steps_125(low: float, high: float, most: int = 7) -> list[float]:
@@ -230,7 +230,7 @@ def _draw_methods(ax: Axes, verdict: Verdict, view: View, methods: Sequence[Meth
             if level is not None:
                 starts.append(labels.Label(method.title, tint, math.nan, level, level))
             continue
-        end = _draw_curve(ax, method, view, tint)
+        end = _draw_curve(ax, method, view, tint, method in verdict.compared)
         if end is not None:
             ends.append(labels.Label(method.title, tint, *end, method.role != "control"))
     ax.set_ylim(*ax.get_ylim())  # limits that are still automatic are fixed before labels are placed by them

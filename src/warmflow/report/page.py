@@ -98,7 +98,12 @@ def _conditions(run: Run) -> str:
     seeds = raw.get("seeds")
     if isinstance(seeds, list) and seeds:
         found.append(f"{len(seeds)} training seed{'' if len(seeds) == 1 else 's'}")
-    for key, text in (("samples", "samples of each method"), ("test", "held-out real"), ("validation", "for choices")):
+    items = run.verdict.items
+    for key, text in (
+        ("samples", "samples of each method"),
+        ("test", f"held-out real {items}"),
+        ("validation", f"more real {items} for choosing solvers"),
+    ):
         if words.real(raw.get(key)):
             found.append(f"{words.number(raw[key])} {text}")
     if run.config.get("device"):
@@ -116,25 +121,38 @@ def _title(run: Run) -> str:
     return claim[:1].upper() + claim[1:]
 
 
-def _reading(run: Run) -> tuple[str, ...]:
-    """How to read the answer and the figure, in three sentences."""
+def _unit(run: Run) -> str:
+    """What the primary metric's numbers mean."""
     metric, items = run.verdict.primary, run.verdict.items
     if metric is None:
-        return ()
-    first = (
-        f"As good as 400 real {items} (n_eq) means: the distance from these samples to held-out real data is what 400 "
-        f"real {items} have on average, so more is better."
-    )
+        return ""
     if metric.scatter is None:
         unit = f" ({metric.unit})" if metric.unit else ""
-        first = f"The figure shows {metric.short}{unit}, a distance to held-out real data: lower is better."
+        return f"The figure shows {metric.short}{unit}, a distance to held-out real data: lower is better."
     return (
-        first,
-        "A baseline's row is shown to be worse where the difference to the candidate is larger than what other training seeds "
-        "and other real data would change (a one-sided bound of 97.5 %, over all metrics).",
-        "The answer names the fewest baseline calls that are not shown to be worse, so little data or much noise can only make "
-        "the candidate look less fast.",
+        f"As good as 400 real {items} (n_eq): as near to the held-out real {items} as 400 other real {items} are on average, "
+        "so more is better."
     )
+
+
+def _reading(run: Run) -> tuple[str, ...]:
+    """How to read the answer."""
+    return (
+        "A baseline with some number of calls is shown to be worse where its distance exceeds the candidate's by more than other "
+        "training seeds and other real data would explain (a one-sided bound of 97.5 %, on any metric).",
+        "The answer names the fewest baseline calls that are not shown to be worse. Little data or much noise can therefore only "
+        "make the candidate look less fast.",
+    )
+
+
+def _terms(run: Run) -> str:
+    """The unit, and what the methods are where they are warmflow's own: what each starts from, and what pairs are."""
+    names, said = {m.name for m in run.verdict.methods}, [_unit(run)]
+    if run.config.get("kind") == "compare":
+        said += [text for name, text in words.STARTS.items() if name in names]
+        if names & {"cold_assigned", "cold_whole"}:
+            said.append(words.PAIRS)
+    return " ".join(said)
 
 
 def _interval(candidate: Candidate) -> list[Tile]:
@@ -192,7 +210,8 @@ def _main_figure(
         return None
     better = "Higher is better" if metric.scatter is not None else "Lower is better"
     scaled = "; both axes are logarithmic" if metric.scatter is not None else ""
-    caption = f"{better}{scaled}. Shaded: bands that hold for a whole curve (95 %)."
+    banded = " and ".join(m.title for m in run.verdict.compared)
+    caption = f"{better}{scaled}. Shaded: simultaneous 95 % confidence bands of {banded}."
     if cost == "seconds":
         caption = f"The same against time. {better}."
     roles = {m.role for m in run.verdict.methods if not only or only in (m.name, m.of)}
@@ -412,6 +431,7 @@ def body(run: Run, prefix: str = "r") -> Markup:
         run=run,
         about=_about(run),
         conditions=_conditions(run),
+        terms_of_methods=_terms(run),
         title=_title(run),
         badge=badge(run, None),
         sections=sections,

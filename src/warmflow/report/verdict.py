@@ -113,10 +113,7 @@ class Method:
     of: str
     bill: Mapping[str, Any]
     points: tuple[Point, ...]
-
-    @property
-    def title(self) -> str:
-        return words.name(self.name)
+    title: str
 
     def at(self, calls: float) -> Point | None:
         return next((p for p in self.points if abs(p.calls - calls) < 1e-6), None)
@@ -235,6 +232,12 @@ class Verdict:
         return self.metrics[0] if self.metrics else None
 
     @property
+    def compared(self) -> list[Method]:
+        """The candidates, and the baselines that their quoted rows are exchanged for."""
+        named = {e.baseline for c in self.candidates.values() if (e := c.exchange) is not None}
+        return [m for m in self.methods if m.name in self.candidates or m.name in named]
+
+    @property
     def items(self) -> str:
         return _text(self.json.get("items")) or "samples"
 
@@ -306,7 +309,9 @@ def _method(raw: Mapping[str, Any], metrics: tuple[Metric, ...]) -> Method:
     points = [_point(p, metrics) for p in _maps(raw.get("points"))]
     known = sorted((p for p in points if math.isfinite(p.calls)), key=lambda p: p.calls)
     solver, of = words.solver(_text(raw.get("solver"))), _text(raw.get("of"))
-    return Method(str(raw.get("name")), _text(raw.get("role")), solver, of, _map(raw.get("bill")), tuple(known))
+    name = str(raw.get("name"))
+    title = _text(raw.get("title")) or words.name(name)
+    return Method(name, _text(raw.get("role")), solver, of, _map(raw.get("bill")), tuple(known), title)
 
 
 def _exchange(raw: Any) -> Exchange | None:

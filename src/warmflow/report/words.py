@@ -33,6 +33,18 @@ _ARM_NAMES = {
     "reflow": "reflow of the teacher",
     "student": "student",
 }
+STARTS = {
+    "warm": "Warm: the flow starts from a draft, a sample of a cheap model.",
+    "lediflow": "LeDiFlow: the flow starts from a learned prior, a mean and a spread for each pixel that a small network makes.",
+    "student": "Student: one call, distilled from the teacher.",
+    "cold": "Cold: the flow starts from noise.",
+    "noise": "Warm from noise: the warm recipe, pairing included, with noise in place of the draft.",
+}
+"""What methods are, for a reader who has read nothing else."""
+PAIRS = (
+    "Pairs say which start is trained towards which training sample: drawn at random (independent), or matched so that the total "
+    "distance is least, within each minibatch or over the whole training set."
+)
 _SOLVERS = {
     "rk4": "RK4",
     "euler": "Euler",
