@@ -194,7 +194,7 @@ def test_the_badge_is_the_outcome(tmp_path: Path, outcome: str) -> None:
     save_evaluation(tmp_path, found)
     report = Report.read(tmp_path)
     page = check(report.html())
-    assert page.badges == [(outcome, OUTCOMES[outcome])]
+    assert page.badges == [({"faster": "fewer calls"}.get(outcome, outcome), OUTCOMES[outcome])]
     answer = found.answers["warm"]
     assert answer.question in page.text and answer.answer in page.text
     assert all(note in page.text for note in answer.notes)
@@ -429,7 +429,7 @@ def test_points_and_their_trajectories(tmp_path: Path) -> None:
 
 def test_an_evaluation_folder_needs_no_configuration(tmp_path: Path) -> None:
     page = check(Report.read(alone(tmp_path, verdict("faster"))).html())
-    assert page.badges == [("faster", "good")] and "warmflow.evaluate(" in page.text
+    assert page.badges == [("fewer calls", "good")] and "warmflow.evaluate(" in page.text
     (tmp_path / "config.json").write_text(json.dumps({"kind": "evaluate", "command": "warmflow evaluate --real a"}))
     assert "warmflow evaluate --real a" in check(Report.read(tmp_path).html()).text
 
@@ -553,7 +553,7 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
     one, two = make(tmp_path / "a"), make(tmp_path / "b", "points", shown=verdict("no faster"))
     page = check(gather([one, two]))
     assert "2 runs side by side" in page.text and "Trajectories" in page.text
-    assert [b for b, _ in page.badges[:3]] == ["faster", "faster", "no faster"]
+    assert [b for b, _ in page.badges[:3]] == ["fewer calls", "fewer calls", "no faster"]
     for outcome in ("several", "no faster"):
         assert all(answer.answer in page.text for answer in evaluated(outcome).answers.values())
     with pytest.raises(ValueError, match="at least one run folder"):

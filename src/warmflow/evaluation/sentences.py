@@ -97,7 +97,7 @@ def _credited(verdict: Verdict, study: Study) -> str:
     same = f"the same recipe from noise with {calls(e.calls)} {_good(control, study)}"
     if verdict.credit is Credit.DRAFT:
         return f"The draft is credited: {same}, which is shown to be worse."
-    return f"The pairing does most of it: {same}, and the difference is within the uncertainty."
+    return f"The pairing does most of it: {same}, and the difference between the two is within the uncertainty."
 
 
 def _time(verdict: Verdict) -> str:
@@ -105,15 +105,15 @@ def _time(verdict: Verdict) -> str:
     s = verdict.seconds
     if s is None or verdict.outcome is not Outcome.FASTER:
         return ""
-    shown = "" if s.low > 1 else ": the candidate is slower" if s.high < 1 else ": no difference is shown"
-    ratio = f"{s.estimate:.2f} times as long a sample ({s.low:.2f} to {s.high:.2f})"
+    shown = "" if s.low > 1 else ": the candidate is slower" if s.high < 1 else ": undecided"
+    ratio = f"{s.estimate:.2f} times as long a sample (95 % interval {s.low:.2f} to {s.high:.2f})"
     return f"In time, everything counted, the baseline takes {ratio}{shown}."
 
 
 def _noted(verdict: Verdict) -> tuple[str, ...]:
     found = [_time(verdict)]
     if Note.COSTLY_START in verdict.notes and verdict.start_calls is not None:
-        found.append(f"Making a start takes as long as {calls(verdict.start_calls)} of the network.")
+        found.append(f"Drawing a start takes as long as {calls(verdict.start_calls)} of the network.")
     return tuple(text for text in (*found, *(NOTES.get(note, "") for note in verdict.notes)) if text)
 
 

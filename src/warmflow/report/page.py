@@ -8,6 +8,7 @@ value; sentences are shown as they are and never read.
 from __future__ import annotations
 
 import functools
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 STATES = {"faster": "good", "nearer": "near", "draft enough": "open", "no faster": "bad", "cannot tell": "unsure"}
 """The colour of each outcome."""
+BADGES = {"faster": "fewer calls"}
+"""What a badge says where it is not the outcome's value: whether fewer calls save time is another question."""
 
 
 @functools.cache
@@ -72,7 +75,8 @@ class Picture:
 def badge(run: Run, candidate: Candidate | None) -> Badge:
     """The outcome as a badge."""
     if candidate is not None:
-        return Badge(candidate.outcome or "no outcome", STATES.get(candidate.outcome, "none"))
+        text = BADGES.get(candidate.outcome, candidate.outcome) or "no outcome"
+        return Badge(text, STATES.get(candidate.outcome, "none"))
     return Badge("training", "none") if run.kind == "run" else Badge("not finished", "none")
 
 
@@ -129,8 +133,11 @@ def _unit(run: Run) -> str:
     if metric.scatter is None:
         unit = f" ({metric.unit})" if metric.unit else ""
         return f"The figure shows {metric.short}{unit}, a distance to held-out real data: lower is better."
+    first = run.verdict.first
+    known = first.quality.estimate if first and first.quality else 400.0
+    n = words.equivalent(known) if math.isfinite(known) else "400"
     return (
-        f"As good as 400 real {items} (n_eq): as near to the held-out real {items} as 400 other real {items} are on average, "
+        f"As good as {n} real {items} (n_eq): as near to the held-out real {items} as {n} other real {items} are on average, "
         "so more is better."
     )
 

@@ -269,10 +269,10 @@ def test_a_hidden_cost_of_the_draft_is_named():
     assert {Note.COSTLY_START, Note.SLOWER} <= set(hidden.notes) and hidden.seconds.high < 1
     notes = said(pair(FOUR_TIMES), times=timed((9.0, 1.0), (0.0, 1.0))).notes
     assert any(n.endswith("the candidate is slower.") for n in notes)
-    assert "Making a start takes as long as 9 calls of the network." in notes
+    assert "Drawing a start takes as long as 9 calls of the network." in notes
     (level,) = (n for n in said(pair(FOUR_TIMES), times=costly).notes if n.startswith("In time"))
     assert level.endswith(
-        "1.00 times as long a sample (1.00 to 1.00): no difference is shown."
+        "1.00 times as long a sample (95 % interval 1.00 to 1.00): undecided."
     )  # 5 calls against 3 + 2
 
 
