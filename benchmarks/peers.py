@@ -46,13 +46,13 @@ from peers_quality import (
 )
 from peers_speed import Clocked, Turns, order, ratios
 
-from warmflow.arms import fingerprint
 from warmflow.checkpoints import open_run, write_json
 from warmflow.contracts import Player
 from warmflow.evaluation.evaluate import Extras, evaluate
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Training
-from warmflow.judging import table
+from warmflow.experiments.evaluate_files import table
+from warmflow.experiments.train_flows import fingerprint
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import held_out, real_data
 from warmflow.training import train

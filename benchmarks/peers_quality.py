@@ -25,12 +25,12 @@ import torch
 from peers_flows import PEERS, Loop, Peer, drawn, own_randomness
 from torch import Tensor, nn
 
-from warmflow.arms import fingerprint, read_asked, run_arm
 from warmflow.checkpoints import load, make_folder, read_tensors, write_tensors
 from warmflow.contracts import Samples, Start
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.verdict import Verdict, judge
-from warmflow.measuring import Drawn
+from warmflow.experiments.measure import Drawn
+from warmflow.experiments.train_flows import fingerprint, read_asked, run_arm
 from warmflow.noise import Noise
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler

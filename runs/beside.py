@@ -19,17 +19,17 @@ from pathlib import Path
 import click
 import torch
 
-from warmflow.arms import prepare_all, train_all
-from warmflow.audits import audits
 from warmflow.checkpoints import load, load_part, open_run, read_json, write_json
-from warmflow.concluding import Comparison, conclude, described, real_of
 from warmflow.contracts import Source
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study
 from warmflow.evaluation.study import Role
-from warmflow.judging import table
-from warmflow.measuring import Store, Trained, alone
-from warmflow.prepared import NOISE_BILL, Prepared, seed_folder
+from warmflow.experiments.evaluate_files import table
+from warmflow.experiments.measure import Store, Trained, alone
+from warmflow.experiments.pair_audits import audits
+from warmflow.experiments.pipeline import Comparison, conclude, described, real_of
+from warmflow.experiments.prepare import NOISE_BILL, Prepared, seed_folder
+from warmflow.experiments.train_flows import prepare_all, train_all
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.plan import Plan
 from warmflow.recipes.settings import settings_of

@@ -17,11 +17,11 @@ import click
 
 from warmflow.checkpoints import make_folder
 from warmflow.evaluation.sentences import rounded
+from warmflow.experiments.prepare import trained_seconds
+from warmflow.experiments.single_runs import picture
 from warmflow.noise import Noise
-from warmflow.prepared import trained_seconds
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.measures import real_data
-from warmflow.single import picture
 
 
 @click.command()

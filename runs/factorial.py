@@ -25,9 +25,9 @@ from pathlib import Path
 
 import torch
 
-from warmflow.arms import run_arm
 from warmflow.checkpoints import load_part, open_run, save_part, write_json
 from warmflow.contracts import Source
+from warmflow.experiments.train_flows import run_arm
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.plan import Plan, fitted, pairs
 from warmflow.recipes.settings import of_floats, settings_of

@@ -27,7 +27,7 @@ from warmflow.evaluation.curves import distances
 from warmflow.evaluation.record import plain, save_study
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.targets import gain_at_equal_calls
-from warmflow.measuring import Store, Trained, entries_of, rows_of
+from warmflow.experiments.measure import Store, Trained, entries_of, rows_of
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.measures import real_data
 from warmflow.recipes.settings import settings_of

@@ -13,7 +13,7 @@ from warmflow.checkpoints import read_json
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study
 from warmflow.evaluation.verdict import Verdict
-from warmflow.judging import table
+from warmflow.experiments.evaluate_files import table
 
 
 def show(v: Verdict) -> None:

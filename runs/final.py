@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from warmflow import load
 from warmflow.checkpoints import load_part, read_json
-from warmflow.final import final_table, markdown
-from warmflow.measuring import Alone, at_once
+from warmflow.experiments.measure import Alone, at_once
+from warmflow.experiments.single_runs import SOLVERS
+from warmflow.image_table import final_table, markdown
 from warmflow.metrics.extractors import EfficientNetLite0, Scripted
 from warmflow.noise import permutation
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.settings import settings_of
-from warmflow.single import SOLVERS
 
 
 @click.command()

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.data.idx import fashion
-from warmflow.final import final_table, markdown
+from warmflow.image_table import final_table, markdown
 from warmflow.metrics.extractors import Classified, EfficientNetLite0, efficientnet
 from warmflow.metrics.features import train_classifier
 from warmflow.metrics.kid import KID

@@ -19,11 +19,11 @@ from beside import beside, read_plan
 
 from warmflow import compare
 from warmflow.checkpoints import load, load_part
-from warmflow.measuring import Alone
+from warmflow.drafts.autoregressive import train_judge
+from warmflow.experiments.measure import Alone
 from warmflow.metrics.judged import Words, conditional_entropy, discriminator, duplicates, likelihood, valid_words
 from warmflow.networks.causal import log_chances
 from warmflow.noise import permutation
-from warmflow.recipes.drafts import train_judge
 from warmflow.sources import NGram
 
 NOVELS = Path(os.environ.get("WARMFLOW_DATA", "../shared/data")) / "text" / "novels98" / "novels98.tar.xz"

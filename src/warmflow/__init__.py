@@ -33,13 +33,13 @@ _ROOMS = {
     "metrics.kid": "KID",
     "evaluation.verdict": "Verdict judge",
     "evaluation.evaluate": "Evaluation Extras evaluate",
-    "final": "final_table",
+    "image_table": "final_table",
     "training": "train",
     "checkpoints": "load",
     "report": "Report",
-    "comparison": "compare",
-    "students": "distill",
-    "prospect": "audit",
+    "experiments.compare": "compare",
+    "experiments.compare_students": "distill",
+    "experiments.audit": "audit",
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names.split()}
 __all__ = sorted([*_WHERE, "__version__"])

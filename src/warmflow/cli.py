@@ -180,7 +180,7 @@ def demo(what: str, out: Path | None, seeds: int | None, updates: int | None, jo
         f"On two CPU cores it takes {minutes} minutes; cut off, the same command continues. The result goes to {out}/.",
         err=True,
     )
-    from warmflow.comparison import compare
+    from warmflow.experiments.compare import compare
 
     report = compare(recipe, out=out, seeds=range(seeds), jobs=jobs, progress=not quiet, **changes)
     click.echo(f"\n{report.verdict.claim}\n\nThe report: {out / 'report.html'}")
@@ -215,7 +215,7 @@ def train(
     resolved = settings_of(recipe, **_given(settings))
     arm = arm or ("lediflow" if recipe.startswith("lediflow.") else "warm")
     _threads(threads)
-    from warmflow.single import train_run
+    from warmflow.experiments.single_runs import train_run
 
     train_run(recipe, resolved, out or Path(f"warmflow-{recipe}-{arm}-{seed}"), arm=arm, seed=seed, begin=begin,
               device=device, dry_run=dry_run, quiet=quiet, echo=click.echo)  # fmt: skip
@@ -284,8 +284,8 @@ def sample(
     if out.suffix == ".png" and n > LARGEST_GRID:
         raise ValueError(f"-n is {n}; a grid shows at most {LARGEST_GRID} samples, use .npz for more")
     _threads(threads)
-    from warmflow.single import sample_run
-    from warmflow.wishes import Asking, Writing
+    from warmflow.experiments.sampling_options import Asking, Writing
+    from warmflow.experiments.single_runs import sample_run
 
     click.echo(sample_run(run, n, out, steps=steps, solver=solver, seed=seed, batch=batch_size, raw=raw, device=device,
                           quiet=quiet, writing=Writing(temperature, top_p, renoise, prefix, template),
@@ -344,10 +344,10 @@ def compare(
             raise ValueError(
                 f"{ignored[0]} changes the training, but {what[0]} is already trained: leave {ignored[0]} out"
             )
-        from warmflow.arms import read_asked
         from warmflow.checkpoints import device_of
-        from warmflow.finished import compare_runs
-        from warmflow.students import compare_students
+        from warmflow.experiments.compare_runs import compare_runs
+        from warmflow.experiments.compare_students import compare_students
+        from warmflow.experiments.train_flows import read_asked
 
         runs = [Path(w) for w in what]
         if any(read_asked(run).get("arm") == "student" for run in runs):
@@ -359,8 +359,8 @@ def compare(
         missing = next(w for w in what if not (Path(w) / "config.json").exists())
         raise ValueError(f"{missing} is not a run folder (it has no config.json); train it first")
     else:
-        from warmflow.comparison import compare as compare_data
-        from warmflow.single import draft_of
+        from warmflow.experiments.compare import compare as compare_data
+        from warmflow.experiments.single_runs import draft_of
 
         report = compare_data(what[0], draft_of(draft), calls=grid, minutes=minutes,
                               seeds=range(seeds), out=out, convergence=convergence, device=device,
@@ -437,7 +437,7 @@ def evaluate(
     """
     out = out or Path("warmflow-evaluate")
     _threads(threads)
-    from warmflow.judging import Asked, evaluate_files, table
+    from warmflow.experiments.evaluate_files import Asked, evaluate_files, table
 
     words = tuple(word.strip() for word in counted.split(",") if word.strip())
     found = evaluate_files(
@@ -483,7 +483,7 @@ def distill(
     s = distillation_of(**_given(settings))
     out = out or Path(f"{run}-student")
     from warmflow.checkpoints import device_of
-    from warmflow.students import distill as distil
+    from warmflow.experiments.compare_students import distill as distil
 
     device_of(device)
     distil(run, out, device=device, reflow=reflow, report=measure, progress=not quiet, echo=click.echo,
@@ -510,8 +510,8 @@ def audit(data: str, draft: str | None, as_json: bool, threads: int | None, **se
     hf:PATH, folder:PATH, or a .npy or .npz file.
     """
     _threads(threads)
-    from warmflow.prospect import audit as look
-    from warmflow.single import draft_of
+    from warmflow.experiments.audit import audit as look
+    from warmflow.experiments.single_runs import draft_of
 
     found = look(data, draft_of(draft), **_given(settings))
     if as_json:

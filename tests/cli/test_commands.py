@@ -17,11 +17,15 @@ from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, 
 from PIL import Image
 
 import warmflow
-from warmflow import budget, comparison, crew, measuring, prospect
-from warmflow.budget import updates_within
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, save_row, verdict_json
 from warmflow.evaluation.verdict import Outcome
+from warmflow.experiments import audit as prospect
+from warmflow.experiments import budget
+from warmflow.experiments import compare as comparison
+from warmflow.experiments import measure as measuring
+from warmflow.experiments import workers as crew
+from warmflow.experiments.budget import updates_within
 
 ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ARRAYS_FLOWS = {"cold", "cold_assigned", "cold_whole", "warm", "noise", "draft"}

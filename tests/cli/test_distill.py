@@ -14,11 +14,11 @@ from bad_input import words
 from test_commands import calls, ok, said, sound
 
 import warmflow
-from warmflow import distilling
-from warmflow.arms import read_asked
 from warmflow.checkpoints import load
 from warmflow.cli import main
 from warmflow.evaluation.record import read_study
+from warmflow.experiments import distill as distilling
+from warmflow.experiments.train_flows import read_asked
 from warmflow.noise import Noise
 
 TOY = words("--updates 30 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 32 --quiet")

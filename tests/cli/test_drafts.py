@@ -16,10 +16,10 @@ from PIL import Image
 from test_commands import ARRAYS_FLOWS, methods, ok, sound
 from test_distill import refused
 
-from warmflow import audits
 from warmflow.checkpoints import load, load_part
+from warmflow.experiments import pair_audits as audits
+from warmflow.experiments.prepare import trained_seconds
 from warmflow.noise import Noise
-from warmflow.prepared import trained_seconds
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.plan import pairs
 from warmflow.recipes.settings import settings_of

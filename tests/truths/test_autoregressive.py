@@ -5,6 +5,7 @@ import torch
 
 from warmflow.checkpoints import load_part
 from warmflow.contracts import Batch, Player
+from warmflow.drafts.autoregressive import train_draft, train_judge
 from warmflow.networks import (
     MLP,
     CausalTransformer,
@@ -20,7 +21,6 @@ from warmflow.networks import (
 from warmflow.networks.base import preset
 from warmflow.noise import Noise
 from warmflow.objectives import NextToken
-from warmflow.recipes.drafts import train_draft, train_judge
 from warmflow.sources import LSTM, random_chain
 from warmflow.sources.markov import stationary
 

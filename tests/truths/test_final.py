@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from warmflow.final import final_table, markdown
-from warmflow.kept import data_digest, kept_features
+from warmflow.feature_cache import data_digest, kept_features
+from warmflow.image_table import final_table, markdown
 from warmflow.metrics.extractors import NamedExtractor
 from warmflow.metrics.frechet import Frechet
 from warmflow.metrics.kid import KID

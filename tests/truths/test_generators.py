@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.checkpoints import load_part
+from warmflow.drafts.generators import train_gan, train_vae
 from warmflow.networks import Auxiliary, seeded
 from warmflow.noise import Noise
 from warmflow.objectives.variance_guided import losses
-from warmflow.recipes.generators import train_gan, train_vae
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
 
 D, K = 4, 2
@@ -195,7 +195,7 @@ def test_a_gan_draws_images_alone() -> None:
 
 
 def test_drafts_that_are_all_alike_are_an_error() -> None:
-    from warmflow.recipes.generators import _alive
+    from warmflow.drafts.generators import _alive
 
     network = seeded(0, lambda: Auxiliary((1, 8, 8), latent=2, width=8, depth=1)).eval().requires_grad_(False)
     network.decoder[-1].weight.zero_()

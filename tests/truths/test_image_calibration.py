@@ -8,7 +8,7 @@ from photographs import cifar10_test, lite0
 from torch import Tensor
 
 from warmflow.data.idx import fashion, fashion_folder
-from warmflow.final import final_table
+from warmflow.image_table import final_table
 from warmflow.metrics.extractors import Classified
 from warmflow.metrics.features import train_classifier
 

@@ -10,9 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from warmflow import comparison, crew, measuring
-from warmflow.comparison import run
-from warmflow.concluding import Comparison, evaluated
 from warmflow.contracts import Samples, Start
 from warmflow.evaluation import rows as rows_module
 from warmflow.evaluation.real import RealData
@@ -20,7 +17,11 @@ from warmflow.evaluation.record import read_study
 from warmflow.evaluation.rows import CHOICE_SEED, GRID, Entry, choose, timed
 from warmflow.evaluation.study import Role, Row, Study, Training
 from warmflow.evaluation.verdict import judge
-from warmflow.measuring import (
+from warmflow.experiments import compare as comparison
+from warmflow.experiments import measure as measuring
+from warmflow.experiments import workers as crew
+from warmflow.experiments.compare import run
+from warmflow.experiments.measure import (
     FLOAT_SOLVERS,
     TOKEN_GRID,
     Alone,
@@ -36,6 +37,7 @@ from warmflow.measuring import (
     solvers_of,
     steps_on_grid,
 )
+from warmflow.experiments.pipeline import Comparison, evaluated
 from warmflow.metrics.mmd import MMD
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.measures import real_data

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from warmflow.arms import prepare_all
 from warmflow.checkpoints import load_part
 from warmflow.evaluation.study import Role
+from warmflow.experiments.prepare import NOISE_BILL, Prepared, seed_folder
+from warmflow.experiments.train_flows import prepare_all
 from warmflow.fields import NetworkField
 from warmflow.noise import Noise
-from warmflow.prepared import NOISE_BILL, Prepared, seed_folder
 from warmflow.recipes.build import plan_for, plan_of
 from warmflow.recipes.settings import settings_of
 from warmflow.sources import Blurred, GaussianMixture, StandardNormal

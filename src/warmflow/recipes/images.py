@@ -14,12 +14,12 @@ from warmflow.data.emoji import emoji as read_emoji
 from warmflow.data.idx import fashion as read_fashion
 from warmflow.data.images import digits as read_digits
 from warmflow.data.images import folder as read_folder
+from warmflow.drafts.learned_prior import fitted_prior
 from warmflow.networks import MLP, DiT, UNet, dit, mlp, seeded, unet
 from warmflow.recipes.flows import FloatFlow
 from warmflow.recipes.labels import drafted
 from warmflow.recipes.lediflow import LeDiFlowFlow
 from warmflow.recipes.plan import Build, Plan, labels_in, latent_apart, network, set_up
-from warmflow.recipes.priors import fitted_prior
 from warmflow.recipes.settings import (
     Cifar10,
     Degraded,

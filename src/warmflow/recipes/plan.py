@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from warmflow.contracts import Batch, Coupling, Data, Objective, Source, Start
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
+from warmflow.drafts.generators import GAN, VAE, train_gan, train_vae
 from warmflow.evaluation.study import Role, Training
 from warmflow.fields import Guided
 from warmflow.networks import MLP, seeded
-from warmflow.recipes.generators import GAN, VAE, train_gan, train_vae
 from warmflow.recipes.settings import PIPELINE, TRAINED_DRAFTS, Drafted, Floats, Settings, is_pipeline
 from warmflow.sampler import Clip, Hook, Sampler
 from warmflow.sources import DiffusersPipeline, Gaussian, GaussianMixture, StandardNormal

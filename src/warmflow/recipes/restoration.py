@@ -23,6 +23,7 @@ from warmflow.contracts import Batch, Coupling, Player, Source
 from warmflow.couplings import Independent
 from warmflow.data import DataSet, enough
 from warmflow.data.paired import INPUT, denoising, paired_folders, pairs, read_pairs, super_resolution
+from warmflow.drafts.trained import trained_part
 from warmflow.fields import NetworkField
 from warmflow.objectives import FlowMatching, Regression
 from warmflow.paths import LinearPath
@@ -30,7 +31,6 @@ from warmflow.recipes.flows import SOLVERS, FloatFlow
 from warmflow.recipes.images import images_of, network_of
 from warmflow.recipes.plan import Arm, Flow, Plan
 from warmflow.recipes.settings import Denoising, Pairs, Restoration, SuperResolution, of_floats
-from warmflow.recipes.trained import trained_part
 from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Restored, StandardNormal
 

@@ -158,7 +158,7 @@ def characters(settings: Text, name: str) -> Plan:
         if settings.draft == "uniform":
             return UniformTokens((settings.length,), size)
         if settings.draft == "lstm":
-            from warmflow.recipes.drafts import train_draft
+            from warmflow.drafts.autoregressive import train_draft
 
             label = "draft" if progress else None
             return train_draft(

@@ -22,7 +22,6 @@ import torch
 from warmflow import __version__
 from warmflow.checkpoints import write_json, write_tensors
 from warmflow.contracts import Solver, Source
-from warmflow.crew import Crew
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.evaluation.evaluate import Evaluation
@@ -30,7 +29,7 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import save_study, verdict_json
 from warmflow.evaluation.rows import Entry, timed
 from warmflow.evaluation.study import Study, Training
-from warmflow.measuring import (
+from warmflow.experiments.measure import (
     Store,
     Trained,
     calls_left,
@@ -41,7 +40,8 @@ from warmflow.measuring import (
     solvers_of,
     training_bill,
 )
-from warmflow.pictures import pictures
+from warmflow.experiments.pictures import pictures
+from warmflow.experiments.workers import Crew
 from warmflow.recipes.measures import real_data
 from warmflow.recipes.plan import Plan
 from warmflow.report import Report

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from warmflow.arms import read_asked, weights_of
-from warmflow.audits import audits
 from warmflow.checkpoints import device_of, load, make_folder, read_json, write_json
-from warmflow.comparison import whole
-from warmflow.concluding import Comparison, conclude, described, real_of
 from warmflow.contracts import Source
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.measuring import Trained, alone
-from warmflow.prepared import PRIOR_BILL, trained_seconds
+from warmflow.experiments.compare import whole
+from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.pair_audits import audits
+from warmflow.experiments.pipeline import Comparison, conclude, described, real_of
+from warmflow.experiments.prepare import PRIOR_BILL, trained_seconds
+from warmflow.experiments.train_flows import read_asked, weights_of
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.plan import Flow, Plan, pairs
 from warmflow.recipes.settings import settings_of

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from warmflow.kept import kept_features
+from warmflow.feature_cache import kept_features
 from warmflow.metrics.extractors import NamedExtractor
 from warmflow.metrics.frechet import Frechet
 from warmflow.metrics.kid import KID, Estimate

@@ -24,7 +24,7 @@ from torch import Tensor
 from warmflow.checkpoints import card, check_version, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Source
 from warmflow.data.paired import INPUT
-from warmflow.prepared import Prepared, seed_folder
+from warmflow.experiments.prepare import Prepared, seed_folder
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Arm, Plan

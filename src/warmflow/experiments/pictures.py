@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from warmflow.audits import seen_as
 from warmflow.contracts import Source
 from warmflow.data.grid import Grid
 from warmflow.evaluation.study import Role
-from warmflow.measuring import Alone, Trained
+from warmflow.experiments.measure import Alone, Trained
+from warmflow.experiments.pair_audits import seen_as
 from warmflow.noise import Noise
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler, trajectory

@@ -14,10 +14,10 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from warmflow.arms import follow_parent
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.rows import Entry
-from warmflow.measuring import Store, rows_of
+from warmflow.experiments.measure import Store, rows_of
+from warmflow.experiments.train_flows import follow_parent
 
 WORTH = 40.0
 """Seconds of sampling below which another process, which reads everything again, is not worth its start."""

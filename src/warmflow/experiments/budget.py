@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from warmflow.contracts import Batch, Source
-from warmflow.measuring import steps_on_grid
+from warmflow.experiments.measure import steps_on_grid
 from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump

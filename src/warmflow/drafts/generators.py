@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Data, Player
+from warmflow.drafts.trained import trained_part
 from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, seeded
 from warmflow.noise import Noise, permutation
 from warmflow.objectives import Adversarial, VarianceGuided
-from warmflow.recipes.trained import trained_part
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}

@@ -21,20 +21,20 @@ from typing import Any
 
 from torch import Tensor
 
-from warmflow.arms import data_print, fingerprint, prepare_all, train_all
-from warmflow.audits import audits
-from warmflow.budget import updates_for
 from warmflow.checkpoints import device_of, load, open_run, read_json, write_json
-from warmflow.concluding import Comparison, conclude, described, evaluated, real_of, say
 from warmflow.data import enough
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import plain, read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice, Entry
 from warmflow.evaluation.study import Role, Training
+from warmflow.experiments.budget import updates_for
+from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.pair_audits import audits
+from warmflow.experiments.pipeline import Comparison, conclude, described, evaluated, real_of, say
+from warmflow.experiments.prepare import NOISE_BILL, PRIOR_BILL, Prepared, seed_folder
+from warmflow.experiments.train_flows import data_print, fingerprint, prepare_all, train_all
 from warmflow.fields import WrappedField
-from warmflow.measuring import Trained, alone
-from warmflow.prepared import NOISE_BILL, PRIOR_BILL, Prepared, seed_folder
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan

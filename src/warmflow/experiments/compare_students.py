@@ -15,14 +15,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from warmflow.arms import read_asked, weights_of
 from warmflow.checkpoints import device_of, load, make_folder, read_json
-from warmflow.concluding import Comparison, conclude, described, real_of
 from warmflow.contracts import Solver
-from warmflow.distilling import digest_of, read_teacher, teacher_of, train_reflow, train_student
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Role, Study, Training
-from warmflow.measuring import FLOAT_SOLVERS, Trained
+from warmflow.experiments.distill import digest_of, read_teacher, teacher_of, train_reflow, train_student
+from warmflow.experiments.measure import FLOAT_SOLVERS, Trained
+from warmflow.experiments.pipeline import Comparison, conclude, described, real_of
+from warmflow.experiments.train_flows import read_asked, weights_of
 from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Data, Player
+from warmflow.drafts.trained import trained_part
 from warmflow.networks import CausalTransformer, Network, TokenLSTM, causal, lstm, seeded
 from warmflow.networks.base import preset as sizes_of
 from warmflow.objectives import NextToken
-from warmflow.recipes.trained import trained_part
 from warmflow.sources import LSTM
 
 N = TypeVar("N", bound=Network)

@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 
-from warmflow.arms import read_asked
 from warmflow.checkpoints import (
     card,
     load,
@@ -30,8 +29,9 @@ from warmflow.checkpoints import (
 from warmflow.contracts import Batch, Coupling, Player
 from warmflow.couplings import Assignment, Encoded, Given, Independent, Walked, prepare
 from warmflow.couplings.prepare import digest
+from warmflow.experiments.measure import at_once
+from warmflow.experiments.train_flows import read_asked
 from warmflow.fields import Guided, NetworkField
-from warmflow.measuring import at_once
 from warmflow.networks import Network, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching, FlowMatching

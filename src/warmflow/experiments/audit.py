@@ -22,10 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.audits import audits
 from warmflow.contracts import Field, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.data import enough
+from warmflow.experiments.pair_audits import audits
 from warmflow.fields import finite_data
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation

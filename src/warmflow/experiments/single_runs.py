@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.arms import asked_of, read_asked, run_arm
 from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import JumpPath, Samples, Solver
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
+from warmflow.experiments.sampling_options import Asking, Writing
+from warmflow.experiments.train_flows import asked_of, read_asked, run_arm
 from warmflow.fields import Guided, NetworkField, TokenField
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
@@ -28,7 +29,6 @@ from warmflow.recipes.plan import Plan, pairs
 from warmflow.recipes.settings import Settings, is_ours, suggest
 from warmflow.sampler import placed
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, MultistepX1
-from warmflow.wishes import Asking, Writing
 
 SOLVERS: dict[str, Solver] = {
     "euler": Euler(),

@@ -1,0 +1,1 @@
+"""Draft models: fit or train one, get a source."""

@@ -1,0 +1,1 @@
+"""What the commands do: train, prepare, measure, compare, sample, distill."""
