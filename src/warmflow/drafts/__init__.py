@@ -1,1 +1,37 @@
-"""Draft models: fit or train one, get a source."""
+"""Draft models: cheap generators that a warm start refines. One file each; ``DRAFTS`` finds them by name."""
+
+from __future__ import annotations
+
+import sys
+
+from warmflow.discovery import classes_in
+from warmflow.drafts.base import Draft, Place, fitted
+from warmflow.drafts.noise import NoDraft
+from warmflow.drafts.own import Own
+from warmflow.drafts.pipeline import Pipeline
+from warmflow.options import suggestion
+
+__all__ = ["DRAFTS", "Draft", "NoDraft", "Own", "Pipeline", "Place", "draft_of", "fitted"]
+
+DRAFTS: dict[str, type[Draft]] = classes_in(sys.modules[__name__], Draft)  # type: ignore[type-abstract]
+
+
+def draft_of(given: object) -> Draft:
+    """The draft that a user means: a ``Draft``, the name of one, "diffusers:PATH", the path of a file or folder of drafts, a
+    callable draft(n, seed), or an array.
+
+    Raises:
+        ValueError: a text that is neither a draft's name nor a path.
+    """
+    if isinstance(given, Draft):
+        return given
+    if isinstance(given, str):
+        if given.startswith("diffusers:") and len(given) > len("diffusers:"):
+            return Pipeline(path=given.removeprefix("diffusers:"))
+        if given in DRAFTS:
+            return DRAFTS[given]()
+        if "/" not in given and "." not in given:
+            raise ValueError(
+                f"the draft {given!r} is neither one of ours nor a file or folder; {suggestion(given, DRAFTS)}"
+            )
+    return Own(samples=given)

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Data, Player
+from warmflow.contracts import Batch, Data, Player, Source
+from warmflow.drafts.base import Draft, Place
 from warmflow.drafts.trained import trained_part
 from warmflow.networks import CausalTransformer, Network, TokenLSTM, causal, lstm, seeded
 from warmflow.networks.base import preset as sizes_of
 from warmflow.objectives import NextToken
-from warmflow.sources import LSTM
+from warmflow.options import Count, options
+from warmflow.setup import Setup
+from warmflow.sources import LSTM, NGram
 
 N = TypeVar("N", bound=Network)
 
@@ -133,3 +136,40 @@ def _trained(
     trained = getattr(part, "network", part)
     assert isinstance(trained, type(network))
     return trained
+
+
+def _of_text(draft: Draft, setup: Setup) -> str:
+    return "" if "train" in setup.data.streams else f"the draft {draft.name!r} is for texts, and {setup.name} has none"
+
+
+@options
+class NGramDraft(Draft):
+    """An n-gram model of the training text."""
+
+    name: ClassVar[str] = "ngram"
+    order: Count = 3
+    """Symbols that are looked at together."""
+
+    def fits(self, setup: Setup) -> str:
+        return _of_text(self, setup)
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        return NGram.fit(
+            setup.data.streams["train"], vocabulary=setup.vocabulary, order=self.order, length=setup.shape[0]
+        )
+
+
+@options
+class LSTMDraft(Draft):
+    """An LSTM of the training text."""
+
+    name: ClassVar[str] = "lstm"
+    updates: Count = 2000
+    """Updates of the draft."""
+
+    def fits(self, setup: Setup) -> str:
+        return "" if setup.space == "tokens" else f"the draft 'lstm' is for tokens, and {setup.name} is of floats"
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        return train_draft(setup.data.train, setup.vocabulary, steps=self.updates, batch=64, seed=place.seed,
+                           folder=place.folder, progress=place.bar("draft"))  # fmt: skip

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Data, Player
+from warmflow.contracts import Batch, Data, Player, Source
+from warmflow.drafts.base import Draft, Place
 from warmflow.drafts.trained import trained_part
 from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, seeded
 from warmflow.noise import Noise, permutation
 from warmflow.objectives import Adversarial, VarianceGuided
+from warmflow.options import Count, Whole, multiple_of, options
+from warmflow.setup import Setup
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
@@ -177,3 +180,58 @@ def _alive(source: Decoded, x: Tensor, draft: str, remedy: str) -> Decoded:
             f"the {draft}'s drafts are all alike: their variance is {made:.2g}, the data's {real:.2g}; {remedy}"
         )
     return source
+
+
+def _trained(draft: Draft, setup: Setup) -> str:
+    return "" if setup.space == "floats" else f"the draft {draft.name!r} is for floats, and {setup.name} is of tokens"
+
+
+@options
+class VAEDraft(Draft):
+    """A variational autoencoder: the decoder's mean of a latent that is drawn where the encoder puts the data."""
+
+    name: ClassVar[str] = "vae"
+    updates: Count = 4000
+    """Updates of the draft."""
+    width: Count = 256
+    """Width of the encoder and the decoder."""
+    latent: Count = 16
+    """Dimensions of the latent."""
+    components: Whole | None = None
+    """Components of the mixture of latents; 0 for a standard Gaussian; by default the problem's."""
+
+    def fits(self, setup: Setup) -> str:
+        return _trained(self, setup)
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        components = setup.defaults.get("components", 10) if self.components is None else self.components
+        return train_vae(setup.data.train.x1, steps=self.updates, seed=place.seed, width=self.width, latent=self.latent,
+                         components=components, folder=place.folder, progress=place.bar("vae"))  # fmt: skip
+
+    def stand_in(self, setup: Setup) -> Source | None:
+        return setup.noise()
+
+
+@options
+class GANDraft(Draft):
+    """A DC-GAN, for images of any channels with sides of 4 and more."""
+
+    name: ClassVar[str] = "gan"
+    updates: Count = 8000
+    """Updates of both players together."""
+    width: Annotated[Count, multiple_of(4)] = 32
+    """Channels of the largest hidden picture."""
+    latent: Count = 64
+    """Dimensions of the latent."""
+
+    def fits(self, setup: Setup) -> str:
+        if setup.data.kind != "images":
+            return f"the draft 'gan' draws images (n, C, H, W), and {setup.name} has none: take vae or mixture"
+        return _trained(self, setup)
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        return train_gan(setup.data.train.x1, steps=self.updates, seed=place.seed, width=self.width, latent=self.latent,
+                         folder=place.folder, progress=place.bar("gan"))  # fmt: skip
+
+    def stand_in(self, setup: Setup) -> Source | None:
+        return setup.noise()

@@ -1,7 +1,7 @@
 """A learned prior, trained in two stages of its own: the auxiliary model on the data, then a small flow on its latents.
 
     folder/auxiliary/    the run of the auxiliary model
-    folder/latent/       the run of the latent sampler, a flow from N(0, I) to q(z|y); given the label only where every flow is
+    folder/latent/       the run of the latent sampler, a flow from N(0, I) to q(z|y); never given a label
 
 Both are resumed where they were cut off. What decides whether the prior is any good is told with it: the share of the data's
 variance that the decoded mean explains, the share of log sigma^2 at its bounds, how many numbers of the latent say anything, and
@@ -10,11 +10,13 @@ how well sampled z are told from encoded ones.
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,44 +25,108 @@ from warmflow.checkpoints import load_part, open_run, read_json, save_part, writ
 from warmflow.contracts import Batch, Player, Source
 from warmflow.couplings import Encoded, Independent
 from warmflow.data import DataSet
+from warmflow.drafts.base import Place
 from warmflow.fields import NetworkField
 from warmflow.metrics.audit import auc
 from warmflow.networks import MLP, Auxiliary, LowPass, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
+from warmflow.options import Count, NotNegative, Share, Whole, options
 from warmflow.paths import LinearPath
-from warmflow.recipes.labels import conditional
-from warmflow.recipes.settings import LeDiFlow, LeDiFlowCifar10, LeDiFlowFashion
 from warmflow.sampler import Sampler
+from warmflow.setup import Setup
 from warmflow.solvers import Heun
-from warmflow.sources import Labelled, LearnedPrior, StandardNormal
+from warmflow.sources import LearnedPrior, StandardNormal
 from warmflow.training import train
 
-WithPrior = LeDiFlow | LeDiFlowFashion | LeDiFlowCifar10
 AT_FLOOR = 0.99
 SILENT = 0.01
 """Nats below which a number of the latent says nothing."""
 LATENT_ROUNDS = 16
 
 
-def fitted_prior(
-    settings: WithPrior, data: DataSet
-) -> Callable[[Path, bool, int], tuple[LearnedPrior, dict[str, Any]]]:
-    """The prior of these settings, trained in a folder (or read from it) when called with a seed, with the facts about it."""
+@options
+class PriorOptions:
+    """Options of a learned prior. What is left open takes the problem's value."""
 
-    def fit(folder: Path, progress: bool = False, seed: int = 0) -> tuple[LearnedPrior, dict[str, Any]]:
-        auxiliary, seconds = _auxiliary(settings, data, folder / "auxiliary", progress, seed)
-        facts = _measured(auxiliary, data, seed)
-        latent, more = _latent(settings, data, auxiliary, folder / "latent", progress, seed)
+    prior: Literal["learned", "low_pass"] = "learned"
+    """What z is: learned, or the sample's own low frequencies (images)."""
+    factor: Count | None = None
+    """Low frequencies: pixels a side that one number stands for."""
+    latent: Count | None = None
+    """Dimensions of z."""
+    kl: NotNegative | None = None
+    """Weight of the latent's divergence in the auxiliary model's loss; too small, and z names the training sample."""
+    auxiliary_updates: Count | None = None
+    """Updates of the auxiliary model."""
+    auxiliary_width: Count = 256
+    """Width of the auxiliary model."""
+    auxiliary_dropout: Share = 0.1
+    """Dropout inside the auxiliary model."""
+    latent_updates: Whole = 3000
+    """Updates of the latent sampler; 0 draws z from N(0, I)."""
+    latent_width: Count | None = None
+    """Width of the latent sampler."""
+    latent_steps: Count | None = None
+    """Heun steps of the latent sampler."""
+
+    def prior_asked(self) -> dict[str, object]:
+        """What decides which prior it is."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(PriorOptions)}  # type: ignore[arg-type]
+
+    def why_not(self, setup: Setup) -> str:
+        """Empty where these options suit the data, else a sentence."""
+        side, factor = setup.shape[-1], self.value("factor")
+        if self.prior == "low_pass" and (setup.data.kind != "images" or factor < 2 or side % factor):
+            return f"factor is {factor}; low frequencies are of images whose side ({side}) it divides, and it is at least 2"
+        return ""
+
+    def value(self, name: str) -> Any:
+        """An option, or the value for small data where neither it nor the problem says one."""
+        given = getattr(self, name)
+        return SMALL[name] if given is None else given
+
+
+SMALL: Mapping[str, Any] = {
+    "factor": 2,
+    "latent": 8,
+    "kl": 0.03,
+    "auxiliary_updates": 2000,
+    "latent_width": 64,
+    "latent_steps": 4,
+}
+
+
+def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedPrior, dict[str, float]]:
+    """The prior, trained in a folder (or read from it), with its parts' seconds; what was measured goes to prior_facts.json.
+
+    Raises:
+        ValueError: options that do not suit the data; sigma at a bound everywhere.
+    """
+    with tempfile.TemporaryDirectory() as spare:
+        folder = Path(spare) if place.folder is None else place.folder
+        data, s = setup.data, _Settings(o, setup.training.batch)
+        auxiliary, seconds = _auxiliary(s, data, folder / "auxiliary", place.progress, place.seed)
+        facts = _measured(auxiliary, data, place.seed)
+        latent, more = _latent(s, data, auxiliary, folder / "latent", place.progress, place.seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
-        facts["latent_auc"] = _told_apart(prior, data, seed)
-        return prior, {**facts, "auxiliary_seconds": seconds, "latent_seconds": more}
+        facts["latent_auc"] = _told_apart(prior, data, place.seed)
+        write_json(folder / "prior_facts.json", facts)
+    return prior, {"auxiliary model": seconds, "latent sampler": more}
 
-    return fit
+
+class _Settings:
+    """The options with the values for small data filled in."""
+
+    def __init__(self, options: PriorOptions, batch: int) -> None:
+        self.options, self.batch = options, batch
+
+    def __getattr__(self, name: str) -> Any:
+        return self.options.value(name) if name in SMALL else getattr(self.options, name)
 
 
-def _low_pass(s: WithPrior, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
+def _low_pass(s: _Settings, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
     """The datum's own low frequencies: fitted, not trained."""
     asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
@@ -74,7 +140,7 @@ def _low_pass(s: WithPrior, data: DataSet, folder: Path, seed: int) -> tuple[Low
 
 
 def _auxiliary(
-    s: WithPrior, data: DataSet, folder: Path, progress: bool, seed: int
+    s: _Settings, data: DataSet, folder: Path, progress: bool, seed: int
 ) -> tuple[Auxiliary | LowPass, float]:
     if s.prior == "low_pass":
         return _low_pass(s, data, folder, seed)
@@ -142,17 +208,15 @@ def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int
 
 
 def _latent(
-    s: WithPrior, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
+    s: _Settings, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
 ) -> tuple[Source, float]:
-    # beside flows that are given no label the sampler is given none: it would know what they do not
-    labels = data.train.condition.get("label") if conditional(s) else None
-    plain: Source = StandardNormal((auxiliary.latent,))
-    source = plain if labels is None else Labelled.of(plain, labels)
+    # the sampler is given no label: it would know what the other flows do not
+    source: Source = StandardNormal((auxiliary.latent,))
     if not s.latent_updates:
         return source, 0.0
     asked = {
         "kind": "part", "part": "latent", "updates": s.latent_updates, "latent": auxiliary.latent, "width": s.latent_width,
-        "seed": seed, "labels": labels is not None,
+        "seed": seed,
         "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"],
     }  # fmt: skip
     found = open_run(folder, asked)
@@ -161,17 +225,11 @@ def _latent(
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began
-    condition = {} if labels is None else {"label": labels.repeat(LATENT_ROUNDS)}
-    network = seeded(
-        seed,
-        lambda: MLP(
-            (auxiliary.latent,), classes=0 if labels is None else len(data.classes), width=s.latent_width, depth=2
-        ),
-    )
-    field = NetworkField(network, LinearPath(0.0), "x1", () if labels is None else ("label",))
-    objective = FlowMatching(field, plain, Independent(), Player(network, 2e-3, ema=0.999))
+    network = seeded(seed, lambda: MLP((auxiliary.latent,), width=s.latent_width, depth=2))
+    field = NetworkField(network, LinearPath(0.0), "x1")
+    objective = FlowMatching(field, source, Independent(), Player(network, 2e-3, ema=0.999))
     trained = train(
-        objective, Batch(z, condition), steps=s.latent_updates, batch=256, seed=seed, folder=folder,
+        objective, Batch(z), steps=s.latent_updates, batch=256, seed=seed, folder=folder,
         warmup=min(200, s.latent_updates // 10 + 1), progress="latent sampler" if progress else None,
     )  # fmt: skip
     sampler = Sampler(

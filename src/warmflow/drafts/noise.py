@@ -1,0 +1,24 @@
+"""No draft at all: noise in its place. The control of every warm start."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from warmflow.contracts import Source
+from warmflow.drafts.base import Draft, Place
+from warmflow.options import options
+from warmflow.setup import Setup
+
+
+@options
+class NoDraft(Draft):
+    """Noise: N(0, I) of floats, uniform tokens."""
+
+    name: ClassVar[str] = "noise"
+    answers: ClassVar[bool] = True
+
+    def fits(self, setup: Setup) -> str:
+        return ""
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        return setup.noise()

@@ -1,0 +1,31 @@
+"""An unconditional image pipeline of the library diffusers as a draft."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from warmflow.contracts import Source
+from warmflow.drafts.base import Draft, Place
+from warmflow.options import Count, options
+from warmflow.setup import Setup
+from warmflow.sources import DiffusersPipeline
+
+
+@options
+class Pipeline(Draft):
+    """Samples of a diffusers pipeline."""
+
+    name: ClassVar[str] = "diffusers"
+    given: ClassVar[bool] = True
+    path: str = ""
+    """The pipeline's folder, or its name on the Hugging Face hub."""
+    steps: Count = 50
+    """Denoising steps."""
+
+    def fits(self, setup: Setup) -> str:
+        if not self.path:
+            return "path is missing; the draft 'diffusers' needs a pipeline's folder: diffusers:PATH"
+        return "" if setup.data.kind == "images" else f"the draft 'diffusers' draws images, and {setup.name} has none"
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        return DiffusersPipeline.of(self.path, setup.shape, self.steps)

@@ -1,0 +1,133 @@
+"""What a method is: options, and what it trains for one training seed of a problem.
+
+    of(setup)        the method as it is run on this problem: options that were left open (None) take the problem's values
+    companions       further methods that a fair comparison of this one needs: baselines of the same effort, a control
+    stages(parts)    what is trained, in order; empty for a method that samples another one's network
+    sampler(parts)   the sampler that comes of it
+
+``Parts`` hold what the methods of one training seed share: drafts, pairs, trained parts, each made once and kept in the seed's
+folder. A method is one file and is found by its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from torch import nn
+
+from warmflow.contracts import Data, Objective, Solver, Source
+from warmflow.evaluation.study import Role, Training
+from warmflow.methods.parts import Parts
+from warmflow.options import changed, plain
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup
+
+M = TypeVar("M", bound="Method")
+Networks = Mapping[str, nn.Module]
+"""The networks that were trained so far, by stage."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One training: ``make`` builds the objective and its data from the networks of the stages before.
+
+    Args:
+        name: of the trained network, and of the stage's folder where it is not the last.
+        updates, batch: None for those of ``Training``.
+    """
+
+    name: str
+    make: Callable[[Networks], tuple[Objective, Data]]
+    updates: int | None = None
+    batch: int | None = None
+    warmup: int | None = None
+    save_every: int = 500
+
+
+@dataclass(frozen=True)
+class Member:
+    """A method in a comparison: under which name, as what, and of which candidate where it belongs to one."""
+
+    name: str
+    method: Method
+    role: Role
+    of: str = ""
+
+
+class Method(ABC):
+    """A way to generate samples, as its options."""
+
+    name: ClassVar[str]
+    role: ClassVar[Role] = Role.CANDIDATE
+    trained: ClassVar[Training] = Training.EQUAL
+    """What is held equal between it and the baselines."""
+    counted: ClassVar[tuple[str, ...]] = ()
+    """What its cost counts beside its flow: "draft", "pairing", "prior"."""
+
+    @abstractmethod
+    def fits(self, setup: Setup) -> str:
+        """Empty where the method can be used on this problem, else one sentence that says why not."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What sentences and figures call it."""
+
+    @property
+    def label(self) -> str:
+        """Its name in a comparison, where no other method has that."""
+        return self.name
+
+    def needs(self) -> Method | None:
+        """A method whose trained flow this one starts from (the teacher of a student)."""
+        return None
+
+    def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
+        """Further methods that a fair comparison of this one has."""
+        return ()
+
+    @abstractmethod
+    def stages(self, parts: Parts) -> Sequence[Stage]:
+        """What is trained, in order."""
+
+    @abstractmethod
+    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
+        """The sampler with the trained networks of its stages."""
+
+    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
+        """What the flow starts from, to be measured alone, and its title; None where that is noise."""
+        return None
+
+    def solvers(self) -> Sequence[Solver] | None:
+        """The solvers that are tried on validation data; None for those of the problem's space."""
+        return None
+
+    def grid(self) -> Sequence[int] | None:
+        """The numbers of calls it is measured at; None for those of the comparison."""
+        return None
+
+    def asked(self) -> dict[str, object]:
+        """The method as JSON, which names its runs."""
+        return {"class": type(self).__name__, **plain(self)}
+
+
+def settled(method: M, setup: Setup) -> M:
+    """The method with the problem's values for options that were left open.
+
+    Raises:
+        ValueError: it does not fit the problem.
+    """
+    open_ = {
+        f.name: setup.defaults[f.name]
+        for f in dataclasses.fields(method)  # type: ignore[arg-type]
+        if getattr(method, f.name) is None and f.name in setup.defaults
+    }
+    found = changed(method, open_) if open_ else method
+    why = found.fits(setup)
+    if why:
+        raise ValueError(why)
+    return found

@@ -1,0 +1,90 @@
+"""LeDiFlow: the flow starts from a learned prior, a mean and a standard deviation of each number that a latent z decodes to.
+
+    x0 = mu(z) + scale sigma(z) eps,     z ~ q(z | y) in training, a small latent sampler when sampling
+
+The auxiliary model (mu, sigma, q) and the latent sampler are trained first; the field sees mu and log sigma beside x, and z in
+its norms. With scale 0 the start is mu(z) itself: z then tells all there is to tell, and the flow returns a conditional mean.
+
+References:
+    LeDiFlow: Learned Distribution-guided Flow Matching to Accelerate Image Generation, Zwick et al., 2025, arXiv 2505.20723
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+from warmflow.contracts import Source
+from warmflow.couplings import Encoded
+from warmflow.drafts.learned_prior import PriorOptions, trained_prior
+from warmflow.evaluation.study import Role, Training
+from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.cold import Cold
+from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.parts import Parts
+from warmflow.methods.warm_start import WarmStart
+from warmflow.options import NotNegative, options
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup
+from warmflow.sources import LearnedPrior as PriorSource
+
+
+@options
+class LearnedPrior(PriorOptions, Method):
+    """A flow from a learned prior."""
+
+    name: ClassVar[str] = "learned-prior"
+    trained: ClassVar[Training] = Training.EQUAL_FLOWS
+    counted: ClassVar[tuple[str, ...]] = ("prior",)
+    scale: NotNegative = 1.0
+    """Factor of sigma in the start; 0 starts at the mean."""
+    weights: Literal["equal", "variance"] = "equal"
+    """Weights of the flow's squared errors: equal, or one over the prior's variance."""
+
+    def fits(self, setup: Setup) -> str:
+        if setup.space != "floats":
+            return f"a learned prior is of floats, and {setup.name} is of tokens"
+        if setup.training.conditional:
+            return "a learned prior carries no labels: leave conditional out"
+        if setup.inputs is not None:
+            return f"a learned prior answers no input, and samples of {setup.name} do"
+        return self.why_not(setup)
+
+    @property
+    def title(self) -> str:
+        return "LeDiFlow" if self.scale else "LeDiFlow from the mean"
+
+    def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
+        return [pair for pair in WarmStart().companions(setup) if isinstance(pair[0], Cold)]
+
+    def _prior(self, parts: Parts) -> PriorSource:
+        asked = self.prior_asked()
+        place = parts.place("parts", "prior", asked)
+
+        def make() -> Source:
+            source, seconds = trained_prior(self, parts.setup, place)
+            for name, spent in seconds.items():
+                parts.note(name, spent)
+            return source
+
+        found = parts.kept(place, "prior", make)
+        if not isinstance(found, PriorSource):
+            raise ValueError(f"{place.folder} holds no learned prior: delete it")
+        return replace(found, scale=self.scale)
+
+    def _flow(self, parts: Parts) -> Flow:
+        setup, source = parts.setup, self._prior(parts)
+        sees = {"mean": setup.shape, "log_sigma": setup.shape, "z": (source.auxiliary.latent,)}
+        weigh_by = "log_sigma" if self.weights == "variance" else None
+        return flow_of(setup, parts.seed, source, Encoded(source.auxiliary), setup.train, sees=sees, weigh_by=weigh_by)
+
+    def stages(self, parts: Parts) -> Sequence[Stage]:
+        flow = self._flow(parts)
+        return [Stage("flow", lambda _: (flow.objective, flow.data))]
+
+    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
+        return self._flow(parts).trained(networks["flow"])
+
+    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
+        return self._prior(parts), "the learned prior alone"

@@ -1,0 +1,144 @@
+"""What the methods of one training seed share: drafts, pairs and trained parts, made once and kept in the seed's folder.
+
+    FOLDER/drafts/NAME-DIGEST/    a draft (``source.json``) and the run of one that is trained
+    FOLDER/pairs/NAME-DIGEST/     the pairs of a source by a pairing
+    FOLDER/parts/NAME-DIGEST/     what else a method trains before its flow
+    FOLDER/seconds.json           what each took
+
+What is finished is read, what is missing is made. Everything but the data depends on the training seed, so that a spread over
+seeds is the spread of the whole method. Two processes may make different seeds at once, never one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from warmflow.checkpoints import load_part, make_folder, read_json, save_part, write_json
+from warmflow.contracts import Batch, Coupling, Source
+from warmflow.couplings import prepare
+from warmflow.drafts.base import Draft, Place, fitted
+from warmflow.options import plain
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup
+
+
+class Asked(Protocol):
+    """A method, as the runs of a seed are asked for."""
+
+    def asked(self) -> dict[str, object]: ...
+
+
+def digest(asked: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits of JSON values."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+@dataclass(eq=False)
+class Parts:
+    """The parts of one training seed.
+
+    Args:
+        folder: of the seed; None keeps nothing (a trial).
+        begin: a trained cold network that a warm flow is fine-tuned from, see ``train --from``.
+        run: gives the trained sampler of another method of this seed.
+    """
+
+    setup: Setup
+    seed: int
+    folder: Path | None = None
+    progress: bool = False
+    begin: Any = None
+    run: Callable[[Asked], Sampler] | None = None
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _pairs: dict[str, Batch] = field(default_factory=dict)
+
+    def place(self, kind: str, name: str, asked: Mapping[str, Any]) -> Place:
+        """Where a part is made."""
+        folder = None if self.folder is None else self.folder / kind / f"{name}-{digest(asked)}"
+        return Place(folder, self.seed, self.progress)
+
+    def draft(self, draft: Draft) -> Source:
+        """The draft of this seed."""
+        asked = {"draft": draft.name, **({} if draft.given else plain(draft))}
+        key = digest(asked)
+        if key not in self._sources:
+            place = self.place("drafts", draft.name, asked)
+            self._sources[key] = self.kept(place, "draft", lambda: fitted(draft, self.setup, place), not draft.given)
+        return self._sources[key]
+
+    def kept(self, place: Place, bill: str, make: Callable[[], Source], keep: bool = True) -> Source:
+        """A source that is read from its folder, or made and kept there; its seconds are billed under a name."""
+        if keep and place.folder is not None and (place.folder / "source.json").exists():
+            return load_part(place.folder, "source")  # type: ignore[no-any-return]
+        began = time.perf_counter()
+        source = make()
+        self.note(bill, max(time.perf_counter() - began, trained_seconds(place.folder)))
+        if keep and place.folder is not None:
+            save_part(make_folder(place.folder), "source", source)
+        return source
+
+    def pairs(
+        self, name: str, source: Source, coupling: Coupling, *, rounds: int, block: int, passes: int = 0, bill: str = "pairing"
+    ) -> Batch:  # fmt: skip
+        """The training data paired offline with starts from a source. Only the last pairs that were asked for stay in memory."""
+        asked = {"source": name, "coupling": repr(coupling), "rounds": rounds, "block": block}
+        key = digest({**asked, "passes": passes})
+        if key not in self._pairs:
+            self._pairs.clear()
+            folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
+            self._pairs[key] = prepare(
+                coupling,
+                self.setup.data.train,
+                source,
+                folder,
+                block=block,
+                rounds=rounds,
+                passes=passes,
+                seed=self.seed,
+            )
+            self.note(bill, time.perf_counter() - began)
+        return self._pairs[key]
+
+    def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source, block: int = 1024) -> Batch:
+        """Pairs of other data than the training set, once each."""
+        folder = self.place("pairs", name, {"rows": len(data)}).folder
+        began = time.perf_counter()
+        found = prepare(coupling, data, source, folder, block=block, seed=self.seed)
+        self.note("pairing", time.perf_counter() - began)
+        return found
+
+    def trained(self, method: Asked) -> Sampler:
+        """The trained flow of another method under this seed."""
+        if self.run is None:
+            raise ValueError("a method that starts from another one's flow needs a comparison that trains both")
+        return self.run(method)
+
+    def seconds(self) -> dict[str, float]:
+        """What was spent on this seed, by its name in the bill."""
+        path = None if self.folder is None else self.folder / "seconds.json"
+        return dict(read_json(path)) if path is not None and path.exists() else dict(self._noted)
+
+    _noted: dict[str, float] = field(default_factory=dict)
+
+    def note(self, name: str, seconds: float) -> None:
+        """Notes what something took when it was made; reading it again takes less and changes nothing."""
+        known = self.seconds()
+        if name in known:
+            return
+        self._noted = {**known, name: seconds}
+        if self.folder is not None:
+            write_json(make_folder(self.folder) / "seconds.json", self._noted)
+
+
+def trained_seconds(folder: Path | None) -> float:
+    """What training took in a folder, over all its sittings and of all parts in it; 0 where nothing was trained."""
+    if folder is None:
+        return 0.0
+    told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]
+    return float(sum(facts.get("seconds", 0.0) for facts in told))

@@ -1,0 +1,82 @@
+"""Reflow: a flow trained again on the pairs (start, its own sample from that start), which straightens its paths.
+
+References:
+    Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow, Liu et al., 2022, arXiv 2209.03003
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+
+from warmflow.contracts import Batch, Data, Objective, Player
+from warmflow.couplings import Given, Walked
+from warmflow.evaluation.study import Training
+from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.cold import Cold
+from warmflow.methods.distillation import copied, teacher_field
+from warmflow.methods.parts import Parts
+from warmflow.objectives import FlowMatching
+from warmflow.options import Count, Positive, options
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup
+from warmflow.sources import StandardNormal
+
+
+@options
+class Reflow(Method):
+    """A flow trained on its teacher's own pairs of start and sample."""
+
+    name: ClassVar[str] = "reflow"
+    trained: ClassVar[Training] = Training.DISTILLED
+    counted: ClassVar[tuple[str, ...]] = ("teacher", "pairing")
+    teacher: Method = Field(default_factory=Cold)
+    """The method whose flow is straightened."""
+    steps: Count = 32
+    """Steps of the teacher from each start."""
+    rows: Count = 20_000
+    """Pairs that are made."""
+    updates: Count | None = None
+    """Updates; by default as many as the teacher has."""
+    learning_rate: Positive = 1e-3
+    """AdamW's peak learning rate."""
+
+    def fits(self, setup: Setup) -> str:
+        if setup.space != "floats":
+            return f"reflow is of flows of floats, and {setup.name} is of tokens"
+        if setup.training.conditional:
+            return "reflow carries no labels: leave conditional out"
+        return self.teacher.fits(setup)
+
+    @property
+    def title(self) -> str:
+        return f"the reflow of {self.teacher.title}"
+
+    @property
+    def label(self) -> str:
+        return f"reflow-{self.teacher.label}"
+
+    def needs(self) -> Method | None:
+        return self.teacher
+
+    def stages(self, parts: Parts) -> Sequence[Stage]:
+        sampler = parts.trained(self.teacher)
+
+        def make(_: Networks) -> tuple[Objective, Data]:
+            field, t = copied(teacher_field(sampler)), parts.setup.training
+            blank = Batch(torch.zeros(self.rows, *parts.setup.shape))
+            walked = Walked(replace(sampler, device="cpu"), self.steps)
+            pairs = parts.pairs_of(f"reflow-{self.teacher.label}", walked, blank, sampler.source)
+            # a source that takes no draft: the pairs keep the starts they had
+            untouched, player = StandardNormal(parts.setup.shape), Player(field.network, self.learning_rate, ema=t.ema)  # type: ignore[arg-type]
+            return FlowMatching(field, untouched, Given(), player), pairs
+
+        return [Stage("flow", make, self.updates)]
+
+    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
+        sampler = parts.trained(self.teacher)
+        return replace(sampler, field=replace(teacher_field(sampler), network=networks["flow"]))

@@ -1,0 +1,111 @@
+"""Warm-start flow matching: the flow starts from a draft and refines it.
+
+    x0 = draft + sigma eps,     eps ~ N(0, I),     the field sees the draft,     trained on [t0, 1]
+
+t0 labels time: it changes no number of calls. Drafts are paired with data by assignment over the whole set, each sample with many
+fresh drafts. Of tokens x0 is the draft itself, which the field sees.
+
+The control is the same recipe with noise in place of the draft: what the warm flow gains over it is the draft's; what the control
+gains over cold flows is the pairing's.
+
+References:
+    Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Kim, 2026, arXiv 2603.19360
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from warmflow.contracts import Source
+from warmflow.data.text import Alphabet
+from warmflow.drafts import Draft, NoDraft, draft_of
+from warmflow.evaluation.study import Role
+from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.cold import NOISE_BILL, Cold
+from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.pairing import Pairing, paired, why_not
+from warmflow.methods.parts import Parts
+from warmflow.options import NotNegative, changed, options
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup
+from warmflow.sources import Blurred, Restored, Shown
+
+
+@options
+class WarmStart(Pairing, Method):
+    """A flow from a draft."""
+
+    name: ClassVar[str] = "warm-start"
+    counted: ClassVar[tuple[str, ...]] = ("draft", "pairing")
+    draft: str | Draft | None = None
+    """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
+    t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    """Where the path starts; a label of time that changes no number of calls."""
+    sigma: NotNegative | None = None
+    """Standard deviation of the noise added to the draft (floats); by default 0.3, of toys 0.1."""
+    seen: bool = True
+    """Whether the field sees the draft."""
+
+    def _draft(self, setup: Setup) -> Draft:
+        return draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)
+
+    def fits(self, setup: Setup) -> str:
+        answers = setup.inputs is not None
+        if answers and not self.sigma and self.sigma is not None:
+            return "sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"
+        if answers and not self._draft(setup).answers:
+            return f"samples of {setup.name} answer an input: take the draft 'regression' or 'input'"
+        return self._draft(setup).fits(setup) or why_not(self, setup)
+
+    @property
+    def title(self) -> str:
+        return "warm from noise" if isinstance(self.draft, NoDraft) else "warm"
+
+    def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
+        control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
+        if isinstance(
+            setup.data.codec, Alphabet
+        ):  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
+            return [(Cold(), Role.BASELINE), (Cold(start="mask"), Role.BASELINE)]
+        if setup.space == "tokens":
+            return [(Cold(), Role.BASELINE), (Cold(start="mask"), Role.BASELINE), (control, Role.CONTROL)]
+        if setup.inputs is not None:
+            return [(Cold(), Role.BASELINE), (control, Role.CONTROL)]
+        whole = Cold(pairing="whole-set", rounds=self.rounds, block=self.block, passes=self.passes)
+        return [
+            (Cold(), Role.BASELINE), (Cold(pairing="minibatch"), Role.BASELINE), (whole, Role.BASELINE),
+            (control, Role.CONTROL),
+        ]  # fmt: skip
+
+    def _source(self, parts: Parts) -> tuple[Source, Source]:
+        """The draft, and the start of the flow."""
+        setup = parts.setup
+        draft = parts.draft(self._draft(setup))
+        if setup.space == "tokens":
+            return draft, Shown(draft) if self.seen else draft
+        sigma = 0.3 if self.sigma is None else self.sigma
+        return draft, Blurred(draft, sigma) if self.seen or sigma else draft
+
+    def _flow(self, parts: Parts) -> Flow:
+        setup = parts.setup
+        draft, source = self._source(parts)
+        noise = isinstance(self._draft(setup), NoDraft)
+        coupling, data = paired(parts, "noise" if noise else "draft", draft, self, NOISE_BILL if noise else "pairing")
+        sees = {"draft": setup.shape} if self.seen or setup.inputs is not None else {}
+        if isinstance(draft, Restored) and draft.network is None:
+            setup = setup.without_inputs()  # the draft is the input, which the field sees once
+        return flow_of(setup, parts.seed, source, coupling, data, t0=self.t0, sees=sees, begin=parts.begin)
+
+    def stages(self, parts: Parts) -> Sequence[Stage]:
+        flow = self._flow(parts)
+        return [Stage("flow", lambda _: (flow.objective, flow.data))]
+
+    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
+        return self._flow(parts).trained(networks["flow"])
+
+    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
+        draft = self._draft(parts.setup)
+        return None if isinstance(draft, NoDraft) else (parts.draft(draft), "the draft alone")

@@ -1,0 +1,131 @@
+"""Options: typed fields with a range and a help text, declared once on the dataclass that uses them.
+
+    @options
+    class Jittered:
+        spread: Annotated[float, Field(gt=0)] = 0.35
+        \"\"\"Standard deviation of the noise added to a fresh data point.\"\"\"
+
+``Jittered(spread=-1)`` raises ``OptionError: spread is -1; it must be greater than 0``. pydantic validates; the command line is
+made from the same fields and their docstrings (``cli``). No torch is imported here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+C = TypeVar("C")
+
+
+class OptionError(ValueError):
+    """An option with a value that it cannot have.
+
+    Args:
+        owner: the class of the option; ``name``: the option, empty where several are at fault; ``said``: the rest of the message.
+    """
+
+    def __init__(self, owner: str, name: str, said: str) -> None:
+        super().__init__(f"{name} {said}".strip())
+        self.owner, self.name, self.said = owner, name, said
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("it must be a number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+
+
+def multiple_of(n: int) -> AfterValidator:
+    """A whole number that is a multiple of n."""
+
+    def check(value: int) -> int:
+        if value % n:
+            raise ValueError(f"it must be a multiple of {n}")
+        return value
+
+    return AfterValidator(check)
+
+
+RUNTIME = "runtime"
+"""Metadata of options that change how fast a result is computed and not the result: a run may be resumed with other ones."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def options(cls: type[C]) -> type[C]:
+    """A frozen dataclass whose fields are validated when it is made."""
+    made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
+    inner: Callable[..., None] = made.__init__
+
+    def checked(self: Any, **given: Any) -> None:
+        known = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]
+        for name in given:
+            if name not in known:
+                raise OptionError(cls.__name__, name, f"is no option of {cls.__name__}; {suggestion(name, known)}")
+        try:
+            inner(self, **given)
+        except ValidationError as error:
+            raise _first(cls.__name__, error) from None
+
+    made.__init__ = checked  # type: ignore[method-assign]
+    return cast("type[C]", made)
+
+
+_SAID: Mapping[str, str] = {
+    "greater_than": "greater than {gt}", "greater_than_equal": "at least {ge}", "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}", "finite_number": "finite", "literal_error": "{expected}",
+}  # fmt: skip
+_KINDS: Mapping[str, str] = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
+
+
+def _first(owner: str, error: ValidationError) -> OptionError:
+    """The first fault in one line: the option, its value and what it may be."""
+    found = error.errors()[0]
+    context, kind = found.get("ctx", {}), found["type"]
+    if kind == "value_error":
+        said = str(context["error"])
+        if not found["loc"]:  # raised by __post_init__, which names its options itself
+            return OptionError(owner, "", said)
+    elif kind in _SAID:
+        said = f"it must be {_SAID[kind].format(**context)}"
+    else:
+        said = f"it must be {_KINDS.get(kind.split('_')[0], found['msg'])}"
+    return OptionError(owner, str(found["loc"][0]), f"is {found['input']!r}; {said}")
+
+
+def suggestion(value: object, known: Iterable[str]) -> str:
+    """ "did you mean X? known: ..." """
+    names = list(known)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(names)}"
+
+
+def changed(of: C, changes: Mapping[str, Any]) -> C:
+    """The options with some changed; validated again."""
+    return dataclasses.replace(of, **changes)  # type: ignore[type-var]
+
+
+def is_runtime(field: dataclasses.Field[Any]) -> bool:
+    return any(part == RUNTIME for part in getattr(field.type, "__metadata__", ()))
+
+
+def plain(of: object, runtime: bool = False) -> dict[str, Any]:
+    """The options as JSON values, nested ones with their class; without those that change only the speed."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(of):  # type: ignore[arg-type]
+        value = getattr(of, f.name)
+        if runtime or not is_runtime(f):
+            nested = dataclasses.is_dataclass(value) and not isinstance(value, type)
+            found[f.name] = {"class": type(value).__name__, **plain(value)} if nested else value
+    return found
