@@ -54,7 +54,7 @@ from warmflow.evaluation.study import Training
 from warmflow.experiments.evaluate_files import table
 from warmflow.experiments.train_flows import fingerprint
 from warmflow.recipes.build import plan_for
-from warmflow.recipes.measures import held_out, real_data
+from warmflow.problems.measures import held_out, real_data
 from warmflow.training import train
 
 RECIPE = "images.fashion"

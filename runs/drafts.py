@@ -21,7 +21,7 @@ from warmflow.experiments.prepare import trained_seconds
 from warmflow.experiments.single_runs import picture
 from warmflow.noise import Noise
 from warmflow.recipes.build import plan_for
-from warmflow.recipes.measures import real_data
+from warmflow.problems.measures import real_data
 
 
 @click.command()

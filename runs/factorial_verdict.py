@@ -29,7 +29,7 @@ from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.targets import gain_at_equal_calls
 from warmflow.experiments.measure import Store, Trained, entries_of, rows_of
 from warmflow.recipes.build import plan_of
-from warmflow.recipes.measures import real_data
+from warmflow.problems.measures import real_data
 from warmflow.recipes.settings import settings_of
 
 CALLS = (1, 2, 3, 4, 6, 8)

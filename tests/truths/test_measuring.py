@@ -40,7 +40,7 @@ from warmflow.experiments.measure import (
 from warmflow.experiments.pipeline import Comparison, evaluated
 from warmflow.metrics.mmd import MMD
 from warmflow.recipes.build import plan_of
-from warmflow.recipes.measures import real_data
+from warmflow.problems.measures import real_data
 from warmflow.recipes.settings import settings_of
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, label
 

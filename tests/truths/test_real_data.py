@@ -22,7 +22,7 @@ from warmflow.metrics.frechet import Frechet
 from warmflow.metrics.judged import judged
 from warmflow.metrics.mmd import MMD, mmd_for
 from warmflow.noise import Noise, permutation
-from warmflow.recipes.measures import MOST, held_out, real_data
+from warmflow.problems.measures import MOST, held_out, real_data
 from warmflow.sources import NGram
 
 SAMPLES, SEEDS = 1_200, 4

@@ -31,7 +31,7 @@ from warmflow.metrics.kgrams import KGrams, gram_codes, gram_hashes, kgrams_for
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import resampling_counts
 from warmflow.noise import Noise
-from warmflow.recipes.measures import real_data, text_data
+from warmflow.problems.measures import real_data, text_data
 from warmflow.sources import NGram
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"

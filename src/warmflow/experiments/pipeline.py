@@ -42,7 +42,7 @@ from warmflow.experiments.measure import (
 )
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.workers import Crew
-from warmflow.recipes.measures import real_data
+from warmflow.problems.measures import real_data
 from warmflow.recipes.plan import Plan
 from warmflow.report import Report
 from warmflow.sampler import Sampler

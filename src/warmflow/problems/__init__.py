@@ -1,0 +1,48 @@
+"""Problems: what there is to generate. ``PROBLEMS`` finds them by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from warmflow.discovery import classes_in
+from warmflow.options import suggestion
+from warmflow.problems.base import Problem
+from warmflow.problems.own import Arrays, Folder
+
+__all__ = ["PROBLEMS", "Problem", "problem_of"]
+
+PROBLEMS: dict[str, type[Problem]] = classes_in(sys.modules[__name__], Problem)  # type: ignore[type-abstract]
+
+
+def problem_of(given: Any, **changes: Any) -> Problem:
+    """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "hf:NAME", the path of a folder or of a file of
+    arrays, an array, a tensor or a DataSet.
+
+    Raises:
+        ValueError: a name that is unknown, or options that the problem does not have.
+    """
+    if isinstance(given, Problem):
+        return given
+    kind, more = class_of(given)
+    return kind(**more, **changes)
+
+
+def class_of(given: Any) -> tuple[type[Problem], dict[str, Any]]:
+    """The class of a problem, and the options that its name carries."""
+    if isinstance(given, os.PathLike):
+        given = f"folder:{os.fspath(given)}" if Path(given).is_dir() else os.fspath(given)
+    if not isinstance(given, str):
+        return Arrays, {"data": given}
+    if given in PROBLEMS:
+        return PROBLEMS[given], {}
+    head, colon, rest = given.partition(":")
+    if colon and head == "folder":
+        return Folder, {"path": rest}
+    if (colon and head == "hf") or Path(given).suffix.lower() in (".npy", ".npz", ".safetensors"):
+        return Arrays, {"data": given}
+    raise ValueError(
+        f"problem {given!r} is unknown; {suggestion(given, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
+    )

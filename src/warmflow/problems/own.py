@@ -1,0 +1,72 @@
+"""The user's own data: a folder of images, arrays of points or images, a data set of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from warmflow.data import DataSet, load
+from warmflow.data.images import folder
+from warmflow.options import Count, options, plain
+from warmflow.problems.base import LEAST_SIDE, SMALL, ImageProblem, Problem, own_values
+from warmflow.setup import Build, Training, float_network
+
+
+@options
+class Folder(ImageProblem):
+    """A folder of images, resized and centre-cropped; its subfolders are classes."""
+
+    name: ClassVar[str] = "folder"
+    path: str = ""
+    """The folder of images."""
+    size: Annotated[Count, Field(ge=4)] = 16
+    """Side of the square images."""
+    mode: Literal["RGB", "L"] = "RGB"
+    """Colour (RGB) or grey (L)."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path is missing; folder needs the folder of images: folder:PATH")
+
+    def load(self) -> DataSet:
+        return folder(self.path, self.size, mode=self.mode, seed=self.data_seed)
+
+    def values(self, data: DataSet) -> Mapping[str, Any]:
+        return own_values(data)
+
+    @property
+    def described(self) -> str:
+        return f"folder:{self.path}"
+
+
+@options
+class Arrays(Problem):
+    """Your own arrays of points (N, d) or images (N, C, H, W), a file of them, a data set of the hub (hf:NAME), or a DataSet."""
+
+    name: ClassVar[str] = "arrays"
+    data: Any = None
+    """A tensor or array, the path of a .npy or .npz file, hf:NAME, or a DataSet."""
+
+    def load(self) -> DataSet:
+        return load(self.data)
+
+    def asked(self) -> dict[str, Any]:
+        kept = {k: v for k, v in plain(self).items() if k != "data"}
+        return {"name": self.name, **kept, **({"data": self.data} if isinstance(self.data, str) else {})}
+
+    @property
+    def described(self) -> str:
+        return self.data if isinstance(self.data, str) else "arrays"
+
+    def values(self, data: DataSet) -> Mapping[str, Any]:
+        return own_values(data) if _pictures(data) else SMALL
+
+    def build(self, training: Training, data: DataSet) -> Build:
+        return float_network(training, data.shape, "unet" if _pictures(data) else "mlp")
+
+
+def _pictures(data: DataSet) -> bool:
+    """Whether these are images that are large enough for a U-Net."""
+    return data.kind == "images" and min(data.shape[1:]) >= LEAST_SIDE
