@@ -20,8 +20,8 @@ from typing import Any
 from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.data.ready import Inputs
 from warmflow.data.samples import FILES, Reading, Sets, read_all, read_samples
-from warmflow.evaluation.answers import Inputs
 from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
