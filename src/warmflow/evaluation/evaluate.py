@@ -56,21 +56,22 @@ class Evaluation:
     verdicts: Mapping[str, Verdict]
     choices: tuple[Choice, ...] = ()
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
 
     @staticmethod
     def of(study: Study, choices: Sequence[Choice] = (), rules: Rules | None = None) -> Evaluation:
         """The study judged; where seeds or samples are missing, planned."""
         verdicts = judge(study, rules)
         plans = {
-            name: plan(study, name, studies=STUDIES)
+            name: plan(study, name, studies=STUDIES, rules=rules)
             for name, v in verdicts.items()
             if len(study.seeds) > 1 and {Missing.SEEDS, Missing.SAMPLES} & set(v.missing)
         }
-        return Evaluation(study, verdicts, tuple(c for c in choices if c.distances), plans)
+        return Evaluation(study, verdicts, tuple(c for c in choices if c.distances), plans, rules or Rules())
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the first candidate."""
+        """On the first candidate."""
         return next(iter(self.verdicts.values()))
 
     @property

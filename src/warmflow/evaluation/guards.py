@@ -22,8 +22,7 @@ from scipy.special import ndtri
 from warmflow.evaluation.study import Measure, RealFacts
 
 LEVEL = 0.975
-COPYING_SLACK = 0.02
-"""Two samples in a hundred: below it nobody would speak of copying."""
+COPYING_SLACK = 0.02  # two samples in a hundred: below it nobody would speak of copying
 
 
 @dataclass(frozen=True)

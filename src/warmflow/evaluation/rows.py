@@ -5,7 +5,7 @@ A *generator* is anything that can be called as ``generator(n, steps=, seed=)`` 
 
 Every method is measured at the same numbers of calls. A method that comes with several solvers (or time grids) is first measured
 with each at a few calls, on the validation set alone; the one with the lowest geometric mean distance is then measured on the
-whole grid. The choices are kept and shown.
+whole grid. The choices are kept.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladd
 
 MOST_RUNGS = 4.0
 """The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
-GROWS = 1.5
-"""By how much the time of the most calls must exceed that of the fewest for it to depend on the calls at all."""
+GROWS = 1.5  # how much longer the most calls must take than the fewest, for time to depend on the calls at all
 SMALL_EFFECT = 1.0
 """A start effect whose band ends below this multiple of the candidate's own distance halves n_eq at most."""
 COSTLY_START = 0.5
