@@ -81,6 +81,7 @@ class Model:
     Args:
         training: sd of a seed's own shift of its whole curve; ``row`` of each row's own noise; ``real`` of the real set's.
         baselines, metrics: how many of each.
+        still: the baselines have no noise of training, beside a candidate that has.
     """
 
     limit: float = 1.0
@@ -92,6 +93,7 @@ class Model:
     baselines: int = 1
     metrics: int = 1
     samples: int = 1
+    still: bool = False
 
     def names(self) -> tuple[str, ...]:
         return tuple("mn"[: self.metrics])
@@ -106,7 +108,8 @@ def synthetic(model: Model, generator: np.random.Generator, seeds: int = 0, samp
     for name in ("warm", *(f"cold{i}" for i in range(model.baselines))):
         true = np.array([falling(model.limit, speed=model.speed if name == "warm" else 1.0)(c) for c in CALLS])
         size = np.sqrt(np.maximum(true, 0.05))
-        seed = model.training * generator.standard_normal((k, 1))
+        noisy = name == "warm" or not model.still
+        seed = model.training * noisy * generator.standard_normal((k, 1))
         values, replicates, validation = {}, {}, {}
         for j, m in enumerate(model.names()):
             noise = seed + row * generator.standard_normal((k, len(CALLS)))
@@ -131,6 +134,13 @@ def model_settings() -> Iterator[tuple[str, Model]]:
                 f"D {limit} k {k} training {sd} speed {speed} baselines {nb} metrics {nm}",
                 Model(limit, speed, k, sd, baselines=nb, metrics=nm),
             )
+    for k, nm in itertools.product((2, 3, 5), (1, 2)):
+        if k == 2:
+            yield f"D 1 k 2 training 0.3 speed 1 baselines 1 metrics {nm}", Model(1, 1, 2, 0.3, metrics=nm)
+        yield (
+            f"D 1 k {k} training 0.3 speed 1 baselines 1 metrics {nm} still",
+            Model(1, 1, k, 0.3, metrics=nm, still=True),
+        )
     for k, row in itertools.product((3, 5), (0.01, 0.1, 0.3)):  # rows with noise of their own alone
         yield f"D 1 k {k} training 0.0 speed 1 rows {row}", Model(1, 1, k, 0.0, row=row)
 

@@ -11,7 +11,7 @@ import torch
 from bad_input import run
 from torch import Tensor
 
-from warmflow.evaluation.answers import Inputs
+from warmflow.data.ready import Inputs
 from warmflow.evaluation.evaluate import evaluate
 from warmflow.evaluation.record import verdict_json
 

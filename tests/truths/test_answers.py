@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from warmflow.evaluation.answers import Answers, Inputs, most
+from warmflow.data.ready import Answers, Inputs, most
 from warmflow.evaluation.curves import difference
 from warmflow.evaluation.evaluate import evaluate
 from warmflow.evaluation.exchange import ERROR, shown_worse

@@ -2,6 +2,8 @@
 
     overlaps        real data that a method was trained on, or that are a method's own samples
     one_clipped     one method's samples are clipped to a range and another's are not
+    copied          samples that are rows of the held-out data with a little noise
+    distinct        sets that are one and the same
     repeats         samples of a set that are copies of others in it
 
 A clipped set has an *atom* at its end: many entries are equal to the largest (or smallest) one, which in samples of a
@@ -11,10 +13,13 @@ bounded; an atom of one method and values of another beyond it are two post-proc
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from warmflow.metrics.copying import CopyingReference
 
 ATOM = 0.001
 """The share of entries equal to the extreme value that is called an atom."""
@@ -57,6 +62,48 @@ def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real dat
             raise ValueError(
                 f"{again} rows of {other} are rows of {name} too: hold out real data that nothing was trained on or copied from"
             )
+
+
+HELD_OUT_QUANTILE, SURE = 0.05, 4.0
+
+
+def copied(test: Tensor, validation: Tensor, sets: Mapping[str, Tensor]) -> None:
+    """ValueError where samples of a set are near copies of the test data: nearer to them than real data ever are.
+
+    Half of the validation set gives the distance that new data have from real ones, the other half shows what share of new data
+    is nearer to the test set than that (``metrics.copying``); five in a hundred are by definition.
+
+    Args:
+        test, validation: held-out real data (m, *S), floats. Where a half has fewer than 20 rows nothing is checked.
+    """
+    half = len(validation) // 2
+    if half < 1 / HELD_OUT_QUANTILE or not test.is_floating_point():
+        return
+    reference = CopyingReference.of(test, validation[:half], validation[half:], (HELD_OUT_QUANTILE,))
+    for name, x in sets.items():
+        share = float(reference.shares(x)[0])
+        noise = HELD_OUT_QUANTILE * (1 - HELD_OUT_QUANTILE) / (len(validation) - half) + share * (1 - share) / len(x)
+        if share - SURE * noise**0.5 > 2 * HELD_OUT_QUANTILE:
+            raise ValueError(
+                f"{share:.0%} of {name} are nearer to the held-out data than {HELD_OUT_QUANTILE:.0%} of new real data are: near "
+                "copies of it; hold out real data that nothing was made from"
+            )
+
+
+def distinct(sets: Mapping[tuple[str, int], Sequence[Tensor]]) -> None:
+    """ValueError where two methods, or two training seeds of one, have a set in common: a model that is given twice is no second
+    one. A method may have equal samples at several numbers of calls.
+
+    Args:
+        sets: by method and training seed.
+    """
+    seen: dict[bytes, tuple[str, int]] = {}
+    for key, parts in sets.items():
+        for x in parts:
+            found = seen.setdefault(hashlib.sha256(x.contiguous().numpy().tobytes()).digest(), key)
+            if found != key:
+                one, other = (f"{name} (training seed {seed})" for name, seed in (found, key))
+                raise ValueError(f"{one} and {other} hold the same samples; give each its own")
 
 
 def repeats(x: Tensor) -> float:

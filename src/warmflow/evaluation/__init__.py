@@ -5,5 +5,5 @@ curves      distances and bounds                   rows         generators -> ro
 exchange    the certified exchange rate            targets      fixed targets, gains at equal calls, the start effect
 guards      near for the wrong reason?             verdict      five outcomes
 sentences   the outcome in words                   planner      how many seeds and samples it takes
-answers     ready samples that answer an input     evaluate     all of it in one call
+paired      samples that answer an input           evaluate     all of it in one call
 """

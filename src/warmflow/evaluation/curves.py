@@ -4,12 +4,13 @@ For one metric, k training seeds, and R resamplings of the real test set that al
 method at n calls under seed s and D^r(n) its mean over seeds under resampling r. For a difference of two methods a and b
 
     estimate   d  = mean_s D_s(a) - mean_s D_s(b)
-    variance   v  = var_s D_s(a) / k + var_s D_s(b) / k + var_r ( D^r(a) - D^r(b) )
-    freedom    nu = v^2 / ( (var_s D_s(a) / k)^2 / (k - 1) + (var_s D_s(b) / k)^2 / (k - 1) )
-    bounds     d -/+ t(level, nu) sqrt(v)
+    training   v  = var_s D_s(a) / k + var_s D_s(b) / k,      estimated, with Welch's degrees of freedom nu
+    real       w  = var_r ( D^r(a) - D^r(b) ),                known, R is large
+    bounds     d -/+ sqrt( t(level, nu)^2 v + z(level)^2 w )
 
 Methods are trained apart, so that their seeds are independent (Welch); the real set is shared, so that its resampling enters
-through the difference alone, with no further loss of freedom (R is large).
+through the difference alone. The two allowances are added in quadrature: where v is small by chance, a t quantile for v + w with
+Satterthwaite's freedom is nearly normal, and was wrong in up to 6 % of tests at a nominal 2.5 % (two seeds, one method noisier).
 
 A *simultaneous* band over many numbers of calls takes, in place of t, the quantile of max_n |T_n|, T multivariate t with the
 estimated correlation of the estimates and the smallest nu. The estimates at neighbouring calls come from the same networks and
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 DRAWS = 4_000
 NORMAL_FROM = 30
@@ -48,6 +49,7 @@ class Curve:
         values: by metric, distances (k, n).
         replicates: by metric, (n, R) means over seeds under each resampling of the real test set.
         validation: by metric, (n,) means over seeds against the validation set.
+        per_step: calls of a step: the least distance of two rows.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Curve:
     values: Mapping[str, np.ndarray]
     replicates: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
+    per_step: float = 1.0
 
     @property
     def seeds(self) -> int:
@@ -73,27 +76,36 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """Estimates (n,) with their standard errors (n,) and degrees of freedom (n,)."""
+    """Estimates (n,) with the variances (n,) that come of training and of the real set, and the degrees of freedom (n,) of the
+    first."""
 
     estimate: np.ndarray
-    error: np.ndarray
+    training: np.ndarray
+    real: np.ndarray
     freedom: np.ndarray
 
+    @property
+    def error(self) -> np.ndarray:
+        """(n,) standard errors."""
+        return np.asarray(np.sqrt(self.training + self.real))
+
+    @property
+    def whole_freedom(self) -> np.ndarray:
+        """(n,) Satterthwaite's degrees of freedom of the whole variance."""
+        share = self.training / np.maximum(self.training + self.real, 1e-300)
+        return np.asarray(np.clip(self.freedom / np.maximum(share, 1e-3) ** 2, 1.0, MOST_FREEDOM))
+
+    def reach(self, level: float) -> np.ndarray:
+        """(n,) from the estimate to its one-sided bound at a level, like 0.975."""
+        return np.asarray(np.sqrt(stdtrit(self.freedom, level) ** 2 * self.training + ndtri(level) ** 2 * self.real))
+
     def low(self, level: float) -> np.ndarray:
-        """(n,) one-sided lower bounds at a level, like 0.975."""
-        return np.asarray(self.estimate - stdtrit(self.freedom, level) * self.error)
+        """(n,) one-sided lower bounds."""
+        return np.asarray(self.estimate - self.reach(level))
 
     def high(self, level: float) -> np.ndarray:
         """(n,) one-sided upper bounds."""
-        return np.asarray(self.estimate + stdtrit(self.freedom, level) * self.error)
-
-    @property
-    def p_value(self) -> np.ndarray:
-        """(n,) one-sided p-values of "the difference is at most 0": below e exactly where the lower bound at 1 - e is above 0."""
-        t = np.where(
-            self.error > 0, self.estimate / np.maximum(self.error, 1e-300), np.where(self.estimate > 0, np.inf, -np.inf)
-        )
-        return np.asarray(stdtr(self.freedom, -t))
+        return np.asarray(self.estimate + self.reach(level))
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -101,9 +113,10 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return values.var(0, ddof=1) / len(values) if len(values) > 1 else np.zeros(values.shape[1])
 
 
-def _freedom(total: np.ndarray, parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
+def _freedom(parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
+    """Welch's degrees of freedom of the sum of variances (n,), each with k - 1."""
     below = sum(part**2 for part in parts) / max(k - 1, 1)
-    return np.clip(total**2 / np.maximum(below, 1e-300), 1.0, MOST_FREEDOM)
+    return np.clip(sum(parts) ** 2 / np.maximum(below, 1e-300), max(k - 1, 1), MOST_FREEDOM)
 
 
 def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, other: np.ndarray | int = 0) -> Bounds:
@@ -113,15 +126,13 @@ def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, 
     x, y = a.values[metric][:, rows], b.values[metric][:, others]
     shared = (a.replicates[metric][rows] - b.replicates[metric][others]).var(1, ddof=1)
     parts = _spread(x), _spread(y)
-    total = parts[0] + parts[1] + shared
-    return Bounds(x.mean(0) - y.mean(0), np.sqrt(total), _freedom(total, parts, a.seeds))
+    return Bounds(x.mean(0) - y.mean(0), parts[0] + parts[1], shared, _freedom(parts, a.seeds))
 
 
 def distances(a: Curve, metric: str) -> Bounds:
     """D(a) of every row."""
     part = _spread(a.values[metric])
-    total = part + a.replicates[metric].var(1, ddof=1)
-    return Bounds(a.mean(metric), np.sqrt(total), _freedom(total, (part,), a.seeds))
+    return Bounds(a.mean(metric), part, a.replicates[metric].var(1, ddof=1), _freedom((part,), a.seeds))
 
 
 def covariance_of_means(values: np.ndarray) -> np.ndarray:
@@ -181,7 +192,8 @@ class Band:
 
 
 def _band(bounds: Bounds, covariance: np.ndarray, level: float) -> Band:
-    reach = simultaneous(covariance, float(bounds.freedom.min()), level) * bounds.error
+    t, z = (simultaneous(covariance, freedom, level) for freedom in (float(bounds.freedom.min()), MOST_FREEDOM))
+    reach = np.sqrt(t**2 * bounds.training + z**2 * bounds.real)
     return Band(bounds.estimate, bounds.estimate - reach, bounds.estimate + reach)
 
 

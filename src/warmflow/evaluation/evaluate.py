@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
-from warmflow.data.checks import one_clipped, overlaps
-from warmflow.evaluation.answers import Answers, Inputs, most
+from warmflow.data.checks import copied, distinct, one_clipped, overlaps
+from warmflow.data.given import as_set, halves, one_range
+from warmflow.data.ready import Answers, Clipped, Inputs, Ready, most
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.planner import Plan, plan
-from warmflow.evaluation.real import RealData, halves
+from warmflow.evaluation.real import RealData
 from warmflow.evaluation.rows import (
     CHOICE_SEED,
     VALIDATION_SHARE,
@@ -27,12 +28,11 @@ from warmflow.evaluation.rows import (
     timed,
 )
 from warmflow.evaluation.sentences import Answer, answer
-from warmflow.evaluation.study import Role, Study, Training
+from warmflow.evaluation.study import Role, Row, Study, Training
 from warmflow.evaluation.verdict import Missing, Verdict, judge
 from warmflow.metrics.defaults import default_labeller, default_metrics
 from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.resampled import ResampledMetric
-from warmflow.noise import permutation
 
 Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
@@ -41,11 +41,11 @@ Given = (
 """What a method may be given as: a generator; one a training seed; these by the name of their solver; or ready samples by
 number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
-STUDIES = 60
-"""Simulated studies for each size that a plan tries."""
+STUDIES = 60  # simulated for each size that a plan tries
 LEAST_REAL = 100
-LOOKED_AT = 256
-"""Samples of a generator that are looked at for clipping, at its fewest steps and at no more than 8."""
+LOOKED_AT = (
+    256  # samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +56,22 @@ class Evaluation:
     verdicts: Mapping[str, Verdict]
     choices: tuple[Choice, ...] = ()
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
 
     @staticmethod
     def of(study: Study, choices: Sequence[Choice] = (), rules: Rules | None = None) -> Evaluation:
         """The study judged; where seeds or samples are missing, planned."""
         verdicts = judge(study, rules)
         plans = {
-            name: plan(study, name, studies=STUDIES)
+            name: plan(study, name, studies=STUDIES, rules=rules)
             for name, v in verdicts.items()
             if len(study.seeds) > 1 and {Missing.SEEDS, Missing.SAMPLES} & set(v.missing)
         }
-        return Evaluation(study, verdicts, tuple(c for c in choices if c.distances), plans)
+        return Evaluation(study, verdicts, tuple(c for c in choices if c.distances), plans, rules or Rules())
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on the first candidate."""
+        """On the first candidate."""
         return next(iter(self.verdicts.values()))
 
     @property
@@ -146,15 +147,31 @@ def evaluate(
         ValueError: bad input, named with its remedy.
     """
     extras, rules = extras or Extras(), rules or Rules()
-    entries = _entries(baseline, candidates, extras, clip)
+    real = as_set(real, "real")
+    train = None if train is None else as_set(train, "train", real)
+    validation = None if validation is None else as_set(validation, "validation", real)
+    inputs = None if inputs is None else inputs.checked()
+    _known(extras, [*baseline, *candidates], list(candidates))
+    entries = _entries(baseline, candidates, extras, _Sets(real, clip, inputs is not None))
     if inputs is not None:
         entries = [_answering(entry, inputs.asked) for entry in entries]
     ready = _ready(entries)
     _equal(ready)
     _apart(real if validation is not None else _least(real), train, validation, ready)
+    distinct({(e.name, seed): list(g.samples.values()) for e in entries for by_seed in e.generators.values()
+              for seed, g in by_seed.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    asked = None if inputs is None else inputs.asked
+    looked_at = {e.name: _looked_at(e, samples, asked) for e in entries}
     if clip is None and real.is_floating_point():
-        one_clipped({e.name: _looked_at(e, samples, None if inputs is None else inputs.asked) for e in entries})
+        one_clipped(looked_at)
     samples = len(next(iter(ready.values()))) if ready else samples
+    one_range(
+        {"the real data": real, **{name: torch.cat([x.flatten() for x in sets]) for name, sets in looked_at.items()}},
+        real,
+    )
+    if inputs is None:
+        test, chosen_on = (real, validation) if validation is not None else halves(real)
+        copied(test, chosen_on, ready or {name: torch.cat(sets) for name, sets in looked_at.items()})
     if inputs is None:
         data = _real_data(real, train, validation, metrics, clip, samples)
     else:
@@ -163,6 +180,7 @@ def evaluate(
     choices = [choose(entry, data, samples) for entry in entries]
     chosen = {c.method: c.chosen for c in choices}
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
+    _distinct_seeds(rows)
     study = Study(
         methods=tuple(e.method(chosen[e.name]) for e in entries),
         rows=rows,
@@ -173,6 +191,7 @@ def evaluate(
         counted=extras.counted,
         times=() if ready else timed(entries, chosen, inputs=None if data.paired is None else data.paired.test.inputs),
         items=extras.items,
+        calls_counted=not ready and all(_counts(e, asked) for e in entries),
     )
     return Evaluation.of(study, choices, rules)
 
@@ -211,6 +230,40 @@ def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready:
         overlaps(validation, others, "the validation data")
 
 
+def _known(extras: Extras, names: Sequence[str], candidates: Sequence[str]) -> None:
+    """ValueError where something is said of a method that there is not, or a step costs less than a call."""
+    for option, given, known in (
+        ("starts", extras.starts, candidates), ("controls", extras.controls, candidates),
+        ("calls_per_step", extras.calls_per_step, names), ("bill", extras.bill, names), ("seconds", extras.seconds, names),
+    ):  # fmt: skip
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{option} is of {name!r}, which is none of {', '.join(known)}")
+    for name, calls in extras.calls_per_step.items():
+        if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
+            raise ValueError(f"calls_per_step of {name} is {calls!r}; give a whole number of at least 1")
+
+
+def _distinct_seeds(rows: Sequence[Row]) -> None:
+    """ValueError where a method's rows under two training seeds have equal distances: they are the same samples."""
+    seen: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        key = (row.method, row.steps, *row.measure.distance.values())
+        if key in seen:
+            raise ValueError(
+                f"{row.method} gives the same samples under the training seeds {seen[key]} and {row.seed}: one model is one seed"
+            )
+        seen[key] = row.seed
+
+
+def _counts(entry: Entry, inputs: Tensor | None) -> bool:
+    """Whether a method's samples come with counted calls."""
+    solver, generators = next(iter(entry.generators.items()))
+    given = {} if inputs is None else {"inputs": inputs[:2]}
+    found = next(iter(generators.values()))(2, steps=min(entry.steps_of(solver)), seed=0, **given)
+    return entry.role is Role.START or isinstance(found, Samples)
+
+
 def _least(real: Tensor) -> Tensor:
     if len(real) < LEAST_REAL:
         raise ValueError(f"real has {len(real)} rows; a verdict needs at least {LEAST_REAL}: hold out more real data")
@@ -229,9 +282,9 @@ def _answering(entry: Entry, inputs: Tensor) -> Entry:
 
 
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
-    """The ready samples of all methods (of answers the first draw), by what errors call them; empty for generators."""
+    """The ready samples of all methods (of answers every draw), by what errors call them; empty for generators."""
     return {
-        f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x[0]
+        f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x.flatten(0, 1)
         for e in entries
         for generators in e.generators.values()
         for seed, generator in generators.items()
@@ -266,37 +319,20 @@ def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Ready:
-    """Ready samples by number of calls, as a generator: n of them, in the order of one fixed permutation.
+class _Sets:
+    """How ready samples become sets: like the real data, clipped, and with several draws where they answer an input."""
 
-    Choices are made on the last quarter of a row. Samples that came class by class would be tested and chosen on different
-    classes; the same permutation for every set makes both parts random ones, and keeps pairs of sets together.
-    """
+    like: Tensor
+    clip: tuple[float, float] | None
+    draws: bool
 
-    samples: Mapping[int, Tensor]
-
-    def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
-        x = self.samples[steps]
-        return x[permutation(0, len(x), "rows")[:n]]
-
-
-@dataclass(frozen=True, eq=False)
-class Clipped:
-    """A generator whose samples are clipped to a range."""
-
-    generator: Generator
-    low: float
-    high: float
-
-    def __call__(self, n: int, *, steps: int, seed: int, **given: Tensor) -> Tensor | Samples:
-        found = self.generator(n, steps=steps, seed=seed, **given)
-        if isinstance(found, Samples):
-            return replace(found, x=found.x.clamp(self.low, self.high))
-        return torch.as_tensor(found).clamp(self.low, self.high)
+    def of(self, x: object, name: str) -> Tensor:
+        found = as_set(x, name, self.like, self.draws)
+        return found if self.clip is None else found.clamp(*self.clip)
 
 
 def _entries(
-    baseline: Mapping[str, Given], candidates: Mapping[str, Given], extras: Extras, clip: tuple[float, float] | None
+    baseline: Mapping[str, Given], candidates: Mapping[str, Given], extras: Extras, sets: _Sets
 ) -> list[Entry]:
     groups = [
         *((name, given, Role.BASELINE, "") for name, given in baseline.items()),
@@ -304,10 +340,10 @@ def _entries(
         *((f"{name} from noise", given, Role.CONTROL, name) for name, given in extras.controls.items()),
         *((f"start of {name}", given, Role.START, name) for name, given in extras.starts.items()),
     ]
-    return [_entry(name, given, role, of, extras, clip) for name, given, role, of in groups]
+    return [_entry(name, given, role, of, extras, sets) for name, given, role, of in groups]
 
 
-def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, clip: tuple[float, float] | None) -> Entry:
+def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _Sets) -> Entry:
     """A method as it was given, in the one form that is measured."""
     per_step = extras.calls_per_step.get(name, 1)
     calls: dict[str, Callable[[int], float]] = {}
@@ -317,10 +353,10 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, clip: t
     generators: dict[str, dict[int, Generator]] = {}
     steps: dict[str, Sequence[int]] = {}
     for solver, one in solvers.items():
-        generators[solver] = {seed: _generator(name, part, role, clip) for seed, part in _by_seed(one).items()}
-        sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
-        if sets:
-            steps[solver] = _same_steps(name, sets)
+        generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in _by_seed(name, one).items()}
+        ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
+        if ready_sets:
+            steps[solver] = _same_steps(name, ready_sets)
         if per_step != 1:
             calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
     ready = bool(steps)
@@ -328,22 +364,28 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, clip: t
     return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds=seconds)
 
 
-def _by_seed(given: object) -> dict[int, object]:
+def _by_seed(name: str, given: object) -> dict[int, object]:
     """Each training seed's generator or samples by number of calls."""
     if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
+        bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
+        if bad:
+            raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
         return dict(sorted(given.items()))
-    return dict(enumerate(given)) if isinstance(given, Sequence) else {0: given}
+    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
+    if not found:
+        raise ValueError(f"{name} is empty; give a generator, or samples by number of calls, for each training seed")
+    return found
 
 
-def _generator(name: str, part: object, role: Role, clip: tuple[float, float] | None) -> Generator:
+def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
     if isinstance(part, Mapping):
         bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
         if bad or not part:
             raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
-        return Ready({k: _clip(torch.as_tensor(x), clip) for k, x in sorted(part.items())})
+        return Ready({k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())})
     if callable(part):
         generator: Generator = part
-        return generator if clip is None else Clipped(generator, *clip)
+        return generator if sets.clip is None else Clipped(generator, *sets.clip)
     raise ValueError(
         f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
     )
@@ -362,7 +404,3 @@ def _same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int
             have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
             raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
     return list(sets[first])
-
-
-def _clip(x: Tensor, clip: tuple[float, float] | None) -> Tensor:
-    return x if clip is None else x.clamp(*clip)

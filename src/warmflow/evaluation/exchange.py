@@ -17,12 +17,17 @@ row's noise is its own and small beside the steps of the curve (a deterministic 
 identical methods were called faster in 12 to 26 % of simulated studies by bounds of 97.5 % for each row. Therefore the useful
 rows share the error: each is tested at the smaller error for which *any* false claim has probability ``error``, by the estimated
 correlation of D(baseline) - D(candidate) over these rows, each beside the baseline row it is exchanged for
-(``curves.shared_error``). With strongly correlated rows this changes next to nothing; false claims are then at most 3.5 %.
+(``curves.shared_error``).
 
-*Numbers of calls at which a baseline was not measured* are not shown to be worse, unless the next row of that baseline with more
-calls is. Where its row at 32 calls is shown to be worse and the next, at 50, is not, it needs at least 33. A gap that reaches
-down to the candidate's own number of calls is no claim (a rate of 1). So a coarse grid of the baseline and a fine one of the
-candidate gain nothing.
+*Numbers of calls at which a baseline was not measured* are doubtful: it may be better there than at its neighbours (cold flows of
+digits are best at 3 or 4 calls). A number counts as not shown to be worse where
+
+    - the next row of this baseline with more calls is not shown to be worse: between 32 and 50 calls the first is 33
+    - another method of the comparison was measured there, and this one not within a quarter of it
+    - it lies in a gap whose ends are more than a factor of 2 apart, even where both ends are shown to be worse
+
+A solver of two calls a step has no row at even numbers: numbers less than a step's calls from a row are not missing. A doubtful
+number that is the candidate's own makes the rate 1. So leaving out rows, or a finer grid of the candidate, gains nothing.
 
 *Useful rows.* A sample of noise at one call may be exchanged at a rate of 10 against worse noise. Only rows count whose distance
 on the validation set is at most 1 / useful times the least that any baseline row reaches there (useful = 0.5: at least half of
@@ -35,6 +40,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,10 +48,12 @@ from warmflow.evaluation.curves import Bounds, Curve, covariance_of_means, diffe
 
 ERROR = 0.025
 """Probability of a false claim of one candidate, shared over its useful rows and over the metrics."""
-TOLERANCE = 0.1
-"""By which share of the baseline row's distance another metric may show the candidate to be worse."""
-WIDE = 1.6
-"""A gap in a grid is wide where the next row has more calls than this many times those in question (20, 32, 50 is not)."""
+TOLERANCE, WORSE_ERROR = 0.1, 0.05
+"""By which share of the baseline row's distance another metric may show the candidate to be worse, and how sure it has to be."""
+NEAR = 0.25
+"""A number of calls is covered by a row that is nearer than this share of it."""
+WIDE = 2.0
+"""A gap is wide where its second row has more calls than this many times the first."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,14 @@ class Rules:
     floor: Mapping[str, float] | None = None
     zero: Mapping[str, bool] | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 < self.useful <= 1:
+            raise ValueError(
+                f"useful is {self.useful}; give a share above 0 and at most 1, fixed before anything is measured"
+            )
+        if not 0 < self.error <= ERROR:
+            raise ValueError(f"error is {self.error}; a claim is made with a probability of error of at most {ERROR}")
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -75,7 +91,8 @@ class Exchange:
         horizon: the most calls up to which every baseline was measured.
         baseline, baseline_steps, row_calls: the row it is exchanged for: the first that is not shown to be worse, or the
             baseline's best row where ``baseline_calls`` is infinite.
-        measured: False where the baseline was not measured at ``baseline_calls``, so that ``row_calls`` are more.
+        measured: False where the baseline was not measured at ``baseline_calls``, so that ``row_calls`` differ.
+        doubtful: whether ``baseline_calls`` are a number at which it should have been measured.
         useful: see the module.
         by_metric: the baseline calls that each metric alone, at the full level, would give.
         worse_on: metrics that show the candidate to be worse than the row it is exchanged for.
@@ -89,6 +106,7 @@ class Exchange:
     baseline_steps: int
     row_calls: float
     measured: bool
+    doubtful: bool
     useful: bool
     by_metric: Mapping[str, float]
     worse_on: tuple[str, ...]
@@ -98,9 +116,9 @@ class Exchange:
         return self.baseline_calls / self.calls
 
     @property
-    def in_a_gap(self) -> bool:
-        """Whether the baseline's grid has a gap here that is wider than those of the standard grid (20, 32, 50)."""
-        return not self.measured and math.isfinite(self.baseline_calls) and self.row_calls > WIDE * self.baseline_calls
+    def certified(self) -> float:
+        """The rate that is certain: where no row up to the horizon is as good, one call more than the horizon."""
+        return min(self.baseline_calls, math.floor(self.horizon + 1e-9) + 1.0) / self.calls
 
 
 def shown_worse(candidate: Curve, row: int, baseline: Curve, metrics: Sequence[str], error: float) -> np.ndarray:
@@ -119,24 +137,49 @@ def useful_rows(candidate: Curve, baselines: Sequence[Curve], metric: str, rules
     return np.asarray(candidate.validation[metric] <= limit)
 
 
-def _first_doubt(calls: float, worse: np.ndarray, b: Curve) -> float:
+def doubtful_calls(b: Curve, others: Sequence[Curve]) -> np.ndarray:
+    """Numbers of calls, rising, that count as not shown to be worse whatever the rows of this baseline say."""
+    known = np.unique(np.concatenate([c.calls for c in others])) if others else np.empty(0)
+    missing = [
+        n
+        for n in known
+        if n <= b.calls.max() + 1e-9 and float(np.abs(b.calls - n).min()) > max(b.per_step, NEAR * n) - 1e-9
+    ]
+    gaps = [
+        math.floor(low + 1e-9) + 1.0
+        for low, high in pairwise(b.calls)
+        if high > max(WIDE * low, low + b.per_step) + 1e-9
+    ]
+    return np.array(sorted({*missing, *gaps}))
+
+
+def all_doubtful(candidate: Curve, baselines: Sequence[Curve]) -> dict[str, np.ndarray]:
+    """The doubtful numbers of each baseline in a comparison with this candidate."""
+    curves = [candidate, *baselines]
+    return {b.name: doubtful_calls(b, [c for c in curves if c is not b]) for b in baselines}
+
+
+def _first_doubt(calls: float, worse: np.ndarray, b: Curve, doubtful: np.ndarray) -> float:
     """The fewest calls at which this baseline is not shown to be worse than a row at so many calls; infinite for none.
 
     A gap that reaches down to the row's own calls or below is no claim: the rate is then 1.
     """
-    if worse.all():
-        return math.inf
-    first = float(b.calls[~worse].min())
-    last = float(b.calls[b.calls < first - 1e-9].max(initial=-math.inf))
+    first = float(b.calls[~worse].min(initial=math.inf))
     if first <= calls + 1e-9:
         return first
-    return calls if last < calls - 1e-9 else min(first, math.floor(last + 1e-9) + 1.0)
+    found = min(first, float(doubtful[doubtful > calls - 1e-9].min(initial=math.inf)))
+    last = float(b.calls[b.calls < first - 1e-9].max(initial=-math.inf))
+    if math.isinf(first):
+        return found
+    return min(found, calls if last < calls - 1e-9 else math.floor(last + 1e-9) + 1.0)
 
 
-def fewest_calls(calls: float, worse: Mapping[str, np.ndarray], baselines: Sequence[Curve]) -> float:
+def fewest_calls(
+    calls: float, worse: Mapping[str, np.ndarray], baselines: Sequence[Curve], doubtful: Mapping[str, np.ndarray]
+) -> float:
     """The fewest calls at which some baseline is not shown to be worse than a row at so many calls, gaps in its grid and all
     beyond its last row included; infinite for none."""
-    found = min(_first_doubt(calls, worse[b.name], b) for b in baselines)
+    found = min(_first_doubt(calls, worse[b.name], b, doubtful[b.name]) for b in baselines)
     return found if math.isinf(found) else min(found, *(math.floor(b.calls.max() + 1e-9) + 1.0 for b in baselines))
 
 
@@ -146,28 +189,26 @@ def _exchanged_for(
     """The baseline's row that stands at these calls (or the next one above, where none was measured there), or the best."""
     options: list[tuple[float, float, Curve, int]] = []
     for b in baselines:
-        mean = b.mean(metric)
-        if math.isinf(calls):
-            i = int(b.validation[metric].argmin())
-            options.append((0.0, float(b.validation[metric][i]), b, i))
-            continue
         fine = np.flatnonzero(~worse[b.name] & (b.calls >= calls - 1e-9))
         if len(fine):
             i = int(fine[b.calls[fine].argmin()])
-            options.append((float(b.calls[i]), float(mean[i]), b, i))
+            options.append((float(b.calls[i]), float(b.mean(metric)[i]), b, i))
+    if not options:  # no row stands there, or none is as good
+        best = [(float(b.validation[metric].min()), b, int(b.validation[metric].argmin())) for b in baselines]
+        _, curve, row = min(best, key=lambda o: o[0])
+        return curve, row, math.isinf(calls)
     distance, _, curve, row = min(options, key=lambda o: (round(o[0], 6), o[1]))
-    return curve, row, math.isinf(calls) or distance <= calls + 1e-9
+    return curve, row, distance <= calls + 1e-9
 
 
 def worse_on(candidate: Curve, row: int, baseline: Curve, other: int, rules: Rules) -> tuple[str, ...]:
     """Metrics that show the candidate's row to be worse than the baseline's by more than a tenth of the latter's distance."""
-    metrics = list(candidate.values)
-    level, found = 1 - rules.error / len(metrics), []
-    for metric in metrics:
+    found = []
+    for metric in candidate.values:
         bounds = difference(candidate, baseline, metric, np.array([row]), other)
         zero = (rules.zero or {}).get(metric, True)
         allowed = TOLERANCE * max(float(baseline.mean(metric)[other]), 0.0) if zero else 0.0
-        if float(bounds.low(level)[0]) > allowed:
+        if float(bounds.low(1 - WORSE_ERROR)[0]) > allowed:
             found.append(metric)
     return tuple(found)
 
@@ -178,17 +219,19 @@ Pair = tuple[int, Curve, int]
 """A row of the candidate and the baseline's row it is exchanged for."""
 
 
-def _p_values(candidate: Curve, baseline: Curve, metric: str) -> np.ndarray:
-    """(n, n_b) p-values of "the baseline's row is not worse than the candidate's"."""
+def _bounds(candidate: Curve, baseline: Curve, metric: str) -> Bounds:
+    """D(baseline) - D(candidate) of every row of the candidate and every row of the baseline, (n n_b,)."""
     n, m = len(candidate.calls), len(baseline.calls)
-    bounds = difference(baseline, candidate, metric, np.tile(np.arange(m), n), np.repeat(np.arange(n), m))
-    return bounds.p_value.reshape(n, m)
+    return difference(baseline, candidate, metric, np.tile(np.arange(m), n), np.repeat(np.arange(n), m))
 
 
-def _shown(p: Mapping[str, Mapping[str, np.ndarray]], errors: Mapping[str, float]) -> Shown:
-    """What the metrics that are named in ``errors`` show, each at its error."""
-    names = next(iter(p.values()))
-    return {b: np.any([p[metric][b] < error for metric, error in errors.items()], axis=0) for b in names}
+def _shown(bounds: Mapping[str, Mapping[str, Bounds]], errors: Mapping[str, float], n: int) -> Shown:
+    """What the metrics that are named in ``errors`` show of n rows, each at its error."""
+    names = next(iter(bounds.values()))
+    return {
+        b: np.any([bounds[metric][b].low(1 - error).reshape(n, -1) > 0 for metric, error in errors.items()], axis=0)
+        for b in names
+    }
 
 
 def _of_row(shown: Shown, i: int) -> dict[str, np.ndarray]:
@@ -210,7 +253,7 @@ def row_error(candidate: Curve, pairs: Sequence[Pair], metric: str, error: float
         total[np.ix_(here, here)] += covariance_of_means(b.values[metric][:, others[here]])
         replicates[here] = b.replicates[metric][others[here]] - candidate.replicates[metric][rows[here]]
         bounds.append(difference(b, candidate, metric, others[here], rows[here]))
-    freedom = float(np.median(np.concatenate([x.freedom for x in bounds])))
+    freedom = float(np.median(np.concatenate([x.whole_freedom for x in bounds])))
     return shared_error(total + np.atleast_2d(np.cov(replicates)), freedom, error)
 
 
@@ -219,19 +262,20 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
     rules = rules or Rules()
     metrics = list(candidate.values)
     each = rules.error / len(metrics)
-    p = {metric: {b.name: _p_values(candidate, b, metric) for b in baselines} for metric in metrics}
+    n, doubtful = len(candidate.calls), all_doubtful(candidate, baselines)
+    bounds = {metric: {b.name: _bounds(candidate, b, metric) for b in baselines} for metric in metrics}
     useful = useful_rows(candidate, baselines, metrics[0], rules)
 
     def exchanged(shown: Shown, i: int) -> tuple[float, Curve, int, bool]:
         worse = _of_row(shown, i)
-        needed = fewest_calls(float(candidate.calls[i]), worse, baselines)
+        needed = fewest_calls(float(candidate.calls[i]), worse, baselines, doubtful)
         return needed, *_exchanged_for(needed, worse, baselines, metrics[0])
 
-    first = _shown(p, dict.fromkeys(metrics, each))
+    first = _shown(bounds, dict.fromkeys(metrics, each), n)
     pairs: list[Pair] = [(int(i), *exchanged(first, int(i))[1:3]) for i in np.flatnonzero(useful)]
     errors = {metric: row_error(candidate, pairs, metric, each) for metric in metrics}
-    shown = _shown(p, errors)
-    alone = {metric: _shown(p, {metric: errors[metric] * len(metrics)}) for metric in metrics}
+    shown = _shown(bounds, errors, n)
+    alone = {metric: _shown(bounds, {metric: errors[metric] * len(metrics)}, n) for metric in metrics}
     found = []
     for i, calls in enumerate(candidate.calls):
         needed, other, row, measured = exchanged(shown, i)
@@ -245,8 +289,9 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
                 baseline_steps=int(other.steps[row]),
                 row_calls=float(other.calls[row]),
                 measured=measured,
+                doubtful=not measured and any(bool(np.isclose(doubtful[b.name], needed).any()) for b in baselines),
                 useful=bool(useful[i]),
-                by_metric={m: fewest_calls(float(calls), _of_row(alone[m], i), baselines) for m in metrics},
+                by_metric={m: fewest_calls(float(calls), _of_row(alone[m], i), baselines, doubtful) for m in metrics},
                 worse_on=worse_on(candidate, i, other, row, rules),
             )
         )
@@ -256,4 +301,4 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
 def quoted(rows: Sequence[Exchange], passes: Sequence[bool] | None = None) -> Exchange | None:
     """The row that the verdict quotes: of the useful ones that pass, the largest rate; of equal rates the fewest calls."""
     kept = [e for i, e in enumerate(rows) if e.useful and not e.worse_on and (passes is None or passes[i])]
-    return max(kept, key=lambda e: (e.rate, -e.calls), default=None)
+    return max(kept, key=lambda e: (e.certified, -e.calls), default=None)

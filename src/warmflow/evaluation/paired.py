@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from warmflow.data.ready import DRAWS, Part
 from warmflow.evaluation.real import QUANTILES, RESAMPLES, VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Measure
 from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_scales
@@ -30,24 +31,10 @@ from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.metrics.variation import Labeller
 from warmflow.noise import permutation
 
-DRAWS = 4
 INPUTS = 200
+ASKED_SEED = 1
 ENERGY = "energy score"
 LEVEL = 0.9
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Inputs (m, *S') with their truths (m, *S)."""
-
-    inputs: Tensor
-    truth: Tensor
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def first(self, n: int) -> Part:
-        return Part(self.inputs[:n], self.truth[:n])
 
 
 Answer = Callable[[Tensor, int], Tensor]
@@ -68,14 +55,30 @@ class Paired:
     reference: Reference
     span: float | None
 
-    def asked(self, n: int, seed: int) -> Tensor:
-        """The n inputs of a row: validation inputs for what is measured against the test pairs, then test inputs."""
+    def asked_rows(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Which inputs a row of n samples answers: validation inputs (for the test pairs), then test inputs."""
         last = n // VALIDATION_SHARE
-        parts = [(self.validation.inputs, n - last), (self.test.inputs, last)]
-        return torch.cat([
-            inputs[torch.cat([permutation(seed + k, len(inputs), "asked") for k in range(1 + m // len(inputs))])[:m]]
-            for inputs, m in parts
-        ])  # fmt: skip
+
+        def rows(size: int, m: int) -> Tensor:
+            return torch.cat([permutation(seed + k, size, "asked") for k in range(1 + m // size)])[:m]
+
+        return rows(len(self.validation), n - last), rows(len(self.test), last)
+
+    def asked(self, n: int, seed: int) -> Tensor:
+        """The n inputs of a row."""
+        chosen, tested = self.asked_rows(n, seed)
+        return torch.cat([self.validation.inputs[chosen], self.test.inputs[tested]])
+
+    def resampled(self, real: RealData, measure: Measure, x: Tensor, seed: int) -> Measure:
+        """The measure with the noise of the inputs that were asked, which all methods and seeds share, so that neither the spread
+        over seeds nor the resampling of the test pairs shows it: inputs are drawn again with all their answers."""
+        rows, replicates = self.asked_rows(len(x), seed)[0], dict(measure.replicates)
+        counts = resampling_counts(len(self.validation), RESAMPLES, ASKED_SEED)[:, rows]
+        for metric in real.metrics:
+            if isinstance(metric, MMD):
+                moved = metric.reweighted(metric.features(x[: len(rows)]), real.test[metric.name], counts)
+                replicates[metric.name] = replicates[metric.name] + moved - measure.distance[metric.name]
+        return replace(measure, replicates=replicates)
 
     def scored(self, measure: Measure, answer: Answer) -> Measure:
         """The measure with the energy score on test and validation inputs, and the numbers beside it."""

@@ -24,7 +24,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -234,7 +234,9 @@ def plan_of(
     )
 
 
-def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: int | None = None) -> Plan:
+def plan(
+    study: Study, candidate: str = "", *, asked: float = POWER, studies: int = STUDIES, rules: Rules | None = None
+) -> Plan:
     """The seeds and samples that a verdict on this candidate (the first one by default) takes, from this study as a pilot.
 
     Raises:
@@ -244,17 +246,11 @@ def plan(study: Study, candidate: str = "", *, asked: float = POWER, studies: in
     candidate = candidate or names[0]
     if candidate not in names:
         raise ValueError(f"candidate is {candidate!r}; this study has {', '.join(names)}")
-    rules = Rules(error=Rules().error / len(names), floor=study.floors, zero={m.name: m.zero for m in study.metrics})
+    rules, zero = rules or Rules(), {m.name: m.zero for m in study.metrics}
+    rules = replace(rules, error=rules.error / len(names), floor=rules.floor or study.floors, zero=rules.zero or zero)
     curves = [study.curve(candidate), *(study.curve(m.name) for m in study.named(Role.BASELINE))]
-    return plan_of(
-        curves,
-        study.samples,
-        study.real.test,
-        study.real.validation,
-        rules=rules,
-        asked=asked,
-        studies=studies or STUDIES,
-    )
+    real, n = study.real, study.samples
+    return plan_of(curves, n, real.test, real.validation, rules=rules, asked=asked, studies=studies)
 
 
 def plans_of(study: Study, candidate: str | None = None, asked: float = POWER) -> list[Plan]:

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Metric
+from warmflow.data.given import check_set
 from warmflow.evaluation.study import Measure, MetricFacts, RealFacts
 from warmflow.metrics.copying import CopyingReference
 from warmflow.metrics.mmd import MMD
 from warmflow.metrics.resampled import Reference, ResampledMetric, resampling_counts
-from warmflow.metrics.variation import Labeller, histogram
+from warmflow.metrics.variation import Labeller, sampled_variation
 from warmflow.noise import permutation
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 RESAMPLES = 200
 VALIDATION_SHARE = 4
 """One in so many samples is set aside for choices."""
-LEAST = 20
-MULTINOMIALS = 400
 TRAINING_ROWS = 60_000
 QUANTILES = (0.01, 0.05)
 """Levels at which copying is measured; higher ones move with how blurred the samples are."""
@@ -102,7 +101,11 @@ class RealData:
             copying = CopyingReference.of(few, validation, test, tuple(q for q in QUANTILES if q * len(test) >= 1))
         quantiles = () if copying is None else copying.quantiles
         noise = tuple(float(np.sqrt(q * (1 - q) / len(test))) for q in quantiles)
-        shares, limit, mean = (None, 0.0, 0.0) if labeller is None else _variation(labeller, test, samples, seed)
+        shares, limit, mean = (
+            (None, 0.0, 0.0)
+            if labeller is None
+            else sampled_variation(labeller, test, max(samples - samples // VALIDATION_SHARE, 1), seed)
+        )
         return RealData(
             metrics=tuple(metrics),
             test={
@@ -199,36 +202,3 @@ def _check_metrics(metrics: Sequence[ResampledMetric]) -> None:
     names = [m.name for m in metrics]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"metrics are named {names}; give at least one, each with a name of its own")
-
-
-def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
-    """Errors of one set of samples: shape, number, NaN."""
-    if tuple(x.shape[1:]) != shape:
-        raise ValueError(
-            f"{name} has samples of shape {tuple(x.shape[1:])}, real data {shape}; bring them to one shape"
-        )
-    if len(x) < LEAST:
-        raise ValueError(f"{name} has {len(x)} samples; a distance needs at least {LEAST}")
-    if x.is_floating_point():
-        bad = int((~torch.isfinite(x)).reshape(len(x), -1).any(1).sum())
-        if bad:
-            raise ValueError(f"{name} has {bad} of {len(x)} samples with NaN or infinite entries: repair that method")
-
-
-def _variation(labeller: Labeller, test: Tensor, samples: int, seed: int) -> tuple[Tensor, float, float]:
-    """The class shares of the test set, and the 95 % quantile and mean of the total variation that sampling alone gives."""
-    shares = histogram(labeller.labels(test), labeller.classes)
-    generator = np.random.default_rng(seed)
-    n = max(samples - samples // VALIDATION_SHARE, 1)
-    p = shares.numpy() / shares.numpy().sum()
-    drawn = generator.multinomial(n, p, MULTINOMIALS) / n
-    real = generator.multinomial(len(test), p, MULTINOMIALS) / len(test)
-    values = 0.5 * np.abs(drawn - real).sum(1)
-    return shares, float(np.quantile(values, 0.95)), float(values.mean())
-
-
-def halves(real: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """(test, validation): real data (m, *S) divided two to one by the permutation that the seed names."""
-    order = permutation(seed, len(real), "evaluation.split")
-    third = len(real) // 3
-    return real[order[third:]], real[order[:third]]

@@ -132,6 +132,7 @@ def verdict_json(evaluation: Evaluation) -> JSON:
         "test": study.real.test,
         "validation": study.real.validation,
         "items": study.items,
+        "rules": {"useful": evaluation.rules.useful, "error": evaluation.rules.error},
         "trained": study.trained,
         "choices": [asdict(c) for c in evaluation.choices],
         "variation": {"limit": study.real.variation_limit, "mean": study.real.variation_mean},

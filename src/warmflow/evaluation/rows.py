@@ -5,7 +5,7 @@ A *generator* is anything that can be called as ``generator(n, steps=, seed=)`` 
 
 Every method is measured at the same numbers of calls. A method that comes with several solvers (or time grids) is first measured
 with each at a few calls, on the validation set alone; the one with the lowest geometric mean distance is then measured on the
-whole grid. The choices are kept and shown.
+whole grid. The choices are kept.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Entry:
 
     def method(self, chosen: str) -> Method:
         tried = tuple(name for name in self.generators if name)
-        return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill), self.title)
+        step = self.counted(chosen, 3) - self.counted(chosen, 2)
+        return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill), self.title, step)
 
 
 def drawn(
@@ -121,7 +122,7 @@ def choose(entry: Entry, real: RealData, samples: int) -> Choice:
     validation data. The distances that are kept are those of the primary metric."""
     if len(entry.generators) == 1:
         return Choice(entry.name, next(iter(entry.generators)), {})
-    n = max(samples // VALIDATION_SHARE, 2 * 20)
+    n = samples // VALIDATION_SHARE if entry.ready else max(samples // VALIDATION_SHARE, 2 * 20)
     found: dict[str, dict[int, dict[str, float]]] = {}
     for solver, generators in entry.generators.items():
         known: dict[int, dict[str, float]] = {}
@@ -180,7 +181,7 @@ def measured(
             measure = real.measure(x, f"{entry.name} at {steps} steps, seed {seed},")
             if real.paired is not None:
                 measure = real.paired.scored(
-                    measure,
+                    real.paired.resampled(real, measure, x, seed),
                     lambda inputs, k, run=run, steps=steps: drawn(run, len(inputs), steps, k, inputs)[0],  # type: ignore[misc]
                 )
             spent = entry.seconds.get(steps) if entry.ready else seconds / samples

@@ -23,9 +23,12 @@ MISSING: Mapping[Missing, str] = {
 NOTES: Mapping[Note, str] = {
     Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row, which may be trained too little.",
     Note.METRICS_DISAGREE: "The metrics disagree: one of them alone would give half of this rate, or less.",
-    Note.GRID: "The baseline was not measured at every number of calls in question; it is taken to be good enough there.",
+    Note.GRID: "The baseline was not measured at every number of calls in question, and may be good enough there: measure it.",
     Note.NO_SECONDS: "Seconds were not measured.",
     Note.UNKNOWN_TRAINING: "Whether the methods were trained alike is not known.",
+    Note.NO_TRAINING_DATA: "Copying was not checked: no training data were given.",
+    Note.CALLS_GIVEN: "The numbers of calls are those that the samples were given under; they were not counted.",
+    Note.SOLVERS_UNKNOWN: "Which solvers were used is not known.",
     Note.SEEDS_WITH_GAPS: "The training seeds are not consecutive: say why the others were left out.",
 }
 
@@ -71,7 +74,7 @@ def _good(quality: Interval | None, study: Study) -> str:
     if quality is None:
         return "reaches this quality"
     if math.isinf(quality.estimate):
-        return f"cannot be told from real {study.items}"
+        return f"cannot be told from real {study.items} by {study.primary.name}"
     return f"is as good as {rounded(quality.estimate)} real {study.items}"
 
 
@@ -97,7 +100,11 @@ def _credited(verdict: Verdict, study: Study) -> str:
     same = f"the same recipe from noise with {calls(e.calls)} {_good(control, study)}"
     if verdict.credit is Credit.DRAFT:
         return f"The draft is credited: {same}, which is shown to be worse."
-    return f"The pairing does most of it: {same}, and the difference between the two is within the uncertainty."
+    if verdict.credit is Credit.UNDECIDED:
+        return (
+            f"Whether the draft or the pairing does it is undecided: {same}, and the difference may be large or none."
+        )
+    return f"The pairing does most of it: {same}, and the difference between the two is small or none."
 
 
 def _time(verdict: Verdict) -> str:
@@ -122,7 +129,7 @@ def _failed(verdict: Verdict) -> str:
     faster = [guards for e, guards in zip(verdict.rows, verdict.guarded, strict=True) if e.useful and e.rate > 1]
     failed = [g for guards in faster for g in guards if not g.passes]
     if not failed:
-        return "the rows that are faster are worse on another metric"
+        return "the rows that are faster are worse than the baseline's by some metric"
     told = failed[0].detail or f"{failed[0].estimate:.3f} where {failed[0].limit:.3f} is allowed"
     return f"the rows that are faster fail the guard against {' and '.join(dict.fromkeys(g.name for g in failed))} ({told})"
 
@@ -146,7 +153,7 @@ def _answer(verdict: Verdict, study: Study) -> str:
             f"{name} with {calls(e.calls)} is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
         )
     if verdict.outcome is Outcome.DRAFT_ENOUGH:
-        return "The draft alone is as near to the data as any flow that was measured: no flow is needed"
+        return "No flow is needed: none is shown to be better than the draft alone, which is at least half as good as the best"
     if verdict.outcome is Outcome.NO_FASTER:
         return f"{name} is no faster: {them} is as good with as few calls"
     if len(study.seeds) < 2:

@@ -47,6 +47,7 @@ class Method:
         of: of a control or a start, the candidate it belongs to.
         bill: one-off seconds that this method spends before its first sample, by name ("draft", "pairing", "training").
         title: what sentences and figures call it; its name where empty.
+        calls_per_step: calls of a step of its solver.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Method:
     of: str = ""
     bill: Mapping[str, float] = field(default_factory=dict)
     title: str = ""
+    calls_per_step: float = 1.0
 
     @property
     def shown(self) -> str:
@@ -162,6 +164,7 @@ class Study:
         counted: what the candidate's cost counts beside its flow ("draft", "pairing", "prior").
         times: interleaved timings of the rows that were timed.
         items: what the samples are called in sentences: "images", "texts", "samples".
+        calls_counted: whether calls were counted on the networks; else they are what the samples were given under.
     """
 
     methods: tuple[Method, ...]
@@ -173,6 +176,7 @@ class Study:
     counted: tuple[str, ...] = ()
     times: tuple[Times, ...] = ()
     items: str = "samples"
+    calls_counted: bool = True
 
     def __post_init__(self) -> None:
         _check(self)
@@ -234,6 +238,7 @@ class Study:
             values={metric: part[0] for metric, part in parts.items()},
             replicates={metric: part[1] for metric, part in parts.items()},
             validation={metric: part[2] for metric, part in parts.items()},
+            per_step=self.method(name).calls_per_step,
         )
 
 

@@ -4,8 +4,8 @@
                scanned from many calls to few up to the first failure; it is *refuted* where some metric's lower bound misses it
     rate       (fewest baseline calls not refuted) / (fewest calls at which the candidate meets it)
 
-Gaps in a grid of calls count as not refuted, as in ``exchange``. A false speed-up needs a target that the candidate meets by luck
-*and* baseline rows refuted by bad luck; it reads lower than the certified rate where a target is near a method's best.
+Numbers of calls that are doubtful count as not refuted, as in ``exchange``. A false speed-up needs a target that the candidate
+meets by luck *and* baseline rows refuted by bad luck; it reads low where a target is near a method's best.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warmflow.evaluation.curves import Band, Curve, band_of_difference, distances
-from warmflow.evaluation.exchange import ERROR, fewest_calls
+from warmflow.evaluation.exchange import ERROR, all_doubtful, fewest_calls
 
 FIRST = 25
 
@@ -88,14 +88,14 @@ def ladder(
     """Every rung up to ``most`` real samples that some method may reach."""
     if not scatter:
         return []
-    found = []
+    found, doubtful = [], all_doubtful(candidate, baselines)
     for n_eq in rungs(most):
         met = meets(candidate, scatter, n_eq, error)
         missed = {b.name: refuted(b, scatter, n_eq, error) for b in baselines}
         target = Target(
             n_eq,
             met,
-            fewest_calls(met, missed, baselines),
+            fewest_calls(met, missed, baselines, doubtful),
             not_refuted(candidate, scatter, n_eq, error),
             min(meets(b, scatter, n_eq, error) for b in baselines),
         )

@@ -19,15 +19,16 @@ from enum import StrEnum
 import numpy as np
 
 from warmflow.evaluation.curves import Band, Curve, band, difference, distances
-from warmflow.evaluation.exchange import Exchange, Rules, exchanges, quoted, shown_worse
+from warmflow.evaluation.exchange import TOLERANCE, Exchange, Rules, exchanges, quoted, shown_worse
 from warmflow.evaluation.guards import Guard, guards
 from warmflow.evaluation.study import Method, Role, Study, Times
 from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder
 
 MOST_RUNGS = 4.0
 """The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
-GROWS = 1.5
-"""By how much the time of the most calls must exceed that of the fewest for it to depend on the calls at all."""
+GROWS = 1.5  # how much longer the most calls must take than the fewest, for time to depend on the calls at all
+SMALL_EFFECT = 1.0
+"""A start effect whose band ends below this multiple of the candidate's own distance halves n_eq at most."""
 COSTLY_START = 0.5
 """Calls of its own network that a start may cost before the report speaks of it."""
 
@@ -55,8 +56,9 @@ class Missing(StrEnum):
 class Credit(StrEnum):
     """What the gain is due to, where the same recipe from noise was measured beside it."""
 
-    DRAFT = "draft"
-    PAIRING = "pairing"
+    DRAFT = "draft"  # the recipe from noise is shown to be worse
+    PAIRING = "pairing"  # it is at least half as good: every bound of the difference is below the candidate's distance
+    UNDECIDED = "undecided"
     UNKNOWN = "unknown"
 
 
@@ -70,6 +72,9 @@ class Note(StrEnum):
     SLOWER = "slower"  # fewer calls, but more seconds
     NO_SECONDS = "no seconds"
     UNKNOWN_TRAINING = "unknown training"
+    NO_TRAINING_DATA = "no training data"  # copying was not checked
+    CALLS_GIVEN = "calls given"  # the numbers of calls were given with the samples, and not counted
+    SOLVERS_UNKNOWN = "solvers unknown"
     SEEDS_WITH_GAPS = "seeds with gaps"  # seeds that are not consecutive may have been chosen
 
 
@@ -157,7 +162,7 @@ def _judged(study: Study, method: Method, curves: Mapping[str, Curve], rules: Ru
         exchange=best,
         quality=None if best is None else _quality(study, candidate, best.calls),
         control_quality=None if best is None or control is None else _quality(study, control, best.calls),
-        credit=_credit(effects, best, [m.name for m in study.metrics]),
+        credit=_credit(effects, candidate, best),
         rows=tuple(found),
         guarded=tuple(guarded),
         targets=targets,
@@ -192,16 +197,14 @@ def _outcome(
     if best is not None and best.rate > 1:
         if not solvers_tried(study, method):
             return Outcome.CANNOT_TELL, (Missing.SOLVERS,)
-        if math.isinf(best.rate) and best.calls >= best.horizon:
-            return Outcome.NEARER, ()
-        return Outcome.FASTER, ()
-    if _no_faster(targets):
-        return Outcome.NO_FASTER, ()
+        return (Outcome.NEARER if best.calls >= best.horizon else Outcome.FASTER), ()
     if any(e.useful and e.rate > 1 for e in found):
         return Outcome.CANNOT_TELL, (Missing.GUARDS,)
+    if _no_faster(targets) and _as_good(candidate, baselines, found, rules):
+        return Outcome.NO_FASTER, ()
     if not any(e.useful for e in found):
         return Outcome.CANNOT_TELL, (Missing.QUALITY,)
-    if any(e.useful and e.rate <= 1 and not e.measured and e.row_calls > e.calls for e in found):
+    if any(e.useful and e.rate <= 1 and e.doubtful for e in found):
         return Outcome.CANNOT_TELL, (Missing.GRID,)
     return Outcome.CANNOT_TELL, (_largest_noise(study, candidate, baselines, found),)
 
@@ -243,6 +246,22 @@ def _no_faster(targets: Sequence[Target]) -> bool:
     return bool(certain) and reached
 
 
+def _as_good(candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange], rules: Rules) -> bool:
+    """For each useful row of the candidate some baseline row with as few calls is certain, on every metric, to be farther from
+    the data by no more than a tenth of its own distance."""
+
+    def near(b: Curve, j: int, i: int, metric: str) -> bool:
+        slack = TOLERANCE * abs(float(b.mean(metric)[j])) if (rules.zero or {}).get(metric, True) else 0.0
+        high = float(difference(b, candidate, metric, np.array([j]), i).high(1 - rules.error)[0])
+        return high <= max(slack, (rules.floor or {}).get(metric, 0.0))
+
+    return all(
+        any(all(near(b, int(j), i, m) for m in candidate.values) for b in baselines
+            for j in np.flatnonzero(b.calls <= e.calls + 1e-9))
+        for i, e in enumerate(found) if e.useful
+    )  # fmt: skip
+
+
 def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange]) -> Missing:
     """Whether training seeds or samples (and real data) are the larger part of the uncertainty at the useful rows."""
     metric, seeds, real = study.primary.name, 0.0, 0.0
@@ -269,20 +288,20 @@ def _quality(study: Study, curve: Curve, calls: float) -> Interval | None:
     return Interval(*(primary.scatter / d if d > 0 else math.inf for d in values))
 
 
-def _credit(effects: Mapping[str, Gains], best: Exchange | None, metrics: Sequence[str]) -> Credit:
-    """The draft is credited where some metric's band at the quoted row lies above 0 and none lies below it."""
-    if not effects or best is None:
+def _credit(effects: Mapping[str, Gains], candidate: Curve, best: Exchange | None) -> Credit:
+    """The draft is credited where some metric's band at the quoted row lies above 0 and none lies below it. The pairing is where
+    every band ends below the candidate's own distance: without the draft n_eq is at least half."""
+    row = None if best is None else candidate.at(best.calls)
+    if not effects or row is None:
         return Credit.UNKNOWN
-    above = below = False
-    for metric in metrics:
-        gains = effects.get(metric)
-        if gains is None:
-            continue
-        row = np.flatnonzero(np.isclose(gains.calls, best.calls))
-        if len(row):
-            above |= bool(gains.band.low[row[0]] > 0)
-            below |= bool(gains.band.high[row[0]] < 0)
-    return Credit.DRAFT if above and not below else Credit.PAIRING
+    bands = []
+    for metric, gains in effects.items():
+        found = np.flatnonzero(np.isclose(gains.calls, candidate.calls[row]))
+        bands += [(metric, float(gains.band.low[i]), float(gains.band.high[i])) for i in found]
+    if any(low > 0 for _, low, _ in bands) and not any(high < 0 for _, _, high in bands):
+        return Credit.DRAFT
+    small = all(high <= SMALL_EFFECT * max(float(candidate.mean(m)[row]), 0.0) for m, _, high in bands)
+    return Credit.PAIRING if small else Credit.UNDECIDED
 
 
 def _rounds(times: Sequence[Times], method: str, steps: int) -> np.ndarray | None:
@@ -325,11 +344,14 @@ def _notes(
     found = {
         Note.UNTRAINED_BASELINE: untrained,
         Note.METRICS_DISAGREE: disagree,
-        Note.GRID: best is not None and (best.in_a_gap or best.calls > best.horizon),
+        Note.GRID: best is not None and (best.doubtful or best.calls > best.horizon),
         Note.COSTLY_START: start_calls is not None and start_calls > COSTLY_START,
         Note.SLOWER: seconds is not None and seconds.high < 1,
-        Note.NO_SECONDS: seconds is None,
+        Note.NO_SECONDS: seconds is None and not study.times,
         Note.UNKNOWN_TRAINING: study.trained.value == "unknown",
+        Note.NO_TRAINING_DATA: not study.real.quantiles,
+        Note.CALLS_GIVEN: not study.calls_counted,
+        Note.SOLVERS_UNKNOWN: any(not m.solver for m in study.named(Role.CANDIDATE) + study.named(Role.BASELINE)),
         Note.SEEDS_WITH_GAPS: seeds != list(range(seeds[0], seeds[0] + len(seeds))),
     }
     return tuple(note for note, holds in found.items() if holds)

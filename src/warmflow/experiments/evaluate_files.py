@@ -20,8 +20,8 @@ from typing import Any
 from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.data.ready import Inputs
 from warmflow.data.samples import FILES, Reading, Sets, read_all, read_samples
-from warmflow.evaluation.answers import Inputs
 from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
@@ -84,7 +84,7 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
     places = _places(asked)
     seconds, trained = _seconds(asked.seconds, places), _trained(asked.trained)
     clip = None if asked.clip is None else _pair(asked.clip, "--clip")
-    rules = Rules(useful=_share(asked.useful))
+    rules = _rules(asked.useful)
     reading = Reading(_ranges(asked.ranges), _mode(asked.mode))
     if (out / "config.json").exists():
         open_run(out, _json(asked))  # another run's folder is refused before anything is measured
@@ -365,7 +365,8 @@ def _trained(text: str) -> Training:
     return TRAINED[text]
 
 
-def _share(useful: float) -> float:
-    if not 0 < useful <= 1:
-        raise ValueError(f"--useful is {useful}; give a share above 0 and at most 1, fixed before anything is measured")
-    return useful
+def _rules(useful: float) -> Rules:
+    try:
+        return Rules(useful=useful)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None

@@ -135,6 +135,13 @@ class MMD(ResampledMetric):
         resampled = own + reference.own_resampled - 2 * (reference.counts @ g) / reference.counts.sum(1)
         return own + reference.own - 2 * float(g.mean()), resampled
 
+    def reweighted(self, samples: Tensor, reference: Reference, counts: Tensor) -> Tensor:
+        """(R,) distances of the features (n, d) under each row of counts (R, n), pairs of copies of one sample left out."""
+        self._check(samples)
+        near = _mean_kernel(reference.features, samples, self.scale)
+        cross = (counts @ near) / counts.sum(1)
+        return _own_weighted(samples, counts, self.scale) + reference.own - 2 * cross
+
     def _check(self, x: Tensor) -> None:
         if len(x) < 2:
             raise ValueError(f"metric {self.name!r} was given {len(x)} rows; an unbiased distance needs at least 2")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,3 +45,17 @@ def variation(labeller: Labeller, a: Tensor, b: Tensor) -> float:
     """TV between the labels that ``labeller`` gives to samples a (n, *S) and b (m, *S)."""
     shares = [histogram(labeller.labels(x), labeller.classes) for x in (a, b)]
     return float(total_variation(shares[0], shares[1]))
+
+
+MULTINOMIALS = 400
+
+
+def sampled_variation(labeller: Labeller, test: Tensor, n: int, seed: int) -> tuple[Tensor, float, float]:
+    """The class shares of a real set, and the 95 % quantile and mean of the total variation that sampling n alone gives."""
+    shares = histogram(labeller.labels(test), labeller.classes)
+    generator = np.random.default_rng(seed)
+    p = shares.numpy() / shares.numpy().sum()
+    drawn = generator.multinomial(n, p, MULTINOMIALS) / n
+    real = generator.multinomial(len(test), p, MULTINOMIALS) / len(test)
+    values = 0.5 * np.abs(drawn - real).sum(1)
+    return shares, float(np.quantile(values, 0.95)), float(values.mean())

@@ -21,9 +21,11 @@ from torch import Tensor
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet
+from warmflow.data.given import halves
 from warmflow.data.paired import INPUT
-from warmflow.evaluation.paired import Part, paired_data
-from warmflow.evaluation.real import RealData, halves
+from warmflow.data.ready import Part
+from warmflow.evaluation.paired import paired_data
+from warmflow.evaluation.real import RealData
 from warmflow.metrics.copying import CopiedRuns, CopiedRunsReference
 from warmflow.metrics.features import clusters_of, train_classifier
 from warmflow.metrics.frechet import Frechet

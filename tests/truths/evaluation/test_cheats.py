@@ -42,9 +42,9 @@ def taken(x, seed, n=N):
     return blurred(x[order[torch.arange(n) % len(x)]], 0.02, 1_000 + seed)
 
 
-def cold(calls=(1, 2, 4, 8)):
+def cold(calls=(1, 2, 4, 8), first=0):
     """A baseline whose noise falls with the number of calls, near to the data at 8."""
-    return [{n: blurred(taken(FRESH, s), 0.9 / n, 7 * s + n) for n in calls} for s in range(SEEDS)]
+    return [{n: blurred(taken(FRESH, first + s), 0.9 / n, first + 7 * s + n) for n in calls} for s in range(SEEDS)]
 
 
 def warm(make, calls=(1, 2, 4)):
@@ -92,6 +92,56 @@ def test_five_copies_in_a_hundred_are_caught():
     assert "fail the guard against copying (" in str(found)
 
 
+@pytest.mark.parametrize("shares", [(0.0, 0.3, 0.3), (0.2, 0.5)])
+def test_copies_are_caught_however_unlike_the_seeds_are(shares):
+    """A bound over seeds would pass them: their shares differ too much to be sure of a mean."""
+    candidate = [dict.fromkeys((1, 2, 4), copies(share)(s)) for s, share in enumerate(shares)]
+    found = judged(candidate, cold()[: len(shares)])
+    assert named(found, "copying") and all(named(found, "copying"))
+    assert found.verdict.outcome is Outcome.CANNOT_TELL
+
+
+def test_one_seed_that_copies_is_caught():
+    found = judged([dict.fromkeys((1, 2, 4), copies(share)(s)) for s, share in enumerate((0.08, 0.0, 0.0))])
+    assert all(named(found, "copying")) and "of one training seed" in str(found)
+
+
+def test_near_copies_of_the_held_out_data_are_an_error():
+    def near(s):
+        return blurred(REAL[torch.randperm(len(REAL), generator=torch.Generator().manual_seed(s))[:N]], 8e-3, s)
+
+    with pytest.raises(
+        ValueError, match="warm at 1 calls, seed 0 are nearer to the held-out data than 5% of new real data"
+    ):
+        judged(warm(near))
+
+
+def test_one_model_given_as_three_seeds_is_an_error():
+    one = taken(FRESH, 50)
+    with pytest.raises(
+        ValueError, match=r"warm \(training seed 0\) and warm \(training seed 1\) hold the same samples"
+    ):
+        judged(warm(lambda s: one))
+
+    def deaf(n, *, steps, seed):
+        return taken(FRESH, 50, n)
+
+    hears = [lambda n, *, steps, seed, s=s: taken(FRESH, 90 + 100 * s + seed % 1_000, n) for s in range(3)]
+    with pytest.raises(ValueError, match="warm gives the same samples under the training seeds 0 and 1"):
+        evaluate(REAL, baseline={"cold": hears}, candidates={"warm": [deaf] * 3}, samples=N, clip=(-2, 2),
+                 metrics=[mmd_for(TRAIN, None, "pixels")])  # fmt: skip
+
+
+def test_leaving_out_the_number_of_calls_at_which_cold_is_best_is_no_speed_up():
+    noise = {1: 1.2, 2: 0.9, 4: 0.1, 8: 0.6, 16: 0.6}
+
+    def same(calls, first):
+        return [{n: blurred(taken(FRESH, first + s), noise[n], 7 * s + n + first) for n in calls} for s in range(SEEDS)]
+
+    found = judged(same((1, 2, 4, 8), 50), same((1, 2, 8, 16), 0))
+    assert found.verdict.outcome is Outcome.CANNOT_TELL and Missing.GRID in found.verdict.missing
+
+
 def test_near_twins_in_the_training_set_do_not_hide_copies():
     twins = torch.cat([TRAIN, blurred(TRAIN, 0.01, 99)])
     found = evaluated(cold(), warm(copies(0.05, True)), twins)
@@ -130,7 +180,7 @@ def test_fewer_seeds_of_one_method_are_an_error():
 
 def test_a_finer_grid_of_the_candidate_makes_nothing_faster():
     fine = cold(tuple(range(1, 9)))
-    coarse = cold((1, 4, 8))
+    coarse = cold((1, 4, 8), 200)
     for candidate, baseline in ((fine, coarse), (coarse, fine)):
         v = judged(candidate, baseline).verdict
         assert v.outcome is not Outcome.FASTER and all(e.rate <= 1 for e in v.rows if e.useful)

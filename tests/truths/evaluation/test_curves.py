@@ -39,7 +39,8 @@ def test_with_a_certain_real_set_the_bounds_are_welchs(k):
     for i, (r, s) in enumerate(zip(rows, others, strict=True)):
         test = stats.ttest_ind(a.values["m"][:, r], b.values["m"][:, s], equal_var=False, alternative="greater")
         interval = stats.ttest_ind(a.values["m"][:, r], b.values["m"][:, s], equal_var=False).confidence_interval(0.95)
-        assert found.p_value[i] == pytest.approx(test.pvalue)
+        side = found.low if test.pvalue < 0.5 else found.high  # the bound at its own p-value
+        assert side(max(test.pvalue, 1 - test.pvalue))[i] == pytest.approx(0, abs=1e-6)
         assert found.freedom[i] == pytest.approx(test.df)
         assert (found.low(0.975)[i], found.high(0.975)[i]) == pytest.approx((interval.low, interval.high))
 
@@ -60,16 +61,27 @@ def test_only_what_the_real_set_does_to_the_difference_counts():
     c = random_curve("c", generator, 3, spread=1e-9, replicates=5 * shared + own)
     assert difference(a, b, "m", other=0).error == pytest.approx(np.zeros(4), abs=1e-6)
     assert difference(a, c, "m", other=0).error == pytest.approx(np.full(4, own[0].std(ddof=1)), rel=1e-6)
-    assert difference(a, c, "m", other=0).freedom == pytest.approx(np.full(4, 1e6))  # no loss of freedom
+    z = stats.norm.ppf(0.975)
+    bounds = difference(a, c, "m", other=0)
+    assert bounds.estimate - bounds.low(0.975) == pytest.approx(z * bounds.error)  # no loss of freedom
     assert distances(a, "m").error == pytest.approx(np.full(4, 5 * shared.std(ddof=1)), rel=1e-6)
 
 
-def test_a_p_value_is_below_e_exactly_where_the_lower_bound_is_above_zero():
-    bounds = Bounds(np.linspace(-1, 4, 51), np.ones(51), np.linspace(2, 30, 51))
-    for e in (0.2, 0.025, 0.001):
-        assert ((bounds.p_value < e) == (bounds.low(1 - e) > 0)).all()
-    certain = Bounds(np.array([1.0, 0.0, -1.0]), np.zeros(3), np.ones(3))
-    assert certain.p_value == pytest.approx([0, 1, 1])
+@pytest.mark.parametrize("k", [2, 3, 5])
+@pytest.mark.parametrize("real", [0.1, 1.0])
+@pytest.mark.parametrize("still", [False, True])
+def test_a_bound_fails_no_more_often_than_it_says(k, real, still):
+    """One or both methods noisy, beside a real set whose part is known: by Satterthwaite's freedom of the whole variance the
+    error at a nominal 0.25 % was 3.2 % for two seeds, one of them still."""
+    generator = np.random.default_rng(k)
+    n = 40_000
+    parts = generator.chisquare(k - 1, (2, n)) / (k - 1) / k * np.array([[1.0], [0.0 if still else 1.0]])
+    known = real * (1 if still else 2) / k * np.ones(n)
+    d = generator.standard_normal(n) * np.sqrt((1 if still else 2) / k * (1 + real))
+    freedom = np.clip(parts.sum(0) ** 2 / np.maximum((parts**2).sum(0) / (k - 1), 1e-300), k - 1, None)
+    bounds = Bounds(d, parts.sum(0), known, freedom)
+    for error in (0.025, 0.0025):
+        assert (bounds.low(1 - error) > 0).mean() < error + 4 * (error / n) ** 0.5
 
 
 def equal_correlation(n, rho):
@@ -152,6 +164,6 @@ def test_one_seed_tells_nothing_of_training():
 def test_values_without_any_noise_have_finite_bounds():
     a, b = curve("a", {1: 0.5, 2: 0.4}, sd=0.0), curve("b", {1: 0.6, 2: 0.4}, sd=0.0)
     found = difference(b, a, "m", np.array([0, 1]), np.array([0, 1]))
-    assert found.low(0.975) == pytest.approx([0.1, 0.0]) and found.p_value[0] == 0 and found.p_value[1] >= 0.5
+    assert found.low(0.975) == pytest.approx([0.1, 0.0]) and found.low(1 - 1e-9) == pytest.approx([0.1, 0.0])
     whole = band(a, "m")
     assert whole.low == pytest.approx([0.5, 0.4]) == whole.high

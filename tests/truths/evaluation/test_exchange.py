@@ -69,20 +69,49 @@ def test_a_finer_grid_of_the_candidate_is_no_advantage():
 def test_between_two_rows_of_the_baseline_the_first_number_of_calls_counts():
     cold = {1: 0.1, 50: 0.01}
     e = best(curve("warm", {1: 0.01}), curve("cold", cold))
-    assert (e.baseline_calls, e.row_calls, e.measured, e.in_a_gap) == (2, 50, False, True)
-    standard = best(curve("warm", {4: 0.01}), curve("cold", {1: 0.1, 20: 0.05, 32: 0.03, 50: 0.01}))
-    assert (standard.baseline_calls, standard.measured, standard.in_a_gap) == (33, False, False)
+    assert (e.baseline_calls, e.row_calls, e.measured, e.doubtful) == (2, 50, False, True)
+    narrow = {4: 0.1, 8: 0.08, 16: 0.06, 20: 0.05, 32: 0.03, 50: 0.01}
+    standard = best(curve("warm", {4: 0.01}), curve("cold", narrow))
+    assert (standard.baseline_calls, standard.measured, standard.doubtful) == (33, False, False)
     between = best(curve("warm", {4: 0.01}), curve("cold", {3: 0.02, 8: 0.01}))
-    assert (between.rate, between.measured, between.in_a_gap) == (1, False, True)
-    fractional = best(curve("warm", {4: 0.01}), curve("cold", {7.4: 0.02, 7.9: 0.01}))
+    assert (between.rate, between.measured, between.doubtful) == (1, False, True)
+    fractional = best(curve("warm", {4: 0.01}), curve("cold", {3.9: 0.04, 7.4: 0.02, 7.9: 0.01}))
     assert fractional.baseline_calls == pytest.approx(7.9)
 
 
 def test_below_its_first_row_the_baseline_is_taken_to_be_as_good():
-    e = best(curve("warm", {4: 0.01}), curve("cold", {20: 0.01}))
-    assert (e.rate, e.measured, e.in_a_gap, e.row_calls) == (1, False, True, 20)
-    shown = best(curve("warm", {4: 0.01}), curve("cold", {20: 0.05}))
-    assert math.isinf(shown.rate) and shown.horizon == 20
+    for distance in (0.01, 0.05):
+        e = best(curve("warm", {4: 0.01}), curve("cold", {20: distance}))
+        assert (e.rate, e.measured, e.doubtful) == (1, False, True)
+
+
+DIP = {1: 0.2, 2: 0.12, 4: 0.05, 8: 0.1, 16: 0.1, 32: 0.1, 50: 0.1}
+"""A curve that is best at 4 calls."""
+
+
+def test_leaving_out_the_baselines_best_number_of_calls_gains_nothing():
+    without = curve("cold", {n: d for n, d in DIP.items() if n != 4})
+    there = {e.calls: e for e in exchanges(curve("warm", {n: DIP[n] for n in (1, 2, 4, 8)}), [without], RULES)}
+    assert (there[4].rate, there[4].doubtful) == (1, True) and max(e.rate for e in there.values()) == 1
+    nowhere = exchanges(
+        curve("warm", {1: 0.2, 2: 0.05}), [without], RULES
+    )  # 2 calls as good as the 4 that are left out
+    assert {e.calls: e.baseline_calls for e in nowhere}[2] == 3
+
+
+def test_a_solver_of_two_calls_a_step_lacks_no_even_numbers():
+    warm = curve("warm", {2: 0.01, 4: 0.005})
+    rows = {1: 0.1, 3: 0.05, 5: 0.01, 7: 0.009}
+    heun, gaps = (Curve(**{**vars(curve("cold", rows)), "per_step": step}) for step in (2.0, 1.0))
+    assert {e.calls: e.baseline_calls for e in exchanges(warm, [heun], RULES)}[2] == 4  # 5 is as good, 4 is not known
+    assert {e.calls: e.baseline_calls for e in exchanges(warm, [gaps], RULES)}[2] == 2
+
+
+def test_a_row_that_no_baseline_reaches_is_worth_no_more_than_was_measured():
+    """Four times at 2 calls is more than 'none within 16' at 16 calls."""
+    warm = {1: 0.2, 2: 0.01, 4: 0.009, 8: 0.008, 16: 0.002}
+    e = best(curve("warm", warm), curve("cold", {**BASELINE, 3: 0.03, 5: 0.016, 6: 0.014, 7: 0.012}))
+    assert (e.calls, e.rate, e.certified) == (2, 4, 4)
 
 
 def test_every_baseline_has_to_be_worse():

@@ -1,5 +1,6 @@
-"""Samples that answer an input, from outside: what inputs an evaluation has, and ready answers as a generator.
+"""Ready samples as generators, and the inputs of an evaluation whose samples answer one.
 
+    ready samples                           (n, *S) by number of calls
     generator(n, steps=, seed=, inputs=)    inputs (n, *S') -> outputs (n, *S), a draw of each under this seed
     ready answers                           (K, m, *S) by number of calls: K draws for each of the m inputs, in their order
 
@@ -10,14 +11,63 @@ validation pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from warmflow.evaluation.paired import DRAWS, Part
-from warmflow.evaluation.real import halves
+from warmflow.contracts import Samples
+from warmflow.data.given import as_set, halves
+from warmflow.noise import permutation
+
+DRAWS = 4
+"""Draws of each answer at least: a proper score needs their spread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Inputs (m, *S') with their truths (m, *S)."""
+
+    inputs: Tensor
+    truth: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def first(self, n: int) -> Part:
+        return Part(self.inputs[:n], self.truth[:n])
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """Ready samples by number of calls, as a generator: n of them, in the order of one fixed permutation.
+
+    Choices are made on the last quarter of a row. Samples that came class by class would be tested and chosen on different
+    classes; the same permutation for every set makes both parts random ones, and keeps pairs of sets together.
+    """
+
+    samples: Mapping[int, Tensor]
+
+    def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
+        x = self.samples[steps]
+        return x[permutation(0, len(x), "rows")[:n]]
+
+
+@dataclass(frozen=True, eq=False)
+class Clipped:
+    """A generator whose samples are clipped to a range."""
+
+    generator: Callable[..., Any]
+    low: float
+    high: float
+
+    def __call__(self, n: int, *, steps: int, seed: int, **given: Tensor) -> Tensor | Samples:
+        found = self.generator(n, steps=steps, seed=seed, **given)
+        if isinstance(found, Samples):
+            return replace(found, x=found.x.clamp(self.low, self.high))
+        return torch.as_tensor(found).clamp(self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +77,13 @@ class Inputs:
     real: Tensor
     train: Tensor
     validation: Tensor | None = None
+
+    def checked(self) -> Inputs:
+        """The same as checked sets."""
+        real, train = as_set(self.real, "inputs.real"), as_set(self.train, "inputs.train")
+        return Inputs(
+            real, train, None if self.validation is None else as_set(self.validation, "inputs.validation", real)
+        )
 
     @property
     def asked(self) -> Tensor:

@@ -1,0 +1,104 @@
+"""Sets that a user brings, brought to one form and checked, whatever they came as: arrays, tensors on any device, uint8 images.
+
+Each fault is one line that names the set and says what to do. Checks between sets are in ``checks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from warmflow.data.images import from_uint8
+from warmflow.noise import permutation
+
+KINDS = "floats (n, ...), uint8 images (n, C, H, W) or int64 tokens (n, L)"
+
+
+def as_set(x: Any, name: str, like: Tensor | None = None, draws: bool = False) -> Tensor:
+    """The set as a tensor on the CPU: float32 or float64, images of uint8 as x / 127.5 - 1, tokens as int64.
+
+    Args:
+        x: a tensor or anything that becomes one.
+        like: a set of the same data, whose kind and shape of a sample it must have.
+        draws: x is (K, n, *S), K draws of every answer.
+
+    Raises:
+        ValueError: no numbers, no rows, another kind or shape, NaN or infinite values.
+    """
+    try:
+        found = torch.as_tensor(x).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} is a {type(x).__name__}; give a tensor or an array: {KINDS}") from None
+    if found.ndim < 2 + draws or not found.numel():
+        raise ValueError(f"{name} has shape {tuple(found.shape)}; give at least one row: {KINDS}")
+    rows = found.flatten(0, 1) if draws else found
+    if rows.dtype == torch.uint8 and rows.ndim == 4:
+        rows = from_uint8(rows)
+    elif rows.dtype in (torch.float16, torch.bfloat16):
+        rows = rows.float()
+    elif rows.dtype in (torch.int8, torch.int16, torch.int32):
+        rows = rows.long()
+    if rows.dtype not in (torch.float32, torch.float64, torch.int64):
+        raise ValueError(f"{name} holds {str(rows.dtype)[6:]} numbers of shape {tuple(found.shape)}; give {KINDS}")
+    if like is not None and rows.is_floating_point() != like.is_floating_point():
+        kinds = ["floats" if y.is_floating_point() else "whole numbers" for y in (like, rows)]
+        raise ValueError(f"{name} holds {kinds[1]} and the real data {kinds[0]}; bring all sets to one kind")
+    if like is not None and rows.shape[1:] != like.shape[1:]:
+        raise ValueError(
+            f"{name} has samples of shape {tuple(rows.shape[1:])} and the real data {tuple(like.shape[1:])}; bring all to one"
+        )
+    bad = ~torch.isfinite(rows).flatten(1).all(1)
+    if bool(bad.any()):
+        raise ValueError(
+            f"{name} has {int(bad.sum())} of {len(rows)} rows with NaN or infinite values: repair what made them"
+        )
+    return rows.unflatten(0, found.shape[:2]) if draws else rows
+
+
+DARK, DARK_SHARE, NO_DARK = -0.25, 0.02, 0.001
+"""A set in [-1, 1] has values below -0.25; one in [0, 1] has none, even where its samples are not clipped."""
+
+
+def one_range(sets: Mapping[str, Tensor], real: Tensor) -> None:
+    """ValueError where the real data lie in [-1, 1] and one set has no values below -0.25 where others have: it lies in [0, 1].
+
+    Args:
+        sets: by the names that the error calls them, the real data among them.
+    """
+    if not real.is_floating_point() or float(real.abs().max()) > 1 + 1e-4:
+        return
+    dark = {name: float((x < DARK).float().mean()) for name, x in sets.items()}
+    lightest, darkest = min(dark, key=dark.__getitem__), max(dark, key=dark.__getitem__)
+    if dark[lightest] > NO_DARK or dark[darkest] < DARK_SHARE:
+        return
+    ends = [f"{float(sets[n].min()):.3g} to {float(sets[n].max()):.3g}" for n in (lightest, darkest)]
+    raise ValueError(
+        f"{lightest} has values from {ends[0]} and {darkest} from {ends[1]}: [0, 1] beside [-1, 1]; bring all to [-1, 1]"
+    )
+
+
+LEAST = 20
+
+
+def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
+    """Errors of one set of samples: shape, number, NaN."""
+    if tuple(x.shape[1:]) != shape:
+        raise ValueError(
+            f"{name} has samples of shape {tuple(x.shape[1:])}, real data {shape}; bring them to one shape"
+        )
+    if len(x) < LEAST:
+        raise ValueError(f"{name} has {len(x)} samples; a distance needs at least {LEAST}")
+    if x.is_floating_point():
+        bad = int((~torch.isfinite(x)).reshape(len(x), -1).any(1).sum())
+        if bad:
+            raise ValueError(f"{name} has {bad} of {len(x)} samples with NaN or infinite entries: repair that method")
+
+
+def halves(real: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """(test, validation): real data (m, *S) divided two to one by the permutation that the seed names."""
+    order = permutation(seed, len(real), "evaluation.split")
+    third = len(real) // 3
+    return real[order[third:]], real[order[:third]]
