@@ -11,6 +11,7 @@ Run again, the same command takes up where it was cut off: finished runs are rea
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -31,10 +32,11 @@ from warmflow.evaluation.study import Role, Training
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.measure import Trained, alone
 from warmflow.experiments.pair_audits import audits
-from warmflow.experiments.pipeline import Comparison, conclude, described, evaluated, real_of, say
+from warmflow.experiments.pipeline import Comparison, conclude, described, evaluated, say
 from warmflow.experiments.prepare import NOISE_BILL, PRIOR_BILL, Prepared, seed_folder
 from warmflow.experiments.train_flows import data_print, fingerprint, prepare_all, train_all
 from warmflow.fields import WrappedField
+from warmflow.problems.measures import real_data
 from warmflow.recipes.build import plan_for
 from warmflow.recipes.labels import conditional
 from warmflow.recipes.plan import Plan
@@ -151,7 +153,7 @@ def run(
     }  # fmt: skip
     found = open_run(root, asked)
     say("making the real data ready", progress)
-    real, facts = real_of(plan)
+    real, facts = real_data(plan.data, plan.settings.samples)
     if found["state"] == "complete" and found.get("measured") == json.loads(json.dumps(real.fixed)):
         return _again(root)
     alike = plan.name != "custom" and not own_draft and device == "cpu"  # what another process can make again
@@ -171,14 +173,14 @@ def run(
         if warning:
             say(f"warning: {warning}", True)
         plan = replace(plan, settings=replace(plan.settings, updates=u))
-    found |= described(plan, real, facts, seeds, device) | {"updates": plan.settings.updates}
+    found |= described(plan.data, real, facts, seeds, device, **named(plan)) | {"updates": plan.settings.updates}
     write_json(root / "config.json", {**found, "state": "started"})
     flows = _Flows(plan, prepared, seeds, device, jobs, progress)
     trained = flows.trained([(name, plan.settings.updates) for name in names])
     trained += [] if cold is None else _wrapped(plan, cold, seeds, device)
     first = prepared.source(min(seeds), "draft")
     comparison = Comparison(
-        plan, trained, _starts(plan, prepared, seeds), grid, training=plan.flow.training,
+        plan.data, plan.settings.samples, plan.flow.candidates, trained, _starts(plan, prepared, seeds), grid, training=plan.flow.training,
         counted=plan.flow.counted, given=("draft",) if own_draft else (), bills=_bills(plan, prepared, seeds), draft=first,
         audit=audits(plan, first, prepared.of(min(seeds), "warm")[1]) if plan.flow.audited else {},
         jobs=jobs if alike and cold is None else 1,
@@ -190,6 +192,11 @@ def run(
             return _doubled(comparison, flows, evaluation, root, real)
 
     return conclude(comparison, root, found, real, progress=progress, doubled=doubled)
+
+
+def named(plan: Plan) -> dict[str, Any]:
+    """The plan as config.json names it."""
+    return {"recipe": plan.name, "settings": dataclasses.asdict(plan.settings)}
 
 
 def _again(root: Path) -> Report:
@@ -240,7 +247,7 @@ def _starts(plan: Plan, prepared: Prepared, seeds: Sequence[int]) -> list[Entry]
         if source in ("draft", "prior"):
             title = {"draft": "the draft alone", "prior": "the learned prior alone"}[source]
             sources = {seed: prepared.source(seed, source) for seed in seeds}
-            found.append(alone(plan, source, sources, name, title))
+            found.append(alone(plan.data.bounds, source, sources, name, title))
     return found
 
 

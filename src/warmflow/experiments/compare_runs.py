@@ -10,12 +10,13 @@ from warmflow.checkpoints import device_of, load, make_folder, read_json, write_
 from warmflow.contracts import Source
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.experiments.compare import whole
+from warmflow.experiments.compare import named, whole
 from warmflow.experiments.measure import Trained, alone
 from warmflow.experiments.pair_audits import audits
-from warmflow.experiments.pipeline import Comparison, conclude, described, real_of
+from warmflow.experiments.pipeline import Comparison, conclude, described
 from warmflow.experiments.prepare import PRIOR_BILL, trained_seconds
 from warmflow.experiments.train_flows import read_asked, weights_of
+from warmflow.problems.measures import real_data
 from warmflow.recipes.build import plan_of
 from warmflow.recipes.plan import Flow, Plan, pairs
 from warmflow.recipes.settings import settings_of
@@ -86,16 +87,16 @@ def compare_runs(runs: Sequence[Path], out: Path, *, grid: tuple[int, ...], devi
         raise ValueError(f"the arms have different seeds: {have}; train the missing ones")
     trained = [_trained(run, a["arm"], a["seed"], flow, device) for run, a in asked]
     make_folder(out)
-    real, about = real_of(plan)
+    real, about = real_data(plan.data, plan.settings.samples)
     first = sorted(seeds[next(iter(seeds))])
     found = {"warmflow": read_json(runs[0] / "config.json")["warmflow"], "kind": "compare", "state": "started",
              "asked": {"runs": [str(r) for r in runs], "calls": list(grid)}}  # fmt: skip
-    found |= described(plan, real, about, first, device)
+    found |= described(plan.data, real, about, first, device, **named(plan))
     write_json(out / "config.json", found)
     draft = _drafts(trained, "warm").get(first[0])
     drafted = plan.draft(out / "draft", progress, first[0]) if draft is None else draft
     comparison = Comparison(
-        plan, trained, _starts(plan, trained), grid, training=flow.training, counted=flow.counted, bills=_bills(asked),
+        plan.data, plan.settings.samples, flow.candidates, trained, _starts(plan, trained), grid, training=flow.training, counted=flow.counted, bills=_bills(asked),
         draft=drafted, weights=weights_of(runs),
         audit=audits(plan, drafted, pairs(plan, drafted, None, seed=first[0])) if flow.audited else {},
     )  # fmt: skip
@@ -124,7 +125,7 @@ def _starts(plan: Plan, trained: Sequence[Trained]) -> list[Entry]:
         kind, sources = plan.flow.needs(name), _drafts(trained, name)
         if sources and kind in ("draft", "prior"):
             title = {"draft": "the draft alone", "prior": "the learned prior alone"}[kind]
-            found.append(alone(plan, kind, sources, name, title))
+            found.append(alone(plan.data.bounds, kind, sources, name, title))
     return found
 
 

@@ -19,10 +19,12 @@ from warmflow.checkpoints import device_of, load, make_folder, read_json
 from warmflow.contracts import Solver
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Role, Study, Training
+from warmflow.experiments.compare import named
 from warmflow.experiments.distill import digest_of, read_teacher, teacher_of, train_reflow, train_student
 from warmflow.experiments.measure import FLOAT_SOLVERS, Trained
-from warmflow.experiments.pipeline import Comparison, conclude, described, real_of
+from warmflow.experiments.pipeline import Comparison, conclude, described
 from warmflow.experiments.train_flows import read_asked, weights_of
+from warmflow.problems.measures import real_data
 from warmflow.recipes.settings import RECIPES, distillation_of
 from warmflow.report import Report
 from warmflow.sampler import Sampler, placed
@@ -106,17 +108,17 @@ def compare_students(
             trained.append(Trained("reflow", Role.SHOWN, teacher.seed, reflow, _seconds(run / "reflow"),
                                    title="the teacher's reflow", grid=ONE))  # fmt: skip
     assert plan is not None
-    real, about = real_of(plan)
+    real, about = real_data(plan.data, plan.settings.samples)
     seeds = [t.seed for t in trained if t.name == "teacher"]
     make_folder(out)
-    told = described(plan, real, about, seeds, device)
+    told = described(plan.data, real, about, seeds, device, **named(plan))
     if config:
         told |= {"warmflow": read_json(students[0] / "config.json")["warmflow"], "kind": "compare",
                  "asked": {"runs": [str(r) for r in students]}}  # fmt: skip
     else:
         told |= read_json(out / "config.json")
     comparison = Comparison(
-        plan, trained, (), tuple(grid), training=Training.DISTILLED, solvers=Solvers(),
+        plan.data, plan.settings.samples, ("student",), trained, (), tuple(grid), training=Training.DISTILLED, solvers=Solvers(),
         weights=weights_of([*students, *(teacher_of(run) for run in students)]),
     )  # fmt: skip
     return conclude(comparison, out, told, real, progress=progress, beside=paid)

@@ -27,7 +27,6 @@ from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
 from warmflow.evaluation.study import Role, Row
 from warmflow.noise import Noise
-from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun, Jump, MultistepX1, label
 
@@ -162,9 +161,11 @@ def entries_of(
     return found
 
 
-def alone(plan: Plan, name: str, sources: Mapping[int, Source], of: str, title: str = "") -> Entry:
+def alone(
+    bounds: tuple[float, float] | None, name: str, sources: Mapping[int, Source], of: str, title: str = ""
+) -> Entry:
     """What a candidate starts from (the "draft", before it is blurred, or the "prior"), by training seed: no calls."""
-    generators = {seed: Alone(s, plan.data.bounds, name == "draft") for seed, s in sources.items()}
+    generators = {seed: Alone(s, bounds, name == "draft") for seed, s in sources.items()}
     return Entry(name, Role.START, {"": generators}, of=of, title=title)
 
 

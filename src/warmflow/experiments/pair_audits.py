@@ -10,6 +10,7 @@ from torch import Tensor
 
 from warmflow.contracts import Batch, Source
 from warmflow.couplings import prepare
+from warmflow.data import DataSet
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.metrics.audit import audit_pairs
@@ -20,9 +21,9 @@ AUDITED = 10_000
 """Of a larger training set, the rows that each pairing is audited on."""
 
 
-def seen_as(plan: Plan, x: Tensor) -> Tensor:
+def seen_as(data: DataSet, x: Tensor) -> Tensor:
     """Samples as they are measured and drawn: tokens of a grid as points of the plane, all else as it is."""
-    return plan.data.codec.decode(x) if isinstance(plan.data.codec, Grid) else x
+    return data.codec.decode(x) if isinstance(data.codec, Grid) else x
 
 
 def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
@@ -35,8 +36,8 @@ def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
         data = whole[permutation(s.data_seed, len(whole), "audit")[:AUDITED]]
         data = replace(data, index=torch.arange(AUDITED))
     m = min(len(data), 2000)
-    fresh = seen_as(plan, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
-    x1 = seen_as(plan, data.x1)
+    fresh = seen_as(plan.data, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
+    x1 = seen_as(plan.data, data.x1)
     found = {}
     nearest = () if "label" in draft.takes else ("nearest-datum", "nearest-draft")  # may be of another label
     others = ("assignment", *nearest, "independent")
@@ -48,7 +49,7 @@ def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
             trained_on and name == "given"
         ):  # no other pairs of some rows can be made: these are audited as they are, all
             assert paired is not None
-            part, rows, ends = paired[torch.arange(len(whole))], whole, seen_as(plan, whole.x1)
+            part, rows, ends = paired[torch.arange(len(whole))], whole, seen_as(plan.data, whole.x1)
         elif trained_on and data is whole:
             assert paired is not None
             part = paired[torch.arange(len(data))]
@@ -56,7 +57,7 @@ def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
             part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)
         assert part.start is not None and part.index is not None
         labels = rows.condition.get("label")
-        start, end = seen_as(plan, part.start.x0), seen_as(plan, part.x1)
+        start, end = seen_as(plan.data, part.start.x0), seen_as(plan.data, part.x1)
         audit = audit_pairs(start, end, part.index, len(rows), labels, fresh, ends, s.data_seed)
         found[name] = audit.to_json()
     return found

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Source
+from warmflow.data import DataSet
 from warmflow.data.grid import Grid
 from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import Alone, Trained
 from warmflow.experiments.pair_audits import seen_as
 from warmflow.noise import Noise
-from warmflow.recipes.plan import Plan
 from warmflow.sampler import Sampler, trajectory
 from warmflow.sources import LearnedPrior
 
@@ -24,7 +24,7 @@ TRAJECTORIES = 200
 
 
 def pictures(
-    plan: Plan, trained: Sequence[Trained], draft: Source | None, steps: Sequence[int], n: int
+    data: DataSet, trained: Sequence[Trained], draft: Source | None, steps: Sequence[int], n: int
 ) -> dict[str, Tensor]:
     """Named "real", "draft", "start", "METHOD.STEPS"; of points also "trajectory.METHOD".
 
@@ -32,24 +32,24 @@ def pictures(
         steps: the numbers of steps that candidates are shown at.
         n: how many of each; no more than there are held-out samples.
     """
-    n = min(n, len(plan.data.heldout))
-    out: dict[str, Tensor] = {"real": plan.data.heldout.x1[:n]}
+    n = min(n, len(data.heldout))
+    out: dict[str, Tensor] = {"real": data.heldout.x1[:n]}
     seed = min((t.seed for t in trained), default=0)
     if draft is not None:
-        out["draft"] = Alone(draft, plan.data.bounds, True)(n, steps=0, seed=seed)
-    tokens, plane = plan.data.kind == "tokens", plan.data.kind == "points" or isinstance(plan.data.codec, Grid)
+        out["draft"] = Alone(draft, data.bounds, True)(n, steps=0, seed=seed)
+    tokens, plane = data.kind == "tokens", data.kind == "points" or isinstance(data.codec, Grid)
     for t in trained:
         if t.seed != seed:
             continue
         shown = t.grid or (steps if t.role is Role.CANDIDATE else TOKEN_STEPS if tokens else BASELINE_STEPS)
         out |= {f"{t.name}.{k}": t.sampler(n, seed=seed, steps=k).x for k in shown}
         if t.role is Role.CANDIDATE:
-            out |= _start_pictures(plan, t, n)
+            out |= _start_pictures(data, t, n)
         if plane and t.role in (Role.CANDIDATE, Role.BASELINE):
             start = t.sampler.source.draw(TRAJECTORIES, noise=Noise.of(seed, TRAJECTORIES).fold("source"))
             steps_of = max(t.grid) if t.grid else 4 if t.role is Role.CANDIDATE else 20
             out[f"trajectory.{t.name}"] = trajectory(_with(t.sampler, steps_of), start, seed=seed)
-    whole = {k: seen_as(plan, v).cpu().contiguous() for k, v in out.items()}
+    whole = {k: seen_as(data, v).cpu().contiguous() for k, v in out.items()}
     return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}
 
 
@@ -57,12 +57,12 @@ def _with(sampler: Sampler, steps: int) -> Sampler:
     return replace(sampler, steps=steps)
 
 
-def _start_pictures(plan: Plan, t: Trained, n: int) -> dict[str, Tensor]:
+def _start_pictures(data: DataSet, t: Trained, n: int) -> dict[str, Tensor]:
     """The start of a candidate; of a learned prior its mean, its sigma, and starts at half, the whole and twice of it."""
     source, noise = t.sampler.source, Noise.of(t.seed, n).fold("source")
     start = source.draw(n, noise=noise)
     if not isinstance(source, LearnedPrior):
-        return {"start": plan.clip(start.x0)}
+        return {"start": start.x0 if data.bounds is None else start.x0.clamp(*data.bounds)}
     sigma = start.condition["log_sigma"].exp()
     out = {"prior.mean": start.condition["mean"], "prior.sigma": 2 * sigma / sigma.max() - 1}
     for name, scale in (("start_at_half_of_sigma", 0.5), ("start", 1.0), ("start_at_twice_sigma", 2.0)):

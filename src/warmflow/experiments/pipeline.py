@@ -22,6 +22,7 @@ import torch
 from warmflow import __version__
 from warmflow.checkpoints import write_json, write_tensors
 from warmflow.contracts import Solver, Source
+from warmflow.data import DataSet
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.evaluation.evaluate import Evaluation
@@ -42,8 +43,6 @@ from warmflow.experiments.measure import (
 )
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.workers import Crew
-from warmflow.problems.measures import real_data
-from warmflow.recipes.plan import Plan
 from warmflow.report import Report
 from warmflow.sampler import Sampler
 
@@ -56,6 +55,8 @@ class Comparison:
     """Trained flows that are to be judged together.
 
     Args:
+        data, samples: what they are measured against, and how many samples of each.
+        candidates: their order, the headline first.
         starts: what candidates start from, as methods of no calls.
         bills: one-off seconds by method, the training apart.
         draft: of the first seed, for the pictures.
@@ -65,7 +66,9 @@ class Comparison:
         weights: a digest of the flows, where they are runs from elsewhere that may be others the next time.
     """
 
-    plan: Plan
+    data: DataSet
+    samples: int
+    candidates: tuple[str, ...]
     trained: Sequence[Trained]
     starts: Sequence[Entry]
     grid: tuple[int, ...]
@@ -85,20 +88,20 @@ def say(text: str, progress: bool) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def items_of(plan: Plan) -> str:
-    """What the samples of a plan are called in sentences."""
-    if isinstance(plan.data.codec, Alphabet):
+def items_of(data: DataSet) -> str:
+    """What samples are called in sentences."""
+    if isinstance(data.codec, Alphabet):
         return "texts"
-    return {"images": "images", "points": "points"}.get(plan.data.kind, "points")
+    return {"images": "images", "points": "points"}.get(data.kind, "points")
 
 
 def evaluated(
     c: Comparison, root: Path, real: RealData, *, progress: bool, extra: Sequence[Trained] = (),
 ) -> Evaluation:  # fmt: skip
     """Measures and judges; ``extra`` flows stand beside those of the comparison."""
-    samples = c.plan.settings.samples
+    samples = c.samples
     entries = [*entries_of([*c.trained, *extra], c.bills, grid=c.grid, solvers=c.solvers), *c.starts]
-    entries = _by_candidate(entries, c.plan.flow.candidates)
+    entries = _by_candidate(entries, c.candidates)
     store = Store.of(root, real, samples, c.weights)
     say("choosing each method's solver on validation data", progress)
     with torch.inference_mode():
@@ -123,7 +126,7 @@ def evaluated(
         given=c.given,
         counted=c.counted,
         times=times,
-        items=items_of(c.plan),
+        items=items_of(c.data),
     )
     return Evaluation.of(study, choices)
 
@@ -156,9 +159,9 @@ def conclude(
         evaluation = Evaluation.of(study, evaluation.choices)
     if beside is not None:
         more = {**more, **beside(evaluation.study)}
-    n = PICTURES if c.plan.data.kind == "images" else POINTS
+    n = PICTURES if c.data.kind == "images" else POINTS
     steps = tuple(k for k in SHOWN_AT if k in c.grid) or c.grid[:1]
-    write_tensors(root / "pictures.safetensors", pictures(c.plan, c.trained, c.draft, steps, n))
+    write_tensors(root / "pictures.safetensors", pictures(c.data, c.trained, c.draft, steps, n))
     save_study(root, evaluation.study)
     write_json(root / "verdict.json", {**verdict_json(evaluation), "audit": dict(c.audit), "bill": _bill(c), **more})
     write_json(root / "config.json", {**config, "state": "complete"})
@@ -177,17 +180,18 @@ def _bill(c: Comparison) -> dict[str, float]:
 
 
 def described(
-    plan: Plan, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str
+    data: DataSet, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str, **more: Any
 ) -> dict[str, Any]:
-    """What config.json says beside what was asked."""
-    d = plan.data
-    shown: dict[str, Any] = {"shown": "points"} if isinstance(d.codec, Grid) else {}
-    if isinstance(d.codec, Alphabet):
+    """What config.json says beside what was asked; ``more`` names the problem and its settings."""
+    d, shown = data, dict[str, Any]()
+    if isinstance(d.codec, Grid):
+        shown = {"shown": "points"}
+    elif isinstance(d.codec, Alphabet):
         shown = {"symbols": list(d.codec.symbols)}
     validation = 0 if d.validation is None else len(d.validation)
     return {
-        "recipe": plan.name, "settings": dataclasses.asdict(plan.settings), "versions": versions(), "device": device,
-        "threads": torch.get_num_threads(), "seeds": list(seeds), "measured": real.fixed, "facts": dict(facts),
+        **more, "versions": versions(), "device": device, "threads": torch.get_num_threads(), "seeds": list(seeds),
+        "measured": real.fixed, "facts": dict(facts),
         "data": {"name": d.name, "kind": d.kind, "shape": list(d.shape), "train": len(d.train), "validation": validation,
                  "heldout": len(d.heldout), "classes": list(d.classes), "notes": dict(d.notes), **shown},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,8 +204,3 @@ def versions() -> dict[str, str]:
 
     names = ("torch", "numpy", "scikit-learn", "scipy", "accelerate")
     return {"warmflow": __version__, "python": platform.python_version()} | {n: version(n) for n in names}
-
-
-def real_of(plan: Plan) -> tuple[RealData, dict[str, Any]]:
-    """The real data of a plan, made ready for its number of samples."""
-    return real_data(plan.data, plan.settings.samples)

@@ -1,6 +1,6 @@
 """What the methods of one training seed share: drafts, pairs and trained parts, made once and kept in the seed's folder.
 
-    FOLDER/drafts/NAME-DIGEST/    a draft (``source.json``) and the run of one that is trained
+    FOLDER/drafts/NAME-DIGEST/    a draft (in source/) and the run of one that is trained
     FOLDER/pairs/NAME-DIGEST/     the pairs of a source by a pairing
     FOLDER/parts/NAME-DIGEST/     what else a method trains before its flow
     FOLDER/seconds.json           what each took
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from warmflow.checkpoints import load_part, make_folder, read_json, save_part, write_json
+from warmflow.checkpoints import load_part, make_folder, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
@@ -74,13 +74,16 @@ class Parts:
 
     def kept(self, place: Place, bill: str, make: Callable[[], Source], keep: bool = True) -> Source:
         """A source that is read from its folder, or made and kept there; its seconds are billed under a name."""
-        if keep and place.folder is not None and (place.folder / "source.json").exists():
-            return load_part(place.folder, "source")  # type: ignore[no-any-return]
+        kept = None if place.folder is None or not keep else place.folder / "source"
+        if kept is not None and (kept / "source.json").exists():
+            return load_part(kept, "source")  # type: ignore[no-any-return]
         began = time.perf_counter()
         source = make()
         self.note(bill, max(time.perf_counter() - began, trained_seconds(place.folder)))
-        if keep and place.folder is not None:
-            save_part(make_folder(place.folder), "source", source)
+        if kept is not None:
+            found = open_run(kept, {"kind": "source", "seed": self.seed})
+            save_part(kept, "source", source)
+            write_json(kept / "config.json", {**found, "state": "complete"})
         return source
 
     def pairs(

@@ -1,0 +1,126 @@
+"""One run: a method on a problem under one training seed, trained into a folder of its own.
+
+    FOLDER/config.json       what was asked: problem, method, training, seed; whether it is complete
+    FOLDER/STAGE/            the training of an earlier stage, where a method has several
+    FOLDER/model.*, raw.*    the sampler with averaged and with raw weights
+
+A finished run is read, one that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from warmflow.checkpoints import card, load, open_run, save_part, write_json
+from warmflow.data.paired import INPUT
+from warmflow.methods.base import Method
+from warmflow.methods.parts import Parts
+from warmflow.options import plain
+from warmflow.sampler import Sampler, placed
+from warmflow.setup import Setup
+from warmflow.training import Diverged, train
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Sixteen hexadecimal digits of the bytes of tensors."""
+    found = hashlib.sha256()
+    for one in tensors:
+        found.update(one.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def data_print(setup: Setup) -> str:
+    """The fingerprint of what flows are trained on and given: data, inputs, labels where they see them."""
+    train, data = setup.data.train, setup.data
+    seen = [part.condition[INPUT] for part in (train, data.apart) if INPUT in part.condition]
+    labels = [train.condition["label"]] if setup.training.conditional else []
+    return fingerprint(train.x1, *seen, *labels)
+
+
+def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: Any) -> dict[str, Any]:
+    """What a run's config.json says was asked: everything that defines the result, and nothing that only changes its speed."""
+    return {
+        "kind": "run", "problem": dict(setup.asked), "method": method.asked(), "training": plain(setup.training), "seed": seed,
+        "data": data_print(setup), "device": device, **more,
+    }  # fmt: skip
+
+
+def run_method(
+    method: Method, parts: Parts, folder: Path, *, device: str = "cpu", progress: str | None = None, **more: Any
+) -> Sampler:
+    """Trains a method into a run folder, or continues it, or reads it; the sampler with averaged weights.
+
+    Args:
+        more: further keys of what was asked (the digest of a teacher's weights).
+
+    Raises:
+        ValueError: the folder holds another run; impossible options; training diverged.
+    """
+    setup = parts.setup
+    teacher = method.needs()
+    if teacher is not None:
+        more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+    found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
+    whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
+    if found["state"] == "complete" and whole:
+        return placed(load(folder, **given_again(method)), device)
+    stages, seconds = method.stages(parts), 0.0
+    networks: dict[str, nn.Module] = {}
+    raw: dict[str, nn.Module] = {}
+    facts: dict[str, Any] = {}
+    for i, stage in enumerate(stages):
+        objective, data = stage.make(networks)
+        last, t = i == len(stages) - 1, setup.training
+        steps = stage.updates or t.updates
+        try:
+            trained = train(
+                objective, data, steps=steps, batch=min(stage.batch or t.batch, len(data)), seed=parts.seed,
+                folder=folder if last else folder / stage.name, device=device, progress=progress, save_every=stage.save_every,
+                warmup=min(200, max(1, steps // 10)) if stage.warmup is None else stage.warmup,
+            )  # fmt: skip
+        except Diverged as error:
+            raise Diverged(f"{folder}: {error}; lower the learning rate") from None
+        networks, raw = {**networks, **trained.networks}, {**raw, **trained.raw}
+        facts, seconds = {**facts, **trained.facts}, seconds + float(trained.facts["seconds"])
+    sampler = method.sampler(parts, networks)
+    if int(os.environ.get("RANK", "0")) == 0:  # one process writes
+        _write(folder, found, setup, method, {**facts, "seconds": seconds}, sampler, method.sampler(parts, raw))
+    return placed(sampler, device)
+
+
+def _write(
+    folder: Path, found: Mapping[str, Any], setup: Setup, method: Method, facts: Mapping[str, Any], sampler: Sampler,
+    raw: Sampler,
+) -> None:  # fmt: skip
+    save_part(folder, "raw", raw)
+    save_part(folder, "model", sampler)
+    numbers = {k: v for k, v in facts.items() if k != "samples_per_second"}
+    title = f"{setup.name}, {method.title}, seed {found['asked']['seed']}"
+    (folder / "README.md").write_text(card(folder, title, {**numbers, **plain(setup.training), **plain(method)}))
+    codec = dataclasses.asdict(setup.data.codec) if setup.data.codec is not None else None
+    write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
+
+
+def weights_of(network: nn.Module) -> str:
+    """A digest of a network's weights."""
+    return fingerprint(*(v for _, v in sorted(network.state_dict().items())))
+
+
+def given_again(method: Method) -> dict[str, Any]:
+    """The user's own callables that a run folder cannot hold: its draft model."""
+    draft = getattr(getattr(method, "draft", None), "samples", getattr(method, "draft", None))
+    return {"draft": draft} if callable(draft) and not isinstance(draft, torch.nn.Module) else {}
+
+
+def with_updates(setup: Setup, updates: int) -> Setup:
+    """The same problem with another number of updates."""
+    return replace(setup, training=replace(setup.training, updates=updates))
