@@ -76,7 +76,7 @@ def options(cls: type[C]) -> type[C]:
         try:
             inner(self, **given)
         except ValidationError as error:
-            raise _first(cls.__name__, error) from None
+            raise option_error(cls.__name__, error) from None
 
     made.__init__ = checked  # type: ignore[method-assign]
     return cast("type[C]", made)
@@ -89,7 +89,7 @@ _SAID: Mapping[str, str] = {
 _KINDS: Mapping[str, str] = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
 
 
-def _first(owner: str, error: ValidationError) -> OptionError:
+def option_error(owner: str, error: ValidationError) -> OptionError:
     """The first fault in one line: the option, its value and what it may be."""
     found = error.errors()[0]
     context, kind = found.get("ctx", {}), found["type"]

@@ -19,7 +19,7 @@ from warmflow.contracts import Source
 from warmflow.couplings import Encoded
 from warmflow.drafts.learned_prior import PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
-from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.base import Method, Networks, Stage, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.parts import Parts
@@ -56,7 +56,7 @@ class LearnedPrior(PriorOptions, Method):
         return "LeDiFlow" if self.scale else "LeDiFlow from the mean"
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [pair for pair in WarmStart().companions(setup) if isinstance(pair[0], Cold)]
+        return [pair for pair in settled(WarmStart(), setup).companions(setup) if isinstance(pair[0], Cold)]
 
     def _prior(self, parts: Parts) -> PriorSource:
         asked = self.prior_asked()

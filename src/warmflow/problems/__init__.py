@@ -18,8 +18,8 @@ PROBLEMS: dict[str, type[Problem]] = classes_in(sys.modules[__name__], Problem) 
 
 
 def problem_of(given: Any, **changes: Any) -> Problem:
-    """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "hf:NAME", the path of a folder or of a file of
-    arrays, an array, a tensor or a DataSet.
+    """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "hf:NAME", the path of a folder or of a file
+    of arrays, an array, a tensor or a DataSet.
 
     Raises:
         ValueError: a name that is unknown, or options that the problem does not have.

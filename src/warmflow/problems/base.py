@@ -1,4 +1,4 @@
-"""What a problem is: options, its data, and the values of options that suit it. A problem is one file and is found by its name."""
+"""What a problem is: options, its data, and the values of options that suit it. A problem is one file, found by its name."""
 
 from __future__ import annotations
 
