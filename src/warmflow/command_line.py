@@ -31,7 +31,6 @@ class Group:
         name: of the argument that receives the options, None where none was typed.
         prefix: what stands before each flag; empty for none.
         title: the heading in the help.
-        defaults: values that differ from the class's own, shown in the help.
     """
 
     name: str
@@ -42,8 +41,9 @@ class Group:
     def parameter(self) -> inspect.Parameter:
         """The parameter that cyclopts reads."""
         name = f"--{self.prefix}" if self.prefix else "*"
-        annotation = Annotated[self.kind | None, Parameter(name=name, group=self.title)]
-        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        kind: Any = self.kind | None
+        hint = Annotated[kind, Parameter(name=name, group=self.title)]
+        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
 
 def with_groups(function: Callable[..., Any], groups: Sequence[Group]) -> Callable[..., Any]:
