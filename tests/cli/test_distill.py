@@ -132,7 +132,9 @@ def test_students_of_several_seeds_are_compared(tmp_path: Path, monkeypatch: pyt
     facts = sound(Path("both"), [0, 1])
     answer = facts["candidates"]["student"]["words"]["text"]
     assert (
-        "the student" in answer.lower() and "two training seeds, distilled from the baseline" in answer and "cold" not in answer
+        "the student" in answer.lower()
+        and "two training seeds, distilled from the baseline" in answer
+        and "cold" not in answer
     )
     assert calls(facts, "student") == [1] and set(calls(facts, "teacher")) <= {1, 2}
     assert "leave it out" in refused("compare", "s0", "t1", "--out", "mixed")

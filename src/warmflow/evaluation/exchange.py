@@ -23,7 +23,7 @@ correlation of D(baseline) - D(candidate) over these rows, each beside the basel
 digits are best at 3 or 4 calls). A number counts as not shown to be worse where
 
     - the next row of this baseline with more calls is not shown to be worse: between 32 and 50 calls the first is 33
-    - another method of the comparison was measured there, and this one not within a quarter of it
+    - another method of the comparison was measured there, and this one not within a third of it
     - it lies in a gap whose ends are more than a factor of 2 apart, even where both ends are shown to be worse
 
 A solver of two calls a step has no row at even numbers: numbers less than a step's calls from a row are not missing. A doubtful
@@ -50,7 +50,7 @@ ERROR = 0.025
 """Probability of a false claim of one candidate, shared over its useful rows and over the metrics."""
 TOLERANCE, WORSE_ERROR = 0.1, 0.05
 """By which share of the baseline row's distance another metric may show the candidate to be worse, and how sure it has to be."""
-NEAR = 0.25
+NEAR = 1 / 3
 """A number of calls is covered by a row that is nearer than this share of it."""
 WIDE = 2.0
 """A gap is wide where its second row has more calls than this many times the first."""

@@ -99,6 +99,13 @@ def test_leaving_out_the_baselines_best_number_of_calls_gains_nothing():
     assert {e.calls: e.baseline_calls for e in nowhere}[2] == 3
 
 
+def test_flows_of_tokens_whose_calls_differ_at_equal_steps_lack_nothing():
+    """At 16 steps warm makes 11 calls and cold 14; the gap from 7.5 to 14 is narrow."""
+    cold = curve("cold", {1: 0.2, 2: 0.1, 3.9: 0.08, 7.5: 0.06, 14: 0.05, 26: 0.01})
+    warm = curve("warm", {0.9: 0.1, 1.7: 0.06, 3.2: 0.03, 6.1: 0.02, 11: 0.01, 20: 0.009})
+    assert {e.calls: e.baseline_calls for e in exchanges(warm, [cold], RULES)}[11] == 15
+
+
 def test_a_solver_of_two_calls_a_step_lacks_no_even_numbers():
     warm = curve("warm", {2: 0.01, 4: 0.005})
     rows = {1: 0.1, 3: 0.05, 5: 0.01, 7: 0.009}
