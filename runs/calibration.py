@@ -36,7 +36,7 @@ from warmflow.evaluation.curves import Curve
 from warmflow.evaluation.exchange import Exchange, Rules, exchanges, quoted
 from warmflow.evaluation.planner import plan_of
 from warmflow.evaluation.real import RealData
-from warmflow.evaluation.rows import CHOSEN_AT, GRID
+from warmflow.evaluation.rows import CHOSEN_AT, GRID, best_solver
 from warmflow.metrics.mmd import MMD, _own_term, mmd_for
 from warmflow.metrics.resampled import resampling_counts
 
@@ -198,7 +198,7 @@ class Planted:
         train, test, validation = (gaussian(generator, n) for n in (TRAIN, TEST, VALIDATION))
         metric = mmd_for(train, None, "values")
         u = gaussian(generator, 1)[0]
-        data = RealData.of(test, validation, [metric])
+        data = RealData.of(test, validation, [metric], samples=1_000)
         counts = resampling_counts(TEST, resamples, 0)
         return Planted(data, metric, test, validation, counts, u / u.norm())
 
@@ -256,7 +256,7 @@ class Planted:
         )
 
     def rules(self) -> Rules:
-        return Rules(floor={"values": (1 - self.data.test["values"].own) / VALIDATION})
+        return Rules(floor={"values": self.data.metric_facts[0].floor})
 
 
 def planted_truths(
@@ -347,19 +347,24 @@ def solver_study(name: str, generator: np.random.Generator) -> Result:
     planted, d, at = Planted.of(generator), unit_of(), [int(np.flatnonzero(c == CALLS)[0]) for c in CHOSEN_AT]
     shift = sd * generator.standard_normal((k, 1))  # type: ignore[operator]
     floor = (planted.rules().floor or {})["values"]
-    scores, truths = [], []
+    starts = [
+        gaussian(generator, 1_000) for _ in range(int(k))
+    ]  # one network of a seed, from the same starts by every solver
+    scores: dict[str, dict[int, dict[str, float]]] = {}
+    truths = []
     for truth in solvers:
         true = np.array([truth(c) for c in CALLS])
         truths.append(d * (true + shift + 0.1 * sd * generator.standard_normal((k, len(CALLS)))))  # type: ignore[operator]
         found = [
-            planted.measure(gaussian(generator, 1_000), shift_for(row[at], planted.metric.scale))[2]
-            for row in truths[-1]
+            planted.measure(z, shift_for(row[at], planted.metric.scale))[2]
+            for z, row in zip(starts, truths[-1], strict=True)
         ]
-        scores.append(float(np.log(np.maximum(np.mean(found, 0), floor)).mean()))
-    best = int(np.argmin(scores))
+        scores[str(len(scores))] = {c: {"values": float(v)} for c, v in zip(CHOSEN_AT, np.mean(found, 0), strict=True)}
+    best = int(best_solver(scores, {"values": floor}))
     warm = planted.curve("warm", planted_truths(solvers[0], d, int(k), float(sd), generator), generator, 1_000)
     cold = planted.curve("cold", truths[best], generator, 1_000)
-    return result(quoted(exchanges(warm, [cold], planted.rules())), solvers[0], solvers)
+    found = result(quoted(exchanges(warm, [cold], planted.rules())), solvers[0], solvers)
+    return {**found, "solver": float(best)}
 
 
 # ---------------------------------------------------------------- more samples
@@ -416,8 +421,7 @@ def walk_study(walk: Walk, generator: np.random.Generator) -> Result:
         )  # fmt: skip
 
     candidate, baseline = curve("warm", walk.speed), curve("cold", 1)
-    facts = data.metric_facts[0]
-    best = quoted(exchanges(candidate, [baseline], Rules(floor={"values": (facts.scatter or 0.0) / VALIDATION})))
+    best = quoted(exchanges(candidate, [baseline], Rules(floor={"values": data.metric_facts[0].floor})))
     return result(best, lambda c: 1 / (c * walk.speed), [lambda c: 1 / c])  # any falling curve: the rate is ``speed``
 
 

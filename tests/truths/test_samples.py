@@ -238,7 +238,9 @@ def test_clipping_one_method_is_caught_and_clipping_all_passes(ready: bool) -> N
 
     def given(noise: float, low: float | None) -> object:
         run = generator(noise, low)
-        return [{k: run(200, steps=k, seed=s) for k in (1, 2)} for s in (0, 1)] if ready else [run, run]
+        return (
+            [{k: run(200, steps=k, seed=s) for k in (1, 2)} for s in (0, 1)] if ready else [run, generator(noise, low)]
+        )
 
     def judged(one: float | None, clip: tuple[float, float] | None) -> object:
         return evaluate(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
-from warmflow.data.checks import copied, distinct, one_clipped, overlaps
+from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
 from warmflow.data.given import as_set, halves, one_range
-from warmflow.data.ready import Answers, Clipped, Inputs, Ready, most
+from warmflow.data.ready import Answers, Clipped, Inputs, Ready, by_seed, equally_many, most, same_steps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.planner import Plan, plan
@@ -42,7 +42,7 @@ Given = (
 number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
 STUDIES = 60  # simulated for each size that a plan tries
-LEAST_REAL = 100
+LEAST_REAL, MOST_REPEATS = 100, 0.5
 LOOKED_AT = (
     256  # samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8
 )
@@ -156,22 +156,20 @@ def evaluate(
     if inputs is not None:
         entries = [_answering(entry, inputs.asked) for entry in entries]
     ready = _ready(entries)
-    _equal(ready)
-    _apart(real if validation is not None else _least(real), train, validation, ready)
-    distinct({(e.name, seed): list(g.samples.values()) for e in entries for by_seed in e.generators.values()
-              for seed, g in by_seed.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    equally_many(ready)
     asked = None if inputs is None else inputs.asked
-    looked_at = {e.name: _looked_at(e, samples, asked) for e in entries}
+    judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
+    distinct({(e.name, seed): list(g.samples.values()) for e in judged for seeds in e.generators.values()
+              for seed, g in seeds.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    looked_at = {e.name: [as_set(x, e.name, real) for x in _looked_at(e, samples, asked)] for e in entries}
+    seen = {**ready, **{e.name: torch.cat(looked_at[e.name]) for e in entries if not e.ready}}
+    _apart(real if validation is not None else _least(real), train, validation, seen)
     if clip is None and real.is_floating_point():
         one_clipped(looked_at)
     samples = len(next(iter(ready.values()))) if ready else samples
-    one_range(
-        {"the real data": real, **{name: torch.cat([x.flatten() for x in sets]) for name, sets in looked_at.items()}},
-        real,
-    )
+    one_range({e.name: torch.cat([x.flatten() for x in looked_at[e.name]]) for e in judged}, real)
     if inputs is None:
-        test, chosen_on = (real, validation) if validation is not None else halves(real)
-        copied(test, chosen_on, ready or {name: torch.cat(sets) for name, sets in looked_at.items()})
+        copied(*((real, validation) if validation is not None else halves(real)), seen)
     if inputs is None:
         data = _real_data(real, train, validation, metrics, clip, samples)
     else:
@@ -182,7 +180,7 @@ def evaluate(
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
     _distinct_seeds(rows)
     study = Study(
-        methods=tuple(e.method(chosen[e.name]) for e in entries),
+        methods=tuple(e.method(c.chosen, c.distances) for e, c in zip(entries, choices, strict=True)),
         rows=rows,
         metrics=data.metric_facts,
         real=data.facts,
@@ -267,16 +265,18 @@ def _counts(entry: Entry, inputs: Tensor | None) -> bool:
 def _least(real: Tensor) -> Tensor:
     if len(real) < LEAST_REAL:
         raise ValueError(f"real has {len(real)} rows; a verdict needs at least {LEAST_REAL}: hold out more real data")
+    if real.is_floating_point() and repeats(real) > MOST_REPEATS:
+        raise ValueError(f"{repeats(real):.0%} of the rows of real are copies of others there: give each row once")
     return real
 
 
 def _answering(entry: Entry, inputs: Tensor) -> Entry:
     """A method whose ready samples are answers to these inputs; generators are left as they are."""
     generators: dict[str, dict[int, Generator]] = {}
-    for solver, by_seed in entry.generators.items():
+    for solver, seeds in entry.generators.items():
         generators[solver] = {
             s: Answers.of(g.samples, inputs, entry.name) if isinstance(g, Ready) else g  # type: ignore[misc]
-            for s, g in by_seed.items()
+            for s, g in seeds.items()
         }
     return replace(entry, generators=generators)
 
@@ -293,21 +293,13 @@ def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
     }
 
 
-def _equal(ready: Mapping[str, Tensor]) -> None:
-    """ValueError where ready samples are unequally many."""
-    first = next(iter(ready.items()), None)
-    for name, x in ready.items():
-        if first is not None and len(x) != len(first[1]):
-            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; bring equally many of each")
-
-
 def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
     """Samples of a method's first seed, as they are: all ready ones, or some of the generator of each solver."""
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
         generator = next(iter(generators.values()))
         if isinstance(generator, Ready | Answers):
-            found += list(generator.samples.values())
+            found += [x if isinstance(generator, Ready) else x.flatten(0, 1) for x in generator.samples.values()]
             continue
         steps = entry.steps_of(solver)
         few = [s for s in steps if s <= 8]
@@ -353,28 +345,17 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
     generators: dict[str, dict[int, Generator]] = {}
     steps: dict[str, Sequence[int]] = {}
     for solver, one in solvers.items():
-        generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in _by_seed(name, one).items()}
+        generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in by_seed(name, one).items()}
         ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
         if ready_sets:
-            steps[solver] = _same_steps(name, ready_sets)
-        if per_step != 1:
+            steps[solver] = same_steps(name, ready_sets)
+        if per_step != 1 and not ready_sets:
             calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
     ready = bool(steps)
     seconds = extras.seconds.get(name, {})
-    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds=seconds)
-
-
-def _by_seed(name: str, given: object) -> dict[int, object]:
-    """Each training seed's generator or samples by number of calls."""
-    if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
-        bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
-        if bad:
-            raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
-        return dict(sorted(given.items()))
-    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
-    if not found:
-        raise ValueError(f"{name} is empty; give a generator, or samples by number of calls, for each training seed")
-    return found
+    return Entry(
+        name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, "", seconds, float(per_step)
+    )
 
 
 def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
@@ -389,18 +370,3 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
     raise ValueError(
         f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
     )
-
-
-def _same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int]:
-    """The numbers of calls of ready samples by seed and calls; ValueError where seeds differ in them, or sets in size."""
-    first = next(iter(sets))
-    for seed, samples in sets.items():
-        if list(samples) != list(sets[first]):
-            raise ValueError(
-                f"{name} has samples at {list(sets[first])} calls under seed {first} and at {list(samples)} under seed {seed}; "
-                "bring the same numbers of calls under every seed"
-            )
-        if len({len(x) for x in samples.values()}) > 1:
-            have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
-            raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
-    return list(sets[first])
