@@ -71,7 +71,6 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """On the first candidate."""
         return next(iter(self.verdicts.values()))
 
     @property

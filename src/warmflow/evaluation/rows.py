@@ -145,7 +145,7 @@ def choose(entry: Entry, real: RealData, samples: int) -> Choice:
             found.setdefault(solver, {})[wanted] = known[steps]
     if not found:
         raise ValueError(
-            f"{entry.name} has several solvers and none at {CHOSEN_AT[-1]} calls or fewer: measure one there"
+            f"{entry.name} has several solvers and none at {CHOSEN_AT[-1]} calls or fewer; measure one there"
         )
     floors = {m.name: m.floor or 1e-12 for m in real.metric_facts}
     told = {solver: {c: d[real.metrics[0].name] for c, d in at.items()} for solver, at in found.items()}
