@@ -1177,7 +1177,7 @@ MUTANTS = [
     ),
     (
         "seeds counted anew",
-        "evaluation/evaluate.py",
+        "data/ready.py",
         "return dict(sorted(given.items()))",
         "return dict(enumerate(given.values()))",
         [INPUTS],
