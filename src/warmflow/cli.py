@@ -21,7 +21,7 @@ from warmflow.recipes.settings import RECIPES, Distillation, distillation_of, fl
 
 LARGEST_GRID = 4096
 DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
-    "digits": ("images.digits", {"updates": 1200, "samples": 1500}),
+    "digits": ("images.digits", {"updates": 1200}),
     "moons": ("toy.moons", {"updates": 2000}),
     "grid": ("toy.grid", {"updates": 1500}),
     "text": ("text.characters", {"updates": 600, "width": 64, "depth": 2, "samples": 800}),
