@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -151,24 +151,10 @@ def evaluate(
     validation = None if validation is None else as_set(validation, "validation", real)
     inputs = None if inputs is None else inputs.checked()
     _known(extras, [*baseline, *candidates], list(candidates))
-    entries = _entries(baseline, candidates, extras, _Sets(real, clip, inputs is not None))
-    if inputs is not None:
-        entries = [_answering(entry, inputs.asked) for entry in entries]
-    ready = _ready(entries)
-    equally_many(ready)
     asked = None if inputs is None else inputs.asked
-    judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
-    distinct({(e.name, seed): list(g.samples.values()) for e in judged for seeds in e.generators.values()
-              for seed, g in seeds.items() if isinstance(g, Ready | Answers)})  # fmt: skip
-    looked_at = {e.name: [as_set(x, e.name, real) for x in _looked_at(e, samples, asked)] for e in entries}
-    seen = {**ready, **{e.name: torch.cat(looked_at[e.name]) for e in entries if not e.ready}}
-    _apart(real if validation is not None else _least(real), train, validation, seen)
-    if clip is None and real.is_floating_point():
-        one_clipped(looked_at)
+    entries = _entries(baseline, candidates, extras, _Sets(real, clip, asked))
+    ready = _checked(real, train, validation, entries, samples, asked, clip)
     samples = len(next(iter(ready.values()))) if ready else samples
-    one_range({e.name: torch.cat([x.flatten() for x in looked_at[e.name]]) for e in judged}, real)
-    if inputs is None:
-        copied(*((real, validation) if validation is not None else halves(real)), seen)
     if inputs is None:
         data = _real_data(real, train, validation, metrics, clip, samples)
     else:
@@ -191,6 +177,27 @@ def evaluate(
         calls_counted=not ready and all(_counts(e, asked) for e in entries),
     )
     return Evaluation.of(study, choices, rules)
+
+
+def _checked(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, entries: Sequence[Entry], samples: int,
+    asked: Tensor | None, clip: tuple[float, float] | None,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The ready samples of all methods, by what errors call them, after every check between sets."""
+    ready = _ready(entries)
+    equally_many(ready)
+    judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
+    distinct({(e.name, seed): list(g.samples.values()) for e in judged for seeds in e.generators.values()
+              for seed, g in seeds.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    looked_at = {e.name: [as_set(x, e.name, real) for x in _looked_at(e, samples, asked)] for e in entries}
+    seen = {**ready, **{e.name: torch.cat(looked_at[e.name]) for e in entries if not e.ready}}
+    _apart(real if validation is not None else _least(real), train, validation, seen)
+    if clip is None and real.is_floating_point():
+        one_clipped(looked_at)
+    one_range({e.name: torch.cat([x.flatten() for x in looked_at[e.name]]) for e in judged}, real)
+    if asked is None:
+        copied(*((real, validation) if validation is not None else halves(real)), seen)
+    return ready
 
 
 def _real_data(
@@ -269,17 +276,6 @@ def _least(real: Tensor) -> Tensor:
     return real
 
 
-def _answering(entry: Entry, inputs: Tensor) -> Entry:
-    """A method whose ready samples are answers to these inputs; generators are left as they are."""
-    generators: dict[str, dict[int, Generator]] = {}
-    for solver, seeds in entry.generators.items():
-        generators[solver] = {
-            s: Answers.of(g.samples, inputs, entry.name) if isinstance(g, Ready) else g  # type: ignore[misc]
-            for s, g in seeds.items()
-        }
-    return replace(entry, generators=generators)
-
-
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
     """The ready samples of all methods (of answers every draw), by what errors call them; empty for generators."""
     return {
@@ -315,10 +311,10 @@ class _Sets:
 
     like: Tensor
     clip: tuple[float, float] | None
-    draws: bool
+    asked: Tensor | None
 
     def of(self, x: object, name: str) -> Tensor:
-        found = as_set(x, name, self.like, self.draws)
+        found = as_set(x, name, self.like, self.asked is not None)
         return found if self.clip is None else found.clamp(*self.clip)
 
 
@@ -345,7 +341,7 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
     steps: dict[str, Sequence[int]] = {}
     for solver, one in solvers.items():
         generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in by_seed(name, one).items()}
-        ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
+        ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready | Answers)}
         if ready_sets:
             steps[solver] = same_steps(name, ready_sets)
         if per_step != 1 and not ready_sets:
@@ -362,7 +358,8 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
         bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
         if bad or not part:
             raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
-        return Ready({k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())})
+        made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}
+        return Ready(made) if sets.asked is None else Answers.of(made, sets.asked, name)  # type: ignore[return-value]
     if callable(part):
         generator: Generator = part
         return generator if sets.clip is None else Clipped(generator, *sets.clip)
