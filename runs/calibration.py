@@ -347,9 +347,7 @@ def solver_study(name: str, generator: np.random.Generator) -> Result:
     planted, d, at = Planted.of(generator), unit_of(), [int(np.flatnonzero(c == CALLS)[0]) for c in CHOSEN_AT]
     shift = sd * generator.standard_normal((k, 1))  # type: ignore[operator]
     floor = (planted.rules().floor or {})["values"]
-    starts = [
-        gaussian(generator, 1_000) for _ in range(int(k))
-    ]  # one network of a seed, from the same starts by every solver
+    starts = [gaussian(generator, 1_000) for _ in range(int(k))]  # every solver of a seed has the same
     scores: dict[str, dict[int, dict[str, float]]] = {}
     truths = []
     for truth in solvers:

@@ -28,14 +28,20 @@ FEWEST = 3
 BEYOND = 1e-4
 """Values past an atom by less than this share of the range are rounding."""
 IN_RANGE = 2.0
+"""Images whose largest value is between 0.5 and this one are taken to lie in [-1, 1]; samples may reach past 1."""
 OVERLAP = 0.01
 """Of the real rows, the share that may be found again before it is an error."""
 
 
-def keys(x: Tensor) -> list[bytes]:
-    """Each row of x (n, *S) as bytes. Images in [-1, 1] are rounded to 8 bits first, so that a file of them hides nothing."""
+def are_images(x: Tensor) -> bool:
+    """Whether x (n, *S) holds images in [-1, 1]."""
+    return x.ndim == 4 and x.is_floating_point() and 0.5 < float(x.abs().max()) <= IN_RANGE
+
+
+def keys(x: Tensor, as_8_bits: bool) -> list[bytes]:
+    """Each row of x (n, *S) as bytes; images in [-1, 1] may be rounded to 8 bits first, as a file of them rounds them."""
     flat = x.reshape(len(x), -1)
-    if x.ndim == 4 and x.is_floating_point() and 0.5 < float(x.abs().max()) <= IN_RANGE:
+    if as_8_bits:
         flat = ((flat.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     elif x.is_floating_point():
         flat = flat.float()
@@ -54,12 +60,13 @@ def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real dat
         real: (m, *S).
         sets: by the name that the error calls them; ``name`` is that of the real data.
     """
-    rows = keys(real)
-    known = set(rows)
-    half = len(rows) // 2
-    own = sum(key in set(rows[:half]) for key in rows[half:]) / max(half, 1)  # what two halves of the real data share
+    as_8_bits = are_images(real)  # all sets alike: one bright value in a set of copies changes nothing
+    rows = keys(real, as_8_bits)
+    known, half = set(rows), len(rows) // 2
+    first = set(rows[:half])
+    own = sum(key in first for key in rows[half:]) / max(half, 1)  # what two halves of the real data have in common
     for other, x in sets.items():
-        again = sum(key in known for key in keys(x))
+        again = sum(key in known for key in keys(x, as_8_bits))
         if again > max(1, OVERLAP * len(known), 4 * own * len(x)):
             raise ValueError(
                 f"{again} rows of {other} are rows of {name} too: hold out real data that nothing was trained on or copied from"
@@ -67,6 +74,7 @@ def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real dat
 
 
 HELD_OUT_QUANTILE, SURE, MOST_NEAR = 0.05, 4.0, 0.5
+"""Near is what 5 % of new real data are; a set fails where its share of near samples is above a half by 4 standard deviations."""
 
 
 def copied(test: Tensor, validation: Tensor, sets: Mapping[str, Tensor]) -> None:
@@ -111,7 +119,7 @@ def distinct(sets: Mapping[tuple[str, int], Sequence[Tensor]]) -> None:
 
 def repeats(x: Tensor) -> float:
     """The share of the rows of x that are copies of another row."""
-    return 1 - len(set(keys(x))) / len(x)
+    return 1 - len(set(keys(x, are_images(x)))) / len(x)
 
 
 def _end(x: Tensor, sign: float) -> tuple[float, bool]:

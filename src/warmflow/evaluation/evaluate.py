@@ -43,9 +43,8 @@ number of calls, for one training seed, a mapping a seed, or these by the number
 SAMPLES = 2_000
 STUDIES = 60  # simulated for each size that a plan tries
 LEAST_REAL, MOST_REPEATS = 100, 0.5
-LOOKED_AT = (
-    256  # samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8
-)
+LOOKED_AT = 256
+"""Samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8."""
 
 
 @dataclass(frozen=True, eq=False)

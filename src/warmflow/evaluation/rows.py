@@ -4,8 +4,8 @@ A *generator* is anything that can be called as ``generator(n, steps=, seed=)`` 
 ``contracts.Samples`` (which count their calls and seconds): a ``Sampler`` is one, so is a user's own function.
 
 Every method is measured at the same numbers of calls. A method that comes with several solvers (or time grids) is first measured
-with each at a few calls, on the validation set alone; the one with the lowest geometric mean distance is then measured on the
-whole grid. The choices are kept.
+with each at a few calls, on the validation set alone. The one with the lowest mean distance over those numbers of calls at which
+some solver is useful is then measured on the whole grid (``best_solver``). The choices are kept.
 """
 
 from __future__ import annotations
