@@ -7,8 +7,9 @@
     real      samples with planted distances (shifted Gaussians in 8 dimensions), measured by MMD against real data
     solvers   the same, a baseline with three solvers of which one is chosen on validation samples
     more      the same at 1,000, 3,000 and 10,000 samples
-    walks     an exact field that is integrated by the library's sampler; the candidate's call does the work of 2 or 4
-    planner   pilots of 3 seeds, the plan, and studies with the seeds and samples that it asks for
+    walks     an exact field that is integrated by the library's sampler; the candidate's call does the work of 2, 4 or 8
+    planner   pilots of 3 seeds, the plan, and studies with the seeds and samples that it asks for: of the model of curves,
+              of planted samples, and of walks of an exact field
 
 A claim is *over* where the certified rate is above the true one: the fewest whole calls at which the baseline's true distance is
 at most the candidate's at the quoted row, divided by that row's calls.
@@ -24,7 +25,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,7 +37,7 @@ from warmflow.evaluation.curves import Curve
 from warmflow.evaluation.exchange import Exchange, Rules, exchanges, quoted
 from warmflow.evaluation.planner import plan_of
 from warmflow.evaluation.real import RealData
-from warmflow.evaluation.rows import CHOSEN_AT, GRID
+from warmflow.evaluation.rows import CHOSEN_AT, GRID, best_solver
 from warmflow.metrics.mmd import MMD, _own_term, mmd_for
 from warmflow.metrics.resampled import resampling_counts
 
@@ -198,7 +199,7 @@ class Planted:
         train, test, validation = (gaussian(generator, n) for n in (TRAIN, TEST, VALIDATION))
         metric = mmd_for(train, None, "values")
         u = gaussian(generator, 1)[0]
-        data = RealData.of(test, validation, [metric])
+        data = RealData.of(test, validation, [metric], samples=1_000)
         counts = resampling_counts(TEST, resamples, 0)
         return Planted(data, metric, test, validation, counts, u / u.norm())
 
@@ -256,7 +257,7 @@ class Planted:
         )
 
     def rules(self) -> Rules:
-        return Rules(floor={"values": (1 - self.data.test["values"].own) / VALIDATION})
+        return Rules(floor={"values": self.data.metric_facts[0].floor})
 
 
 def planted_truths(
@@ -291,17 +292,23 @@ def unit_of() -> float:
     return MARGIN[0]
 
 
-def real_study(real: Real, generator: np.random.Generator) -> Result:
+def real_curves(real: Real, generator: np.random.Generator) -> tuple[list[Curve], Rules]:
+    """The candidate's curve and the baselines', and the rules that their real data allow."""
     planted, d = Planted.of(generator), unit_of()
-    warm, cold = falling(real.limit, speed=real.speed), falling(real.limit)
 
     def curve(name: str, truth: Truth) -> Curve:
         truths = planted_truths(truth, d, real.seeds, real.training, generator)
         return planted.curve(name, truths, generator, real.samples, real.own_starts)
 
-    candidate = curve("warm", warm)
-    baselines = [curve(f"cold{i}", cold) for i in range(real.baselines)]
-    return result(quoted(exchanges(candidate, baselines, planted.rules())), warm, [cold] * real.baselines)
+    found = [curve("warm", falling(real.limit, speed=real.speed))]
+    found += [curve(f"cold{i}", falling(real.limit)) for i in range(real.baselines)]
+    return found, planted.rules()
+
+
+def real_study(real: Real, generator: np.random.Generator) -> Result:
+    (candidate, *baselines), rules = real_curves(real, generator)
+    best = quoted(exchanges(candidate, baselines, rules))
+    return result(best, falling(real.limit, speed=real.speed), [falling(real.limit)] * real.baselines)
 
 
 def real_settings() -> Iterator[tuple[str, Real]]:
@@ -347,19 +354,22 @@ def solver_study(name: str, generator: np.random.Generator) -> Result:
     planted, d, at = Planted.of(generator), unit_of(), [int(np.flatnonzero(c == CALLS)[0]) for c in CHOSEN_AT]
     shift = sd * generator.standard_normal((k, 1))  # type: ignore[operator]
     floor = (planted.rules().floor or {})["values"]
-    scores, truths = [], []
+    starts = [gaussian(generator, 1_000) for _ in range(int(k))]  # every solver of a seed has the same
+    scores: dict[str, dict[int, dict[str, float]]] = {}
+    truths = []
     for truth in solvers:
         true = np.array([truth(c) for c in CALLS])
         truths.append(d * (true + shift + 0.1 * sd * generator.standard_normal((k, len(CALLS)))))  # type: ignore[operator]
         found = [
-            planted.measure(gaussian(generator, 1_000), shift_for(row[at], planted.metric.scale))[2]
-            for row in truths[-1]
+            planted.measure(z, shift_for(row[at], planted.metric.scale))[2]
+            for z, row in zip(starts, truths[-1], strict=True)
         ]
-        scores.append(float(np.log(np.maximum(np.mean(found, 0), floor)).mean()))
-    best = int(np.argmin(scores))
+        scores[str(len(scores))] = {c: {"values": float(v)} for c, v in zip(CHOSEN_AT, np.mean(found, 0), strict=True)}
+    best = int(best_solver(scores, {"values": floor}))
     warm = planted.curve("warm", planted_truths(solvers[0], d, int(k), float(sd), generator), generator, 1_000)
     cold = planted.curve("cold", truths[best], generator, 1_000)
-    return result(quoted(exchanges(warm, [cold], planted.rules())), solvers[0], solvers)
+    found = result(quoted(exchanges(warm, [cold], planted.rules())), solvers[0], solvers)
+    return {**found, "solver": float(best)}
 
 
 # ---------------------------------------------------------------- more samples
@@ -394,7 +404,8 @@ def walk_samples(steps: int, n: int, seed: int, shift: torch.Tensor, cov: torch.
     return Sampler(StandardNormal((DIMENSION,)), field, Euler(), steps)(n, seed=seed).x.double()
 
 
-def walk_study(walk: Walk, generator: np.random.Generator) -> Result:
+def walk_curves(walk: Walk, generator: np.random.Generator) -> tuple[list[Curve], Rules]:
+    """The candidate's curve and the baseline's; a training seed moves the mean of the field by a fiftieth."""
     cov = torch.diag(torch.logspace(-1.5, 0.3, DIMENSION, dtype=torch.float64))
     root = cov.sqrt()
     train, test, validation = (gaussian(generator, n) @ root for n in (TRAIN, TEST, VALIDATION))
@@ -415,34 +426,55 @@ def walk_study(walk: Walk, generator: np.random.Generator) -> Result:
             {"values": np.mean(chosen, 0)},
         )  # fmt: skip
 
-    candidate, baseline = curve("warm", walk.speed), curve("cold", 1)
-    facts = data.metric_facts[0]
-    best = quoted(exchanges(candidate, [baseline], Rules(floor={"values": (facts.scatter or 0.0) / VALIDATION})))
+    return [curve("warm", walk.speed), curve("cold", 1)], Rules(floor={"values": data.metric_facts[0].floor})
+
+
+def walk_study(walk: Walk, generator: np.random.Generator) -> Result:
+    (candidate, baseline), rules = walk_curves(walk, generator)
+    best = quoted(exchanges(candidate, [baseline], rules))
     return result(best, lambda c: 1 / (c * walk.speed), [lambda c: 1 / c])  # any falling curve: the rate is ``speed``
 
 
 # ---------------------------------------------------------------- the planner
 
 
-def planner_study(model: Model, generator: np.random.Generator, studies: int = 80, after: int = 5) -> Result:
-    """A pilot of 3 seeds, its plan, and ``after`` new studies with the seeds and samples that it asks for."""
-    pilot = synthetic(model, generator, 3)
-    rules = Rules(floor=dict.fromkeys(model.names(), 0.02))
+def planned(
+    pilot: list[Curve], rules: Rules, study: Callable[[int, int], Result], speed: int, studies: int = 80, after: int = 5
+) -> Result:
+    """The plan of a pilot of 3 seeds and 1,000 samples, and ``after`` new studies with the seeds and samples it asks for."""
     plan = plan_of(pilot, 1_000, TEST, VALIDATION, rules=rules, studies=studies)
     if plan.seeds is None or plan.samples is None:
         return {"rate": 0.0, "truth": 0.0, "calls": None, "planned": 0.0}
-    found = [model_study(model, generator, plan.seeds, plan.samples // 1_000) for _ in range(after)]
+    found = [study(plan.seeds, plan.samples) for _ in range(after)]
     rates = [math.inf if r["rate"] is None else float(r["rate"]) for r in found]
     median = float(np.median(rates))
     return {
         "rate": median if math.isfinite(median) else None,
-        "truth": model.speed,
+        "truth": speed,
         "calls": plan.seeds,
         "over": float(np.mean([float(r.get("over") or 0) for r in found])),
         "above": float(np.mean([float(r.get("above") or 0) for r in found])),
         "planned": 1.0,
         "samples": plan.samples,
     }
+
+
+def planner_study(model: Model, generator: np.random.Generator) -> Result:
+    rules = Rules(floor=dict.fromkeys(model.names(), 0.02))
+    pilot = synthetic(model, generator, 3)
+    return planned(pilot, rules, lambda k, n: model_study(model, generator, k, n // 1_000), int(model.speed))
+
+
+def planner_real_study(real: Real, generator: np.random.Generator) -> Result:
+    pilot, rules = real_curves(replace(real, seeds=3), generator)
+    again = lambda k, n: real_study(replace(real, seeds=k, samples=n), generator)  # noqa: E731
+    return planned(pilot, rules, again, int(real.speed))
+
+
+def planner_walk_study(walk: Walk, generator: np.random.Generator) -> Result:
+    pilot, rules = walk_curves(walk, generator)
+    again = lambda k, n: walk_study(replace(walk, seeds=k, samples=n), generator)  # noqa: E731
+    return planned(pilot, rules, again, walk.speed)
 
 
 # ---------------------------------------------------------------- the run
@@ -463,12 +495,16 @@ def studies_of(section: str) -> Iterator[tuple[str, Callable[[np.random.Generato
             name = f"{n} samples, speed {speed}"
             yield name, lambda g, name=name: more_study(name, g)  # type: ignore[misc]
     elif section == "walks":
-        for speed in (1, 2, 4):
+        for speed in (1, 2, 4, 8):
             yield f"speed {speed}", lambda g, speed=speed: walk_study(Walk(speed), g)  # type: ignore[misc]
     elif section == "planner":
         for speed, sd in itertools.product((1, 2, 4, 8), (0.3, 0.6)):
             m = Model(1, speed, 3, sd)
             yield f"pilot of 3, training {sd} speed {speed}", lambda g, m=m: planner_study(m, g)  # type: ignore[misc]
+        for speed in (2, 4, 8):
+            r, w = Real(1, speed, 3, 0.3), Walk(speed)
+            yield f"planted samples, speed {speed}", lambda g, r=r: planner_real_study(r, g)  # type: ignore[misc]
+            yield f"walks, speed {speed}", lambda g, w=w: planner_walk_study(w, g)  # type: ignore[misc]
 
 
 def wilson(count: float, n: int, z: float = 1.96) -> tuple[float, float]:

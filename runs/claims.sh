@@ -24,7 +24,7 @@ text() {  # 10: the embedded prose, 600 updates, three flows x three seeds; warm
   warmflow compare text.characters --seeds 3 --updates 600 --jobs 2 --out "$out/text"
 }
 students() {  # 25: 10 teachers x 25 s and 10 students x 80 s, / 2 = 9; reflows 6; two comparisons 10
-  python runs/distil.py "$out/students" images.digits cold,warm 5 -- --updates 2000
+  python runs/distil.py "$out/students" images.digits cold,warm 5 -- --updates 2000 --no-report
 }
 lediflow() {  # 25: 35 flows x 28 s / 2 = 8; priors 29 s x 5 / 2 = 1; pairs 4; rows 35 x 176 x 2,000 x 14 us / 2 = 1; metrics, timing 8
   warmflow compare lediflow.digits --seeds 5 --jobs 2 --out "$out/lediflow"

@@ -915,7 +915,7 @@ MUTANTS = [
     (
         "near copies of the held-out data",
         "data/checks.py",
-        "if share - SURE * noise**0.5 > 2 * HELD_OUT_QUANTILE:",
+        "if share - SURE * noise**0.5 > MOST_NEAR:",
         "if share > 1:",
         ["tests/truths/evaluation/test_cheats.py::test_near_copies_of_the_held_out_data_are_an_error"],
     ),
@@ -1013,8 +1013,8 @@ MUTANTS = [
     (
         "the worst solver is chosen",
         "evaluation/rows.py",
-        "min(score, key=",
-        "max(score, key=",
+        "return min(found, key=lambda s: (score(s, useful), score(s, both)))",
+        "return max(found, key=lambda s: (score(s, useful), score(s, both)))",
         [MEASURING + "the_solver_of_the_lowest_distance_is_chosen_on_the_validation_set"],
     ),
     (
@@ -1157,8 +1157,8 @@ MUTANTS = [
     (
         "a copy hidden by rounding",
         "data/checks.py",
-        "if x.ndim == 4 and x.is_floating_point():",
-        "if x.ndim == 5:",
+        "return x.ndim == 4 and x.is_floating_point() and 0.5 < float(x.abs().max()) <= IN_RANGE",
+        "return False",
         [INPUTS],
     ),
     (
@@ -1177,7 +1177,7 @@ MUTANTS = [
     ),
     (
         "seeds counted anew",
-        "evaluation/evaluate.py",
+        "data/ready.py",
         "return dict(sorted(given.items()))",
         "return dict(enumerate(given.values()))",
         [INPUTS],

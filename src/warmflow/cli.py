@@ -21,7 +21,7 @@ from warmflow.recipes.settings import RECIPES, Distillation, distillation_of, fl
 
 LARGEST_GRID = 4096
 DEMOS: dict[str, tuple[str, dict[str, Any]]] = {
-    "digits": ("images.digits", {"updates": 1200, "samples": 1500}),
+    "digits": ("images.digits", {"updates": 1200}),
     "moons": ("toy.moons", {"updates": 2000}),
     "grid": ("toy.grid", {"updates": 1500}),
     "text": ("text.characters", {"updates": 600, "width": 64, "depth": 2, "samples": 800}),
@@ -385,8 +385,8 @@ def compare(
 )
 @click.option("--control", multiple=True, metavar="SET", help="the recipe of the candidate NAME, from noise")
 @click.option("--inputs", metavar="PATH", help="what each row of --real is the answer to; sets then hold draws")
-@click.option("--train-inputs", metavar="PATH", help="likewise of --train")
-@click.option("--validation-inputs", metavar="PATH", help="likewise of --validation")
+@click.option("--train-inputs", metavar="PATH", help="what each row of --train is the answer to")
+@click.option("--validation-inputs", metavar="PATH", help="what each row of --validation is the answer to")
 @click.option("--seconds", multiple=True, metavar="NAME:CALLS=S", help="seconds a sample, everything counted")
 @click.option("--clip", metavar="LOW,HIGH", help="clip the samples of all methods to this range")
 @click.option(

@@ -64,7 +64,7 @@ def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: 
     assert facts["trained"] == "distilled" and facts["candidates"]["student"]["outcome"] == "cannot tell"
     words = facts["candidates"]["student"]["words"]
     assert words["question"] == "Does the student need fewer network calls than the teacher for the same quality?"
-    assert "one seed, distilled from the baseline" in words["text"]
+    assert "one training seed, distilled from the baseline" in words["text"]
     bills = {c["name"]: c["bill"] for c in facts["curves"]}
     assert bills["student"] == {"distilling": facts["bill"]["distilling"]} and bills["teacher"].keys() == {"training"}
     spent = {(t.method, t.steps): np.median(t.seconds) for t in read_study(out).times}
@@ -132,7 +132,9 @@ def test_students_of_several_seeds_are_compared(tmp_path: Path, monkeypatch: pyt
     facts = sound(Path("both"), [0, 1])
     answer = facts["candidates"]["student"]["words"]["text"]
     assert (
-        "the student" in answer.lower() and "two seeds, distilled from the baseline" in answer and "cold" not in answer
+        "the student" in answer.lower()
+        and "two training seeds, distilled from the baseline" in answer
+        and "cold" not in answer
     )
     assert calls(facts, "student") == [1] and set(calls(facts, "teacher")) <= {1, 2}
     assert "leave it out" in refused("compare", "s0", "t1", "--out", "mixed")

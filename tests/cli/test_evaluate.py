@@ -15,7 +15,7 @@ from spots import blobs, to_bytes, write_images
 from torch import Tensor
 
 from warmflow.data.images import from_uint8
-from warmflow.evaluation.evaluate import Extras, evaluate
+from warmflow.evaluation.evaluate import Evaluation, Extras, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.study import Training
@@ -118,6 +118,9 @@ def test_folders_of_images_are_judged_as_the_same_tensors(tmp_path: Path) -> Non
     assert "warmflow" in config and (tmp_path / "out" / "report.html").exists()
     again = read_study(tmp_path / "out")
     assert [r.measure.distance for r in again.rows] == [r.measure.distance for r in expected.study.rows]
+    assert Evaluation.of(again, rules=Rules(useful=0.4)).answers["warm"] == answer, "judged again from its files"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert config["notes"] and all(note in page for note in (*config["notes"], *answer.notes))
 
 
 def test_one_seed_makes_a_table_and_says_that_it_is_no_verdict(place: Place) -> None:

@@ -452,7 +452,14 @@ def test_strings_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shown = hostile(verdict())
     for curve in shown["curves"]:
         curve["role"] = curve["role"].removeprefix(EVIL)
-    settings = {"recipe": EVIL, "settings": {EVIL: EVIL}, "device": EVIL, "versions": {EVIL: EVIL}, "command": EVIL}
+    settings = {
+        "recipe": EVIL,
+        "settings": {EVIL: EVIL},
+        "device": EVIL,
+        "versions": {EVIL: EVIL},
+        "command": EVIL,
+        "notes": [EVIL],
+    }
     save = make(tmp_path, config=settings, shown=shown)
     save_file(
         {**pictures("images"), f"warm.{EVIL[1:8]}": np.zeros((2, 1, 8, 8), np.float32)},
@@ -519,7 +526,9 @@ def test_a_bare_configuration_is_enough(tmp_path: Path) -> None:
     report = Report.read(tmp_path)
     assert report.figures == {} and "not finished" in report.verdict.claim and report.verdict.outcome == ""
     assert check(report.html()).badges == [("not finished", "none")]
-    (tmp_path / "config.json").write_text(json.dumps({**config, **dict.fromkeys(("data", "settings", "seeds"))}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({**config, **dict.fromkeys(("data", "settings", "seeds", "notes"))})
+    )
     check(Report.read(tmp_path).html())
 
 

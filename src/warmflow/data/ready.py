@@ -11,7 +11,7 @@ validation pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,3 +152,41 @@ class Answers:
 def most(test: int, validation: int) -> int:
     """The most samples of a row so that no input is asked twice, as ``Paired.asked`` divides them."""
     return min(4 * validation // 3, 4 * test + 3)
+
+
+def by_seed(name: str, given: object) -> dict[int, object]:
+    """Each training seed's generator or samples by number of calls."""
+    if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
+        bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
+        if bad:
+            raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
+        return dict(sorted(given.items()))
+    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
+    if len({id(one) for one in found.values() if callable(one)}) < sum(callable(one) for one in found.values()):
+        raise ValueError(f"{name} has one generator under several training seeds; one model is one seed")
+    if not found:
+        raise ValueError(f"{name} is empty; give a generator, or samples by number of calls, for each training seed")
+    return found
+
+
+def equally_many(ready: Mapping[str, Tensor]) -> None:
+    """ValueError where ready samples are unequally many."""
+    first = next(iter(ready.items()), None)
+    for name, x in ready.items():
+        if first is not None and len(x) != len(first[1]):
+            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; bring equally many of each")
+
+
+def same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int]:
+    """The numbers of calls of ready samples by seed and calls; ValueError where seeds differ in them, or sets in size."""
+    first = next(iter(sets))
+    for seed, samples in sets.items():
+        if list(samples) != list(sets[first]):
+            raise ValueError(
+                f"{name} has samples at {list(sets[first])} calls under seed {first} and at {list(samples)} under seed {seed}; "
+                "bring the same numbers of calls under every seed"
+            )
+        if len({len(x) for x in samples.values()}) > 1:
+            have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
+            raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
+    return list(sets[first])

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from warmflow.data.arrays import read_arrays
 from warmflow.data.checks import overlaps, repeats
+from warmflow.data.given import DARK, DARK_SHARE, NO_DARK
 from warmflow.data.images import as_tensor, channels_first, from_uint8, names_of, read_pixels, reason
 from warmflow.data.text import Alphabet
 from warmflow.data.text import read as read_text
@@ -46,8 +47,6 @@ ADVISED = 1_000
 ROUNDING = 1e-4
 FAR, FAR_SHARE = 2.0, 0.1
 """Images of which a tenth of the values are beyond 2 are not in [-1, 1]; samples that are not clipped may reach past 1."""
-DARK, DARK_SHARE, NO_DARK = -0.25, 0.02, 0.001
-"""A set in [-1, 1] has values below -0.25; one in [0, 1] has none, even where its samples are not clipped."""
 REPEATS = 0.05
 
 Kind = Literal["images", "points", "tokens", "text"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
-from warmflow.data.checks import copied, distinct, one_clipped, overlaps
+from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
 from warmflow.data.given import as_set, halves, one_range
-from warmflow.data.ready import Answers, Clipped, Inputs, Ready, most
+from warmflow.data.ready import Answers, Clipped, Inputs, Ready, by_seed, equally_many, most, same_steps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.planner import Plan, plan
@@ -42,10 +42,9 @@ Given = (
 number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
 SAMPLES = 2_000
 STUDIES = 60  # simulated for each size that a plan tries
-LEAST_REAL = 100
-LOOKED_AT = (
-    256  # samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8
-)
+LEAST_REAL, MOST_REPEATS = 100, 0.5
+LOOKED_AT = 256
+"""Samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,6 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """On the first candidate."""
         return next(iter(self.verdicts.values()))
 
     @property
@@ -152,26 +150,10 @@ def evaluate(
     validation = None if validation is None else as_set(validation, "validation", real)
     inputs = None if inputs is None else inputs.checked()
     _known(extras, [*baseline, *candidates], list(candidates))
-    entries = _entries(baseline, candidates, extras, _Sets(real, clip, inputs is not None))
-    if inputs is not None:
-        entries = [_answering(entry, inputs.asked) for entry in entries]
-    ready = _ready(entries)
-    _equal(ready)
-    _apart(real if validation is not None else _least(real), train, validation, ready)
-    distinct({(e.name, seed): list(g.samples.values()) for e in entries for by_seed in e.generators.values()
-              for seed, g in by_seed.items() if isinstance(g, Ready | Answers)})  # fmt: skip
     asked = None if inputs is None else inputs.asked
-    looked_at = {e.name: _looked_at(e, samples, asked) for e in entries}
-    if clip is None and real.is_floating_point():
-        one_clipped(looked_at)
+    entries = _entries(baseline, candidates, extras, _Sets(real, clip, asked))
+    ready = _checked(real, train, validation, entries, samples, asked, clip)
     samples = len(next(iter(ready.values()))) if ready else samples
-    one_range(
-        {"the real data": real, **{name: torch.cat([x.flatten() for x in sets]) for name, sets in looked_at.items()}},
-        real,
-    )
-    if inputs is None:
-        test, chosen_on = (real, validation) if validation is not None else halves(real)
-        copied(test, chosen_on, ready or {name: torch.cat(sets) for name, sets in looked_at.items()})
     if inputs is None:
         data = _real_data(real, train, validation, metrics, clip, samples)
     else:
@@ -182,7 +164,7 @@ def evaluate(
     rows = tuple(measured(entries, chosen, data, samples, progress=progress))
     _distinct_seeds(rows)
     study = Study(
-        methods=tuple(e.method(chosen[e.name]) for e in entries),
+        methods=tuple(e.method(c.chosen, c.distances) for e, c in zip(entries, choices, strict=True)),
         rows=rows,
         metrics=data.metric_facts,
         real=data.facts,
@@ -194,6 +176,27 @@ def evaluate(
         calls_counted=not ready and all(_counts(e, asked) for e in entries),
     )
     return Evaluation.of(study, choices, rules)
+
+
+def _checked(
+    real: Tensor, train: Tensor | None, validation: Tensor | None, entries: Sequence[Entry], samples: int,
+    asked: Tensor | None, clip: tuple[float, float] | None,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The ready samples of all methods, by what errors call them, after every check between sets."""
+    ready = _ready(entries)
+    equally_many(ready)
+    judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
+    distinct({(e.name, seed): list(g.samples.values()) for e in judged for seeds in e.generators.values()
+              for seed, g in seeds.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    looked_at = {e.name: [as_set(x, e.name, real) for x in _looked_at(e, samples, asked)] for e in entries}
+    seen = {**ready, **{e.name: torch.cat(looked_at[e.name]) for e in entries if not e.ready}}
+    _apart(real if validation is not None else _least(real), train, validation, seen)
+    if clip is None and real.is_floating_point():
+        one_clipped(looked_at)
+    one_range({e.name: torch.cat([x.flatten() for x in looked_at[e.name]]) for e in judged}, real)
+    if asked is None:
+        copied(*((real, validation) if validation is not None else halves(real)), seen)
+    return ready
 
 
 def _real_data(
@@ -267,18 +270,9 @@ def _counts(entry: Entry, inputs: Tensor | None) -> bool:
 def _least(real: Tensor) -> Tensor:
     if len(real) < LEAST_REAL:
         raise ValueError(f"real has {len(real)} rows; a verdict needs at least {LEAST_REAL}: hold out more real data")
+    if real.is_floating_point() and repeats(real) > MOST_REPEATS:
+        raise ValueError(f"{repeats(real):.0%} of the rows of real are copies of others there: give each row once")
     return real
-
-
-def _answering(entry: Entry, inputs: Tensor) -> Entry:
-    """A method whose ready samples are answers to these inputs; generators are left as they are."""
-    generators: dict[str, dict[int, Generator]] = {}
-    for solver, by_seed in entry.generators.items():
-        generators[solver] = {
-            s: Answers.of(g.samples, inputs, entry.name) if isinstance(g, Ready) else g  # type: ignore[misc]
-            for s, g in by_seed.items()
-        }
-    return replace(entry, generators=generators)
 
 
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
@@ -293,21 +287,13 @@ def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
     }
 
 
-def _equal(ready: Mapping[str, Tensor]) -> None:
-    """ValueError where ready samples are unequally many."""
-    first = next(iter(ready.items()), None)
-    for name, x in ready.items():
-        if first is not None and len(x) != len(first[1]):
-            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; bring equally many of each")
-
-
 def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
     """Samples of a method's first seed, as they are: all ready ones, or some of the generator of each solver."""
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
         generator = next(iter(generators.values()))
         if isinstance(generator, Ready | Answers):
-            found += list(generator.samples.values())
+            found += [x if isinstance(generator, Ready) else x.flatten(0, 1) for x in generator.samples.values()]
             continue
         steps = entry.steps_of(solver)
         few = [s for s in steps if s <= 8]
@@ -324,10 +310,10 @@ class _Sets:
 
     like: Tensor
     clip: tuple[float, float] | None
-    draws: bool
+    asked: Tensor | None
 
     def of(self, x: object, name: str) -> Tensor:
-        found = as_set(x, name, self.like, self.draws)
+        found = as_set(x, name, self.like, self.asked is not None)
         return found if self.clip is None else found.clamp(*self.clip)
 
 
@@ -353,28 +339,17 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
     generators: dict[str, dict[int, Generator]] = {}
     steps: dict[str, Sequence[int]] = {}
     for solver, one in solvers.items():
-        generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in _by_seed(name, one).items()}
-        ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready)}
+        generators[solver] = {seed: _generator(name, part, role, sets) for seed, part in by_seed(name, one).items()}
+        ready_sets = {seed: g.samples for seed, g in generators[solver].items() if isinstance(g, Ready | Answers)}
         if ready_sets:
-            steps[solver] = _same_steps(name, ready_sets)
-        if per_step != 1:
+            steps[solver] = same_steps(name, ready_sets)
+        if per_step != 1 and not ready_sets:
             calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
     ready = bool(steps)
     seconds = extras.seconds.get(name, {})
-    return Entry(name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, seconds=seconds)
-
-
-def _by_seed(name: str, given: object) -> dict[int, object]:
-    """Each training seed's generator or samples by number of calls."""
-    if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
-        bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
-        if bad:
-            raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
-        return dict(sorted(given.items()))
-    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
-    if not found:
-        raise ValueError(f"{name} is empty; give a generator, or samples by number of calls, for each training seed")
-    return found
+    return Entry(
+        name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, "", seconds, float(per_step)
+    )
 
 
 def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
@@ -382,25 +357,11 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
         bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
         if bad or not part:
             raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
-        return Ready({k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())})
+        made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}
+        return Ready(made) if sets.asked is None else Answers.of(made, sets.asked, name)  # type: ignore[return-value]
     if callable(part):
         generator: Generator = part
         return generator if sets.clip is None else Clipped(generator, *sets.clip)
     raise ValueError(
         f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
     )
-
-
-def _same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int]:
-    """The numbers of calls of ready samples by seed and calls; ValueError where seeds differ in them, or sets in size."""
-    first = next(iter(sets))
-    for seed, samples in sets.items():
-        if list(samples) != list(sets[first]):
-            raise ValueError(
-                f"{name} has samples at {list(sets[first])} calls under seed {first} and at {list(samples)} under seed {seed}; "
-                "bring the same numbers of calls under every seed"
-            )
-        if len({len(x) for x in samples.values()}) > 1:
-            have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
-            raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
-    return list(sets[first])

@@ -23,7 +23,7 @@ correlation of D(baseline) - D(candidate) over these rows, each beside the basel
 digits are best at 3 or 4 calls). A number counts as not shown to be worse where
 
     - the next row of this baseline with more calls is not shown to be worse: between 32 and 50 calls the first is 33
-    - another method of the comparison was measured there, and this one not within a quarter of it
+    - another method of the comparison was measured there, and this one not (of token flows: not at as many steps, within a third)
     - it lies in a gap whose ends are more than a factor of 2 apart, even where both ends are shown to be worse
 
 A solver of two calls a step has no row at even numbers: numbers less than a step's calls from a row are not missing. A doubtful
@@ -50,8 +50,8 @@ ERROR = 0.025
 """Probability of a false claim of one candidate, shared over its useful rows and over the metrics."""
 TOLERANCE, WORSE_ERROR = 0.1, 0.05
 """By which share of the baseline row's distance another metric may show the candidate to be worse, and how sure it has to be."""
-NEAR = 0.25
-"""A number of calls is covered by a row that is nearer than this share of it."""
+NEAR = 1 / 3
+"""A number of calls that is not whole is covered by a row of as many steps that is nearer than this share of it."""
 WIDE = 2.0
 """A gap is wide where its second row has more calls than this many times the first."""
 
@@ -139,12 +139,13 @@ def useful_rows(candidate: Curve, baselines: Sequence[Curve], metric: str, rules
 
 def doubtful_calls(b: Curve, others: Sequence[Curve]) -> np.ndarray:
     """Numbers of calls, rising, that count as not shown to be worse whatever the rows of this baseline say."""
-    known = np.unique(np.concatenate([c.calls for c in others])) if others else np.empty(0)
-    missing = [
-        n
-        for n in known
-        if n <= b.calls.max() + 1e-9 and float(np.abs(b.calls - n).min()) > max(b.per_step, NEAR * n) - 1e-9
-    ]
+    missing = set()
+    for c in others:
+        for n, steps in zip(c.calls, c.steps, strict=True):
+            near = b.calls[b.steps == steps]  # flows of tokens make other numbers of calls in equally many steps
+            same = bool(len(near)) and not float(n).is_integer() and abs(float(near[0]) - n) < NEAR * n
+            if n <= b.calls.max() + 1e-9 and float(np.abs(b.calls - n).min()) > b.per_step - 1e-9 and not same:
+                missing.add(float(n))
     gaps = [
         math.floor(low + 1e-9) + 1.0
         for low, high in pairwise(b.calls)

@@ -203,7 +203,7 @@ def plan_of(
         ValueError: a pilot of one seed.
     """
     pilot, rules = _pilot(curves, samples, test, validation), rules or Rules()
-    enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # a lucky simulation is no power
+    enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # so that a lucky simulation does not pass
     tried: list[Point] = []
     plans: list[tuple[float, Point]] = []
     for multiple in ladder:

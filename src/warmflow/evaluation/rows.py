@@ -4,15 +4,15 @@ A *generator* is anything that can be called as ``generator(n, steps=, seed=)`` 
 ``contracts.Samples`` (which count their calls and seconds): a ``Sampler`` is one, so is a user's own function.
 
 Every method is measured at the same numbers of calls. A method that comes with several solvers (or time grids) is first measured
-with each at a few calls, on the validation set alone; the one with the lowest geometric mean distance is then measured on the
-whole grid. The choices are kept.
+with each at a few calls, on the validation set alone. The one with the lowest mean distance over those numbers of calls at which
+some solver is useful is then measured on the whole grid (``best_solver``). The choices are kept.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Samples
+from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Method, Role, Row, Times
 
@@ -51,7 +52,8 @@ class Entry:
         steps: by solver name, the numbers of steps it is measured at; ``GRID`` where it is not named.
         calls: by solver name, calls of the network in so many steps, where samples do not count them; as many as steps.
         of: of a control or a start, the candidate it belongs to.
-        ready: the samples are ready ones: choices are then made on the last quarter of them.
+        ready: the samples are ready ones: choices are then made on the last quarter of them. ``steps`` are then calls, of
+            which a step makes ``per_step``.
         seconds: of ready samples, the seconds a sample by number of steps, where they are known.
     """
 
@@ -65,6 +67,7 @@ class Entry:
     ready: bool = False
     title: str = ""
     seconds: Mapping[int, float] = field(default_factory=dict)
+    per_step: float = 1.0
 
     @property
     def seeds(self) -> list[int]:
@@ -77,10 +80,9 @@ class Entry:
         """The declared calls of so many steps."""
         return float(self.calls[solver](steps)) if solver in self.calls else float(steps)
 
-    def method(self, chosen: str) -> Method:
-        tried = tuple(name for name in self.generators if name)
-        step = self.counted(chosen, 3) - self.counted(chosen, 2)
-        return Method(self.name, self.role, chosen, tried, self.of, dict(self.bill), self.title, step)
+    def method(self, chosen: str, tried: Iterable[str] = ()) -> Method:
+        names = tuple(name for name in (tuple(tried) or (chosen,)) if name)
+        return Method(self.name, self.role, chosen, names, self.of, dict(self.bill), self.title, self.per_step)
 
 
 def drawn(
@@ -118,8 +120,12 @@ class Choice:
 
 
 def choose(entry: Entry, real: RealData, samples: int) -> Choice:
-    """The solver of a method with the lowest geometric mean of max(D, floor) at 2, 4 and 8 calls, over the metrics, on
-    validation data. The distances that are kept are those of the primary metric."""
+    """The solver of a method that ``best_solver`` takes, by validation distances at 2, 4 and 8 calls. The distances that are kept
+    are those of the primary metric.
+
+    Raises:
+        ValueError: no solver has a row at so few calls.
+    """
     if len(entry.generators) == 1:
         return Choice(entry.name, next(iter(entry.generators)), {})
     n = samples // VALIDATION_SHARE if entry.ready else max(samples // VALIDATION_SHARE, 2 * 20)
@@ -137,15 +143,33 @@ def choose(entry: Entry, real: RealData, samples: int) -> Choice:
                 ]
                 known[steps] = {m.name: float(np.mean([real.validated(x, m.name) for x in sets])) for m in real.metrics}
             found.setdefault(solver, {})[wanted] = known[steps]
-    both = sorted(set.intersection(*(set(at) for at in found.values())))
+    if not found:
+        raise ValueError(
+            f"{entry.name} has several solvers and none at {CHOSEN_AT[-1]} calls or fewer; measure one there"
+        )
     floors = {m.name: m.floor or 1e-12 for m in real.metric_facts}
-    score = {
-        solver: float(np.mean([math.log(max(d, floors[m])) for c in both for m, d in at[c].items()]))
-        for solver, at in found.items()
-    }
-    primary = real.metrics[0].name
-    told = {solver: {c: d[primary] for c, d in at.items()} for solver, at in found.items()}
-    return Choice(entry.name, min(score, key=lambda s: score[s]), told)
+    told = {solver: {c: d[real.metrics[0].name] for c, d in at.items()} for solver, at in found.items()}
+    return Choice(entry.name, best_solver(found, floors), told)
+
+
+def best_solver(found: Mapping[str, Mapping[int, Mapping[str, float]]], floors: Mapping[str, float]) -> str:
+    """The solver with the lowest geometric mean of max(D, floor) over the metrics and over those numbers of calls at which some
+    solver is useful: its n_eq is at least half of the best. At fewer calls all are far from the data; they break ties alone.
+
+    Args:
+        found: by solver and number of calls the distances, by metric, the primary one first.
+    """
+    both = sorted(set.intersection(*(set(at) for at in found.values()))) or sorted(set().union(*found.values()))
+    primary = next(iter(floors))
+    least = {c: min(max(at[c][primary], floors[primary]) for at in found.values() if c in at) for c in both}
+    useful = [c for c in both if least[c] <= min(least.values()) / Rules().useful + 2 * floors[primary]]
+
+    def score(solver: str, calls: Sequence[int]) -> float:
+        at = found[solver]
+        kept = [math.log(max(d, floors[m])) for c in calls if c in at for m, d in at[c].items()]
+        return round(float(np.mean(kept)), 9) if kept else math.inf
+
+    return min(found, key=lambda s: (score(s, useful), score(s, both)))
 
 
 Kept = Callable[[str, str, int, int], Row | None]

@@ -6,6 +6,7 @@ measured with the same number of samples, against the same held-out real data, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,7 +48,7 @@ class Method:
         of: of a control or a start, the candidate it belongs to.
         bill: one-off seconds that this method spends before its first sample, by name ("draft", "pairing", "training").
         title: what sentences and figures call it; its name where empty.
-        calls_per_step: calls of a step of its solver.
+        calls_per_step: calls of a step of its solver, where steps are not known (ready samples).
     """
 
     name: str
@@ -238,8 +239,17 @@ class Study:
             values={metric: part[0] for metric, part in parts.items()},
             replicates={metric: part[1] for metric, part in parts.items()},
             validation={metric: part[2] for metric, part in parts.items()},
-            per_step=self.method(name).calls_per_step,
+            per_step=self._per_step(name, table),
         )
+
+    def _per_step(self, name: str, table: Sequence[Sequence[Row]]) -> float:
+        """Calls of a step: what each further step of the rows cost at least, and 1 at least."""
+        calls, steps = (
+            np.array([float(np.mean([getattr(r, k) for r in rows])) for rows in table]) for k in ("calls", "steps")
+        )
+        slope = float((np.diff(calls) / np.maximum(np.diff(steps), 1e-9)).min(initial=math.inf))
+        counted = round(slope) if 1 < slope < math.inf else 1.0
+        return max(counted, self.method(name).calls_per_step)
 
 
 def _check(study: Study) -> None:

@@ -29,8 +29,7 @@ MOST_RUNGS = 4.0
 GROWS = 1.5  # how much longer the most calls must take than the fewest, for time to depend on the calls at all
 SMALL_EFFECT = 1.0
 """A start effect whose band ends below this multiple of the candidate's own distance halves n_eq at most."""
-COSTLY_START = 0.5
-"""Calls of its own network that a start may cost before the report speaks of it."""
+COSTLY_START = 0.5  # calls of its own network that a start may cost before the report speaks of it
 
 
 class Outcome(StrEnum):
@@ -198,8 +197,9 @@ def _outcome(
         if not solvers_tried(study, method):
             return Outcome.CANNOT_TELL, (Missing.SOLVERS,)
         return (Outcome.NEARER if best.calls >= best.horizon else Outcome.FASTER), ()
-    if any(e.useful and e.rate > 1 for e in found):
-        return Outcome.CANNOT_TELL, (Missing.GUARDS,)
+    faster = [e for e in found if e.useful and e.rate > 1]
+    if faster and (not all(e.worse_on for e in faster) or len(faster) == sum(e.useful for e in found)):
+        return Outcome.CANNOT_TELL, (Missing.GUARDS,)  # else the rows that are not worse are not shown to be faster
     if _no_faster(targets) and _as_good(candidate, baselines, found, rules):
         return Outcome.NO_FASTER, ()
     if not any(e.useful for e in found):

@@ -123,8 +123,7 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
     data: dict[str, Any] = {"name": Path(asked.real).name, "kind": _kind(sets.real), "shape": list(sets.real.shape[1:])}
     if sets.alphabet is not None:
         data["symbols"] = list(sets.alphabet.symbols)
-    notes = [*sets.notes, "The numbers of calls are those that the samples were given under; they were not counted."]
-    write_json(out / "config.json", {**found, "data": data, "notes": notes, "device": "cpu", "state": "complete"})
+    write_json(out / "config.json", {**found, "data": data, "notes": sets.notes, "device": "cpu", "state": "complete"})
     Report.read(out).save(out)
 
 
@@ -165,15 +164,8 @@ def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
     for name, path, x, of, truth, rows in (
         ("--inputs", asked.inputs, inputs.real, "--real", asked.real, sets.real),
         ("--train-inputs", asked.train_inputs, inputs.train, "--train", asked.train, sets.train),
-        (
-            "--validation-inputs",
-            asked.validation_inputs,
-            inputs.validation,
-            "--validation",
-            asked.validation,
-            sets.validation,
-        ),
-    ):
+        ("--validation-inputs", asked.validation_inputs, inputs.validation, "--validation", asked.validation, sets.validation),
+    ):  # fmt: skip
         if x is not None and rows is not None and len(x) != len(rows):
             raise ValueError(
                 f"{name} {path} has {len(x)} rows and {of} {truth} {len(rows)}; give one input for each row, in the same order"

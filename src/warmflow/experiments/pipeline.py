@@ -118,7 +118,7 @@ def evaluated(
     with torch.inference_mode():
         times = timed(entries, chosen, inputs=None if real.paired is None else real.paired.test.inputs)
     study = Study(
-        methods=tuple(e.method(chosen[e.name]) for e in entries),
+        methods=tuple(e.method(c.chosen, c.distances) for e, c in zip(entries, choices, strict=True)),
         rows=tuple(rows),
         metrics=real.metric_facts,
         real=real.facts,

@@ -220,19 +220,24 @@ def _scale_y(ax: Axes, view: View, values: Sequence[float], lows: Sequence[float
     ax.set_yticks([], minor=True)
 
 
-def _draw_methods(ax: Axes, verdict: Verdict, view: View, methods: Sequence[Method]) -> None:
+def _short(title: str) -> str:
+    """A title for a narrow figure: "cold with whole-set pairs" as "cold, whole-set"."""
+    return title.replace(" with ", ", ").removesuffix(" pairs").removeprefix("the ")
+
+
+def _draw_methods(ax: Axes, verdict: Verdict, view: View, methods: Sequence[Method], narrow: bool) -> None:
     """Every method with the label of its line, in the order in which lines may cover one another."""
     colours, ends, starts = tints(verdict), [], []
     for method in sorted(methods, key=lambda m: DRAWN.index(m.role)):
-        tint = colours[method.name]
+        tint, title = colours[method.name], _short(method.title) if narrow else method.title
         if method.role == "start":
             level = _draw_level(ax, method, view, tint)
             if level is not None:
-                starts.append(labels.Label(method.title, tint, math.nan, level, level))
+                starts.append(labels.Label(title, tint, math.nan, level, level))
             continue
         end = _draw_curve(ax, method, view, tint, method in verdict.compared)
         if end is not None:
-            ends.append(labels.Label(method.title, tint, *end, method.role != "control"))
+            ends.append(labels.Label(title, tint, *end, method.role != "control"))
     ax.set_ylim(*ax.get_ylim())  # limits that are still automatic are fixed before labels are placed by them
     labels.beside(ax, [*ends, *starts])
 
@@ -269,7 +274,7 @@ def quality(
     )
     ax.set_ylabel(up, color=INK, fontsize=9)
     literal(figure).draw_without_rendering()  # fixes the layout, which the labels are placed in
-    _draw_methods(ax, verdict, view, methods)
+    _draw_methods(ax, verdict, view, methods, size == NARROW)
     for candidate in verdict.candidates.values():
         if cost == "calls" and only in ("", candidate.name):
             _mark(ax, verdict, candidate, view, tints(verdict).get(candidate.name, INK))

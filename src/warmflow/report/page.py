@@ -368,6 +368,12 @@ def _warning(run: Run) -> str:
     return str((training.get("warning") if isinstance(training, Mapping) else None) or "")
 
 
+def _noticed(run: Run) -> list[str]:
+    """What was noticed in the sets of samples that were brought."""
+    notes = run.config.get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
 def _doubled(run: Run) -> dict[str, Any] | None:
     """What is left of the answer against a baseline that was trained twice as long."""
     found = run.verdict.json.get("doubled")
@@ -446,6 +452,7 @@ def body(run: Run, prefix: str = "r") -> Markup:
         terms=TERMS,
         tiles=[] if sections else _run_tiles(run),
         warning=_warning(run),
+        noticed=_noticed(run),
         figure=_main_figure(run, prefix),
         seconds=_main_figure(run, prefix, cost="seconds"),
         others=_other_metrics(run, prefix),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from warmflow.contracts import Samples, Start
 from warmflow.data.ready import Inputs
 from warmflow.evaluation.evaluate import Extras, evaluate
 from warmflow.evaluation.exchange import Rules
@@ -120,3 +121,61 @@ def test_truths_hidden_in_a_later_draw_are_found():
             truth, baseline={"cold": [{1: answers(1)}, {1: answers(2)}]}, train=train, inputs=Inputs(inputs, train_inputs),
             candidates={"warm": [{1: cheat}, {1: answers(4)}]},
         )  # fmt: skip
+
+
+# ---------------------------------------------------------------- honest comparisons that are not refused
+
+
+def sets(form, first, scale, calls=CALLS, seeds=2):
+    return [{k: form(points(N, first + 10 * s + k, scale / k)) for k in calls} for s in range(seeds)]
+
+
+@pytest.mark.parametrize(
+    "form", [torch.sigmoid, lambda x: (10 * torch.sigmoid(x)).round(), lambda x: 255 * torch.sigmoid(x)],
+    ids=["probabilities", "counts", "0 to 255"],
+)  # fmt: skip
+def test_data_that_are_never_negative_are_judged(form):
+    found = judged(form(REAL), sets(form, 100, 2.0), sets(form, 300, 0.5), train=form(TRAIN))
+    assert len(found.study.rows) == 8
+
+
+def test_distinct_images_of_any_scale_are_distinct():
+    g = torch.Generator().manual_seed(3)
+    real, train = (1_000 * torch.randn(n, 1, 4, 4, generator=g) for n in (200, 200))
+    made = [[{k: 1_000 * torch.randn(N, 1, 4, 4, generator=g) for k in CALLS} for _ in range(2)] for _ in range(2)]
+    assert judged(real, *made, train=train).study.samples == N
+
+
+def test_calls_of_a_step_are_no_factor_of_calls_that_are_given():
+    """Heun at 2, 4 and 8 calls: no row at 3 or 1 is missing, and 8 calls are 8."""
+    cold = sets(lambda x: x, 100, 3.0, (2, 4, 8))
+    found = judged(baseline=cold, extras=Extras(calls_per_step={"cold": 2}))
+    curve = found.study.curve("cold")
+    assert curve.calls.tolist() == [2, 4, 8] and curve.per_step == 2
+
+
+def test_counted_calls_tell_what_a_step_costs():
+    def heun(first):
+        def draw(n, *, steps, seed):
+            x = points(n, first + 100 * steps + seed, 2.0 / steps)
+            return Samples(x, Start(x), steps, torch.full((n,), 2 * steps - 1), 0.1, 0.0)
+
+        return draw
+
+    found = evaluate(
+        REAL, baseline={"cold": [heun(k) for k in (10, 20)]}, candidates={"warm": [heun(k) for k in (30, 40)]}, samples=N,
+        train=TRAIN, clip=(-9, 9),
+    )  # fmt: skip
+    curve = found.study.curve("cold")
+    assert curve.per_step == 2 and curve.calls[:3].tolist() == [1, 3, 5] and found.study.calls_counted
+
+
+def test_generators_are_held_against_the_real_data_too():
+    def leaks(s):
+        return lambda n, *, steps, seed: REAL[
+            torch.randperm(300, generator=torch.Generator().manual_seed(seed + s))[:n]
+        ]
+
+    cold = [lambda n, *, steps, seed, s=s: points(n, 50 + s + 7 * steps + seed % 1_000, 1 / steps) for s in range(2)]
+    with pytest.raises(ValueError, match="rows of warm are rows of the real data too"):
+        evaluate(REAL, baseline={"cold": cold}, candidates={"warm": [leaks(0), leaks(1)]}, samples=N, clip=(-9, 9))

@@ -123,13 +123,19 @@ def test_one_model_given_as_three_seeds_is_an_error():
     ):
         judged(warm(lambda s: one))
 
-    def deaf(n, *, steps, seed):
-        return taken(FRESH, 50, n)
+    def deaf():
+        return lambda n, *, steps, seed: taken(FRESH, 50, n)
 
     hears = [lambda n, *, steps, seed, s=s: taken(FRESH, 90 + 100 * s + seed % 1_000, n) for s in range(3)]
     with pytest.raises(ValueError, match="warm gives the same samples under the training seeds 0 and 1"):
-        evaluate(REAL, baseline={"cold": hears}, candidates={"warm": [deaf] * 3}, samples=N, clip=(-2, 2),
+        evaluate(REAL, baseline={"cold": hears}, candidates={"warm": [deaf() for _ in range(3)]}, samples=N, clip=(-2, 2),
                  metrics=[mmd_for(TRAIN, None, "pixels")])  # fmt: skip
+
+
+def test_one_generator_under_three_seeds_is_an_error():
+    one = lambda n, *, steps, seed: taken(FRESH, seed % 997, n)  # noqa: E731
+    with pytest.raises(ValueError, match="warm has one generator under several training seeds; one model is one seed"):
+        judged([one] * 3)
 
 
 def test_leaving_out_the_number_of_calls_at_which_cold_is_best_is_no_speed_up():
@@ -195,8 +201,10 @@ def test_a_baseline_with_another_solver_only_is_named():
     def generator(x, blur):
         return lambda n, *, steps, seed: blurred(taken(x, seed % 97 + steps, n), blur / steps, seed % 1_000)
 
-    euler = {"Euler": [generator(FRESH, 0.9)] * SEEDS}
-    both = {"Euler": [generator(FRESH, 0.9)] * SEEDS, "AdamsBashforth": [generator(FRESH, 0.0)] * SEEDS}
+    euler = {"Euler": [generator(FRESH, 0.9) for _ in range(SEEDS)]}
+    both = {
+        name: [generator(FRESH, blur) for _ in range(SEEDS)] for name, blur in (("Euler", 0.9), ("AdamsBashforth", 0.0))
+    }
     found = evaluated(euler, both, samples=200)
     assert found.verdict.missing == (Missing.SOLVERS,)
     assert "was not measured with the candidate's solver" in str(found)
@@ -210,16 +218,16 @@ def test_the_cost_of_a_hidden_draft_is_named():
 
         return draw
 
-    slow, hidden = ({"Euler": [generator(FRESH, *what)] * 2} for what in ((0.9, 0), (0.0, 10)))
+    slow, hidden = ({"Euler": [generator(FRESH, *what) for _ in range(2)]} for what in ((0.9, 0), (0.0, 10)))
     found = evaluated(slow, hidden, samples=60)
     assert Note.COSTLY_START in found.verdict.notes and found.verdict.start_calls > 4
 
 
 def test_samples_that_are_the_real_data_are_an_error():
     with pytest.raises(ValueError, match="rows of the real data"):
-        judged(warm(lambda s: REAL[torch.arange(N) % len(REAL)]))
+        judged(warm(lambda s: REAL[(torch.arange(N) + 7 * s) % len(REAL)]))
     with pytest.raises(ValueError, match="of train are rows of the real data"):
-        evaluated(cold(), cold(), torch.cat([TRAIN, REAL]))
+        evaluated(cold(), cold(first=300), torch.cat([TRAIN, REAL]))
 
 
 def test_what_is_not_known_of_the_training_is_said():

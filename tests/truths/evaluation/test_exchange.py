@@ -99,6 +99,21 @@ def test_leaving_out_the_baselines_best_number_of_calls_gains_nothing():
     assert {e.calls: e.baseline_calls for e in nowhere}[2] == 3
 
 
+def test_flows_of_tokens_whose_calls_differ_at_equal_steps_lack_nothing():
+    """At 16 steps warm makes 11 calls and cold 14; the gap from 7.5 to 14 is narrow."""
+    steps = {"steps": np.array([1, 2, 4, 8, 16, 32])}
+    cold = Curve(**{**vars(curve("cold", {1: 0.2, 2: 0.1, 3.9: 0.08, 7.5: 0.06, 14.2: 0.05, 26.4: 0.01})), **steps})
+    warm = Curve(
+        **{**vars(curve("warm", {0.9: 0.1, 1.7: 0.06, 3.2: 0.03, 6.1: 0.02, 11.3: 0.01, 20.5: 0.009})), **steps}
+    )
+    assert {e.calls: e.baseline_calls for e in exchanges(warm, [cold], RULES)}[11.3] == 15
+
+
+def test_leaving_out_a_number_between_two_neighbours_gains_nothing():
+    warm, three, five = curve("warm", {1: 0.2, 2: 0.12, 4: 0.045}), {3: 0.075, 5: 0.075}, {1: 0.2, 2: 0.12, 6: 0.1}
+    assert max(rates(warm, curve("cold", {**three, **five})).values()) <= 1
+
+
 def test_a_solver_of_two_calls_a_step_lacks_no_even_numbers():
     warm = curve("warm", {2: 0.01, 4: 0.005})
     rows = {1: 0.1, 3: 0.05, 5: 0.01, 7: 0.009}
