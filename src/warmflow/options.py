@@ -126,6 +126,28 @@ def plain(of: object, runtime: bool = False) -> dict[str, Any]:
     for f in dataclasses.fields(of):  # type: ignore[arg-type]
         value = getattr(of, f.name)
         if runtime or not is_runtime(f):
-            nested = dataclasses.is_dataclass(value) and not isinstance(value, type)
-            found[f.name] = {"class": type(value).__name__, **plain(value)} if nested else value
+            found[f.name] = nested(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
     return found
+
+
+def nested(of: object) -> dict[str, Any]:
+    """Options as JSON values with the name of their class, by its own ``asked`` where it has one."""
+    own: Callable[[], dict[str, Any]] | None = getattr(of, "asked", None)
+    return own() if own is not None else {"class": type(of).__name__, **plain(of)}
+
+
+def from_plain(told: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:
+    """The options that ``nested`` told, whose classes are among ``known`` (by the name of the class).
+
+    Raises:
+        ValueError: a class that is not known, or options that it does not have: they were told by another version.
+    """
+    name = str(told.get("class"))
+    if name not in known:
+        raise ValueError(f"{name!r} is no class of this version; {suggestion(name, known)}")
+    values = {
+        key: from_plain(value, known) if isinstance(value, Mapping) and "class" in value else value
+        for key, value in told.items()
+        if key != "class"
+    }
+    return known[name](**values)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from warmflow.contracts import Source
-from warmflow.options import changed
+from warmflow.options import changed, plain
 from warmflow.setup import Setup, classes_of
 from warmflow.sources import ByLabel
 
@@ -59,6 +59,10 @@ class Draft(ABC):
         Raises:
             ValueError: impossible options for these data.
         """
+
+    def asked(self) -> dict[str, Any]:
+        """The draft as JSON."""
+        return {"class": type(self).__name__, **plain(self)}
 
     def of_class(self, classes: int, rows: int) -> Draft:
         """The options of the draft of one class of several."""

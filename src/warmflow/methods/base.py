@@ -15,7 +15,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from torch import nn
 
@@ -25,6 +25,9 @@ from warmflow.methods.parts import Parts
 from warmflow.options import changed, plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
+
+if TYPE_CHECKING:
+    from warmflow.methods.pairing import Pairing
 
 M = TypeVar("M", bound="Method")
 Networks = Mapping[str, nn.Module]
@@ -92,7 +95,7 @@ class Method(ABC):
 
     @abstractmethod
     def stages(self, parts: Parts) -> Sequence[Stage]:
-        """What is trained, in order."""
+        """What is trained, in order; empty for a method that trains nothing."""
 
     @abstractmethod
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
@@ -101,6 +104,14 @@ class Method(ABC):
     def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
         """What the flow starts from, to be measured alone, and its title; None where that is noise."""
         return None
+
+    def drafted(self, parts: Parts) -> tuple[Source, Pairing] | None:
+        """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
+        return None
+
+    def facts(self, parts: Parts) -> Mapping[str, Any]:
+        """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
+        return {}
 
     def solvers(self) -> Sequence[Solver] | None:
         """The solvers that are tried on validation data; None for those of the problem's space."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from warmflow.options import suggestion
 from warmflow.problems.base import Problem
 from warmflow.problems.own import Arrays, Folder
 
-__all__ = ["PROBLEMS", "Problem", "problem_of"]
+__all__ = ["PROBLEMS", "Problem", "problem_from", "problem_of"]
 
 PROBLEMS: dict[str, type[Problem]] = classes_in(sys.modules[__name__], Problem)  # type: ignore[type-abstract]
 
@@ -46,3 +47,19 @@ def class_of(given: Any) -> tuple[type[Problem], dict[str, Any]]:
     raise ValueError(
         f"problem {given!r} is unknown; {suggestion(given, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
     )
+
+
+def problem_from(told: Mapping[str, Any]) -> Problem:
+    """The problem that a run's config.json tells ("problem" of what was asked).
+
+    Raises:
+        ValueError: a problem of another version, or the user's own arrays, which a run folder does not hold.
+    """
+    name, options = str(told.get("name")), {k: v for k, v in told.items() if k != "name"}
+    if name not in PROBLEMS:
+        raise ValueError(f"problem {name!r} is unknown; {suggestion(name, PROBLEMS)}")
+    if PROBLEMS[name] is Arrays and "data" not in options:
+        raise ValueError(
+            "the run was trained on arrays that its folder does not hold: compare and distil it from Python"
+        )
+    return PROBLEMS[name](**options)
