@@ -22,7 +22,7 @@ def _exchanged(e: Exchange, verdict: Verdict) -> Cell:
         return left("none is as good")
     method = verdict.method(e.baseline)
     parts = (verdict.title(e.baseline), method.solver if method else "", words.calls(e.row_calls))
-    return left(", ".join(part for part in parts if part))
+    return left(", ".join(part for part in parts if part), "long")
 
 
 def _passes(e: Exchange) -> Cell:
@@ -112,7 +112,7 @@ def differences(gains: Mapping[str, Sequence[Gain]], verdict: Verdict, other: st
     for calls in every:
         at = {m.name: next((g for g in gains[m.name] if g.calls == calls), None) for m in metrics}
         others = dict.fromkeys(verdict.title(g.other) for g in at.values() if g)
-        cells = [numeric(calls), left(" or ".join(others))]
+        cells = [numeric(calls), left(" or ".join(others), "long")]
         for m in metrics:
             g = at[m.name]
             if g is None:

@@ -97,7 +97,7 @@ def samples(run: Run) -> dict[str, Any] | None:
 def trajectories(run: Run, prefix: str) -> Drawn | None:
     """The trajectories of points."""
     caption = "Each line is the path of one sample, from a ring to a dot. Real data are grey."
-    return _drawn(pictures.trajectories(run), f"{prefix}-trajectories", caption)
+    return _drawn(pictures.trajectories(run), f"{prefix}-trajectories", caption, pictures.trajectories(run, 2))
 
 
 def texts_by_two_numbers(run: Run, prefix: str) -> Drawn | None:

@@ -120,10 +120,11 @@ def methods(run: Run) -> list[tuple[str, str]]:
             sentence = CONTROL.format(run.verdict.title(method.of))
         if sentence:
             found.setdefault(sentence, []).append(run.verdict.title(name))
-    return [(_first(", ".join(titles)), sentence) for sentence, titles in found.items()]
+    return [(first(", ".join(titles)), sentence) for sentence, titles in found.items()]
 
 
-def _first(text: str) -> str:
+def first(text: str) -> str:
+    """The text with a capital letter."""
     return text[:1].upper() + text[1:]
 
 

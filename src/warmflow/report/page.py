@@ -37,7 +37,7 @@ def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict
     verdict = run.verdict
     return {
         "it": candidate,
-        "title": verdict.title(candidate.name),
+        "title": opening.first(verdict.title(candidate.name)),
         "named": several,
         "badge": opening.badge(run, candidate),
         "anchor": prefix,

@@ -99,7 +99,7 @@ def samples(run: Run) -> Figure | None:
     return figure
 
 
-def trajectories(run: Run, most: int = 100) -> Figure | None:
+def trajectories(run: Run, columns: int = PANELS, most: int = 100) -> Figure | None:
     """Trajectories of points from start (rings) to end (dots), a panel for each method. None where there are none."""
     paths = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
     if not paths:
@@ -108,7 +108,7 @@ def trajectories(run: Run, most: int = 100) -> Figure | None:
 
     verdict, known = run.verdict, looks(run.verdict, sorted(n.split(".", 1)[1] for n in paths))
     names = sorted(paths, key=lambda n: place(verdict, n.split(".", 1)[1]))
-    columns = min(len(names), PANELS)
+    columns = min(len(names), columns)
     rows = -(-len(names) // columns)
     figure, axes = blank((2.3 * max(columns, 2), 2.6 * rows), rows, columns)
     every = np.concatenate([x[:, :most].reshape(-1, 2) for x in paths.values()])

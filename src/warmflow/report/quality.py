@@ -23,7 +23,7 @@ WIDE, NARROW = (8.6, 4.3), (3.9, 4.0)
 """Inches: a page's main figure, and the same for the width of a phone."""
 MOST = 4.0
 """Numbers of test samples beyond which an n_eq is known too poorly to be drawn at its own height."""
-LONGER, SHORTER = 40, 28
+LONGER, SHORTER = 40, 24
 """Letters of a label in a wide and in a narrow figure."""
 MOST_BANDS = 3
 """Bands in one figure; more of them hide each other."""
@@ -161,9 +161,11 @@ def _write_over(ax: Axes, said: str, x: float, y: float, at: tuple[float, float]
                 fontsize=8, color=INK, zorder=9, bbox=box)  # fmt: skip
 
 
-def _short(title: str) -> str:
-    """A title for a narrow figure: "cold with whole-set pairs" as "cold, whole-set"."""
-    return title.replace(" with ", ", ").removesuffix(" pairs").removeprefix("the ")
+def _short(method: Method) -> str:
+    """A title for a narrow figure: "cold with whole-set pairs" as "cold, whole-set". Of methods with equal titles the label."""
+    if method.title.endswith(f"({method.of or method.name})"):
+        return method.name
+    return method.title.replace(" with ", ", ").removesuffix(" pairs").removeprefix("the ")
 
 
 def banded(verdict: Verdict, only: str = "") -> list[Method]:
@@ -180,7 +182,7 @@ def _draw_methods(ax: Axes, verdict: Verdict, view: View, methods: Sequence[Meth
     known, ends, starts = looks(verdict), [], []
     shaded = banded(verdict, only)
     for method in sorted(methods, key=lambda m: DRAWN.index(m.role)):
-        look, title = known[method.name], _short(method.title) if narrow else method.title
+        look, title = known[method.name], _short(method) if narrow else method.title
         if method.role == "start":
             level = _draw_level(ax, method, view, look.colour)
             if level is not None:

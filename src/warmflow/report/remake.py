@@ -150,8 +150,9 @@ def _value(value: Any) -> str:
     return repr(value)
 
 
-def _call(name: str, options: Options, without: Sequence[str] = ()) -> str:
-    given = [f"{k}={_value(v)}" for k, v in options.items() if v is not None and v != "" and k not in without]
+def _call(name: str, options: Options, without: Sequence[str] = (), first: str = "") -> str:
+    given = [first] if first else []
+    given += [f"{k}={_value(v)}" for k, v in options.items() if v is not None and v != "" and k not in without]
     return f"{name}({', '.join(given)})"
 
 
@@ -159,7 +160,7 @@ def _python(config: Options, problem: Options, methods: Sequence[Options], asked
     """The call in Python. The user's own data, models and drafts are given again."""
     own = problem["name"] == OWN_ARRAYS and "data" not in problem
     options = {k: v for k, v in problem.items() if k != "name"}
-    what = "data" if own else _call(f"problem_of({problem['name']!r}, **dict", options) + ")"
+    what = "data" if own else _call("problem_of", options, first=repr(problem["name"]))
     training = {
         k: v for k, v in _mapping(asked.get("training")).items() if v is not None and v != "" and k not in RUNTIME
     }
