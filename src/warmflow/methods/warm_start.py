@@ -115,7 +115,7 @@ class WarmStart(Pairing, Method):
         return self._flow(parts).trained(networks["flow"])
 
     def drafted(self, parts: Parts) -> Drafted | None:
-        if parts.setup.inputs is not None or isinstance(self._draft(parts.setup), NoDraft):
+        if parts.setup.inputs is not None:
             return None
         draft = self._source(parts)[0]
         return Drafted(draft, self, self._pairs(parts, draft)[1])
