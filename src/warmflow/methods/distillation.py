@@ -21,7 +21,7 @@ from warmflow.contracts import Batch, Coupling, Data, Objective, Player, Solver
 from warmflow.couplings import Assignment, Encoded, Independent
 from warmflow.evaluation.study import Training
 from warmflow.fields import Guided, NetworkField
-from warmflow.methods.base import Method, Networks, Stage, settled
+from warmflow.methods.base import Method, Networks, Stage
 from warmflow.methods.cold import Cold
 from warmflow.methods.parts import Parts
 from warmflow.networks import Network, seeded
@@ -131,22 +131,9 @@ class Distillation(Method):
             y = setup.data.train
             z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(parts.seed, len(y)).fold("real"))
             return replace(y, condition={**y.condition, "z": z})
-        if not isinstance(source, Blurred) or setup.inputs is not None:  # the draft of an input is drawn from it
-            return setup.data.train
-        return self._drafted(parts)
-
-    def _drafted(self, parts: Parts) -> Data:
-        """The training data with the drafts that the teacher was trained from, which its own bill counts already."""
-        teacher, billed = settled(self.teacher, parts.setup), dict(parts.used)
-        found = teacher.drafted(parts)
-        parts.used.clear()
-        parts.used.update(billed)
-        if found is None or found.pairing.pairing == "minibatch":
-            raise ValueError(
-                f"real is {self.real}, but {self.teacher.title} was paired batch by batch, so that no sample has a draft of its "
-                "own: leave real out"
-            )
-        return found.pairs
+        if isinstance(source, Blurred):
+            raise ValueError("real is for teachers from noise or a learned prior: no sample has a draft of its own")
+        return setup.data.train
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         sampler = parts.trained(self.teacher)
