@@ -22,7 +22,7 @@ from torch import nn
 from warmflow.contracts import Data, Objective, Solver, Source
 from warmflow.evaluation.study import Role, Training
 from warmflow.methods.parts import Parts
-from warmflow.options import changed, plain
+from warmflow.options import OptionError, changed, plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -140,5 +140,5 @@ def settled(method: M, setup: Setup) -> M:
     found = changed(method, open_) if open_ else method
     why = found.fits(setup)
     if why:
-        raise ValueError(why)
+        raise OptionError(type(found).__name__, "", why)
     return found
