@@ -62,8 +62,9 @@ def dispatch(words: Sequence[str]) -> int:
         return 0
     from warmflow.options import suggestion
 
-    kind = "option" if name.startswith("-") else "command"
-    raise ValueError(f"no such {kind} {name!r}; {suggestion(name, COMMANDS)}; see warmflow --help")
+    if name.startswith("-"):
+        raise ValueError(f"no such option {name!r}; {suggestion(name, ['--help', '--version'])}; see warmflow --help")
+    raise ValueError(f"no such command {name!r}; {suggestion(name, COMMANDS)}; see warmflow --help")
 
 
 def introduction() -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import functools
 import inspect
 import itertools
 import re
@@ -45,28 +44,20 @@ Given = Mapping[str, Values]
 
 
 def number(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
-    """The value of a flag as a number where it is one, else as text, which the options class then refuses."""
-    text, wanted = tokens[0].value, inner(kind)
-    for as_number in {int: (int,), float: (int, float)}.get(wanted, ()):
-        try:
-            return as_number(text)
-        except ValueError:
-            continue
-    return text
+    """The value of a flag: text, or a number that is written as one. (cyclopts alone rounds 2.5 to a whole number.)"""
+    wanted = inner(kind)
+    if wanted not in (int, float):
+        return tokens[0].value
+    try:
+        return wanted(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"it must be {KINDS[wanted]}") from None
 
 
-def exact(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
-    """A number that is written as one: cyclopts alone rounds 2.5 to a whole number."""
-    found = number(kind, tokens)
-    if isinstance(found, str):
-        raise ValueError(f"it must be {KINDS[inner(kind)]}")
-    return found
-
-
-Int = Annotated[int, Parameter(converter=exact)]
-MaybeInt = Annotated[int | None, Parameter(converter=exact)]
-MaybeFloat = Annotated[float | None, Parameter(converter=exact)]
-Float = Annotated[float, Parameter(converter=exact)]
+Int = Annotated[int, Parameter(converter=number)]
+MaybeInt = Annotated[int | None, Parameter(converter=number)]
+MaybeFloat = Annotated[float | None, Parameter(converter=number)]
+Float = Annotated[float, Parameter(converter=number)]
 Switch = Annotated[bool, Parameter(negative=())]
 """A flag without a value, off by default."""
 
@@ -126,11 +117,10 @@ class Group:
             if f.name in self.without:
                 continue
             kind = inner(hints[f.name])
-            if typing.get_origin(kind) is Literal:
-                kind = Literal[tuple(value for value in typing.get_args(kind) if value != "")]
-            elif kind not in (int, float, bool):
-                kind = str
-            said = shown_default(f.name, self.defaults.get(f.name, f.default), self.prefix)
+            known = [value for value in typing.get_args(kind) if value] if typing.get_origin(kind) is Literal else []
+            kind = kind if kind in (int, float, bool) else str
+            said = f"  [{', '.join(known)}]" if known else ""
+            said += shown_default(f.name, self.defaults.get(f.name, f.default), self.prefix)
             off = {"negative": flag_of(f"no_{f.name}", self.prefix)} if kind is bool else {"converter": number}
             how = Parameter(
                 name=self.flag(f.name), group=group, show_default=False, help=f"{docs.get(f.name, '')}{said}", **off
@@ -157,7 +147,6 @@ def shown_default(name: str, value: Any, prefix: str) -> str:
     return f"  [default: {value}]" if isinstance(value, int | float | str) and value != "" else ""
 
 
-@functools.cache
 def documented(kind: type[Any]) -> dict[str, str]:
     """The text below each option of an options class and of the classes that it extends."""
     found: dict[str, str] = {}
@@ -275,10 +264,12 @@ class Command:
 
     def app(self) -> App:
         """The command as cyclopts runs it."""
-        places = "".join(f" {p.name.upper()}{'...' if p.kind is p.VAR_POSITIONAL else ''}" for p in self.own if p.kind in PLACED)
+        places = "".join(
+            f" {p.name.upper()}{'...' if p.kind is p.VAR_POSITIONAL else ''}" for p in self.own if p.kind in PLACED
+        )
         app = App(
-            name=f"warmflow {self.name}", usage=f"Usage: warmflow {self.name}{places} [OPTIONS]", help=inspect.getdoc(self.function),
-            help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
+            name=f"warmflow {self.name}", usage=f"Usage: warmflow {self.name}{places} [OPTIONS]",
+            help=inspect.getdoc(self.function), help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
             suppress_keyboard_interrupt=False,
         )  # fmt: skip
 
@@ -320,7 +311,7 @@ def of_words(error: CycloptsError, command: Command) -> str:
     if isinstance(error, MissingArgumentError):
         return f"{name} needs a value; {see}" if error.keyword else f"{name} is missing; {see}"
     if isinstance(error, RepeatArgumentError):
-        return f"{name} is given twice: give it once; {see}"
+        return f"{error.token.keyword or name} is given twice: give it once; {see}"
     if isinstance(error, CoercionError) and error.token is not None:
         name, value = error.token.keyword or name, error.token.value
         choices = typing.get_args(inner(error.target_type)) if error.argument is not None else ()

@@ -108,7 +108,11 @@ def option_error(of: type[Any], error: ValidationError) -> OptionError:
 
 def choices(hint: Any) -> tuple[Any, ...]:
     """The values of a Literal, also of an optional one."""
-    return get_args(hint) if get_origin(hint) is Literal else tuple(value for part in get_args(hint) for value in choices(part))
+    return (
+        get_args(hint)
+        if get_origin(hint) is Literal
+        else tuple(value for part in get_args(hint) for value in choices(part))
+    )
 
 
 def suggestion(value: object, known: Iterable[str]) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from warmflow.command_line import Command, Given, Group, typed
+from warmflow.command_line import Command, Given, Group, flag_of, typed
 from warmflow.commands import groups
 from warmflow.commands.checks import Json, Threads, use_threads
 from warmflow.methods.warm_start import WarmStart
 
 SWITCHES = ("--json",)
-PAIRED = "pairs"
+TRAINED = ("t0", "seen")
+"""Options of a warm start that matter only where it is trained."""
 MORE = "warmflow audit PROBLEM --draft DRAFT --help shows the options of a problem and of a draft."
 
 
@@ -22,29 +24,32 @@ def command(words: Sequence[str]) -> Command:
     """The command with the options of the problem and of the draft that were typed."""
     found = groups.words_of(words, SWITCHES)
     if not found:
-        return Command("audit", audit, epilogue=f"{groups.catalogue()}\n\n{MORE}", unknown=groups.no_problem)
-    problem = groups.Named.of(found[0])
-    draft = groups.class_of_draft(typed(words, "--draft", problem.kind.draft))
-    pairing = Group(PAIRED, WarmStart, "", "Options of the warm start", without=("draft", "t0", "seen"))
-    own = [problem.group, pairing, *([groups.draft_group(draft)] if draft is not None else [])]
-
-    def unknown(flag: str) -> str:
-        return groups.other_problem(flag, problem) or not_trained(flag)
-
-    return Command("audit", audit, own, {"asked": problem}, unknown=unknown, hint=found[0])
+        return Command("audit", audit, epilogue=f"{groups.problems()}\n\n{MORE}", unknown=groups.no_problem)
+    draft = typed(words, "--draft")
+    more = [flag_of("draft", WarmStart.name), draft] if draft else []  # --draft stands for --warm-start.draft
+    asked = groups.Asked(groups.Named.of(found[0]), (WarmStart.name,), [*words, *more])
+    return Command("audit", audit, [without_training(group) for group in asked.groups() if group.key != groups.TRAINING],
+                   {"asked": asked}, unknown=lambda flag: unknown(flag, asked), hint=found[0])  # fmt: skip
 
 
-def not_trained(flag: str) -> str:
-    """What is wrong with an option of training; empty for any other flag."""
-    known = flag in Group("", groups.Training, "", "").flags
-    return f"{flag} is an option of training, and an audit trains nothing: leave it out" if known else ""
+def without_training(group: Group) -> Group:
+    """A group without what matters only in training."""
+    return replace(group, without=TRAINED) if group.key == WarmStart.name else group
+
+
+def unknown(flag: str, asked: groups.Asked) -> str:
+    """What is wrong with a flag that the command does not have; empty for one that nothing has."""
+    trained = [*asked.problem.training.flags, *(flag_of(name, WarmStart.name) for name in TRAINED)]
+    if flag in trained:
+        return f"{flag} is an option of training, and an audit trains nothing: leave it out"
+    return asked.unknown(flag)
 
 
 def audit(
     problem: str,
     /,
     *,
-    asked: groups.Named,
+    asked: groups.Asked,
     given: Given,
     draft: Annotated[
         str | None,
@@ -61,10 +66,11 @@ def audit(
     warmflow audit folder:photos --size 32 --draft vae
     """
     use_threads(threads)
-    chosen = asked.problem(given)
-    WarmStart(**given[PAIRED])  # validated before anything is read
-    word = draft or asked.kind.draft
+    if draft:
+        given[WarmStart.name].setdefault("draft", draft)
+    chosen, (method,) = asked.problem.problem(given), asked.make(given)
+    assert isinstance(method, WarmStart)
     from warmflow.experiments.audit import audit as look
 
-    found = look(chosen, groups.draft_from(word, given) or draft, **given[PAIRED])
+    found = look(chosen, method=method)
     print(json.dumps(found.to_json(), indent=1) if as_json else found.text())

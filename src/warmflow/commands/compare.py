@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,8 @@ from warmflow.evaluation.rows import GRID
 
 SWITCHES = ("--convergence",)
 SEEDS = 5
+NOTHING: Mapping[str, Any] = {"asked": None, "given": {}}
+"""Where no problem was typed: no options of one."""
 MORE = "warmflow compare PROBLEM --methods METHOD,METHOD --help shows the options of a problem and of methods."
 
 
@@ -34,11 +36,11 @@ def command(words: Sequence[str]) -> Command:
     """The command with the options of the problem and of the methods that were typed; none of them where runs were."""
     found = groups.words_of(words, SWITCHES)
     if not found:
-        return Command("compare", compare, epilogue=f"{groups.catalogue()}\n\n{MORE}", unknown=groups.no_problem)
-    if len(found) > 1 or is_run(found[0]):
         return Command(
-            "compare", compare, bound={"asked": None, "given": {}}, unknown=lambda flag: trained_already(flag, found[0])
+            "compare", compare, bound=NOTHING, epilogue=f"{groups.catalogue()}\n\n{MORE}", unknown=groups.no_problem
         )
+    if len(found) > 1 or is_run(found[0]):
+        return Command("compare", compare, bound=NOTHING, unknown=lambda flag: trained_already(flag, found[0]))
     asked = groups.Asked.of(found[0], words, "--methods")
     return Command(
         "compare",
@@ -96,11 +98,12 @@ def compare(
     Cold flows that a fair comparison needs are trained too, and for a warm start the same method from noise.
 
     warmflow compare digits --out result
-    warmflow compare digits --methods warm-start,learned-prior --warm-start.sigma 0.2 --out result
+    warmflow compare digits --methods warm-start,learned-prior --out result
+    warmflow compare digits --warm-start.draft gan --gan.updates 4000 --out result
     warmflow compare cifar10 --most 5000 --minutes 60 --out result
     warmflow compare folder:photos --size 32 --minutes 30 --out result
     warmflow compare data.npz --warm-start.draft drafts.npy --out result
-    warmflow compare runs/warm-0 runs/warm-1 runs/cold-0 runs/cold-1 --out result
+    warmflow compare warm-0 warm-1 cold-0 cold-1 --out result
     """
     if not what:
         raise ValueError("WHAT is missing: name a problem, like digits, or run folders; see warmflow compare --help")
@@ -117,12 +120,14 @@ def compare(
     if asked is None:
         report = runs_compared(what, folder, grid, typed, device, not quiet)
     else:
+        problem, chosen = asked.problem.problem(given), asked.make(given)  # validated before anything is read
+        asked.training(given)
         from warmflow.experiments.compare import compare as train_and_judge
 
+        limits = {name: typed[name] for name in ("minutes", "convergence", "samples") if name in typed}
         report = train_and_judge(
-            asked.problem.problem(given), asked.make(given), out=folder, calls=grid, seeds=range(seeds or SEEDS), device=device,
-            jobs=1 if threads else processes, progress=not quiet, **{k: typed[k] for k in ("minutes", "convergence", "samples") if k in typed},
-            **given[groups.TRAINING],
+            problem, chosen, out=folder, calls=grid, seeds=range(seeds or SEEDS), device=device,
+            jobs=1 if threads else processes, progress=not quiet, **limits, **given[groups.TRAINING],
         )  # fmt: skip
     print(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")
 

@@ -50,9 +50,11 @@ def evaluate(
     ranges: Annotated[
         Words, several("LOW,HIGH or PATH=LOW,HIGH: black and white in files of floats, by default -1,1", "--range")
     ] = (),
-    mode: Annotated[str, Parameter(help="RGB or L: convert image files to colour or grey.")] = "",
+    mode: Annotated[str, Parameter(help="RGB or L: convert image files to colour or grey.", show_default=False)] = "",
     trained: Annotated[str, Parameter(help="equal, convergence or unknown: how the methods were trained.")] = "unknown",
-    counted: Annotated[str, Parameter(help="What the candidate's cost counts, with commas: draft,pairing,prior.")] = "",
+    counted: Annotated[
+        str, Parameter(help="What the candidate's cost counts, with commas: draft,pairing,prior.", show_default=False)
+    ] = "",
     useful: Annotated[Float, Parameter(help="A row counts with this share of the best baseline's n_eq.")] = 0.5,
     items: Annotated[str, Parameter(help="What samples are called in sentences: images, texts.")] = "samples",
     out: Out = None,
@@ -61,17 +63,18 @@ def evaluate(
 ) -> None:
     """Judge samples of any origin: does the candidate need fewer network calls than the baseline for the same quality?
 
-    Nothing is trained. A SET is NAME:CALLS=PATH or NAME:CALLS@SEED=PATH: the samples of the method NAME with so many network calls
-    for each sample, from the model of that training seed. PATH is a folder of images, a .npy, .npz (x, samples or arr_0) or
-    .safetensors file, or a .txt of one sample a line. NAME=FOLDER gives all sets of a method at once: FOLDER holds folders or files
-    named CALLS or CALLS@SEED.
+    Nothing is trained. A SET is NAME:CALLS=PATH or NAME:CALLS@SEED=PATH: the samples of the method NAME with so many network
+    calls for each sample, from the model of that training seed. PATH is a folder of images, a .npy, .npz (x, samples or arr_0)
+    or .safetensors file, or a .txt of one sample a line. NAME=FOLDER gives all sets of a method at once: FOLDER holds folders
+    or files named CALLS or CALLS@SEED.
 
-    All sets need equally many samples (2,000 are good), and every method the same training seeds (three to five; with one there is a
-    table, but no verdict). Measure both methods at 1, 2, 4, 8 ... calls: at numbers of calls that are missing the baseline is given
-    the benefit of the doubt.
+    All sets need equally many samples (2,000 are good), and every method the same training seeds (three to five; with one there
+    is a table, but no verdict). Measure both methods at 1, 2, 4, 8 ... calls: at numbers of calls that are missing the baseline
+    is given the benefit of the doubt.
 
-    Where samples answer an input (a restoration, a forecast), give the inputs, and in each SET four draws or more of every answer: a
-    folder with a folder or file for each draw, in the order of --real (and then of --validation), or an array (draws, inputs, ...).
+    Where samples answer an input (a restoration, a forecast), give the inputs, and in each SET four draws or more of every
+    answer: a folder with a folder or file for each draw, in the order of --real (and then of --validation), or an array (draws,
+    inputs, ...).
 
     warmflow evaluate --real test_images --train train_images \\
       --baseline cold:8@0=cold8_seed0 --baseline cold:8@1=cold8_seed1 \\

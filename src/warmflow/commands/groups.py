@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -134,10 +136,12 @@ class Asked:
             raise ValueError(f"{flag} is empty; {suggestion('', NAMES)}")
         return cls(Named.of(word), names, words, flag)
 
-    def classes(self) -> dict[str, type[Method]]:
-        """The classes of the methods and of their teachers, by name."""
-        bases = [method for name in self.methods for method in with_teacher(base_of(name), self.words)]
-        return {method.name: type(method) for method in bases}
+    def bases(self) -> dict[str, Method]:
+        """The methods and their teachers with their default options, one for each class, by name."""
+        found: dict[str, Method] = {}
+        for method in (one for name in self.methods for one in with_teacher(base_of(name), self.words)):
+            found.setdefault(method.name, method)
+        return found
 
     def draft_word(self, method: str) -> str:
         """The draft of a method, as it was typed, else the problem's."""
@@ -145,16 +149,13 @@ class Asked:
 
     def drafts(self) -> dict[str, type[Draft]]:
         """The classes of the drafts that are asked for, by name."""
-        words = [self.draft_word(name) for name, kind in self.classes().items() if issubclass(kind, WarmStart)]
+        words = [self.draft_word(name) for name, one in self.bases().items() if isinstance(one, WarmStart)]
         kinds = [kind for kind in map(class_of_draft, words) if kind is not None]
         return {kind.name: kind for kind in kinds if dataclasses.fields(kind)}  # type: ignore[arg-type]
 
     def groups(self) -> list[Group]:
         """The groups of options, in the order of the help."""
-        methods = [
-            Group(name, kind, name, f"Options of {name}", teacher_default(kind))
-            for name, kind in self.classes().items()
-        ]
+        methods = [method_group(method) for method in self.bases().values()]
         drafts = [draft_group(kind) for kind in self.drafts().values()]
         return [self.problem.group, self.problem.training, *methods, *drafts]
 
@@ -188,7 +189,7 @@ class Asked:
     def unknown(self, flag: str) -> str:
         """What is wrong with a flag that no group has; empty where it is not an option of anything."""
         prefix = flag.removeprefix("--").partition(".")[0] if "." in flag else ""
-        if prefix in METHODS and prefix not in self.classes():
+        if prefix in METHODS and prefix not in self.bases():
             asked = f"which is not among {self.flag} {','.join(self.methods)}: add it"
             if self.flag == "--method":
                 asked = f"and --method is {self.methods[0]}: ask for {prefix}"
@@ -213,10 +214,12 @@ def draft_from(word: str, given: Given) -> Draft | None:
     return kind(**options, **({"path": path} if path else {}))
 
 
-def teacher_default(kind: type[Method]) -> Values:
-    """The default of the option ``teacher`` as a word."""
-    teacher = getattr(kind(), "teacher", None)
-    return {} if teacher is None else {"teacher": teacher.label}
+def method_group(method: Method) -> Group:
+    """The options of a method."""
+    shown = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
+    teacher = shown.get("teacher")
+    defaults = {**shown, **({"teacher": teacher.label} if isinstance(teacher, Method) else {})}
+    return Group(method.name, type(method), method.name, f"Options of {method.name}", defaults)
 
 
 def other_problem(flag: str, problem: Named) -> str:
@@ -259,14 +262,32 @@ def words_of(words: Sequence[str], own: Sequence[str]) -> list[str]:
     return positional(words, [*switches(), *own])
 
 
+def problems() -> str:
+    """The problems, a line each."""
+    found = [(name, first_line(kind)) for name, kind in PROBLEMS.items() if kind is not Arrays]
+    found += [("folder:PATH", "The same as folder --path PATH."), ("FILE.npz, hf:NAME", first_line(Arrays))]
+    return f"Problems:\n{lines(found)}"
+
+
 def catalogue() -> str:
     """The problems and the methods, a line each."""
-    lines = lambda found: "\n".join(f"  {name:24}{line}" for name, line in found)  # noqa: E731
-    problems = [(name, first_line(kind)) for name, kind in PROBLEMS.items() if kind is not Arrays]
-    problems += [("folder:PATH", "The same as folder --path PATH."), ("FILE.npz, hf:NAME", first_line(Arrays))]
     methods = [(name, first_line(METHODS[name])) for name in NAMES if name in METHODS]
-    methods += [(name, f"{base}, with a value fixed.") for name, (base, _) in VARIANTS.items()]
-    return f"Problems:\n{lines(problems)}\n\nMethods:\n{lines(methods)}"
+    methods += [(name, fixed_line(*variant)) for name, variant in VARIANTS.items()]
+    return f"{problems()}\n\nMethods:\n{lines(methods)}"
+
+
+def fixed_line(base: str, fixed: Values) -> str:
+    """The line about a method with a value fixed."""
+    option, value = next(iter(fixed.items()))
+    return f"The same as {base} with {option} {value.name if isinstance(value, Draft) else value}."
+
+
+def lines(found: Sequence[tuple[str, str]]) -> str:
+    """Names and what is said about them, in two columns that fit the terminal."""
+    width = max(60, shutil.get_terminal_size().columns)
+    return "\n".join(
+        textwrap.fill(line, width, initial_indent=f"  {name:23}", subsequent_indent=" " * 25) for name, line in found
+    )
 
 
 def no_problem(flag: str) -> str:

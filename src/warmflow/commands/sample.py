@@ -42,10 +42,10 @@ def sample(
         Help(help="Conditional models: classifier-free guidance scale; 1 disables it. By default the run's own."),
     ] = None,
     guidance_interval: Annotated[
-        str, Help(help="Conditional models: LOW,HIGH, times t between which guidance is on.")
+        str, Help(help="Conditional models: LOW,HIGH, times t between which guidance is on.", show_default=False)
     ] = "",
-    prefix: Annotated[str, Help(help="Texts: what every sample begins with.")] = "",
-    template: Annotated[str, Help(help="Texts: a window with underscores where it is free.")] = "",
+    prefix: Annotated[str, Help(help="Texts: what every sample begins with.", show_default=False)] = "",
+    template: Annotated[str, Help(help="Texts: a window with underscores where it is free.", show_default=False)] = "",
     temperature: Annotated[
         Float, Help(help="Tokens: below 1, likelier and less diverse samples of another distribution.")
     ] = 1.0,
