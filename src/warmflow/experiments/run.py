@@ -10,7 +10,6 @@ A finished run is read, one that was cut off goes on.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from warmflow.checkpoints import card, load, open_run, save_part, write_json
+from warmflow.checkpoints import card, fingerprint, load, open_run, save_part, write_json
 from warmflow.data.paired import INPUT
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
@@ -28,14 +27,6 @@ from warmflow.options import plain
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
-
-
-def fingerprint(*tensors: Tensor) -> str:
-    """Sixteen hexadecimal digits of the bytes of tensors."""
-    found = hashlib.sha256()
-    for one in tensors:
-        found.update(one.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def data_print(setup: Setup) -> str:
@@ -69,6 +60,9 @@ def run_method(
     teacher = method.needs()
     if teacher is not None:
         more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+    parts.used.clear()
+    if not method.trains:
+        return placed(method.sampler(parts, {}), device)
     found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
@@ -93,6 +87,7 @@ def run_method(
         facts, seconds = {**facts, **trained.facts}, seconds + float(trained.facts["seconds"])
     sampler = method.sampler(parts, networks)
     if int(os.environ.get("RANK", "0")) == 0:  # one process writes
+        found["spent"] = dict(parts.used)
         _write(folder, found, setup, method, {**facts, "seconds": seconds}, sampler, method.sampler(parts, raw))
     return placed(sampler, device)
 

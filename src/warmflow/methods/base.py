@@ -51,6 +51,29 @@ class Stage:
     save_every: int = 500
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a flow starts from.
+
+    Args:
+        title: what sentences and figures call it.
+        draft: whether noise is added to it before the flow starts.
+    """
+
+    source: Source
+    title: str
+    draft: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """A draft and how it is paired with the data; ``pairs`` is what the flow is trained on."""
+
+    draft: Source
+    pairing: Pairing
+    pairs: Data
+
+
 @dataclass(frozen=True)
 class Member:
     """A method in a comparison: under which name, as what, and of which candidate where it belongs to one."""
@@ -68,6 +91,8 @@ class Method(ABC):
     role: ClassVar[Role] = Role.CANDIDATE
     trained: ClassVar[Training] = Training.EQUAL
     """What is held equal between it and the baselines."""
+    trains: ClassVar[bool] = True
+    """Whether it trains anything; one that does not has no run folder."""
     counted: ClassVar[tuple[str, ...]] = ()
     """What its cost counts beside its flow: "draft", "pairing", "prior"."""
 
@@ -101,11 +126,15 @@ class Method(ABC):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
-    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
-        """What the flow starts from, to be measured alone, and its title; None where that is noise."""
+    def starts_from(self, parts: Parts) -> Start | None:
+        """What the flow starts from, to be measured alone; None where that is noise."""
         return None
 
-    def drafted(self, parts: Parts) -> tuple[Source, Pairing] | None:
+    def brings(self, setup: Setup) -> tuple[str, ...]:
+        """What the user brings and is not made anew for each training seed ("draft")."""
+        return ()
+
+    def drafted(self, parts: Parts) -> Drafted | None:
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None
 
