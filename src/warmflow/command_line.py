@@ -269,7 +269,8 @@ class Command:
         )
         app = App(
             name=f"warmflow {self.name}", usage=f"Usage: warmflow {self.name}{places} [OPTIONS]",
-            help=inspect.getdoc(self.function), help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
+            help=inspect.getdoc(self.function),
+            help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
             suppress_keyboard_interrupt=False,
         )  # fmt: skip
 
@@ -342,7 +343,7 @@ def in_flags(error: ValueError, command: Command) -> str:
     """The error with the option that it begins with as its flag: ``sigma is -1; ...`` as ``--warm-start.sigma is -1; ...``."""
     message = str(error)
     name, _, rest = message.partition(" ")
-    if not rest.startswith("is "):
+    if not (rest.startswith("is ") or getattr(error, "name", "") == name):
         return message
     owner = getattr(error, "owner", "")
     groups = sorted(command.groups, key=lambda group: group.kind.__name__ != owner)  # stable: the owner's group first

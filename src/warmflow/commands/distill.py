@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from warmflow.checkpoints import device_of
 from warmflow.command_line import Command, Given, Group
 from warmflow.commands.checks import Device, Out, Quiet, Threads, use_threads
 from warmflow.methods.distillation import Distillation
@@ -27,7 +26,9 @@ def distill(
     /,
     *,
     given: Given,
-    reflow: Annotated[bool, Parameter(help="Train the reflow of the teacher too, to stand beside the student.")] = True,
+    reflow: Annotated[
+        bool | None, Parameter(help="Also train the reflow of the teacher; by default where a report is made.")
+    ] = None,
     report: Annotated[bool, Parameter(help="Measure teacher and student, and write report.html.")] = True,
     draft: Annotated[
         str | None,
@@ -49,7 +50,6 @@ def distill(
     use_threads(threads)
     options = Distillation(**given[KEY])  # validated before the run is read
     folder = out or Path(f"{run}-student")
-    device_of(device)
     from warmflow.experiments.distill import distill as distil
 
     distil(
