@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Source
+from warmflow.couplings.prepare import digest
 from warmflow.data.arrays import read_arrays
 from warmflow.data.images import from_uint8, read_folder, to_images
 from warmflow.data.text import Alphabet, drafts_of
@@ -28,6 +29,15 @@ class Own(Draft):
     given: ClassVar[bool] = True
     samples: Any
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
+
+    def asked(self) -> dict[str, Any]:
+        """Its path, a digest of an array, or the name of a callable, whose samples no run folder can hold."""
+        given = self.samples
+        if isinstance(given, str | Path):
+            return {"class": type(self).__name__, "samples": str(given)}
+        if callable(given):
+            return {"class": type(self).__name__, "given": getattr(given, "__qualname__", type(given).__qualname__)}
+        return {"class": type(self).__name__, "given": digest(torch.as_tensor(given))}
 
     def fits(self, setup: Setup) -> str:
         return ""

@@ -41,6 +41,7 @@ class Stage:
     Args:
         name: of the trained network, and of the stage's folder where it is not the last.
         updates, batch: None for those of ``Training``.
+        keep_last: if training diverges, save the sampler of the last checkpoint as the run's model.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     batch: int | None = None
     warmup: int | None = None
     save_every: int = 500
+    keep_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class Method(ABC):
 
     def facts(self, parts: Parts) -> Mapping[str, Any]:
         """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
+        return {}
+
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+        """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
         return {}
 
     def solvers(self) -> Sequence[Solver] | None:
