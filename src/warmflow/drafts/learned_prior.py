@@ -44,6 +44,9 @@ AT_FLOOR = 0.99
 SILENT = 0.01
 """Nats below which a number of the latent says nothing."""
 LATENT_ROUNDS = 16
+PARTS = ("auxiliary model", "latent sampler")
+"""What a prior's parts are called in the bill."""
+FACTS = "prior_facts.json"
 
 
 @options
@@ -112,8 +115,8 @@ def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedP
         latent, more = _latent(s, data, auxiliary, folder / "latent", place.progress, place.seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
         facts["latent_auc"] = _told_apart(prior, data, place.seed)
-        write_json(folder / "prior_facts.json", facts)
-    return prior, {"auxiliary model": seconds, "latent sampler": more}
+        write_json(folder / FACTS, facts)
+    return prior, dict(zip(PARTS, (seconds, more), strict=True))
 
 
 class _Settings:

@@ -82,12 +82,12 @@ def _first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def conditions(study: Study) -> str:
+def conditions(study: Study, candidate: str) -> str:
     """ "five training seeds, equal training, the cost of draft and pairing counted"."""
-    n = len(study.seeds)
-    said = ["one training seed" if n == 1 else f"{COUNTS.get(n, n)} training seeds", ASKED[study.trained]]
-    if study.counted:
-        said.append(f"the cost of {' and '.join(study.counted)} counted")
+    n, (held, counted) = len(study.seeds), study.apart.get(candidate, (study.trained, study.counted))
+    said = ["one training seed" if n == 1 else f"{COUNTS.get(n, n)} training seeds", ASKED[held]]
+    if counted:
+        said.append(f"the cost of {' and '.join(counted)} counted")
     if study.given:
         said.append(f"given this {' and '.join(study.given)}")
     return ", ".join(said)
@@ -166,7 +166,7 @@ def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:
     """The words for one verdict; ``plan`` is what it takes to tell, where that was planned."""
     *most, last = (m.shown for m in study.named(Role.BASELINE))
     baselines = f"{', '.join(most)} or {last}" if most else last
-    said = conditions(study)
+    said = conditions(study, verdict.candidate)
     return Answer(
         question=f"Does {study.method(verdict.candidate).shown} need fewer network calls than {baselines} for the same quality?",
         answer=f"{_answer(verdict, study)} ({said}).",

@@ -16,14 +16,16 @@ from statistics import median
 from typing import Any
 
 from warmflow.checkpoints import device_of, make_folder, read_json, write_json
-from warmflow.contracts import Solver, Source
 from warmflow.evaluation.rows import GRID, Entry
 from warmflow.evaluation.study import Role, Study
-from warmflow.evaluation.study import Training as TrainingHeld
-from warmflow.experiments.measure import Trained, alone, solvers_of
+from warmflow.experiments.compare import whole
+from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.saved_runs import SavedRun, digest_of, digest_of_runs, read_run, teacher_of
+from warmflow.methods.base import Start
 from warmflow.methods.distillation import Distillation
+from warmflow.methods.parts import Parts
 from warmflow.options import plain
 from warmflow.problems import PROBLEMS
 from warmflow.problems.base import Problem
@@ -208,40 +210,41 @@ def read_teacher(student: SavedRun, draft: Any = None) -> SavedRun:
 # ---------------------------------------------------------------- what they are measured as
 
 
-def draft_in(sampler: Sampler) -> tuple[Source, str] | None:
-    """What a flow starts from, before it is blurred, and its title; None where that is noise."""
+def start_of(sampler: Sampler) -> Start | None:
+    """What a flow starts from, before noise is added to it; None where that is noise."""
     source = sampler.source
+    if isinstance(source, LearnedPrior):
+        return Start(source, "the learned prior alone")
     if isinstance(source, Blurred | Shown):
         source = source.source
     inner = source.source if isinstance(source, Conditioned | Labelled) else source
-    if isinstance(inner, NOISE):
-        return None
-    return source, "the learned prior alone" if isinstance(source, LearnedPrior) else "the draft alone"
+    return None if isinstance(inner, NOISE) else Start(source, "the draft alone", draft=True)
 
 
-@dataclass(frozen=True, eq=False)
-class MethodSolvers:
-    """The solvers that are tried for each sampler: those of its method, else those of its space."""
-
-    own: Mapping[int, Sequence[Solver]]
-
-    def __call__(self, sampler: Sampler) -> Sequence[Solver]:
-        return self.own.get(id(sampler)) or solvers_of(sampler)
-
-
-def _trained(members: Sequence[Member], device: str) -> tuple[list[Trained], MethodSolvers]:
-    """Every flow as it is measured, and its solvers."""
-    found, solvers = [], dict[int, Sequence[Solver]]()
+def _trained(members: Sequence[Member], device: str) -> list[Trained]:
+    """Every flow as it is measured."""
+    found = []
     for member in members:
         for run in member.runs:
-            method, sampler = run.method, run.sampler(device)
-            grid = member.shown_at or tuple(method.grid() or ())
+            method = run.method
             spent = "distilling" if member.student else "training"
+            grid = member.shown_at or tuple(method.grid() or ())
+            solvers = (Euler(),) if member.shown_at else tuple(method.solvers() or ())
             found.append(
-                Trained(member.name, member.role, run.seed, sampler, run.seconds, "", method.title, spent, grid)
+                Trained(
+                    member.name,
+                    member.role,
+                    run.seed,
+                    run.sampler(device),
+                    run.seconds,
+                    "",
+                    method.title,
+                    spent,
+                    grid,
+                    solvers,
+                )
             )
-            solvers[id(sampler)] = (Euler(),) if member.shown_at else method.solvers() or ()
-    return found, MethodSolvers(solvers)
+    return found
 
 
 def _starts(setup: Setup, members: Sequence[Member], trained: Sequence[Trained]) -> list[Entry]:
@@ -250,44 +253,34 @@ def _starts(setup: Setup, members: Sequence[Member], trained: Sequence[Trained])
     for member in members:
         if member.role is not Role.CANDIDATE or member.runs[0].method.needs() is not None:
             continue
-        drafts = {t.seed: draft_in(t.sampler) for t in trained if t.name == member.name}
-        sources = {seed: start for seed, start in drafts.items() if start is not None}
-        if len(sources) == len(drafts):
-            title = next(iter(sources.values()))[1]
-            starts = {seed: source for seed, (source, _) in sources.items()}
-            found.append(alone(setup.data.bounds, f"{member.name}-start", starts, member.name, title))
+        starts = {t.seed: start_of(t.sampler) for t in trained if t.name == member.name}
+        sources = {seed: start.source for seed, start in starts.items() if start is not None}
+        first = starts[member.seeds[0]]
+        if first is not None and len(sources) == len(starts):
+            name = f"{member.name}-start"
+            found.append(alone(setup.data.bounds, name, sources, member.name, first.title, first.draft))
     return found
 
 
-def _bills(members: Sequence[Member], draft: Any) -> dict[str, dict[str, float]]:
-    """Mean one-off seconds by method, its own training apart: its parts, the cold run that it began with, and all that a
-    student's teacher took."""
-    found: dict[str, dict[str, float]] = {}
+def _bills(members: Sequence[Member]) -> dict[str, dict[str, float]]:
+    """Mean one-off seconds by method, its own training apart."""
+    found = {}
     for member in members:
-        told = [_spent(run, draft) for run in member.runs]
+        told = [run.spent for run in member.runs]
         names = dict.fromkeys(name for one in told for name in one)
-        mean = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
-        found[member.name] = {name: seconds for name, seconds in mean.items() if seconds}
+        found[member.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
     return found
 
 
-def _spent(run: SavedRun, draft: Any) -> dict[str, float]:
-    found = dict(run.spent)
-    if "begin_seconds" in run.config:
-        found["training of the cold run it began with"] = float(run.config["begin_seconds"])
-    if run.method.needs() is not None:
-        try:
-            teacher = read_teacher(run, draft)
-        except ValueError:
-            return found  # it is gone; the comparison has another baseline
-        found[f"all of {teacher.method.label}"] = teacher.seconds + sum(_spent(teacher, draft).values())
-    return found
-
-
-def _held_equal(members: Sequence[Member]) -> TrainingHeld:
-    """What is held equal, by the candidate that holds least."""
-    held = [m.runs[0].method.trained for m in members if m.role is Role.CANDIDATE]
-    return next(h for h in (TrainingHeld.DISTILLED, TrainingHeld.EQUAL_FLOWS, TrainingHeld.EQUAL) if h in held)
+def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
+    """The audits of the pairings of the first candidate whose drafts and pairs were kept."""
+    for member in members:
+        run = member.runs[0]
+        if member.role is Role.CANDIDATE and run.parts is not None:
+            drafted = run.method.drafted(Parts(setup, run.seed, run.parts))
+            if drafted is not None:
+                return audits(setup, drafted)
+    return {}
 
 
 def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
@@ -333,15 +326,14 @@ def compare_runs(
     device_of(device)
     if not runs:
         raise ValueError("there are no runs to compare: name their folders")
-    if not calls or any(k < 1 for k in calls):
-        raise ValueError(f"calls is {list(calls)}; give whole numbers of at least 1")
+    calls = whole(calls)
     members = with_teachers(members_of([read_run(run, draft) for run in runs]), draft)
     setup = members[0].runs[0].setup(problem)
     make_folder(out)
     first = members[0].runs[0]
     told = {"warmflow": first.config["warmflow"], "kind": "compare", "state": "started",
             "asked": {"runs": [str(run) for run in runs], "calls": list(calls)}}  # fmt: skip
-    return _judge(members, setup, out, told, tuple(calls), samples, draft, device, progress)
+    return _judge(members, setup, out, told, whole(calls), samples, device, progress)
 
 
 def judge_student(
@@ -351,12 +343,12 @@ def judge_student(
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     members = with_teachers(members_of([read_run(run, draft)]), draft)
     setup = members[0].runs[0].setup(problem)
-    return _judge(members, setup, run, read_json(run / "config.json"), tuple(calls), None, draft, device, progress)
+    return _judge(members, setup, run, read_json(run / "config.json"), whole(calls), None, device, progress)
 
 
 def _judge(
     members: Sequence[Member], setup: Setup, out: Path, config: Mapping[str, Any], calls: tuple[int, ...],
-    samples: int | None, draft: Any, device: str, progress: bool,
+    samples: int | None, device: str, progress: bool,
 ) -> Report:  # fmt: skip
     """Measures and judges these runs."""
     known: type[Problem] = PROBLEMS[setup.asked["name"]]
@@ -368,14 +360,16 @@ def _judge(
     config = {**told, **config} if config["kind"] == "run" else {**config, **told}
     if config["kind"] == "compare":
         write_json(out / "config.json", config)
-    trained, solvers = _trained(members, device)
+    trained = _trained(members, device)
     candidates = [m for m in members if m.role is Role.CANDIDATE]
-    drafts = [draft_in(t.sampler) for t in trained if t.name == candidates[0].name and t.seed == seeds[0]]
+    held = {m.name: (m.runs[0].method.trained, m.runs[0].method.counted) for m in candidates}
+    first = candidates[0]
+    start = next(start_of(t.sampler) for t in trained if t.name == first.name and t.seed == seeds[0])
+    given = tuple(dict.fromkeys(part for m in candidates for part in m.runs[0].method.brings(setup)))
     comparison = Comparison(
         setup.data, n, tuple(m.name for m in candidates), trained, _starts(setup, members, trained), calls,
-        training=_held_equal(members),
-        counted=tuple(dict.fromkeys(part for m in candidates for part in m.runs[0].method.counted)),
-        bills=_bills(members, draft), draft=drafts[0][0] if drafts and drafts[0] is not None else None, solvers=solvers,
+        training=held[first.name][0], counted=held[first.name][1], given=given, apart=held, bills=_bills(members),
+        draft=start.source if start is not None and start.draft else None, audit=_audit(setup, members),
         weights=digest_of_runs([run.folder for m in members for run in m.runs]),
     )  # fmt: skip
     return conclude(comparison, out, config, real, progress=progress, beside=paid_by(members))

@@ -24,7 +24,7 @@ from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
 from warmflow.fields import WrappedField, wrap
-from warmflow.methods import Method, settled
+from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
 from warmflow.methods.parts import Parts
@@ -64,7 +64,15 @@ class Teacher:
 
     def parts(self, folder: Path, device: str) -> Parts:
         """The parts of a method that starts from this teacher."""
-        return Parts(self.setup, self.seed, folder / "parts", False, None, lambda _: placed(self.sampler, device))
+        spent = 0.0 if self.run is None else self.run.seconds + sum(self.run.spent.values())
+
+        def trained(_: object) -> Sampler:
+            if spent:
+                parts.used["teacher"] = spent
+            return placed(self.sampler, device)
+
+        parts = Parts(self.setup, self.seed, folder / "parts", run=trained)
+        return parts
 
 
 def distill(
@@ -77,7 +85,7 @@ def distill(
     draft: Any = None,
     seed: int | None = None,
     device: str = "cpu",
-    reflow: bool | None = None,
+    reflow: bool = True,
     report: bool = True,
     progress: bool = True,
     echo: Echo | None = None,
@@ -97,8 +105,8 @@ def distill(
         problem: the problem given again, for a run that was trained on your own arrays.
         draft: your own draft model given again, where the run was made with one.
         seed: training seed of a model's student, 0 by default; the student of a run has its teacher's.
-        reflow: also train the teacher's reflow with as many updates as the student and the online flow have together, into
-            FOLDER/reflow; by default where a report is made.
+        reflow: where a report is made, also train the teacher's reflow, with as many updates as the student and the online flow
+            have together, into FOLDER/reflow.
         report: measure the student beside its teacher (needs the run's data).
         echo: called with each line to print.
         options: those of ``methods.Distillation``: updates, alpha, online_updates, batch, learning_rate, ...
@@ -118,7 +126,7 @@ def distill(
         found = _from_run(Path(teacher), problem, draft)
     else:
         found = _from_model(teacher, shape, predicts, seed or 0)
-    method = settled(Distillation(teacher=found.method, **options), found.setup)
+    method = Distillation(teacher=found.method, **options)
     if method.real and not found.has_data:
         raise ValueError(
             f"real is {method.real}, but the teacher's data are not at hand: give the problem again, problem=..."
@@ -132,10 +140,9 @@ def distill(
     config = read_json(where / "config.json")
     if "warning" in config["training"]:
         say(f"warning: {config['training']['warning']}")
-    measured = report and found.has_data
-    if (measured if reflow is None else reflow) and _alone(say):
-        _train_reflow(method, found, where, device, progress)
-    if measured:
+    if report and found.has_data:
+        if reflow and _alone(say):
+            _train_reflow(method, found, where, device, progress)
         judged = judge_student(where, problem=problem, device=device, progress=progress, draft=draft)
         say(judged.verdict.claim)
     return student
@@ -231,5 +238,4 @@ def _train_reflow(student: Distillation, teacher: Teacher, out: Path, device: st
     )  # fmt: skip
     folder = out / "reflow"
     label = "reflow" if progress else None
-    return run_method(settled(method, teacher.setup), teacher.parts(folder, device), folder, device=device, progress=label,
-                      **teacher.more)  # fmt: skip
+    return run_method(method, teacher.parts(folder, device), folder, device=device, progress=label, **teacher.more)

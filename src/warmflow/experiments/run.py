@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from warmflow.checkpoints import card, load, open_run, read_tensors, save_part, write_json
+from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
 from warmflow.contracts import Objective
 from warmflow.data.paired import INPUT
 from warmflow.fields import WrappedField
@@ -31,14 +30,6 @@ from warmflow.options import plain
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
-
-
-def fingerprint(*tensors: Tensor) -> str:
-    """Sixteen hexadecimal digits of the bytes of tensors."""
-    found = hashlib.sha256()
-    for one in tensors:
-        found.update(one.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def data_print(setup: Setup) -> str:
@@ -72,6 +63,9 @@ def run_method(
     teacher = method.needs()
     if teacher is not None:
         more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+    parts.used.clear()
+    if not method.trains:
+        return placed(method.sampler(parts, {}), device)
     found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
@@ -100,6 +94,7 @@ def run_method(
     sampler = method.sampler(parts, networks)
     if int(os.environ.get("RANK", "0")) == 0:  # one process writes
         facts = {**facts, "seconds": seconds, **method.checked(parts, placed(sampler, device))}
+        found["spent"] = dict(parts.used)
         _write(folder, found, setup, method, facts, sampler, method.sampler(parts, raw))
     return placed(sampler, device)
 

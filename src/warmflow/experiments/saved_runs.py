@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from warmflow.checkpoints import check_version, load, read_json
-from warmflow.drafts import draft_of
+from warmflow.drafts import Own
 from warmflow.experiments.run import data_print, weights_of
 from warmflow.methods import Method, method_from
 from warmflow.problems import problem_from, problem_of
@@ -58,6 +58,12 @@ class SavedRun:
         """What its parts took (draft, pairs, prior), by the name in the bill; empty where that is not kept."""
         return {str(k): float(v) for k, v in (self.config.get("spent") or {}).items()}
 
+    @property
+    def parts(self) -> Path | None:
+        """Where its drafts and pairs lie: in the run (``train_run``) or beside it (a comparison); None where there are none."""
+        places = (self.folder / "parts", self.folder.parent)
+        return next((place for place in places if (place / "pairs").is_dir()), None)
+
     def sampler(self, device: str = "cpu") -> Sampler:
         """The sampler with averaged weights."""
         given = {} if self.draft is None else {"draft": self.draft}
@@ -92,7 +98,7 @@ def read_run(run: Path, draft: Any = None) -> SavedRun:
     """The training run in a folder; ``draft`` is the user's own draft model, where the run was made with one.
 
     Raises:
-        ValueError: a folder that is no training run of this version, a draft that is not given again.
+        ValueError: a folder that is no training run of this version.
     """
     config = _read(run)
     told = config["asked"].get("method")
@@ -102,18 +108,17 @@ def read_run(run: Path, draft: Any = None) -> SavedRun:
         raise ValueError(
             f"{run} is of a model of your own, which it does not hold: load it with load({str(run)!r}, network=...)"
         )
-    return SavedRun(run, config, method_from(_with_draft(run, told, draft)), draft)
+    return SavedRun(run, config, method_from(_with_draft(told, draft)), draft)
 
 
-def _with_draft(run: Path, told: Mapping[str, Any], draft: Any) -> dict[str, Any]:
-    """The method with the user's own draft put in again."""
+def _with_draft(told: Mapping[str, Any], draft: Any) -> dict[str, Any]:
+    """The method with the user's own draft put in again where its folder cannot hold it."""
     found = dict(told)
     if isinstance(found.get("teacher"), Mapping):
-        found["teacher"] = _with_draft(run, found["teacher"], draft)
-    if isinstance(found.get("draft"), Mapping) and "given" in found["draft"]:
-        if draft is None:
-            raise ValueError(f"{run} was made with a draft of your own: pass it again, draft=...")
-        found["draft"] = draft_of(draft)
+        found["teacher"] = _with_draft(found["teacher"], draft)
+    own = found.get("draft")
+    if draft is not None and isinstance(own, Mapping) and own.get("class") == Own.__name__:
+        found["draft"] = Own(samples=draft, aligned=own["aligned"])
     return found
 
 

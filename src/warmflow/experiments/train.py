@@ -8,18 +8,19 @@ FOLDER/teacher/        the run of its teacher, of a method that starts from anot
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from warmflow.checkpoints import device_of, load, read_json
+from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Batch, Data, Objective, Source, Start
 from warmflow.data.text import Alphabet
-from warmflow.drafts import Draft, NoDraft, Place, draft_of
+from warmflow.drafts import Draft, NoDraft, Place, draft_of, fitted
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import Guided, NetworkField, TokenField
@@ -43,6 +44,8 @@ TRIAL = 10.0
 """Seconds that a dry run may time updates for."""
 ROWS = 64
 """Rows that a call of the network is timed on."""
+BEGUN = "training of the cold flow"
+"""What a bill calls the training of the cold run that a warm start began with."""
 FEW_PAIRS = 256
 """Pairs of a reflow that a trial makes."""
 Echo = Callable[[str], None]
@@ -97,6 +100,10 @@ def train_run(
     parts = _parts(setup, seed, out, device, progress, network)
     more = {} if network is None else {"begin": weights_of(network)}
     sampler = run_method(chosen, parts, out, device=device, progress=label, **more)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return sampler  # one process writes
+    if begin is not None:
+        _bill(out, BEGUN, float(read_json(begin / "config.json")["training"]["seconds"]))
     for facts in (chosen.facts(parts), read_json(out / "config.json").get("training") or {}):
         if "warning" in facts:
             echo(f"warning: {facts['warning']}")
@@ -105,16 +112,27 @@ def train_run(
     return sampler
 
 
+def _bill(out: Path, name: str, seconds: float) -> None:
+    """Adds to what config.json says was spent."""
+    config = read_json(out / "config.json")
+    write_json(out / "config.json", {**config, "spent": {**(config.get("spent") or {}), name: seconds}})
+
+
 def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begin: nn.Module | None = None) -> Parts:
     """The parts of a run in its own folder; a teacher is trained into a folder below it."""
 
     def teacher(method: Any) -> Sampler:
         where = out / "teacher"
         label = f"{setup.name} {method.label}" if progress else None
-        parts = _parts(setup, seed, where, device, progress)
-        return run_method(settled(method, setup), parts, where, device=device, progress=label)
+        found = run_method(
+            settled(method, setup), _parts(setup, seed, where, device, progress), where, device=device, progress=label
+        )
+        config = read_json(where / "config.json")
+        parts.used["teacher"] = config["training"]["seconds"] + sum((config.get("spent") or {}).values())
+        return found
 
-    return Parts(setup, seed, out / "parts", progress, begin, teacher)
+    parts = Parts(setup, seed, out / "parts", progress, begin, teacher)
+    return parts
 
 
 def _begin(method: Method, begin: Path) -> nn.Module:
@@ -138,7 +156,7 @@ def _begin(method: Method, begin: Path) -> nn.Module:
 
 @options
 class StandIn(Draft):
-    """A source that costs what a trained draft costs, in its place: values change no cost."""
+    """A draft that needs no training and no pairing, in the place of one that does: values change no cost."""
 
     name: ClassVar[str] = "stand-in"
     answers: ClassVar[bool] = True
@@ -149,8 +167,11 @@ class StandIn(Draft):
 
     def fit(self, setup: Setup, place: Place) -> Source:
         found = self.draft.stand_in(setup)
-        assert found is not None, "only a draft with a stand-in is wrapped"
-        return found
+        return fitted(self.draft, setup, place) if found is None else found
+
+    def given_pairs(self, setup: Setup) -> Batch | None:
+        train = setup.data.train
+        return Batch(train.x1, train.condition, train.index, Start(train.x1, train.condition))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +191,18 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     Raises:
         ValueError: options that are impossible; a network that cannot begin with these weights.
     """
-    method, setup = _without_preparation(method, setup)
-    parts = Parts(
-        setup, seed, None, False, begin, lambda teacher: trial_of(settled(teacher, setup), setup, seed).sampler
-    )  # type: ignore[arg-type, type-var]
+    method = _without_preparation(method, setup)
+
+    def teacher(of: Any) -> Sampler:
+        return trial_of(settled(of, setup), setup, seed).sampler
+
+    parts = Parts(setup, seed, None, False, begin, teacher)
     networks: dict[str, nn.Module] = {}
     found: tuple[Objective, Data] | None = None
     stages = method.stages(parts)
     for stage in stages:
-        objective, data = found = stage.make(networks)
-        networks |= {name: player.network for name, player in objective.players.items()}
+        found = stage.make(networks)
+        networks |= {name: player.network for name, player in found[0].players.items()}
     if found is None:
         raise ValueError(f"{method.title} is not trained: there is nothing to try")
     stage, t = stages[-1], setup.training
@@ -187,24 +210,23 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     return Trial(*found, batch, stage.updates or t.updates, method.sampler(parts, networks))
 
 
-def _without_preparation(method: Method, setup: Setup) -> tuple[Method, Setup]:
-    """The method with a stand-in for a trained draft, pairs that take no time, and a prior of one update."""
-    if isinstance(method, Cold):
-        return (changed(method, {"pairing": "independent"}) if method.pairing == "whole-set" else method), setup
+def _without_preparation(method: Method, setup: Setup) -> Method:
+    """The method with a stand-in for its draft and pairs that take no time, or with a prior of one update."""
+    if isinstance(method, Cold) and method.pairing == "whole-set":
+        return changed(method, {"pairing": "independent"})
     if isinstance(method, LearnedPrior):
-        return changed(method, {"auxiliary_updates": 1, "latent_updates": min(1, method.latent_updates)}), setup
+        return changed(method, {"auxiliary_updates": 1, "latent_updates": min(1, method.latent_updates)})
     if isinstance(method, Reflow):
-        return changed(method, {"rows": min(method.rows, FEW_PAIRS)}), setup
-    if not isinstance(method, WarmStart):
-        return method, setup
+        return changed(method, {"rows": min(method.rows, FEW_PAIRS)})
+    if not isinstance(method, WarmStart) or method.pairing == "given":
+        return method
     draft = draft_of(setup.defaults.get("draft", "mixture") if method.draft is None else method.draft)
-    if not isinstance(draft, NoDraft) and draft.stand_in(setup) is not None:
-        method = changed(method, {"draft": StandIn(draft=draft)})
-    if (method.pairing or "whole-set") in WHILE_TRAINING:
-        return method, setup
-    train = setup.data.train
-    paired = Batch(train.x1, train.condition, train.index, Start(train.x1, train.condition))
-    return changed(method, {"pairing": "given"}), replace(setup, given_pairs=paired)
+    offline = {} if method.pairing in WHILE_TRAINING else {"pairing": "given"}
+    return (
+        method
+        if isinstance(draft, NoDraft) and not offline
+        else changed(method, {"draft": StandIn(draft=draft), **offline})
+    )
 
 
 def dry_run(

@@ -53,6 +53,29 @@ class Stage:
     keep_last: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a flow starts from.
+
+    Args:
+        title: what sentences and figures call it.
+        draft: whether noise is added to it before the flow starts.
+    """
+
+    source: Source
+    title: str
+    draft: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """A draft and how it is paired with the data; ``pairs`` is what the flow is trained on."""
+
+    draft: Source
+    pairing: Pairing
+    pairs: Data
+
+
 @dataclass(frozen=True)
 class Member:
     """A method in a comparison: under which name, as what, and of which candidate where it belongs to one."""
@@ -70,6 +93,8 @@ class Method(ABC):
     role: ClassVar[Role] = Role.CANDIDATE
     trained: ClassVar[Training] = Training.EQUAL
     """What is held equal between it and the baselines."""
+    trains: ClassVar[bool] = True
+    """Whether it trains anything; one that does not has no run folder."""
     counted: ClassVar[tuple[str, ...]] = ()
     """What its cost counts beside its flow: "draft", "pairing", "prior"."""
 
@@ -103,11 +128,15 @@ class Method(ABC):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
-    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
-        """What the flow starts from, to be measured alone, and its title; None where that is noise."""
+    def starts_from(self, parts: Parts) -> Start | None:
+        """What the flow starts from, to be measured alone; None where that is noise."""
         return None
 
-    def drafted(self, parts: Parts) -> tuple[Source, Pairing] | None:
+    def brings(self, setup: Setup) -> tuple[str, ...]:
+        """What the user brings and is not made anew for each training seed ("draft")."""
+        return ()
+
+    def drafted(self, parts: Parts) -> Drafted | None:
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None
 
@@ -132,18 +161,23 @@ class Method(ABC):
         return {"class": type(self).__name__, **plain(self)}
 
 
+def filled(method: M, setup: Setup) -> M:
+    """The method with the problem's values for options that were left open."""
+    open_ = {
+        f.name: setup.defaults[f.name]
+        for f in dataclasses.fields(method)  # type: ignore[arg-type]
+        if getattr(method, f.name) is None and f.name in setup.defaults
+    }
+    return changed(method, open_) if open_ else method
+
+
 def settled(method: M, setup: Setup) -> M:
     """The method with the problem's values for options that were left open.
 
     Raises:
         ValueError: it does not fit the problem.
     """
-    open_ = {
-        f.name: setup.defaults[f.name]
-        for f in dataclasses.fields(method)  # type: ignore[arg-type]
-        if getattr(method, f.name) is None and f.name in setup.defaults
-    }
-    found = changed(method, open_) if open_ else method
+    found = filled(method, setup)
     why = found.fits(setup)
     if why:
         raise ValueError(why)

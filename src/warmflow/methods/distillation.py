@@ -24,7 +24,7 @@ from warmflow.contracts import Batch, Coupling, Data, Objective, Player, Solver
 from warmflow.couplings import Assignment, Encoded, Independent
 from warmflow.evaluation.study import Training
 from warmflow.fields import Guided, NetworkField, WrappedField
-from warmflow.methods.base import Method, Networks, Stage, settled
+from warmflow.methods.base import Method, Networks, Stage, filled
 from warmflow.methods.cold import Cold
 from warmflow.methods.pairing import Pairing, paired
 from warmflow.methods.parts import Parts
@@ -129,7 +129,7 @@ class Distillation(Method):
 
     def _pairing(self, setup: Setup) -> Pairing:
         """The teacher's pairing, with the problem's values."""
-        found = settled(self.teacher, setup)
+        found = filled(self.teacher, setup)
         return found if isinstance(found, Pairing) else Pairing(pairing="independent")
 
     def stages(self, parts: Parts) -> Sequence[Stage]:
@@ -164,7 +164,9 @@ class Distillation(Method):
             z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(parts.seed, len(y)).fold("real"))
             return replace(y, condition={**y.condition, "z": z})
         if isinstance(source, Blurred):
-            return paired(parts, "draft", source.source, self._pairing(setup))[1]
+            pairing = self._pairing(setup)
+            drafted = self.teacher.drafted(parts) if pairing.pairing == "given" else None
+            return paired(parts, "draft", source.source, pairing)[1] if drafted is None else drafted.pairs
         return setup.data.train
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
