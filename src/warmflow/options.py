@@ -127,8 +127,10 @@ def changed(of: C, changes: Mapping[str, Any]) -> C:
     return dataclasses.replace(of, **changes)  # type: ignore[type-var]
 
 
-def is_runtime(field: dataclasses.Field[Any]) -> bool:
-    return any(part == RUNTIME for part in getattr(field.type, "__metadata__", ()))
+def is_runtime(of: object, name: str) -> bool:
+    """Whether an option changes only how fast a result is computed."""
+    known = getattr(type(of), "__pydantic_fields__", {})
+    return name in known and RUNTIME in known[name].metadata
 
 
 def plain(of: object, runtime: bool = False) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def plain(of: object, runtime: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for f in dataclasses.fields(of):  # type: ignore[arg-type]
         value = getattr(of, f.name)
-        if runtime or not is_runtime(f):
+        if runtime or not is_runtime(of, f.name):
             found[f.name] = nested(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
     return found
 
