@@ -94,9 +94,9 @@ class WarmStart(Pairing, Method):
     def _pairs(self, parts: Parts, draft: Source) -> tuple[Coupling, Data]:
         """The coupling and the data that the flow is trained with."""
         options = self._draft(parts.setup)
-        bill = NOISE_BILL if isinstance(options, NoDraft) else "pairing"
-        name = f"{options.name}-{digest(options.asked())[:6]}"
-        return paired(parts, name, draft, self, bill, options.given_pairs(parts.setup))
+        noise = isinstance(options, NoDraft)  # cold flows may have the same pairs, under this name
+        name = options.name if noise else f"{options.name}-{digest(options.asked())[:6]}"
+        return paired(parts, name, draft, self, NOISE_BILL if noise else "pairing", options.given_pairs(parts.setup))
 
     def _flow(self, parts: Parts) -> Flow:
         setup = parts.setup
