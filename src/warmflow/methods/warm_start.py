@@ -65,6 +65,10 @@ class WarmStart(Pairing, Method):
     def title(self) -> str:
         return "warm from noise" if isinstance(self.draft, NoDraft) else "warm"
 
+    @property
+    def label(self) -> str:
+        return f"{self.name}-from-noise" if isinstance(self.draft, NoDraft) else self.name
+
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
         if isinstance(
