@@ -38,7 +38,17 @@ WARM = WarmStart(rounds=1)
 
 
 def compared_in(out: Path) -> None:
-    compare(Digits(), [PRIOR, MEAN, WARM], out=out, seeds=(0, 1), calls=(1,), samples=400, jobs=2, progress=False, **TRAINING)
+    compare(
+        Digits(),
+        [PRIOR, MEAN, WARM],
+        out=out,
+        seeds=(0, 1),
+        calls=(1,),
+        samples=400,
+        jobs=2,
+        progress=False,
+        **TRAINING,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +67,7 @@ def test_all_flows_stand_in_one_report(compared: Path) -> None:
         "learned-prior-start": ("start", "learned-prior"), "learned-prior-from-mean": ("candidate", ""),
         "learned-prior-from-mean-start": ("start", "learned-prior-from-mean"),
     }  # fmt: skip
-    assert list(facts["candidates"])[0] == "learned-prior", "the verdict of the first method that was asked for"
+    assert next(iter(facts["candidates"])) == "learned-prior", "the verdict of the first method that was asked for"
     words = facts["candidates"]["learned-prior"]["words"]
     assert words["question"].startswith("Does LeDiFlow need fewer network calls than cold")
     assert "equal training of the flows" in words["conditions"], "a learned prior's own training comes on top"

@@ -125,7 +125,7 @@ def test_images_of_an_array_take_a_unet_and_tiny_ones_a_perceptron() -> None:
 )
 def test_what_does_not_fit_is_named(photos: Path, tmp_path: Path, options: dict[str, Any], says: str) -> None:
     problem = images(photos, options.pop("size", 8))
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         train_run(problem, WARM, tmp_path / "never", progress=False, echo=silent, **SMALL, **options)
     assert says in str(error.value) and "--" not in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "never").exists()

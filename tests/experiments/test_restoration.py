@@ -140,8 +140,14 @@ def test_the_input_may_be_the_draft_and_noise_the_problem(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("method", "says"),
     [
-        (WarmStart(sigma=0), "sigma is 0: a field that sees its draft then returns the conditional mean; give some noise"),
-        (WarmStart(draft=Mixture()), "samples of super-resolution answer an input: take the draft 'regression' or 'input'"),
+        (
+            WarmStart(sigma=0),
+            "sigma is 0: a field that sees its draft then returns the conditional mean; give some noise",
+        ),
+        (
+            WarmStart(draft=Mixture()),
+            "samples of super-resolution answer an input: take the draft 'regression' or 'input'",
+        ),
         (WarmStart(pairing="whole-set"), "pairing is 'whole-set', which super-resolution does not have"),
         (Cold(pairing="minibatch"), "cold flows of super-resolution have independent pairs; pairing is 'minibatch'"),
     ],
@@ -160,7 +166,11 @@ def test_methods_that_do_not_answer_an_input_say_why(method: Method, says: str) 
         ("super-resolution", {"images": "cats"}, "images is 'cats'"),
         ("super-resolution", {"noise": 0.3}, "noise is no option of SuperResolution"),
         ("super-resolution", {"images": "folder"}, "path is missing; images 'folder' needs the folder of images"),
-        ("super-resolution", {"path": "somewhere"}, "path is 'somewhere', but images is 'digits': set images to 'folder'"),
+        (
+            "super-resolution",
+            {"path": "somewhere"},
+            "path is 'somewhere', but images is 'digits': set images to 'folder'",
+        ),
         ("denoising", {"most": 2000}, "most is 2000, which is for fashion-mnist and cifar10: leave it out"),
         ("restoration", {}, "problem 'restoration' is unknown"),
     ],
@@ -223,7 +233,7 @@ def test_impossible_pairs_are_named(tmp_path: Path) -> None:
     inputs, targets = faces()
 
     def says(**options: object) -> str:
-        with pytest.raises(ValueError) as error:  # noqa: PT011
+        with pytest.raises(ValueError) as error:
             problem_of("pairs", **{k: v if isinstance(v, int) else str(v) for k, v in options.items()}).setup()
         assert "\n" not in str(error.value) and "--" not in str(error.value)
         return str(error.value)

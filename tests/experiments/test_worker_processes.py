@@ -1,4 +1,4 @@
-"""Processes beside each other: results in order, one thread each, a killed worker is one clear error, none outlives its parent."""
+"""Processes beside each other: results in order, one thread each, a killed worker is one error, none outlives its parent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ def test_a_worker_that_is_killed_is_one_clear_error_and_what_is_finished_is_kept
     with pytest.raises(ValueError, match="a process that worked on a training was ended from outside") as error:
         each(written, tasks, jobs=2, what="training")
     said = str(error.value)
-    assert "\n" not in said and "what is finished is kept" in said and "run the same command again, with fewer jobs" in said
+    assert (
+        "\n" not in said
+        and "what is finished is kept" in said
+        and "run the same command again, with fewer jobs" in said
+    )
     assert (tmp_path / "first").read_text() == "first" and not (tmp_path / "second").exists()
     assert each(written, [(*task[:2], False) for task in tasks], jobs=2) == ["first", "second"], "and it goes on"
 
