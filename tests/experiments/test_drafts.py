@@ -18,7 +18,7 @@ from PIL import Image
 from warmflow.checkpoints import load, load_part, read_json
 from warmflow.contracts import Batch
 from warmflow.data.text import Alphabet
-from warmflow.drafts import Draft, Own, Pipeline, Place, draft_of, fitted
+from warmflow.drafts import Draft, Own, Pipeline, Place, draft_of, fitted, own
 from warmflow.drafts.autoregressive import LSTMDraft, NGramDraft
 from warmflow.drafts.generators import GANDraft, VAEDraft
 from warmflow.drafts.jittered import Jittered
@@ -178,6 +178,23 @@ def test_drafts_given_with_the_data_are_trained_on_as_they_are(kind: str, tmp_pa
     shift = 0.1 if kind != "subfolder of folders" else 0.0
     found = pairs(setup, draft)
     assert found.start is not None and torch.allclose(found.start.x0, found.x1 + shift, atol=1e-5)
+
+
+def test_a_file_of_drafts_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every method and training seed asks for it."""
+    path, read, count = tmp_path / "y.npy", own.read_arrays, [0]
+
+    def counted(*given: Any) -> Any:
+        count[0] += 1
+        return read(*given)
+
+    monkeypatch.setattr(own, "read_arrays", counted)
+    np.save(path, np.ones((50, 2), np.float32))
+    method = settled(WarmStart(draft=str(path)), points())
+    first = [fitted(draft_of(str(path)), points(), Place(seed=seed)).draft for seed in (0, 1)]  # type: ignore[attr-defined]
+    assert count == [1] and method.draft == str(path) and torch.equal(*first)
+    np.save(path, np.zeros((60, 2), np.float32))
+    assert len(fitted(draft_of(str(path)), points(), Place()).draft) == 60 and count == [2]  # type: ignore[attr-defined]
 
 
 def points(n: int = 400) -> Setup:
