@@ -227,8 +227,22 @@ def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def refuse_old(found: Any, folder: Path) -> None:
+    """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
+    asked = found.get("asked")
+    if str(found.get("warmflow", "")).startswith("0.1.") or (isinstance(asked, Mapping) and "recipe" in asked):
+        raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")
+
+
 def check_version(found: Mapping[str, Any], folder: Path) -> None:
-    """A run of another major.minor version is an error that names both."""
+    """A run of another major.minor version is an error that names both.
+
+    Raises:
+        ValueError: a run of another version.
+    """
+    refuse_old(found, folder)
     theirs = str(found.get("warmflow", "unknown"))
     if theirs.split(".")[:2] != __version__.split(".")[:2]:
         raise ValueError(

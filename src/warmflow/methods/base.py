@@ -22,7 +22,7 @@ from torch import nn
 from warmflow.contracts import Data, Objective, Solver, Source
 from warmflow.evaluation.study import Role, Training
 from warmflow.methods.parts import Parts
-from warmflow.options import changed, plain
+from warmflow.options import OptionError, changed, plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -41,6 +41,7 @@ class Stage:
     Args:
         name: of the trained network, and of the stage's folder where it is not the last.
         updates, batch: None for those of ``Training``.
+        keep_last: if training diverges, save the sampler of the last checkpoint as the run's model.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     batch: int | None = None
     warmup: int | None = None
     save_every: int = 500
+    keep_last: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +144,10 @@ class Method(ABC):
         """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
         return {}
 
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+        """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
+        return {}
+
     def solvers(self) -> Sequence[Solver] | None:
         """The solvers that are tried on validation data; None for those of the problem's space."""
         return None
@@ -155,19 +161,24 @@ class Method(ABC):
         return {"class": type(self).__name__, **plain(self)}
 
 
+def filled(method: M, setup: Setup) -> M:
+    """The method with the problem's values for options that were left open."""
+    open_ = {
+        f.name: setup.defaults[f.name]
+        for f in dataclasses.fields(method)  # type: ignore[arg-type]
+        if getattr(method, f.name) is None and f.name in setup.defaults
+    }
+    return changed(method, open_) if open_ else method
+
+
 def settled(method: M, setup: Setup) -> M:
     """The method with the problem's values for options that were left open.
 
     Raises:
         ValueError: it does not fit the problem.
     """
-    open_ = {
-        f.name: setup.defaults[f.name]
-        for f in dataclasses.fields(method)  # type: ignore[arg-type]
-        if getattr(method, f.name) is None and f.name in setup.defaults
-    }
-    found = changed(method, open_) if open_ else method
+    found = filled(method, setup)
     why = found.fits(setup)
     if why:
-        raise ValueError(why)
+        raise OptionError(type(found).__name__, "", why)
     return found

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from warmflow.checkpoints import refuse_old
 from warmflow.report import words
 from warmflow.report.parse import VERSION, parse
 from warmflow.report.verdict import Verdict
@@ -174,6 +175,7 @@ def read(folder: str | Path) -> Run:
             kinds = ", ".join(repr(k) for k in KINDS)
             raise ValueError(f"{path} has kind {config.get('kind')!r}, none of {kinds}: give another run folder")
         if config["kind"] != "evaluate" or config.get("warmflow") is not None:
+            refuse_old(config, folder)
             _check_version(path, config.get("warmflow"))
     elif not (folder / "verdict.json").exists():
         raise ValueError(
