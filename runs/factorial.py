@@ -127,7 +127,9 @@ def effects_of(study: Study, cells: Sequence[str]) -> list[dict[str, Any]]:
 def told(found: dict[str, Any], metric: str) -> str:
     """The table and the effects at 2 and 4 calls, as text."""
     calls = found["calls"]
-    lines = [f"{len(found['seeds'])} seeds; n_eq on {metric} at {', '.join(map(str, calls))} calls, and the solver chosen"]
+    lines = [
+        f"{len(found['seeds'])} seeds; n_eq on {metric} at {', '.join(map(str, calls))} calls, and the solver chosen"
+    ]
     for name, by_metric in found["table"].items():
         at = by_metric[metric]
         numbers = " ".join(f"{at[float(c)]['n_eq']:7.0f}" if float(c) in at else "      -" for c in calls)
