@@ -236,8 +236,8 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "flag without its prefix", lambda p: ["train", "digits", "--sigma", "1"], "--sigma", "--warm-start.sigma"
     )
-    yield Case("flag of a draft that is not asked for", lambda p: ["train", "digits", "--jittered.spread", "1"], "--jittered.spread",
-               "--warm-start.draft jittered")  # fmt: skip
+    yield Case("flag of a draft that is not asked for", lambda p: ["train", "digits", "--jittered.spread", "1"],
+               "--jittered.spread", "--warm-start.draft jittered")  # fmt: skip
     yield Case("flag of a method that is not trained", lambda p: ["train", "digits", "--learned-prior.scale", "0"],
                "--learned-prior.scale is an option of learned-prior", "--method is warm-start")  # fmt: skip
     yield Case("flag of a method that is not compared", lambda p: ["compare", "digits", "--learned-prior.scale", "0"],
@@ -262,9 +262,9 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "only cold methods", lambda p: ["compare", "moons", "--methods", "cold", "--out", "c"], "cold", "add warm-start"
     )
-    yield Case("a method's value that its name fixes", lambda p: ["train", "moons", "--method", "cold-minibatch", "--cold.pairing",
-               "independent"], "--cold.pairing is fixed", "ask for cold")  # fmt: skip
-    yield Case("an unknown teacher", lambda p: ["compare", "digits", "--methods", "distillation", "--distillation.teacher", "warm"],
+    yield Case("a method's value that its name fixes", lambda p: words("train moons --method cold-minibatch --cold.pairing "
+               "independent"), "--cold.pairing is fixed", "ask for cold")  # fmt: skip
+    yield Case("an unknown teacher", lambda p: words("compare digits --methods distillation --distillation.teacher warm"),
                "'warm'", "did you mean 'warm-start'")  # fmt: skip
     yield Case("an option of a teacher", lambda p: ["compare", "digits", "--methods", "distillation", "--cold.rounds", "0"],
                "--cold.rounds is 0", "at least 1")  # fmt: skip
