@@ -195,7 +195,9 @@ def differences(before: Any, now: Any, at: str = "") -> list[str]:
     """What differs between two JSON values, one line each: ``where: before, now``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
-        for k in sorted(before.keys() | now.keys(), key=lambda k: (k == "data", k)):  # a setting may be why data differ
+        for k in sorted(
+            before.keys() | now.keys(), key=lambda k: (k == "data", k != "class", k)
+        ):  # an option may be why data differ
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]

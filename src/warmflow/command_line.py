@@ -269,7 +269,7 @@ class Command:
         )
         app = App(
             name=f"warmflow {self.name}", usage=f"Usage: warmflow {self.name}{places} [OPTIONS]",
-            help=inspect.getdoc(self.function),
+            help=unwrapped(inspect.getdoc(self.function) or ""),
             help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
             suppress_keyboard_interrupt=False,
         )  # fmt: skip
@@ -281,6 +281,12 @@ class Command:
         command.__annotations__ = {p.name: p.annotation for p in self.signature.parameters.values()}
         app.default(command)
         return app
+
+
+def unwrapped(text: str) -> str:
+    """A docstring with each paragraph in one line, so that it fits any terminal; examples stay as they are."""
+    parts = text.split("\n\n")
+    return "\n\n".join(part if part.startswith("warmflow ") else " ".join(part.split()) for part in parts)
 
 
 def run(command: Command, words: Sequence[str]) -> int:

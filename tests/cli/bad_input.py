@@ -236,8 +236,8 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "flag without its prefix", lambda p: ["train", "digits", "--sigma", "1"], "--sigma", "--warm-start.sigma"
     )
-    yield Case("flag of a draft that is not asked for", lambda p: ["train", "digits", "--jittered.spread", "1"], "--jittered.spread",
-               "--warm-start.draft jittered")  # fmt: skip
+    yield Case("flag of a draft that is not asked for", lambda p: ["train", "digits", "--jittered.spread", "1"],
+               "--jittered.spread", "--warm-start.draft jittered")  # fmt: skip
     yield Case("flag of a method that is not trained", lambda p: ["train", "digits", "--learned-prior.scale", "0"],
                "--learned-prior.scale is an option of learned-prior", "--method is warm-start")  # fmt: skip
     yield Case("flag of a method that is not compared", lambda p: ["compare", "digits", "--learned-prior.scale", "0"],
@@ -262,9 +262,9 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "only cold methods", lambda p: ["compare", "moons", "--methods", "cold", "--out", "c"], "cold", "add warm-start"
     )
-    yield Case("a method's value that its name fixes", lambda p: ["train", "moons", "--method", "cold-minibatch", "--cold.pairing",
-               "independent"], "--cold.pairing is fixed", "ask for cold")  # fmt: skip
-    yield Case("an unknown teacher", lambda p: ["compare", "digits", "--methods", "distillation", "--distillation.teacher", "warm"],
+    yield Case("a method's value that its name fixes", lambda p: words("train moons --method cold-minibatch --cold.pairing "
+               "independent"), "--cold.pairing is fixed", "ask for cold")  # fmt: skip
+    yield Case("an unknown teacher", lambda p: words("compare digits --methods distillation --distillation.teacher warm"),
                "'warm'", "did you mean 'warm-start'")  # fmt: skip
     yield Case("an option of a teacher", lambda p: ["compare", "digits", "--methods", "distillation", "--cold.rounds", "0"],
                "--cold.rounds is 0", "at least 1")  # fmt: skip
@@ -349,7 +349,7 @@ def command_cases() -> Iterator[Case]:
     )  # fmt: skip
     yield Case(
         "train again with another method", _train_into(lambda p: p.copy("warm0"), method="cold"),
-        'class was "WarmStart", is now "Cold"', "choose another --out",
+        'method.class was "WarmStart", is now "Cold"', "choose another --out",
     )  # fmt: skip
     yield Case(
         "train into a comparison's folder", _train_into(lambda p: p.copy("compare")), "compare", "choose another --out"
@@ -392,7 +392,7 @@ def command_cases() -> Iterator[Case]:
         return lambda p: ["sample", str(run(p)), "--out", str(p.here / out), *more]
 
     yield Case("sample without --out", lambda p: ["sample", str(p.shared / "warm0")], "--out", "--help")
-    yield Case("sample -n 0", sample("-n", "0"), "-n is 0", "at least one")
+    yield Case("sample -n 0", sample("-n", "0"), "-n is 0", "at least 1")
     yield Case("sample -n half", sample("-n", "0.5"), "0.5", "--help")
     yield Case("too large a grid", sample("-n", "5000", out="x.png"), "5000", ".npz")
     yield Case("sample --steps 0", sample("--steps", "0"), "--steps is 0", "at least 1")
@@ -498,7 +498,7 @@ def command_cases() -> Iterator[Case]:
     # compare and audit of data
     def data(make: Callable[[Place], Any], *more: str, command: str = "compare") -> Make:
         out = ["--out", "c", "--quiet", "--jobs", "1"] if command == "compare" else []
-        return lambda p: [command, str(make(p)), *out, *more]
+        return lambda p: with_options([command, str(make(p)), *out], *more)
 
     yield Case("compare of nothing", lambda p: ["compare"], "WHAT", "--help")
     yield Case("compare of an unknown name", data(lambda p: "digit"), "digit", "did you mean 'digits'")

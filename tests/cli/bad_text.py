@@ -78,11 +78,11 @@ def text_commands() -> Iterator[Case]:
     yield Case("--power 0", _flags("--power", "0"), "--power is 0", "greater than 0")
     yield Case("--heads 3", _flags("--heads", "3"), "heads 3", "multiple")
     yield Case("the draft trigram", _flags("--warm-start.draft", "trigram"), "'trigram'", "ngram")
-    yield Case("the pairing whole-set of texts", _flags("--warm-start.pairing", "whole-set"), "--warm-start.pairing is 'whole-set'",
-               "hamming-assignment")  # fmt: skip
+    yield Case("the pairing whole-set of texts", _flags("--warm-start.pairing", "whole-set"),
+               "--warm-start.pairing is 'whole-set'", "hamming-assignment")  # fmt: skip
     yield Case("--weighting mse", _flags("--weighting", "mse"), "'mse'", "cross_entropy")
     yield Case("--most -1", _flags("--most", "-1"), "--most is -1", "at least 0")
-    yield Case("assigned noise of texts", lambda p: ["train", "text", "--method", "cold", "--cold.pairing", "minibatch", "--out", "r"],
+    yield Case("assigned noise of texts", lambda p: words("train text --method cold --cold.pairing minibatch --out r"),
                "'minibatch'", "independent pairs")  # fmt: skip
     yield Case(
         "a learned prior of texts",
@@ -91,8 +91,11 @@ def text_commands() -> Iterator[Case]:
         "tokens",
     )
     yield Case("a solver for tokens", _grid("--solver", "euler"), "--solver", "--help")
-    yield Case("a mixture of texts", _flags("--mixture.components", "5"), "--mixture.components is an option of the draft mixture",
-               "--warm-start.draft mixture")  # fmt: skip
+    yield Case("a mixture of texts", _flags("--mixture.components", "5"),
+               "--mixture.components is an option of the draft mixture", "--warm-start.draft mixture")  # fmt: skip
+    yield Case(
+        "passes over pairs of texts", _flags("--warm-start.passes", "2"), "--warm-start.passes is 2", "leave it out"
+    )
     yield Case("a mixture for texts", _flags("--warm-start.draft", "mixture"), "'mixture' is for floats", "tokens")
     yield Case("--levels 2", _grid("--levels", "2"), "--levels is 2", "at least 8")
     yield Case("--toy spiral", _grid("--toy", "spiral"), "'spiral'", "moons")

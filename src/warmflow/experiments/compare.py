@@ -48,6 +48,8 @@ from warmflow.problems.measures import real_data
 from warmflow.report import Report
 
 SEEDS = (0, 1, 2, 3, 4)
+LEAST_SAMPLES = 200
+"""Fewer samples tell no distribution from another."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def compare(
     """
     asked = problem_of(problem)
     how = Asked(
-        _seeds(seeds), whole(calls), _positive("samples", samples or asked.samples), _minutes(minutes), convergence, device,
+        _seeds(seeds), whole(calls), _samples(asked.samples if samples is None else samples), _minutes(minutes), convergence, device,
         _positive("jobs", jobs) if device == "cpu" else 1, progress,
     )  # fmt: skip
     device_of(device)
@@ -211,6 +213,12 @@ def whole(calls: Sequence[int]) -> tuple[int, ...]:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"calls holds {k!r}; each is a whole number of at least 1")
     return tuple(sorted(set(calls)))
+
+
+def _samples(samples: int) -> int:
+    if _positive("samples", samples) < LEAST_SAMPLES:
+        raise ValueError(f"samples is {samples}; it must be at least {LEAST_SAMPLES}")
+    return samples
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:

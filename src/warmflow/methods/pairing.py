@@ -81,6 +81,8 @@ def why_not(pairing: Pairing, setup: Setup) -> str:
     if name is not None and name not in known:
         across = " (the others pair across labels)" if setup.training.conditional else ""
         return f"pairing is {name!r}, which {setup.name} does not have{across}; {suggestion(name, known)}"
+    if pairing.passes and setup.space == "tokens":
+        return f"passes is {pairing.passes}, which is for floats: pairs of tokens are not refined, leave it out"
     if pairing.capacity and name != "nearest-data":
         return f"capacity is {pairing.capacity}, which is for the pairing nearest-data: leave it out"
     return ""
