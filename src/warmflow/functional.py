@@ -147,6 +147,7 @@ class Sampling(TypedDict, total=False):
     sigma: 0.3 by default; only from a draft.
     clip: the range (low, high) that samples are clipped to; by default none.
     hooks: functions of the state, applied after every step.
+    device: by default that of the model's parameters, else that of the drafts.
     """
 
     steps: int
@@ -157,6 +158,7 @@ class Sampling(TypedDict, total=False):
     seen: bool
     clip: tuple[float, float]
     hooks: Sequence[Hook]
+    device: str
 
 
 def flow_sampler(
@@ -180,7 +182,8 @@ def flow_sampler(
         ValueError: an unknown option or solver, noise without a shape, impossible values.
     """
     _known(options)
-    predicts, device = options.get("predicts", "velocity"), str(_device(model, torch.device("cpu")))
+    here = start.device if isinstance(start, Tensor) else torch.device("cpu")
+    predicts, device = options.get("predicts", "velocity"), options.get("device") or str(_device(model, here))
     hooks, clip = tuple(options.get("hooks", ())), options.get("clip")
     if clip is not None:
         hooks = (*hooks, Clip(*clip))

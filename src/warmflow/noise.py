@@ -78,7 +78,7 @@ class Noise:
     @staticmethod
     def drawn(n: int, generator: torch.Generator | None = None) -> Noise:
         """n new streams, whose keys are drawn from a generator of torch's (its default one if None): two calls never give the
-        same streams, and a generator with the same state gives the same ones.
+        same streams, nor do two processes of ``torch.distributed``; a generator with the same state gives the same ones.
 
         Raises:
             ValueError: something else than a generator.
@@ -90,7 +90,10 @@ class Noise:
             )
         device = "cpu" if generator is None else generator.device
         low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
-        return Noise(torch.randint(low, high, (n,), generator=generator, device=device))
+        made = Noise(torch.randint(low, high, (n,), generator=generator, device=device))
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank = torch.distributed.get_rank() if several else 0  # processes are often seeded alike
+        return made.fold(f"rank {rank}") if rank else made
 
     def __len__(self) -> int:
         return len(self.root)
