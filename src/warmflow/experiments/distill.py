@@ -9,7 +9,7 @@ FOLDER/state.safetensors    the student's state dict, where its network is of th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from warmflow.checkpoints import device_of, read_json, write_json, write_tensors
 from warmflow.contracts import Batch
 from warmflow.data import DataSet
+from warmflow.evaluation.rows import GRID
 from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
@@ -87,6 +88,8 @@ def distill(
     device: str = "cpu",
     reflow: bool = True,
     report: bool = True,
+    calls: Sequence[int] = GRID,
+    samples: int | None = None,
     progress: bool = True,
     echo: Echo | None = None,
     **options: Any,
@@ -108,6 +111,7 @@ def distill(
         reflow: where a report is made, also train the teacher's reflow, with as many updates as the student and the online flow
             have together, into FOLDER/reflow.
         report: measure the student beside its teacher (needs the run's data).
+        calls, samples: the numbers of calls at which the teacher is measured, and of samples; as in ``compare``.
         echo: called with each line to print.
         options: those of ``methods.Distillation``: updates, alpha, online_updates, batch, learning_rate, ...
 
@@ -143,7 +147,9 @@ def distill(
     if report and found.has_data:
         if reflow and _alone(say):
             _train_reflow(method, found, where, device, progress)
-        judged = judge_student(where, problem=problem, device=device, progress=progress, draft=draft)
+        judged = judge_student(
+            where, calls=calls, samples=samples, problem=problem, draft=draft, device=device, progress=progress
+        )
         say(judged.verdict.claim)
     return student
 
