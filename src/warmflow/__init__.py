@@ -38,7 +38,7 @@ _ROOMS = {
     "checkpoints": "load",
     "report": "Report",
     "experiments.compare": "compare",
-    "experiments.compare_students": "distill",
+    "experiments.distill": "distill",
     "experiments.audit": "audit",
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names.split()}

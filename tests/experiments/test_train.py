@@ -152,7 +152,7 @@ def test_a_student_is_trained_with_its_teacher_beside_it(tmp_path: Path) -> None
     assert torch.equal(load(teacher)(5).x, alone(5).x), "the same run as one trained by itself"
     run = read_run(tmp_path / "s")
     assert run.spent["teacher"] == read_run(teacher).seconds
-    assert 0 < run.config["training"]["diversity"]
+    assert run.config["training"]["diversity"] > 0
     assert any("losing diversity" in line for line in said) == (run.config["training"]["diversity"] < 0.9)
 
 

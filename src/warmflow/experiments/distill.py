@@ -119,15 +119,12 @@ def distill(
         The student: ``distill(run, out)(64, seed=0).x``. Of a model, ``warmflow.load(out, network=model)`` reads it again.
 
     Raises:
-        ValueError: bad input, named with its remedy, before anything is written; training diverged: the folder then holds the
-            student of the last checkpoint.
+        ValueError: bad input, before anything is written; training diverged: the folder holds the last checkpoint's student.
     """
     where, say = Path(out), echo or (lambda text: None)
     device_of(device)
     if isinstance(teacher, str | os.PathLike):
-        if seed is not None:
-            raise ValueError(f"seed is {seed}, but the student of a run has its teacher's seed: leave it out")
-        found = _from_run(Path(teacher), problem, draft)
+        found = _from_run(Path(teacher), problem, draft, seed)
     else:
         found = _from_model(teacher, shape, predicts, seed or 0)
     method = Distillation(teacher=found.method, **options)
@@ -141,16 +138,14 @@ def distill(
     if int(os.environ.get("RANK", "0")) != 0:
         return student  # one process writes and measures
     _note(where, found, student)
-    config = read_json(where / "config.json")
-    if "warning" in config["training"]:
-        say(f"warning: {config['training']['warning']}")
+    warning = read_json(where / "config.json")["training"].get("warning")
+    if warning:
+        say(f"warning: {warning}")
     if report and found.has_data:
         if reflow and _alone(say):
             _train_reflow(method, found, where, device, progress)
-        judged = judge_student(
-            where, calls=calls, samples=samples, problem=problem, draft=draft, device=device, progress=progress
-        )
-        say(judged.verdict.claim)
+        shown = {"problem": problem, "draft": draft, "device": device, "progress": progress}
+        say(judge_student(where, calls=calls, samples=samples, **shown).verdict.claim)
     return student
 
 
@@ -162,12 +157,14 @@ def _alone(say: Echo) -> bool:
     return False
 
 
-def _from_run(run: Path, problem: Any, draft: Any) -> Teacher:
+def _from_run(run: Path, problem: Any, draft: Any, seed: int | None) -> Teacher:
     """A finished run as a teacher.
 
     Raises:
         ValueError: a run that is itself distilled, or a flow that cannot be distilled.
     """
+    if seed is not None:
+        raise ValueError(f"seed is {seed}, but the student of a run has its teacher's seed: leave it out")
     saved = read_run(run, draft)
     if isinstance(saved.method, Distillation):
         raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")
