@@ -37,7 +37,7 @@ ASKED: Mapping[Training, str] = {
     Training.EQUAL: "equal training",
     Training.EQUAL_FLOWS: "equal training of the flows",
     Training.CONVERGENCE: "at convergence",
-    Training.DISTILLED: "distilled from the baseline",
+    Training.DISTILLED: "distilled from a trained flow",
     Training.UNKNOWN: "training not known",
 }
 
