@@ -44,7 +44,8 @@ class LowPass(Network):
         super().__init__()
         if len(shape) != 3 or factor < 2 or any(side % factor for side in shape[1:]):
             raise ValueError(
-                f"shape is {tuple(shape)}; a low-pass of factor {factor} takes images whose sides are multiples of it, factor >= 2"
+                f"shape is {tuple(shape)}; a low-pass of factor {factor} takes images whose sides are multiples of it, "
+                "factor >= 2"
             )
         if not spread > 0:
             raise ValueError(f"spread is {spread}; the standard deviation of the latent's noise must be positive")
