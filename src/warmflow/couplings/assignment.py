@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
-from warmflow.couplings.base import LATER, Space, permuted, place, seen, starts, unmixed
+from warmflow.couplings.base import LATER, Space, check_labels, permuted, place, seen, starts
 from warmflow.noise import Noise
 
 HEAT, SWEEPS = 0.1, 3
@@ -106,7 +106,7 @@ class Assignment(Coupling):
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         if self.within is None:
-            unmixed(batch, source, "pair within it: Assignment(within='label')")
+            check_labels(batch, source, "pair within it: Assignment(within='label')")
         elif self.within not in source.takes or self.within not in batch.condition:
             raise ValueError(
                 f"cannot pair within {self.within!r}: the {type(source).__name__} source draws without it, so a draft has "

@@ -60,7 +60,7 @@ def seen(x: Tensor, space: Space | None = None) -> Tensor:
     return found.flatten(1)
 
 
-def unmixed(batch: Batch, source: Source, remedy: str) -> None:
+def check_labels(batch: Batch, source: Source, remedy: str) -> None:
     """Raises ValueError if a coupling across the whole batch would pair starts of one label with data of another: the source
     takes labels and the data have them.
     """

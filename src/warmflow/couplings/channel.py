@@ -73,7 +73,7 @@ def table_of(model: Writer, name: str) -> Table:
     """
     state = model.first(1, "cpu")
     if not isinstance(state, Tensor) or state.shape != (1,) or state.is_floating_point():
-        raise ValueError(_unlisted(name, f"is a {type(model).__name__}, whose states cannot be listed"))
+        raise ValueError(_cannot_tabulate(name, f"is a {type(model).__name__}, whose states cannot be listed"))
     token, number = torch.arange(model.vocabulary), {int(state): 0}
     chances: list[Tensor] = []
     after: list[Tensor] = []
@@ -83,7 +83,7 @@ def table_of(model: Writer, name: str) -> Table:
         found = [k for k in follow.unique().tolist() if k not in number]
         number |= {k: len(number) + i for i, k in enumerate(found)}
         if len(number) > STATES:
-            raise ValueError(_unlisted(name, f"has more than {STATES} states, too many for messages"))
+            raise ValueError(_cannot_tabulate(name, f"has more than {STATES} states, too many for messages"))
         after.append(follow.reshape(-1, len(token)))
         state = torch.tensor(found, dtype=state.dtype)
     known = torch.tensor(sorted(number))
@@ -91,7 +91,7 @@ def table_of(model: Writer, name: str) -> Table:
     return Table(torch.cat(chances), place[torch.searchsorted(known, torch.cat(after).long())])
 
 
-def _unlisted(name: str, why: str) -> str:
+def _cannot_tabulate(name: str, why: str) -> str:
     if name == "lookahead":
         return f"lookahead {why}: use an NGram of order 2 or 3"
     return f"the model {why}: pass lookahead, an NGram of order 2 or 3 of the same text, and a few particles"
@@ -108,9 +108,8 @@ def messages(table: Table, text: Tensor, off: Tensor) -> Tensor:
     states, vocabulary = table.chances.shape
     rows = torch.arange(states).repeat_interleave(vocabulary)
     where = (rows.numpy(), table.after.flatten().numpy())
-    transition = csr_matrix(
-        (table.chances.flatten().numpy(), where), shape=(states, states)
-    )  # duplicate entries are summed
+    # csr_matrix sums duplicate entries
+    transition = csr_matrix((table.chances.flatten().numpy(), where), shape=(states, states))
     n, length = text.shape
     out = torch.ones(length + 1, states, n, dtype=torch.float64)
     for i in reversed(range(length)):

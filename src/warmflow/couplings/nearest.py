@@ -39,7 +39,7 @@ class NearestDatum(Coupling):
     Args:
         capacity: how often a data point may be used in a block; None for no limit. The nearest start and data point are paired
             first, then the nearest among the rest, and so on. No start is nearer to another data point than to its own, unless
-            that data point is full and all its starts are nearer still. Capacity 1 uses every data point at most once; this is
+            that data point is full and all its starts are nearer still. Capacity 1 uses every data point exactly once; this is
             not the assignment, which has a lower total cost.
         space: a function of starts and data (n, *S), such as ``Principal``, in whose values distances are measured.
 

@@ -93,7 +93,7 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     return once if once == again else "not repeatable"
 
 
-def _named(part: Any) -> str:
+def _description(part: Any) -> str:
     """A description of a part, like its repr, with tensors replaced by digests, because the repr of a large tensor is
     abbreviated. Fields marked ``LATER`` are included only if they are set; callables are described by name, because their repr
     contains an address.
@@ -105,13 +105,13 @@ def _named(part: Any) -> str:
     if is_dataclass(part) and not isinstance(part, type):
         held = {f.name: getattr(part, f.name) for f in fields(part)}
         held = {f.name: held[f.name] for f in fields(part) if held[f.name] is not None or "later" not in f.metadata}
-        return f"{type(part).__name__}({', '.join(f'{k}={_named(v)}' for k, v in held.items())})"
+        return f"{type(part).__name__}({', '.join(f'{k}={_description(v)}' for k, v in held.items())})"
     if callable(part) and not isinstance(part, type):
         return getattr(part, "__qualname__", type(part).__qualname__)
     return repr(part)
 
 
-def _agree(folder: Path, settings: dict[str, Any]) -> None:
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     note = folder / "pairs.json"
     if note.exists():
         before = json.loads(note.read_text())
@@ -161,7 +161,7 @@ def blocks(order: Tensor, groups: Tensor | None, block: int) -> list[Tensor]:
     return found
 
 
-def _made(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
+def _block_pairs(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
     """Computes the pairs of one block of the data, and stores them if a path is given."""
     batch = data[rows].to("cpu")
     if batch.index is None:
@@ -172,7 +172,7 @@ def _made(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: N
     return pair
 
 
-def _passed(pair: Pair, coupling: Assignment, names: list[str], block: int, noise: Noise,
+def _refined_round(pair: Pair, coupling: Assignment, names: list[str], block: int, noise: Noise,
             files: list[Path | None], tell: Callable[[], None]) -> Pair:  # fmt: skip
     """Applies one refinement pass per file to the pairs of a round; ``names`` are the conditions that belong to the data."""
     from safetensors.torch import load_file
@@ -226,7 +226,7 @@ def prepare(
     n, where = len(data), None if folder is None else Path(folder)
     groups = _groups(data, getattr(coupling, "within", None))
     if where is not None:
-        _agree(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
+        _check_settings(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
     done, total, pairs = 0, rounds * (len(blocks(torch.arange(n), groups, block)) + passes), []
 
     def tell() -> None:
@@ -248,7 +248,7 @@ def prepare(
                 for stale in where.glob(f"round-{k:04d}-pass-*.safetensors") if where is not None else ():
                     stale.unlink()  # its pairs will be replaced
                 noise = Noise.of(seed, len(rows), first).fold("prepare")
-                found.append(_made(coupling, data, source, rows, noise, path))
+                found.append(_block_pairs(coupling, data, source, rows, noise, path))
             first += len(rows)
             tell()
         if passes:
@@ -257,7 +257,7 @@ def prepare(
             names = [name for name in data[torch.arange(1)].condition if name != "draft"]
             found = [concatenate(found)]  # frees the blocks: a data set may be large
             noise = Noise.of(seed, n, k * n).fold("refine")
-            found = [_passed(found[0], coupling, names, block, noise, files, tell)]
+            found = [_refined_round(found[0], coupling, names, block, noise, files, tell)]
         pairs += found
     whole = pairs[0] if len(pairs) == 1 else concatenate(pairs)
     return Batch(whole.x1, {}, whole.index, whole.start)
@@ -278,7 +278,7 @@ def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None
     """The values that identify pairs, in addition to block and seed."""
     n, space = len(data), getattr(coupling, "space", None)
     facts = {
-        "coupling": _named(coupling),
+        "coupling": _description(coupling),
         "source": f"{type(source).__name__} {_source_digest(data, source)}",
         "data": f"{n} rows {_data_digest(data)}",
     }

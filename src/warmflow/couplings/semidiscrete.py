@@ -41,7 +41,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
-from warmflow.couplings.base import Space, permuted, place, seen, starts, unmixed
+from warmflow.couplings.base import Space, check_labels, permuted, place, seen, starts
 from warmflow.couplings.stable import ENTRIES, stable
 from warmflow.noise import Noise
 
@@ -100,7 +100,7 @@ class Semidiscrete(Coupling):
         _checked(self.shares, len(self.dual))
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
-        unmixed(batch, source, "fit one to each label's data, or use Assignment(within='label')")
+        check_labels(batch, source, "fit one to each label's data, or use Assignment(within='label')")
         n, index = len(self.dual), batch.index
         if index is None or not torch.equal(index.sort().values.cpu(), torch.arange(n)):
             raise ValueError(
@@ -160,7 +160,7 @@ class Semidiscrete(Coupling):
             return x0
 
         middle = middle + (apart := fresh("middle").mean(0))
-        g = _ascended(fresh, y, height, b, steps, batch)
+        g = _gradient_ascent(fresh, y, height, b, steps, batch)
         rounds = math.ceil(check * len(y) / batch)
         used = sum((_used(fresh(f"check {k}"), y, height, g) for k in range(rounds)), torch.zeros(len(y)))
         # |x0 - a - y|^2 = |x0 - y|^2 + 2 a y + a number that depends on x0 only: starts shifted by a have the dual g + 2 a y
@@ -168,7 +168,7 @@ class Semidiscrete(Coupling):
         return Semidiscrete(g - g.mean(), shares, most, space), _masses(used, b, rounds * batch, seed)
 
 
-def _ascended(
+def _gradient_ascent(
     fresh: Callable[[str], Tensor], y: Tensor, height: Tensor, shares: Tensor, steps: int, batch: int
 ) -> Tensor:
     """The dual (N,) float64 for new starts and data y (N, d), by averaged stochastic gradient ascent."""

@@ -53,13 +53,13 @@ def stable(x0: Tensor, x1: Tensor, bonus: Tensor, room: Tensor) -> Tensor:
     square = x0.square().sum(1)
     held = torch.zeros(len(x0), dtype=torch.int64, device=x1.device)
     paid = torch.zeros(len(x0), dtype=x0.dtype, device=x1.device)
-    bar = torch.full((len(x1),), torch.inf, dtype=x0.dtype, device=x1.device).masked_fill(room < 1, -torch.inf)
-    asking = torch.arange(len(x0), device=x1.device)
-    while len(asking):
-        for part in asking.split(max(1, ENTRIES // len(x1))):
+    limit = torch.full((len(x1),), torch.inf, dtype=x0.dtype, device=x1.device).masked_fill(room < 1, -torch.inf)
+    proposing = torch.arange(len(x0), device=x1.device)
+    while len(proposing):
+        for part in proposing.split(max(1, ENTRIES // len(x1))):
             cost = torch.addmm(height, x0[part], x1.T, alpha=-2).add_(square[part, None])
-            paid[part], held[part] = cost.masked_fill_(cost >= bar, torch.inf).min(1)
-        asking = _sent_away(held, paid, room, bar)
+            paid[part], held[part] = cost.masked_fill_(cost >= limit, torch.inf).min(1)
+        proposing = _rejected(held, paid, room, limit)
     return held
 
 
@@ -72,13 +72,13 @@ def centred(x0: Tensor, x1: Tensor, bonus: Tensor) -> tuple[Tensor, Tensor, Tens
     return x0, x1, x1.square().sum(1) - bonus.to(x1)
 
 
-def _sent_away(held: Tensor, paid: Tensor, room: Tensor, bar: Tensor) -> Tensor:
-    """The starts that their data point rejects; ``bar`` is set to the highest cost held at each full data point."""
+def _rejected(held: Tensor, paid: Tensor, room: Tensor, limit: Tensor) -> Tensor:
+    """The starts that their data point rejects; ``limit`` is set to the highest cost held at each full data point."""
     order = paid.argsort(stable=True)
     order = order[held[order].argsort(stable=True)]  # by data point, then by cost, then by index
     datum = held[order]
     counts = torch.bincount(datum, minlength=len(room))
     place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[datum]
     last = place == room[datum] - 1
-    bar[datum[last]] = paid[order[last]]
+    limit[datum[last]] = paid[order[last]]
     return order[place >= room[datum]]

@@ -76,9 +76,7 @@ class ExactTokens(Field):
         chance = (k * there + (1 - k) * still).prod(2) * self.weights.double()  # (B, K)
         total = chance.sum(1, keepdim=True)
         prior = (self.weights.double() / self.weights.double().sum()).expand_as(chance)
-        chance = torch.where(
-            total > 0, chance / total.clamp(min=1e-300), prior
-        )  # x_t may lie outside the path's support
+        chance = torch.where(total > 0, chance / total.clamp(min=1e-300), prior)  # x_t may leave the path's support
         out = torch.zeros(*x_t.shape, self.vocabulary, dtype=torch.float64, device=x_t.device)
         index = self.ends.T[None].expand(len(x_t), -1, -1)  # (B, L, K)
         out.scatter_add_(2, index, chance[:, None, :].expand(-1, x_t.shape[1], -1))

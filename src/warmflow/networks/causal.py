@@ -82,9 +82,7 @@ class CausalTransformer(Network):
         self.norm = nn.LayerNorm(width)
         self.out = None if tied else nn.Linear(width, vocabulary)
         if self.out is None:
-            nn.init.normal_(
-                self.tokens.weight, std=0.02
-            )  # as output weights, rows of unit variance would give extreme logits
+            nn.init.normal_(self.tokens.weight, std=0.02)  # unit variance would give extreme logits
         else:
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)

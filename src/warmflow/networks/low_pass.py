@@ -54,9 +54,7 @@ class LowPass(Network):
         self.small = (shape[0], shape[1] // factor, shape[2] // factor)
         self.latent = math.prod(self.small)
         self.register_buffer("log_variance", torch.zeros(self.shape))
-        self.scale = torch.nn.Parameter(
-            torch.ones(()), requires_grad=False
-        )  # so that the module has a parameter, and with it a device
+        self.scale = torch.nn.Parameter(torch.ones(()), requires_grad=False)  # its device is the module's device
 
     @staticmethod
     def fit(y: Tensor, factor: int = 4, spread: float = 0.1, seed: int = 0) -> LowPass:

@@ -87,14 +87,14 @@ class Adversarial(Objective):
         with torch.no_grad():
             generated = self.generator(pair.start.x0)
         real, fake = self.discriminator(pair.x1), self.discriminator(generated)
-        told = (F.softplus(-real) + F.softplus(fake)).mean()
+        loss = (F.softplus(-real) + F.softplus(fake)).mean()
         slope = self.slopes(pair.x1, noise).mean() if self.penalty else torch.zeros(())
         numbers = {
             "real_logit": float(real.detach().mean()),
             "fake_logit": float(fake.detach().mean()),
             "slope": float(slope.detach()),
         }
-        return told + self.penalty / 2 * slope, numbers
+        return loss + self.penalty / 2 * slope, numbers
 
     def slopes(self, x1: Tensor, noise: Noise) -> Tensor:
         """The squared gradient norm (B,) of the discriminator at each row, divided by ``share``; 0 at rows not drawn."""

@@ -93,7 +93,7 @@ class FlowGeneratorMatching(Objective):
         for name, field in (("online", self.online), ("student", self.student)):
             if self.by[name].network is not field.network:
                 raise ValueError(f"the player {name!r} holds another network than its field; give both the same one")
-            _alike(name, field, self.teacher)
+            _check_fits(name, field, self.teacher)
         frozen = getattr(self.teacher, "network", None)
         if isinstance(frozen, nn.Module):
             if any(frozen is f.network for f in (self.online, self.student)):
@@ -171,7 +171,7 @@ class FlowGeneratorMatching(Objective):
         return found  # type: ignore[no-any-return]
 
 
-def _alike(name: str, field: NetworkField, teacher: Field) -> None:
+def _check_fits(name: str, field: NetworkField, teacher: Field) -> None:
     """Raises ValueError if a trained field uses another path than the teacher, or sees or predicts something else."""
     ours, theirs = ((type(f.path).__name__, f.path.t0) for f in (field, teacher))
     if ours != theirs:

@@ -21,7 +21,7 @@ from warmflow.noise import Noise
 Draft = Callable[[int, int], Any]
 
 
-def _checked(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
+def _as_drafts(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
     try:
         tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
@@ -50,7 +50,7 @@ def _checked(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | No
     return tensor.detach().float().cpu()
 
 
-def _ranged(x: Tensor, bounds: tuple[float, float] | None) -> None:
+def _check_range(x: Tensor, bounds: tuple[float, float] | None) -> None:
     """Raises ValueError if drafts are on another scale than the data; a small excess, as in raw model output, is accepted."""
     if bounds is None or not len(x):
         return
@@ -91,19 +91,19 @@ class External(Source):
                 ) from None
             except ValueError:
                 pass  # a builtin without a signature: checked by the call below
-            _ranged(_checked(draft(2, 0), shape, 2, vocabulary), bounds)
+            _check_range(_as_drafts(draft(2, 0), shape, 2, vocabulary), bounds)
             return External(draft, shape, vocabulary)
         if not isinstance(draft, Tensor) and not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
             kind = type(draft).__name__
             raise ValueError(
                 f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts"
             )
-        ready = _checked(draft, shape, None, vocabulary)
+        ready = _as_drafts(draft, shape, None, vocabulary)
         if not len(ready):
             raise ValueError(
                 f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, preferably many"
             )
-        _ranged(ready, bounds)
+        _check_range(ready, bounds)
         return External(ready, shape, vocabulary)
 
     @property
@@ -123,4 +123,4 @@ class External(Source):
                 )
             return Start(self.draft[rows], given)
         seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
-        return Start(_checked(self.draft(n, seed), self.shape, n, self.vocabulary), given)
+        return Start(_as_drafts(self.draft(n, seed), self.shape, n, self.vocabulary), given)

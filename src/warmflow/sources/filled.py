@@ -82,7 +82,7 @@ class Filled(Source):
             start = self.source.draw(n, {**kept, "given": given}, noise=noise)
         else:
             start = self.source.draw(n, kept, noise=noise)
-            if not _blind(self.source):
+            if not _is_noise(self.source):
                 warnings.warn(
                     f"the {type(self.source).__name__} draft does not see the given tokens: its own tokens are overwritten there",
                     stacklevel=2,
@@ -93,7 +93,7 @@ class Filled(Source):
         return replace(start, x0=x0, condition=shown, fixed=fixed)
 
 
-def _blind(source: Source) -> bool:
+def _is_noise(source: Source) -> bool:
     """Returns True if the source is plain noise, for which the given tokens make no difference."""
     from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
 
