@@ -198,9 +198,8 @@ def differences(before: Any, now: Any, at: str = "") -> list[str]:
     """The differences between two JSON values, one line each, in the form ``name was X, is now Y``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
-        for k in sorted(
-            before.keys() | now.keys(), key=lambda k: (k == "data", k)
-        ):  # data last: a setting may be the reason why they differ
+        # "data" comes last, because another setting may be the reason why the data differ
+        for k in sorted(before.keys() | now.keys(), key=lambda k: (k == "data", k)):
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
