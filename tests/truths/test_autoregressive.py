@@ -308,7 +308,7 @@ def test_impossible_networks_and_sources_are_named():
     for name in ("vocabulary", "width", "layers"):
         with pytest.raises(ValueError, match=f"{name} is 0"):
             TokenLSTM(**{"vocabulary": V, "width": 8, "layers": 1, name: 0})
-    with pytest.raises(ValueError, match="even width a head"):
+    with pytest.raises(ValueError, match="even width per head"):
         CausalTransformer(V, width=20, heads=4)
     with pytest.raises(ValueError, match=r"shape is \(2, 3\)"):
         LSTM(reader("LSTM"), (2, 3))
