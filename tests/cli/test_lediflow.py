@@ -189,4 +189,4 @@ def test_fashion_without_its_files_says_where_they_belong(tmp_path: Path, monkey
     monkeypatch.setattr(idx, "DEBIAN", tmp_path / "debian")
     monkeypatch.setitem(sys.modules, "datasets", None)
     said = refused("train", "images.fashion", "--out", tmp_path / "never")
-    assert "Fashion-MNIST is nowhere to be found: set WARMFLOW_DATA" in said
+    assert "Fashion-MNIST was not found: set WARMFLOW_DATA" in said

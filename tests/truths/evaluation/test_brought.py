@@ -64,7 +64,7 @@ def test_images_in_bytes_are_those_in_floats():
     one = judged(to_bytes(real), sets(100, to_bytes), sets(300, to_bytes))
     other = judged(to_floats(real), sets(100, to_floats), sets(300, to_floats))
     assert [list(d.values()) for d in distances(one)] == [pytest.approx(list(d.values())) for d in distances(other)]
-    with pytest.raises(ValueError, match=r"cold has values from .* beside \[-1, 1\]; bring all to"):
+    with pytest.raises(ValueError, match=r"cold has values from .* beside \[-1, 1\]; scale all to"):
         judged(real, sets(100, lambda x: (x + 1) / 2), sets(300, lambda x: x))
 
 
