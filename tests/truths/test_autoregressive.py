@@ -288,7 +288,7 @@ def test_training_leaves_torch_s_generator_alone():
 @pytest.mark.parametrize(
     ("tokens", "more", "match"),
     [
-        (TEXT + 1, {}, r"tokens hold 5; with a vocabulary of 5 they lie in 0 \.\. 4"),
+        (TEXT + 1, {}, r"tokens hold 5; with a vocabulary of 5 they must be in 0 \.\. 4"),
         (TEXT - 1, {}, "tokens hold -1"),
         (TEXT.int(), {}, "tokens are int32"),
         (TEXT[0], {}, r"of shape \(24,\); give int64 \(n, L\), a long text cut into windows"),

@@ -202,7 +202,7 @@ def test_images_beside_subfolders_have_no_classes_and_a_note(tmp_path: Path) -> 
         save(tmp_path / f"{k}.png", grey(k))
         save(tmp_path / "sub" / f"{k}.png", grey(k))
     data = folder(tmp_path, size=8)
-    assert data.classes == () and not data.train.condition and "beside subfolders" in data.notes["classes"]
+    assert data.classes == () and not data.train.condition and "outside of the subfolders" in data.notes["classes"]
 
 
 def test_every_kind_of_file_becomes_eight_bits(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("kind", points(), {"kind": "image"}, 'did you mean "images"'),
     ("points as images", points(), {"kind": "images"}, r"give \(N, H, W\)"),
     ("images as points", torch.zeros(300, 1, 4, 4), {"kind": "points"}, 'kind="images"'),
-    ("images to 255", torch.full((300, 1, 4, 4), 255.0), {}, "out of"),
+    ("images to 255", torch.full((300, 1, 4, 4), 255.0), {}, "outside"),
     ("integer images", torch.zeros(300, 1, 4, 4, dtype=torch.int64), {}, "dtype int64"),
     ("boolean images", torch.zeros(300, 4, 4, dtype=torch.bool), {}, "dtype bool"),
     ("nan images", torch.full((300, 1, 4, 4), math.nan), {}, "300 of 300"),
@@ -328,7 +328,7 @@ def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             load(str(tmp_path / name))
         assert "\n" not in str(caught.value) and name in str(caught.value)
-    with pytest.raises(ValueError, match='say "folder:'):
+    with pytest.raises(ValueError, match='give "folder:'):
         load(str(tmp_path))
     with pytest.raises(ValueError, match="is a folder"):
         from_file(tmp_path)

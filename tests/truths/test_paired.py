@@ -66,7 +66,7 @@ def test_folders_are_paired_by_name(tmp_path: Path) -> None:
     data = paired_folders(tmp_path / "in", tmp_path / "out", 6, mode="L")
     assert torch.allclose(data.train.condition["input"], -data.train.x1, atol=1e-6)
     (tmp_path / "in" / "3.png").unlink()
-    with pytest.raises(ValueError, match=r"3 is among the targets alone \(1 such names\)"):
+    with pytest.raises(ValueError, match=r"3 is only among the targets \(1 such names\)"):
         paired_folders(tmp_path / "in", tmp_path / "out", 6)
     (tmp_path / "in" / "3.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"3\.png cannot be read"):
