@@ -14,6 +14,7 @@ passed in ``allow``, a user's own callable by name.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import inspect
 import json
@@ -194,7 +195,9 @@ def differences(before: Any, now: Any, at: str = "") -> list[str]:
     """What differs between two JSON values, one line each: ``where: before, now``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
-        for k in sorted(before.keys() | now.keys(), key=lambda k: (k == "data", k)):  # a setting may be why data differ
+        for k in sorted(
+            before.keys() | now.keys(), key=lambda k: (k == "data", k != "class", k)
+        ):  # an option may be why data differ
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
@@ -226,8 +229,22 @@ def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def refuse_old(found: Any, folder: Path) -> None:
+    """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
+    asked = found.get("asked")
+    if str(found.get("warmflow", "")).startswith("0.1.") or (isinstance(asked, Mapping) and "recipe" in asked):
+        raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")
+
+
 def check_version(found: Mapping[str, Any], folder: Path) -> None:
-    """A run of another major.minor version is an error that names both."""
+    """A run of another major.minor version is an error that names both.
+
+    Raises:
+        ValueError: a run of another version.
+    """
+    refuse_old(found, folder)
     theirs = str(found.get("warmflow", "unknown"))
     if theirs.split(".")[:2] != __version__.split(".")[:2]:
         raise ValueError(
@@ -294,3 +311,11 @@ def device_of(device: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise ValueError(f"device is {device!r}, which this machine does not have; use cpu") from None
     return found
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Sixteen hexadecimal digits of the bytes of tensors."""
+    found = hashlib.sha256()
+    for one in tensors:
+        found.update(one.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -1,26 +1,78 @@
-"""From options classes to commands, by cyclopts: groups of flags whose classes depend on what was typed, and errors in one line.
+"""From functions and options classes to commands, by cyclopts.
 
     problem's options      --size 16            training's options    --updates 2000
     a method's options     --warm-start.sigma 0.3
     a draft's options      --gan.updates 4000
 
-A command's options follow from its problem and its methods, so ``warmflow compare folder --help`` shows those of a folder.
+Which options a command has follows from what was typed: ``warmflow compare digits --help`` shows those of digits. A command is
+therefore made from its words (``Command``) and then run (``run``). Values are validated by the options classes alone. They name
+options (``sigma is -1``); ``in_flags`` turns the names into flags (``--warm-start.sigma is -1``).
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import App, Parameter
-from pydantic import ValidationError
+from cyclopts.exceptions import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from warmflow.options import OptionError, option_error
+KINDS: Mapping[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+HIDDEN = ("given", "asked")
+"""Arguments of a command's function that are no flags."""
+Values = dict[str, Any]
+Given = Mapping[str, Values]
+"""The options that were typed, by the key of their group."""
+
+
+def number(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
+    """The value of a flag: text, or a number that is written as one. (cyclopts alone rounds 2.5 to a whole number.)"""
+    wanted = inner(kind)
+    if wanted not in (int, float):
+        return tokens[0].value
+    try:
+        return wanted(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"it must be {KINDS[wanted]}") from None
+
+
+Int = Annotated[int, Parameter(converter=number)]
+MaybeInt = Annotated[int | None, Parameter(converter=number)]
+MaybeFloat = Annotated[float | None, Parameter(converter=number)]
+Float = Annotated[float, Parameter(converter=number)]
+Switch = Annotated[bool, Parameter(negative=())]
+"""A flag without a value, off by default."""
+
+
+def inner(hint: Any) -> Any:
+    """The type of an optional value; text where several types are possible."""
+    if typing.get_origin(hint) is Annotated:
+        return inner(typing.get_args(hint)[0])
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint
+    known = [part for part in typing.get_args(hint) if part is not type(None)]
+    return known[0] if len(known) == 1 else str
+
+
+# ---------------------------------------------------------------- options classes as groups of flags
 
 
 @dataclass(frozen=True)
@@ -28,37 +80,97 @@ class Group:
     """Flags that are made from an options class.
 
     Args:
-        name: of the argument that receives the options, None where none was typed.
+        key: names the group among the options that a command is given.
         prefix: what stands before each flag; empty for none.
         title: the heading in the help.
+        defaults: values that differ from the defaults of the class, to be shown in the help.
+        without: options that are no flags.
     """
 
-    name: str
+    key: str
     kind: type[Any]
     prefix: str
     title: str
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
-    def parameter(self) -> inspect.Parameter:
-        """The parameter that cyclopts reads."""
-        name = f"--{self.prefix}" if self.prefix else "*"
-        kind: Any = self.kind | None
-        hint = Annotated[kind, Parameter(name=name, group=self.title)]
-        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+    @property
+    def names(self) -> list[str]:
+        """The options that have a flag."""
+        return [f.name for f in dataclasses.fields(self.kind) if f.name not in self.without]
+
+    def flag(self, name: str) -> str:
+        """The flag of an option."""
+        return flag_of(name, self.prefix)
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of the group."""
+        return [self.flag(name) for name in self.names]
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """The parameters that cyclopts reads, one for each option."""
+        hints, docs = typing.get_type_hints(self.kind), documented(self.kind)
+        group = cyclopts.Group.create_ordered(self.title)
+        found = []
+        for f in dataclasses.fields(self.kind):
+            if f.name in self.without:
+                continue
+            kind = inner(hints[f.name])
+            known = [value for value in typing.get_args(kind) if value] if typing.get_origin(kind) is Literal else []
+            kind = kind if kind in (int, float, bool) else str
+            said = f"  [{', '.join(known)}]" if known else ""
+            said += shown_default(f.name, self.defaults.get(f.name, f.default), self.prefix)
+            off = {"negative": flag_of(f"no_{f.name}", self.prefix)} if kind is bool else {"converter": number}
+            how = Parameter(
+                name=self.flag(f.name), group=group, show_default=False, help=f"{docs.get(f.name, '')}{said}", **off
+            )
+            found.append(
+                inspect.Parameter(
+                    self.parameter(f.name),
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[kind | None, how],
+                )
+            )
+        return found
+
+    def parameter(self, name: str) -> str:
+        """The name of an option's parameter, which no other group has."""
+        return re.sub(r"\W", "_", f"{self.key}__{name}")
 
 
-def with_groups(function: Callable[..., Any], groups: Sequence[Group]) -> Callable[..., Any]:
-    """The function, which takes ``**given``, with these groups as keyword-only parameters."""
+def shown_default(name: str, value: Any, prefix: str) -> str:
+    """What the help says about a default; nothing where the option's own text says it."""
+    if isinstance(value, bool):
+        return f"  [default: {flag_of(name, prefix)}]" if value else ""
+    return f"  [default: {value}]" if isinstance(value, int | float | str) and value != "" else ""
 
-    def command(*args: Any, **given: Any) -> Any:
-        return function(*args, **given)
 
-    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    parameters = [*own, *(g.parameter() for g in groups)]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    hints = {k: v for k, v in inspect.get_annotations(function, eval_str=True).items() if k not in ("return", "given")}
-    command.__annotations__ = {**hints, **{g.name: g.parameter().annotation for g in groups}}
-    command.__name__, command.__doc__ = function.__name__, function.__doc__
-    return command
+def documented(kind: type[Any]) -> dict[str, str]:
+    """The text below each option of an options class and of the classes that it extends."""
+    found: dict[str, str] = {}
+    for cls in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
+        for before, after in itertools.pairwise(body):
+            if (
+                isinstance(before, ast.AnnAssign)
+                and isinstance(before.target, ast.Name)
+                and isinstance(after, ast.Expr)
+            ):
+                found[before.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    return found
+
+
+def flag_of(name: str, prefix: str = "") -> str:
+    """``learning_rate`` as ``--learning-rate``, with a prefix ``--warm-start.sigma``."""
+    dashed = name.replace("_", "-")
+    return f"--{prefix}.{dashed}" if prefix else f"--{dashed}"
+
+
+# ---------------------------------------------------------------- what was typed
 
 
 def typed(argv: Sequence[str], flag: str, default: str = "") -> str:
@@ -71,55 +183,177 @@ def typed(argv: Sequence[str], flag: str, default: str = "") -> str:
     return default
 
 
-def flag_of(name: str, prefix: str = "") -> str:
-    """``learning_rate`` as ``--learning-rate``, with a prefix ``--warm-start.sigma``."""
-    dashed = name.replace("_", "-")
-    return f"--{prefix}.{dashed}" if prefix else f"--{dashed}"
+def positional(argv: Sequence[str], switches: Iterable[str]) -> list[str]:
+    """The words that are neither flags nor values of flags.
+
+    Args:
+        switches: the flags without a value.
+    """
+    alone, found = {*switches, "--help", "-h", "--quiet"}, []
+    for before, word in zip(["", *argv], argv, strict=False):
+        follows_flag = before.startswith("-") and before not in alone and "=" not in before
+        if not word.startswith("-") and not follows_flag:
+            found.append(word)
+    return found
 
 
-def in_flags(error: OptionError, prefixes: Mapping[str, str]) -> str:
-    """The error with the option as the flag that was typed; ``prefixes`` by the name of the options class."""
-    prefix = prefixes.get(error.owner, "")
-    if error.name:
-        return f"{flag_of(error.name, prefix)} {error.said}"
-    first, _, rest = error.said.partition(" ")
-    return f"{flag_of(first, prefix)} {rest}" if first.isidentifier() else error.said
+# ---------------------------------------------------------------- commands
 
 
-def run(app: App, argv: Sequence[str] | None = None, prefixes: Mapping[str, str] | None = None) -> int:
-    """Runs a command; the exit code. The user's errors are one line on stderr and code 2."""
-    words = list(sys.argv[1:] if argv is None else argv)
+@dataclass(frozen=True)
+class Command:
+    """A command with the options that belong to what was typed.
+
+    Args:
+        function: takes its own arguments, those of ``bound``, and ``given`` (the options that were typed) where it has such an
+            argument.
+        bound: arguments of the function that are no flags.
+        epilogue: stands at the end of the help.
+        unknown: what to say about a flag that the command does not have; empty for the nearest known flag.
+        hint: the words whose ``--help`` lists the options.
+    """
+
+    name: str
+    function: Callable[..., int | None]
+    groups: Sequence[Group] = ()
+    bound: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    epilogue: str = ""
+    unknown: Callable[[str], str] = lambda _: ""
+    hint: str = ""
+
+    @property
+    def help(self) -> str:
+        """The words that show the help of this command."""
+        return f"warmflow {self.name}{f' {self.hint}' if self.hint else ''} --help"
+
+    @property
+    def own(self) -> list[inspect.Parameter]:
+        """The function's own parameters."""
+        found = inspect.signature(self.function, eval_str=True).parameters.values()
+        return [p for p in found if p.name not in HIDDEN]
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """The parameters of the function and of the groups."""
+        return inspect.Signature([*self.own, *(p for group in self.groups for p in group.parameters())])
+
+    def call(self, *args: Any, **values: Any) -> int | None:
+        """The function with the options of the groups put together."""
+        given: dict[str, Values] = {}
+        for group in self.groups:
+            found = {name: values.pop(group.parameter(name), None) for name in group.names}
+            given[group.key] = {name: value for name, value in found.items() if value is not None}
+        more = {**self.bound, **({"given": given} if self.groups else {})}
+        return self.function(*args, **values, **more)
+
+    @property
+    def own_flags(self) -> dict[str, str]:
+        """The flags of the function's own parameters, by name."""
+        found = {}
+        for p in self.own:
+            if p.kind is not inspect.Parameter.KEYWORD_ONLY:
+                continue
+            names = [name for how in getattr(p.annotation, "__metadata__", ()) for name in (how.name or ())]
+            found[p.name] = names[0] if names else flag_of(p.name)
+        return found
+
+    @property
+    def flags(self) -> list[str]:
+        """Every flag of the command."""
+        return [*self.own_flags.values(), *(flag for group in self.groups for flag in group.flags)]
+
+    def app(self) -> App:
+        """The command as cyclopts runs it."""
+        places = "".join(
+            f" {p.name.upper()}{'...' if p.kind is p.VAR_POSITIONAL else ''}" for p in self.own if p.kind in PLACED
+        )
+        app = App(
+            name=f"warmflow {self.name}", usage=f"Usage: warmflow {self.name}{places} [OPTIONS]",
+            help=unwrapped(inspect.getdoc(self.function) or ""),
+            help_epilogue=self.epilogue or None, version_flags=(), help_format="plaintext", group_commands="Help",
+            suppress_keyboard_interrupt=False,
+        )  # fmt: skip
+
+        def command(*args: Any, **values: Any) -> int | None:
+            return self.call(*args, **values)
+
+        command.__signature__ = self.signature  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in self.signature.parameters.values()}
+        app.default(command)
+        return app
+
+
+def unwrapped(text: str) -> str:
+    """A docstring with each paragraph in one line, so that it fits any terminal; examples stay as they are."""
+    parts = text.split("\n\n")
+    return "\n\n".join(part if part.startswith("warmflow ") else " ".join(part.split()) for part in parts)
+
+
+def run(command: Command, words: Sequence[str]) -> int:
+    """Runs a command; the exit code.
+
+    Raises:
+        ValueError: the user's errors, in one line.
+    """
     try:
-        found = app(words, exit_on_error=False, print_error=False)
-    except cyclopts.CycloptsError as error:
-        cause = error.__cause__
-        if isinstance(cause, ValidationError):
-            return failed(
-                in_flags(option_error(str(cause.title).removeprefix("nullable[").rstrip("]"), cause), prefixes or {})
-            )
-        command = next((w for w in words if not w.startswith("-")), "")
-        return failed(f"{str(error).rstrip('.')}; see warmflow {command} --help".replace("  ", " "))
-    except KeyboardInterrupt:
-        print("stopped; nothing is lost: run the same command again to continue", file=sys.stderr)
-        return 130
-    except OptionError as error:
-        return failed(in_flags(error, prefixes or {}))
+        code = command.app()(
+            list(words), exit_on_error=False, print_error=False, help_on_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        raise ValueError(of_words(error, command)) from None
     except ValueError as error:
-        return failed(str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return failed(f"{where}{error.strerror or error}; free space or choose another place")
-    return found if isinstance(found, int) else 0
+        raise ValueError(in_flags(error, command)) from None
+    return code if isinstance(code, int) else 0
 
 
-def failed(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    return 2
+def of_words(error: CycloptsError, command: Command) -> str:
+    """What is wrong with the words of a command."""
+    see = f"see {command.help}"
+    if isinstance(error, UnknownOptionError):
+        flag = error.token.keyword or error.token.value
+        return command.unknown(flag) or f"unknown option {flag}; {nearest(flag, command.flags)}{see}"
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected {' '.join(error.unused_tokens or ())!r}; {see}"
+    name = "" if error.argument is None else flag_name(error.argument)
+    if isinstance(error, MissingArgumentError):
+        return f"{name} needs a value; {see}" if error.keyword else f"{name} is missing; {see}"
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword or name} is given twice: give it once; {see}"
+    if isinstance(error, CoercionError) and error.token is not None:
+        name, value = error.token.keyword or name, error.token.value
+        choices = typing.get_args(inner(error.target_type)) if error.argument is not None else ()
+        if choices:
+            from warmflow.options import suggestion
+
+            return f"{name} is {value!r}; {suggestion(value, choices)}; {see}"
+        return f"{name} is {value!r}; it must be {KINDS.get(inner(error.target_type), 'another kind of value')}; {see}"
+    return f"{str(error).rstrip('.')}; {see}"
 
 
-def given_only(options: object | None) -> dict[str, Any]:
-    """The options that differ from their class's defaults."""
-    if options is None:
-        return {}
-    fields = dataclasses.fields(options)  # type: ignore[arg-type]
-    return {f.name: getattr(options, f.name) for f in fields if getattr(options, f.name) != f.default}
+def flag_name(argument: cyclopts.Argument) -> str:
+    """What the user knows an argument by: --seed, or PROBLEM."""
+    return argument.name if argument.field_info.is_keyword_only else argument.name.lstrip("-").upper()
+
+
+def nearest(flag: str, known: Iterable[str]) -> str:
+    """ "did you mean --updates? " where one is near: by its spelling, or the same option with a prefix."""
+    import difflib
+
+    flags = list(known)
+    same = [k for k in flags if k.rpartition(".")[2] == flag.removeprefix("--").rpartition(".")[2] and k != flag]
+    near = same or difflib.get_close_matches(flag, flags, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def in_flags(error: ValueError, command: Command) -> str:
+    """The error with the option that it begins with as its flag: ``sigma is -1; ...`` as ``--warm-start.sigma is -1; ...``."""
+    message = str(error)
+    name, _, rest = message.partition(" ")
+    if not (rest.startswith("is ") or getattr(error, "name", "") == name):
+        return message
+    owner = getattr(error, "owner", "")
+    groups = sorted(command.groups, key=lambda group: group.kind.__name__ != owner)  # stable: the owner's group first
+    for group in groups:
+        if name in group.names:
+            return f"{group.flag(name)} {rest}"
+    return f"{command.own_flags[name]} {rest}" if name in command.own_flags else message

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -76,7 +76,7 @@ def options(cls: type[C]) -> type[C]:
         try:
             inner(self, **given)
         except ValidationError as error:
-            raise option_error(cls.__name__, error) from None
+            raise option_error(made, error) from None
 
     made.__init__ = checked  # type: ignore[method-assign]
     return cast("type[C]", made)
@@ -84,19 +84,21 @@ def options(cls: type[C]) -> type[C]:
 
 _SAID: Mapping[str, str] = {
     "greater_than": "greater than {gt}", "greater_than_equal": "at least {ge}", "less_than": "less than {lt}",
-    "less_than_equal": "at most {le}", "finite_number": "finite", "literal_error": "{expected}",
+    "less_than_equal": "at most {le}", "finite_number": "finite",
 }  # fmt: skip
 _KINDS: Mapping[str, str] = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
 
 
-def option_error(owner: str, error: ValidationError) -> OptionError:
+def option_error(of: type[Any], error: ValidationError) -> OptionError:
     """The first fault in one line: the option, its value and what it may be."""
-    found = error.errors()[0]
+    owner, found = of.__name__, error.errors()[0]
     context, kind = found.get("ctx", {}), found["type"]
     if kind == "value_error":
         said = str(context["error"])
         if not found["loc"]:  # raised by __post_init__, which names its options itself
             return OptionError(owner, "", said)
+    elif kind == "literal_error":
+        said = suggestion(found["input"], choices(get_type_hints(of)[str(found["loc"][0])]))
     elif kind in _SAID:
         said = f"it must be {_SAID[kind].format(**context)}"
     else:
@@ -104,11 +106,20 @@ def option_error(owner: str, error: ValidationError) -> OptionError:
     return OptionError(owner, str(found["loc"][0]), f"is {found['input']!r}; {said}")
 
 
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values of a Literal, also of an optional one."""
+    return (
+        get_args(hint)
+        if get_origin(hint) is Literal
+        else tuple(value for part in get_args(hint) for value in choices(part))
+    )
+
+
 def suggestion(value: object, known: Iterable[str]) -> str:
     """ "did you mean X? known: ..." """
     names = list(known)
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(names)}"
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(name for name in names if name)}"
 
 
 def changed(of: C, changes: Mapping[str, Any]) -> C:
@@ -116,8 +127,10 @@ def changed(of: C, changes: Mapping[str, Any]) -> C:
     return dataclasses.replace(of, **changes)  # type: ignore[type-var]
 
 
-def is_runtime(field: dataclasses.Field[Any]) -> bool:
-    return any(part == RUNTIME for part in getattr(field.type, "__metadata__", ()))
+def is_runtime(of: object, name: str) -> bool:
+    """Whether an option changes only how fast a result is computed."""
+    known = getattr(type(of), "__pydantic_fields__", {})
+    return name in known and RUNTIME in known[name].metadata
 
 
 def plain(of: object, runtime: bool = False) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def plain(of: object, runtime: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for f in dataclasses.fields(of):  # type: ignore[arg-type]
         value = getattr(of, f.name)
-        if runtime or not is_runtime(f):
+        if runtime or not is_runtime(of, f.name):
             found[f.name] = nested(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
     return found
 

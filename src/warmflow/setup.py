@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from warmflow.contracts import Batch, Data, Source
+from warmflow.contracts import Data, Source
 from warmflow.data import DataSet
 from warmflow.data.paired import INPUT
 from warmflow.networks import MLP, DiT, TokenTransformer, UNet, dit, mlp, seeded, unet
@@ -116,7 +116,6 @@ class Setup:
         space: "floats" or "tokens".
         fresh: draws fresh data points, where the problem can; None elsewhere.
         asks_inputs: whether flows see the inputs that samples answer.
-        given_pairs: the training data with starts that the user brings, one for each sample.
     """
 
     name: str
@@ -127,7 +126,6 @@ class Setup:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     space: Literal["floats", "tokens"] = "floats"
     fresh: Source | None = None
-    given_pairs: Batch | None = None
     asks_inputs: bool = True
 
     @property

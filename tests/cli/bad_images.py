@@ -21,8 +21,8 @@ def image_commands() -> Iterator[Case]:
         more = ["--out", "c", "--quiet", "--jobs", "1"] if command == "compare" else []
         return lambda p: [command, str(make(p)), *more]
 
-    yield Case("compare of a near name of images", of(lambda p: "cifar100"), "cifar100", 'did you mean "cifar10"')
-    yield Case("audit of a near name of images", of(lambda p: "emojis", "audit"), "emojis", 'did you mean "emoji"')
+    yield Case("compare of a near name of images", of(lambda p: "cifar100"), "cifar100", "did you mean 'cifar10'")
+    yield Case("audit of a near name of images", of(lambda p: "emojis", "audit"), "emojis", "did you mean 'emoji'")
     yield Case("compare of a hub without a name", of(lambda p: "hf:"), "name is empty", "hf:NAME")
     yield Case("compare of a hub's missing folder", of(lambda p: "hf:./no/where"), "./no/where", "save_to_disk")
     yield Case("audit of a hub's file", of(lambda p: f"hf:{p.file('set')}", "audit"), "is a file", "save_to_disk")

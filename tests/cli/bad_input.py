@@ -10,6 +10,7 @@ leaves    True where the command may leave a folder behind (training that diverg
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -24,13 +25,21 @@ import numpy as np
 import torch
 from PIL import Image
 
+from warmflow.drafts import draft_of
+from warmflow.methods.own import OwnModel
+from warmflow.methods.warm_start import WarmStart
+
 
 def words(text: str) -> list[str]:
     return text.split()
 
 
-QUICK = words("--updates 10 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --batch 64 --quiet")
-SMALL = {"updates": 10, "samples": 400, "rounds": 1, "block": 400, "width": 16, "depth": 1, "batch": 64}
+TRAINING = words("--updates 10 --width 16 --depth 1 --batch 64")
+TOY = words("--train 400 --heldout 400")
+PAIRED = words("--warm-start.rounds 1 --warm-start.block 400")
+QUICK = [*TRAINING, *TOY, *PAIRED, "--quiet"]
+"""A warm start on moons in a second."""
+SMALL = {"updates": 10, "samples": 400, "width": 16, "depth": 1, "batch": 64}
 
 
 def run(args: Sequence[str]) -> tuple[int, str, str]:
@@ -40,8 +49,7 @@ def run(args: Sequence[str]) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main.main([str(a) for a in args], prog_name="warmflow")
-            code = 0
+            code = main([str(a) for a in args])
         except SystemExit as stop:
             code = int(stop.code or 0)
     return code, out.getvalue(), err.getvalue()
@@ -56,8 +64,24 @@ def everything(*folders: Path) -> dict[str, str]:
     return found
 
 
-def train(out: Path, arm: str, seed: int, *more: str) -> Path:
-    code, _, err = run(["train", "toy.moons", *QUICK, "--arm", arm, "--seed", str(seed), "--out", str(out), *more])
+def with_options(words: Sequence[str], *more: str) -> list[str]:
+    """The words with these flags and their values, in place of the same flags before."""
+    flags, kept = more[::2], list(words)
+    for flag in flags:
+        if flag in kept:
+            i = kept.index(flag)
+            del kept[i : i + 2]
+    return [*kept, *more]
+
+
+def quick(method: str = "warm-start") -> list[str]:
+    """The options of a small training run."""
+    return [*TRAINING, *TOY, *(PAIRED if method == "warm-start" else []), "--quiet"]
+
+
+def train(out: Path, method: str, seed: int, *more: str) -> Path:
+    words = ["train", "moons", *quick(method), "--method", method, "--seed", str(seed), "--out", str(out)]
+    code, _, err = run(with_options(words, *more))
     assert code == 0, err
     return out
 
@@ -114,15 +138,15 @@ class Place:
 
 def shared_runs(root: Path) -> Path:
     """Everything the cases copy from."""
-    for arm in ("warm", "cold"):
+    for name, method in (("warm", "warm-start"), ("cold", "cold")):
         for seed in (0, 1):
-            train(root / f"{arm}{seed}", arm, seed)
+            train(root / f"{name}{seed}", method, seed)
     train(root / "cold0_otherdata", "cold", 0, "--data-seed", "5")
     train(root / "cold0_longer", "cold", 0, "--updates", "12")
     train(root / "cold0_wider", "cold", 0, "--width", "24")
     train(root / "cold0_batch", "cold", 0, "--batch", "32")
     train(root / "cold0_half", "cold", 0, "--dtype", "bfloat16")
-    train(root / "warm1_blur", "warm", 1, "--sigma", "0.2")
+    train(root / "warm1_blur", "warm-start", 1, "--warm-start.sigma", "0.2")
     started = Path(shutil.copytree(root / "warm0", root / "started"))
     for file in ("model.json", "model.safetensors", "raw.json", "raw.safetensors"):
         (started / file).unlink()
@@ -130,8 +154,8 @@ def shared_runs(root: Path) -> Path:
     (started / "config.json").write_text(json.dumps({**config, "state": "started"}))
     compare = root / "compare"
     (compare / "seeds" / "0").mkdir(parents=True)
-    shutil.copytree(root / "warm0", compare / "seeds" / "0" / "warm")
-    asked = {"kind": "compare", "recipe": "toy.moons"}
+    shutil.copytree(root / "warm0", compare / "seeds" / "0" / "warm-start")
+    asked = {"kind": "compare", "problem": {"name": "moons"}}
     (compare / "config.json").write_text(
         json.dumps({"warmflow": config["warmflow"], "kind": "compare", "state": "started", "asked": asked})
     )
@@ -172,20 +196,81 @@ def _raw_pickle(place: Place) -> str:
     return str(path)
 
 
-def _train(*more: str) -> Make:
-    return lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.here / "run"), *more]
+def _train(*more: str, method: str = "warm-start") -> Make:
+    """Training a small run with these options in place of those of the same flags."""
+
+    def make(p: Place) -> list[str]:
+        words = ["train", "moons", *quick(method), "--method", method, "--out", str(p.here / "run")]
+        return with_options(words, *more)
+
+    return make
+
+
+def _draft_flag(command: str) -> str:
+    return "--draft" if command == "audit" else "--warm-start.draft"
+
+
+def _train_into(out: Callable[[Place], Path], *more: str, method: str = "warm-start") -> Make:
+    """Training into a folder that the case makes."""
+    return lambda p: _train("--out", str(out(p)), *more, method=method)(p)
+
+
+def _old(place: Place, name: str = "cold0") -> Path:
+    """A run as version 0.1 wrote it: its config.json names a recipe."""
+    config = json.loads((place.shared / name / "config.json").read_text())
+    return place.edited(name, asked={"kind": "run", "recipe": "moons", "arm": "cold", "seed": config["asked"]["seed"]})
 
 
 def command_cases() -> Iterator[Case]:
     """Through the command line."""
-    yield Case("unknown command", lambda p: ["trian", "toy.moons"], "trian", "did you mean 'train'")
+    yield Case("unknown command", lambda p: ["trian", "moons"], "trian", "did you mean 'train'")
     yield Case("unknown command without a neighbour", lambda p: ["zzz"], "zzz", "known:")
-    yield Case("no recipe", lambda p: ["train"], "RECIPE", "--help")
-    yield Case("unknown recipe", lambda p: ["train", "toy.moon"], "toy.moon", "did you mean 'toy.moons'")
-    yield Case("unknown recipe without a neighbour", lambda p: ["train", "qqq"], "qqq", "known: toy.moons")
-    yield Case("recipe that climbs folders", lambda p: ["train", "../x"], "../x", "known:")
-    yield Case("unknown flag", lambda p: ["train", "toy.moons", "--udpates", "3"], "--udpates", "--updates")
-    yield Case("flag of another recipe", lambda p: ["train", "images.digits", "--spread", "1"], "spread", "known:")
+    yield Case("no problem", lambda p: ["train"], "PROBLEM", "--help")
+    yield Case("unknown problem", lambda p: ["train", "moon"], "moon", "did you mean 'moons'")
+    yield Case("unknown problem without a neighbour", lambda p: ["train", "qqq"], "qqq", "known: digits")
+    yield Case("problem that climbs folders", lambda p: ["train", "../x"], "../x", "known:")
+    yield Case("unknown flag", lambda p: ["train", "moons", "--udpates", "3"], "--udpates", "--updates")
+    yield Case(
+        "flag of another problem", lambda p: ["train", "digits", "--levels", "9"], "--levels", "known: --data-seed"
+    )
+    yield Case(
+        "flag without its prefix", lambda p: ["train", "digits", "--sigma", "1"], "--sigma", "--warm-start.sigma"
+    )
+    yield Case("flag of a draft that is not asked for", lambda p: ["train", "digits", "--jittered.spread", "1"],
+               "--jittered.spread", "--warm-start.draft jittered")  # fmt: skip
+    yield Case("flag of a method that is not trained", lambda p: ["train", "digits", "--learned-prior.scale", "0"],
+               "--learned-prior.scale is an option of learned-prior", "--method is warm-start")  # fmt: skip
+    yield Case("flag of a method that is not compared", lambda p: ["compare", "digits", "--learned-prior.scale", "0"],
+               "--learned-prior.scale is an option of learned-prior", "--methods warm-start: add it")  # fmt: skip
+    yield Case(
+        "flag given twice",
+        lambda p: ["train", "digits", "--updates", "1", "--updates", "2"],
+        "--updates",
+        "give it once",
+    )
+    yield Case("flag without a value", lambda p: ["train", "digits", "--updates"], "--updates needs a value", "--help")
+    yield Case(
+        "flag before the problem", lambda p: ["train", "--updates", "0", "digits"], "--updates is 0", "at least 1"
+    )
+    yield Case("word too many", lambda p: ["train", "digits", "moons"], "moons", "--help")
+    yield Case("two methods to train", _train("--method", "cold,warm-start"), "cold,warm-start", "one method")
+    yield Case(
+        "no method to compare", lambda p: ["compare", "moons", "--methods", ","], "--methods is empty", "known: cold"
+    )
+    yield Case("unknown method to compare", lambda p: ["compare", "moons", "--methods", "cold,wram-start"], "wram-start",
+               "did you mean 'warm-start'")  # fmt: skip
+    yield Case(
+        "only cold methods", lambda p: ["compare", "moons", "--methods", "cold", "--out", "c"], "cold", "add warm-start"
+    )
+    yield Case("a method's value that its name fixes", lambda p: words("train moons --method cold-minibatch --cold.pairing "
+               "independent"), "--cold.pairing is fixed", "ask for cold")  # fmt: skip
+    yield Case("an unknown teacher", lambda p: words("compare digits --methods distillation --distillation.teacher warm"),
+               "'warm'", "did you mean 'warm-start'")  # fmt: skip
+    yield Case("an option of a teacher", lambda p: ["compare", "digits", "--methods", "distillation", "--cold.rounds", "0"],
+               "--cold.rounds is 0", "at least 1")  # fmt: skip
+    yield Case("an option of a teacher's draft", lambda p: words("compare digits --methods reflow --reflow.teacher warm-start "
+               "--warm-start.draft gan --gan.width 6"), "--gan.width is 6", "multiple of 4")  # fmt: skip
+    yield Case("arrays without a file", lambda p: ["train", "arrays"], "arrays", "FILE.npz")
     yield Case("demo of something else", lambda p: ["demo", "cats"], "cats", "moons")
     yield Case("demo without seeds", lambda p: ["demo", "moons", "--seeds", "0"], "--seeds is 0", "at least")
     yield Case("demo without updates", lambda p: ["demo", "moons", "--updates", "0"], "--updates is 0", "at least")
@@ -196,107 +281,110 @@ def command_cases() -> Iterator[Case]:
         ("--updates", "many", "--help"),
         ("--updates", "2.5", "--help"),
         ("--batch", "0", "at least 1"),
-        ("--width", "0", "at least 1"),
-        ("--depth", "-1", "at least 1"),
-        ("--rounds", "0", "at least 1"),
-        ("--block", "0", "at least 1"),
-        ("--components", "0", "at least 1"),
-        ("--samples", "50", "at least 200"),
+        ("--width", "-1", "at least 0"),
+        ("--depth", "-1", "at least 0"),
+        ("--warm-start.rounds", "0", "at least 1"),
+        ("--warm-start.block", "0", "at least 1"),
+        ("--heldout", "50", "at least 200"),
         ("--train", "100", "at least 200"),
-        ("--t0", "-0.1", "[0, 1)"),
-        ("--t0", "1.0", "[0, 1)"),
-        ("--t0", "1.5", "[0, 1)"),
-        ("--t0", "nan", "finite"),
-        ("--sigma", "-0.3", "0 or more"),
-        ("--sigma", "inf", "finite"),
-        ("--learning-rate", "-0.1", "positive"),
-        ("--learning-rate", "0.0", "positive"),
-        ("--spread", "0.0", "positive"),
-        ("--spread", "-1.0", "positive"),
-        ("--ema", "1.0", "[0, 1)"),
-        ("--dropout", "-0.5", "[0, 1)"),
-        ("--pairing", "assignmnt", "did you mean 'assignment'"),
-        ("--draft", "mixtur", "did you mean 'mixture'"),
-        ("--predicts", "noise", "known: velocity"),
-        ("--arm", "wram", "did you mean 'warm'"),
-        ("--dtype", "float8", "known: float32"),
+        ("--warm-start.t0", "-0.1", "at least 0"),
+        ("--warm-start.t0", "1.0", "less than 1"),
+        ("--warm-start.t0", "1.5", "less than 1"),
+        ("--warm-start.t0", "nan", "less than 1"),
+        ("--warm-start.sigma", "-0.3", "at least 0"),
+        ("--warm-start.sigma", "inf", "finite"),
+        ("--learning-rate", "-0.1", "greater than 0"),
+        ("--learning-rate", "0.0", "greater than 0"),
+        ("--jittered.spread", "0.0", "greater than 0"),
+        ("--jittered.spread", "-1.0", "greater than 0"),
+        ("--ema", "1.0", "less than 1"),
+        ("--dropout", "-0.5", "at least 0"),
+        ("--warm-start.pairing", "whole-sets", "did you mean 'whole-set'"),
+        ("--warm-start.draft", "mixtur", "did you mean 'mixture'"),
+        ("--predicts", "noise", "known: x1, velocity"),
+        ("--network", "mpl", "did you mean 'mlp'"),
+        ("--method", "wram-start", "did you mean 'warm-start'"),
+        ("--dtype", "float8", "did you mean 'float32'"),
         ("--device", "toaster", "use cpu"),
         ("--threads", "0", "at least 1"),
+        ("--seed", "first", "--help"),
     ):
         yield Case(f"{flag} {value}", _train(flag, value), value, remedy)
+    yield Case(
+        "--mixture.components 0",
+        _train("--warm-start.draft", "mixture", "--mixture.components", "0"),
+        "0",
+        "at least 1",
+    )
     if not torch.cuda.is_available():
         yield Case("cuda where there is none", _train("--device", "cuda"), "cuda", "use cpu")
-    yield Case("images.folder without a path", lambda p: ["train", "images.folder"], "--path", "folder of images")
+    yield Case("folder without a path", lambda p: ["train", "folder"], "--path", "folder of images")
     yield Case(
-        "images.folder of another mode",
-        lambda p: ["train", "images.folder", "--path", str(p.images(3)), "--mode", "CMYK"], "CMYK", "known: RGB",
-    )  # fmt: skip
-    yield Case(
-        "images.folder too small",
-        lambda p: ["train", "images.folder", "--path", str(p.images(3)), "--size", "2"], "--size is 2", "at least 4",
-    )  # fmt: skip
-    yield Case(
-        "training where a file is in the way",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.file("run"))], "run", "choose another",
-    )  # fmt: skip
-    yield Case(
-        "training below a regular file",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.file("run") / "deeper")], "run/deeper", "choose another",
-    )  # fmt: skip
-    yield Case(
-        "dry run of a bad setting", lambda p: ["train", "toy.moons", "--dry-run", "--t0", "1"], "--t0 is 1", "[0, 1)"
+        "folder of another mode", lambda p: ["train", f"folder:{p.images(3)}", "--mode", "CMYK"], "CMYK", "known: RGB"
     )
+    yield Case(
+        "folder too small", lambda p: ["train", f"folder:{p.images(3)}", "--size", "2"], "--size is 2", "at least 4"
+    )
+    yield Case(
+        "a path beside folder:PATH",
+        lambda p: ["train", f"folder:{p.images(3)}", "--path", "x"],
+        "--path",
+        "leave it out",
+    )
+    yield Case(
+        "training where a file is in the way", _train_into(lambda p: p.file("run")), "run", "choose another",
+    )  # fmt: skip
+    yield Case(
+        "training below a regular file", _train_into(lambda p: p.file("run") / "deeper"), "run/deeper", "choose another",
+    )  # fmt: skip
+    yield Case(
+        "dry run of a bad setting", lambda p: ["train", "moons", "--dry-run", "--warm-start.t0", "1"],
+        "--warm-start.t0 is 1", "less than 1",
+    )  # fmt: skip
 
     # a run folder that is there already
     yield Case(
-        "train again with another setting",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.copy("warm0")), "--sigma", "0.25"],
-        "settings.sigma was 0.1, is now 0.25", "choose another --out",
+        "train again with another setting", _train_into(lambda p: p.copy("warm0"), "--warm-start.sigma", "0.25"),
+        "method.sigma was 0.1, is now 0.25", "choose another --out",
     )  # fmt: skip
     yield Case(
-        "train again with another arm",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.copy("warm0")), "--arm", "cold"],
-        'arm was "warm", is now "cold"', "choose another --out",
+        "train again with another method", _train_into(lambda p: p.copy("warm0"), method="cold"),
+        'method.class was "WarmStart", is now "Cold"', "choose another --out",
     )  # fmt: skip
     yield Case(
-        "train into a comparison's folder",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.copy("compare"))], "compare", "choose another --out",
+        "train into a comparison's folder", _train_into(lambda p: p.copy("compare")), "compare", "choose another --out"
+    )
+    yield Case(
+        "train into a folder with half a config.json", _train_into(lambda p: p.cut("warm0", "config.json")),
+        "config.json", "delete",
     )  # fmt: skip
     yield Case(
-        "train into a folder with half a config.json",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.cut("warm0", "config.json"))], "config.json", "delete",
+        "train into a folder whose config.json is empty", _train_into(lambda p: p.cut("warm0", "config.json", 0)),
+        "config.json", "delete",
     )  # fmt: skip
     yield Case(
-        "train into a folder whose config.json is empty",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.cut("warm0", "config.json", 0))], "config.json", "delete",
-    )  # fmt: skip
-    yield Case(
-        "train on from half a checkpoint",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.cut("started", "checkpoint.safetensors"))],
+        "train on from half a checkpoint", _train_into(lambda p: p.cut("started", "checkpoint.safetensors")),
         "checkpoint.safetensors", "delete it",
     )  # fmt: skip
     yield Case(
-        "train on in a folder of another version",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.edited("started", warmflow="9.7.0"))], "9.7.0", "install",
+        "train on in a folder of another version", _train_into(lambda p: p.edited("started", warmflow="9.7.0")),
+        "9.7.0", "install",
     )  # fmt: skip
-    yield Case(
-        "a huge learning rate",
-        lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.here / "run"), "--learning-rate", "1e30"],
-        "at step", "Lower the learning rate", True,
-    )  # fmt: skip
+    yield Case("train on in a folder of version 0.1", _train_into(_old), "warmflow 0.1", "train it again")
+    yield Case("a huge learning rate", _train("--learning-rate", "1e30"), "at step", "Lower the learning rate", True)
 
     # --from
-    def begin(make: Callable[[Place], Path | str]) -> Make:
-        return lambda p: ["train", "toy.moons", *QUICK, "--out", str(p.here / "run"), "--from", str(make(p))]
+    def begin(make: Callable[[Place], Path | str], *more: str, method: str = "warm-start") -> Make:
+        return lambda p: _train("--from", str(make(p)), *more, method=method)(p)
 
-    yield Case("--from a warm run", begin(lambda p: p.shared / "warm0"), "'warm'", "cold run")
+    yield Case("--from a warm run", begin(lambda p: p.shared / "warm0"), "WarmStart", "cold run")
     yield Case("--from nowhere", begin(lambda p: p.here / "nowhere"), "nowhere", "is not a run folder")
     yield Case("--from a comparison", begin(lambda p: p.shared / "compare"), "compare", "name one of the runs")
     yield Case("--from another width", begin(lambda p: p.shared / "cold0_wider"), "24", "same width")
     yield Case("--from another version", begin(lambda p: p.edited("cold0", warmflow="9.7.0")), "9.7.0", "install")
+    yield Case("--from version 0.1", begin(_old), "warmflow 0.1", "train it again")
     yield Case(
-        "--from for a cold flow",
-        lambda p: [*begin(lambda q: q.shared / "cold0")(p), "--arm", "cold"], "'cold'", "fine-tunes a warm flow",
+        "--from for a cold flow", begin(lambda p: p.shared / "cold0", method="cold"), "'cold'", "fine-tunes a warm start",
     )  # fmt: skip
 
     # sample
@@ -304,7 +392,7 @@ def command_cases() -> Iterator[Case]:
         return lambda p: ["sample", str(run(p)), "--out", str(p.here / out), *more]
 
     yield Case("sample without --out", lambda p: ["sample", str(p.shared / "warm0")], "--out", "--help")
-    yield Case("sample -n 0", sample("-n", "0"), "-n is 0", "at least one")
+    yield Case("sample -n 0", sample("-n", "0"), "-n is 0", "at least 1")
     yield Case("sample -n half", sample("-n", "0.5"), "0.5", "--help")
     yield Case("too large a grid", sample("-n", "5000", out="x.png"), "5000", ".npz")
     yield Case("sample --steps 0", sample("--steps", "0"), "--steps is 0", "at least 1")
@@ -349,6 +437,9 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "sample of another version", sample(run=lambda p: p.edited("warm0", warmflow="0.9.3")), "0.9.3", "install"
     )
+    yield Case(
+        "sample of version 0.1", sample(run=_old), "warmflow 0.1, which this version cannot read", "train it again"
+    )
     yield Case("sample of a foreign config.json", sample(run=_foreign), "config.json", "warmflow train has written")
     yield Case("sample of exchanged weights", sample(run=_exchanged), "exchanged", "again")
 
@@ -367,12 +458,14 @@ def command_cases() -> Iterator[Case]:
         "warm runs of different sigma",
         compare("warm0", "warm1_blur", "cold0", "cold1"),
         "0.1 and 0.2",
-        "equal training",
+        "compare them apart",
     )
-    yield Case("runs of different seeds", compare("warm0", "warm1", "cold0"), "warm has [0, 1]", "train the missing")
-    yield Case("only warm runs", compare("warm0", "warm1"), "['warm']", "train the other")
-    yield Case("one run only", compare("cold0"), "['cold']", "train the other")
-    yield Case("a run named twice", compare("warm0", "warm0", "cold0"), "warm, seed 0", "once")
+    yield Case(
+        "runs of different seeds", compare("warm0", "warm1", "cold0"), "warm-start has [0, 1]", "train the missing"
+    )
+    yield Case("only warm runs", compare("warm0", "warm1"), "warm-start", "train the other")
+    yield Case("one run only", compare("cold0"), "methods cold;", "train the other")
+    yield Case("a run named twice", compare("warm0", "warm0", "cold0"), "warm-start, seed 0", "once")
     yield Case("runs and no run", compare("warm0", "nope"), "nope", "train it first")
     yield Case("a comparison among runs", compare("warm0", "compare"), "compare", "name one of the runs")
     yield Case("an unfinished run among runs", compare("started", "cold0"), "started", "again")
@@ -381,6 +474,15 @@ def command_cases() -> Iterator[Case]:
         lambda p: ["compare", str(p.edited("warm0", warmflow="9.7.0")), *p.runs("cold0"), "--out", str(p.here / "c")],
         "9.7.0", "install",
     )  # fmt: skip
+    yield Case(
+        "a run of version 0.1 among runs", lambda p: ["compare", str(_old(p)), *p.runs("warm0"), "--out", str(p.here / "c")],
+        "warmflow 0.1", "train it again",
+    )  # fmt: skip
+    yield Case(
+        "finished runs and --methods", compare("warm0", "cold0", more=["--methods", "cold"]), "--methods", "leave"
+    )
+    yield Case("finished runs and an option of a method", compare("warm0", "cold0", more=["--warm-start.sigma", "1"]),
+               "--warm-start.sigma", "leave")  # fmt: skip
     yield Case("finished runs and --updates", compare("warm0", "cold0", more=["--updates", "9"]), "--updates", "leave")
     yield Case("finished runs and --minutes", compare("warm0", "cold0", more=["--minutes", "9"]), "--minutes", "leave")
     for calls in ("0", "-1", "2.5", "x", "", "1,,2", "1;2"):
@@ -396,25 +498,30 @@ def command_cases() -> Iterator[Case]:
     # compare and audit of data
     def data(make: Callable[[Place], Any], *more: str, command: str = "compare") -> Make:
         out = ["--out", "c", "--quiet", "--jobs", "1"] if command == "compare" else []
-        return lambda p: [command, str(make(p)), *out, *more]
+        return lambda p: with_options([command, str(make(p)), *out], *more)
 
     yield Case("compare of nothing", lambda p: ["compare"], "WHAT", "--help")
-    yield Case("compare of an unknown name", data(lambda p: "digit"), "digit", 'did you mean "digits"')
+    yield Case("compare of an unknown name", data(lambda p: "digit"), "digit", "did you mean 'digits'")
     yield Case("compare of a missing file", data(lambda p: p.here / "no.npy"), "no.npy", "does not exist")
     yield Case("compare of a missing folder", data(lambda p: "folder:no/where"), "no/where", "does not exist")
-    yield Case("compare of a bare folder", data(lambda p: p.images(3)), "photos", "folder:")
-    yield Case("compare --seeds 0", data(lambda p: "toy.moons", "--seeds", "0"), "--seeds is 0", "at least")
-    yield Case("compare --minutes 0", data(lambda p: "toy.moons", "--minutes", "0"), "--minutes is 0", "positive")
-    yield Case("compare --minutes -3", data(lambda p: "toy.moons", "--minutes", "-3"), "--minutes is -3", "positive")
-    yield Case("compare --minutes nan", data(lambda p: "toy.moons", "--minutes", "nan"), "nan", "positive")
-    yield Case("compare --jobs -2", data(lambda p: "toy.moons", "--jobs", "-2"), "--jobs is -2", "at least 1")
+    yield Case("compare of a bare folder", data(lambda p: p.images(3)), "3 rows", "too few to tell")
+    yield Case("compare --seeds 0", data(lambda p: "moons", "--seeds", "0"), "--seeds is 0", "at least")
+    yield Case("compare --minutes 0", data(lambda p: "moons", "--minutes", "0"), "--minutes is 0", "positive")
+    yield Case("compare --minutes -3", data(lambda p: "moons", "--minutes", "-3"), "--minutes is -3", "positive")
+    yield Case("compare --minutes nan", data(lambda p: "moons", "--minutes", "nan"), "nan", "positive")
+    yield Case("compare --jobs -2", data(lambda p: "moons", "--jobs", "-2"), "--jobs is -2", "at least 1")
     yield Case("compare onto a file", lambda p: ["compare", p.array("d.npy", _points()), "--quiet", "--out",
                str(p.file("c"))], "/c", "choose another")  # fmt: skip
-    yield Case("audit of an unknown name", data(lambda p: "toy.mons", command="audit"), "toy.mons", "toy.moons")
-    yield Case("audit of images.folder alone", data(lambda p: "images.folder", command="audit"), "--path", "folder")
+    yield Case("audit of an unknown name", data(lambda p: "toy.mons", command="audit"), "toy.mons", "moons")
+    yield Case("audit of folder alone", data(lambda p: "folder", command="audit"), "--path", "folder")
     yield Case(
-        "audit --sigma -1", data(lambda p: "toy.moons", "--sigma", "-1", command="audit"), "--sigma is -1", "0 or more"
+        "audit with a bad sigma", data(lambda p: "moons", "--warm-start.sigma", "-1", command="audit"),
+        "--warm-start.sigma is -1", "at least 0",
+    )  # fmt: skip
+    yield Case(
+        "audit with --updates", data(lambda p: "moons", "--updates", "5", command="audit"), "--updates", "leave it out"
     )
+    yield Case("compare --samples 50", data(lambda p: "moons", "--samples", "50"), "--samples is 50", "at least 200")
     for what, make, says, remedy in (
         ("an empty folder", lambda p: f"folder:{p.images()}", "photos", "holds no images"),
         ("a folder of broken images", lambda p: f"folder:{p.images(broken=5)}", "5 files", "give png"),
@@ -443,7 +550,9 @@ def command_cases() -> Iterator[Case]:
 
     # drafts
     def drafts(make: Callable[[Place], Any], command: str = "compare") -> Make:
-        return lambda p: data(lambda q: q.array("d.npy", _points()), "--draft", str(make(p)), command=command)(p)
+        return lambda p: data(
+            lambda q: q.array("d.npy", _points()), _draft_flag(command), str(make(p)), command=command
+        )(p)
 
     for what, make, says, remedy in (
         ("an unknown draft", lambda p: "mixtur", "mixtur", "did you mean 'mixture'"),
@@ -454,15 +563,15 @@ def command_cases() -> Iterator[Case]:
         ("no drafts", lambda p: p.array("a.npy", _points(0)), "(0, 2)", "at least one draft"),
         ("text for drafts", lambda p: p.array("a.npy", np.array([["a", "b"]] * 9)), "<U1", "array of numbers"),
         ("a folder of drafts for points", lambda p: p.images(4), "photos", ".npy"),
-        ("a jittered draft without a law", lambda p: "jittered", "jittered", "known: mixture"),
+        ("a jittered draft of data", lambda p: "jittered", "jittered", "needs fresh data"),
     ):
         yield Case(f"compare with {what}", drafts(make), says, remedy)
     yield Case("audit with an unknown draft", drafts(lambda p: "mixtur", "audit"), "mixtur", "did you mean 'mixture'")
     yield Case(
         "more components than data",
-        data(lambda p: p.array("d.npy", _points()), "--components", "300"),
-        "300",
-        "lower it",
+        data(lambda p: p.array("d.npy", _points()), "--mixture.components", "300"),
+        "--mixture.components is 300",
+        "at most",
     )
 
     # report
@@ -474,6 +583,10 @@ def command_cases() -> Iterator[Case]:
     yield Case(
         "report of another version", lambda p: ["report", str(p.edited("warm0", warmflow="9.7"))], "9.7", "install"
     )
+    yield Case("report of version 0.1", lambda p: ["report", str(_old(p))], "warmflow 0.1", "train it again")
+    yield Case("plan of version 0.1", lambda p: ["plan", str(_old(p))], "warmflow 0.1", "train it again")
+    yield Case("plan of nothing", lambda p: ["plan", str(p.here / "no")], "/no", "not a run folder")
+    yield Case("plan of no power", lambda p: ["plan", "x", "--power", "1"], "--power is 1", "between 0 and 1")
     yield Case(
         "report of two, one bad", lambda p: ["report", *p.runs("warm0"), str(p.here / "no")], "/no", "give the folder"
     )
@@ -501,12 +614,22 @@ def _two_arrays(place: Place) -> str:
     return str(place.here / "d.npz")
 
 
+OPTIONS = {f.name for f in dataclasses.fields(WarmStart)}
+
+
 def _compare(place: Place, data: Any = None, draft: Any = None, **more: Any) -> Callable[[], Any]:
+    """A comparison with a warm start, whose options are among ``more`` beside those of training."""
     import warmflow
 
     x = torch.as_tensor(_points()) if data is None else data
+    options = {"rounds": 1, "block": 400, **{k: more[k] for k in OPTIONS & more.keys()}}
+    more = {k: v for k, v in more.items() if k not in OPTIONS}
+    settings = {"progress": False, "seeds": [0], **SMALL, **more}
     return lambda: warmflow.compare(
-        x, draft, out=place.here / "c", **{"progress": False, "seeds": [0], **SMALL, **more}
+        x,
+        [WarmStart(**options, **({} if draft is None else {"draft": draft_of(draft)}))],
+        out=place.here / "c",
+        **settings,
     )
 
 
@@ -519,12 +642,12 @@ def call_cases() -> Iterator[Case]:
     yield Case("unknown setting", compare(udpates=3), "udpates", "did you mean 'updates'")
     yield Case("setting of another type", compare(updates="many"), "'many'", "whole number")
     yield Case("half an update", compare(updates=2.5), "2.5", "whole number")
-    yield Case("a truth for a number", compare(batch=True), "True", "whole number")
+    yield Case("a truth for a number", compare(batch=True), "True", "a number")
     yield Case("text for a rate", compare(sigma="big"), "'big'", "a number")
     yield Case("a number for a name", compare(pairing=3), "3", "text")
-    yield Case("a number for a truth", compare(seen=1), "seen is 1", "True or False")
-    yield Case("t0 of 1", compare(t0=1), "t0 is 1", "[0, 1)")
-    yield Case("t0 of NaN", compare(t0=float("nan")), "nan", "finite")
+    yield Case("a number for a truth", compare(seen=2), "seen is 2", "true or false")
+    yield Case("t0 of 1", compare(t0=1), "t0 is 1", "less than 1")
+    yield Case("t0 of NaN", compare(t0=float("nan")), "nan", "less than 1")
     yield Case("calls of zero", compare(calls=[0, 1]), "0", "at least 1")
     yield Case("calls of a half", compare(calls=[1, 2.5]), "2.5", "whole number")
     yield Case("no calls", compare(calls=[]), "empty", "like 1, 2, 4, 8")
@@ -538,7 +661,9 @@ def call_cases() -> Iterator[Case]:
     yield Case("minutes as text", compare(minutes="ten"), "ten", "positive")
     yield Case("no jobs", compare(jobs=0), "jobs is 0", "at least 1")
     yield Case("no such device", compare(device="toaster"), "toaster", "use cpu")
-    yield Case("a bare function as the cold model", compare(cold=lambda x, t: x), "function", "wrap")
+    yield Case(
+        "a bare function as the cold model", lambda p: lambda: OwnModel(field=lambda x, t: x), "function", "wrap"
+    )
     yield Case("data of None", lambda p: lambda: _load(None), "object", "give numbers")
     yield Case("ragged data", lambda p: lambda: _load([[1.0, 2.0], [3.0]] * 200), "different shapes", "same shape")
     yield Case("one dimension", compare(torch.zeros(400)), "(400,)", "reshape")
@@ -577,7 +702,9 @@ def call_cases() -> Iterator[Case]:
     yield Case("load of nothing", lambda p: lambda: _sampler(p.here / "no"), "/no", "not a run folder")
     yield Case("load of half a model", lambda p: _half(p), "model.safetensors", "delete it")
     yield Case("load of an unfinished run", lambda p: lambda: _sampler(p.shared / "started"), "started", "again")
-    yield Case("load of a comparison", lambda p: lambda: _sampler(p.shared / "compare"), "compare", "seeds/0/warm")
+    yield Case(
+        "load of a comparison", lambda p: lambda: _sampler(p.shared / "compare"), "compare", "seeds/0/warm-start"
+    )
     yield Case("no samples", lambda p: lambda: _sampler(p.shared / "warm0")(0), "n is 0", "at least one")
     yield Case("half a step", lambda p: lambda: _sampler(p.shared / "warm0")(5, steps=2.5), "2.5", "whole number")
     yield Case("no batch", lambda p: lambda: _sampler(p.shared / "warm0")(5, batch=0), "batch is 0", "at least one")

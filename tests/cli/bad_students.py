@@ -15,8 +15,8 @@ FEW = words("--updates 3 --batch 32 --quiet --no-report")
 
 def student_runs(root: Path) -> Path:
     """What the cases below copy from, beside ``bad_input.shared_runs``."""
-    train(root / "blind", "warm", 0, "--no-seen")
-    train(root / "bare", "warm", 0, "--sigma", "0")
+    train(root / "blind", "warm-start", 0, "--warm-start.no-seen")
+    train(root / "bare", "warm-start", 0, "--warm-start.sigma", "0")
     code, _, err = run(["distill", str(root / "cold0"), *FEW, "--out", str(root / "student0")])
     assert code == 0, err
     return root

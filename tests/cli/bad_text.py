@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bad_input import Case, Make, Place, words
+from bad_input import Case, Make, Place, with_options, words
 
-TINY = words("--updates 5 --width 16 --depth 1 --heads 2 --batch 16 --pairing independent --samples 200 --quiet")
+TINY = words("--updates 5 --width 16 --depth 1 --heads 2 --batch 16 --warm-start.pairing independent --quiet")
 PROSE = "it was the best of times it was the worst of times it was the age of wisdom it was the age of foolishness "
 
 
@@ -26,34 +26,29 @@ def _prose(place: Place) -> Path:
 
 
 def _file(body: str | bytes, name: str = "bad.txt", *more: str) -> Make:
-    return lambda p: [
-        "train",
-        "text.file",
-        *TINY,
-        "--path",
-        str(_text(p, name, body)),
-        "--out",
-        str(p.here / "r"),
-        *more,
-    ]
+    return lambda p: _train(p, _text(p, name, body), *more)
+
+
+def _train(p: Place, path: Path | str, *more: str) -> list[str]:
+    return with_options(["train", "text", *TINY, "--path", str(path), "--out", str(p.here / "r")], *more)
 
 
 def _flags(*more: str) -> Make:
-    return lambda p: ["train", "text.file", *TINY, "--path", str(_prose(p)), "--out", str(p.here / "r"), *more]
+    return lambda p: _train(p, _prose(p), *more)
 
 
 def _drafted(name: str, body: str, *more: str) -> Make:
     def make(p: Place) -> list[str]:
         out, path = str(p.here / "c"), str(_text(p, name, body))
         small = words("--updates 5 --width 16 --depth 1 --heads 2 --samples 200 --seeds 2 --jobs 1 --quiet")
-        return ["compare", "text.characters", *small, "--length", "32", "--draft", path, "--out", out, *more]
+        return ["compare", "text", *small, "--length", "32", "--warm-start.draft", path, "--out", out, *more]
 
     return make
 
 
 def _grid(*more: str) -> Make:
-    small = words("--updates 5 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --heads 2 --quiet")
-    return lambda p: ["train", "toy.grid", *small, "--out", str(p.here / "r"), *more]
+    small = words("--updates 5 --train 400 --heldout 400 --width 16 --depth 1 --heads 2 --warm-start.rounds 1 --quiet")
+    return lambda p: with_options(["train", "grid", *small, "--out", str(p.here / "r")], *more)
 
 
 def _sample(*more: str, run: str = "warm0") -> Make:
@@ -69,44 +64,60 @@ def text_commands() -> Iterator[Case]:
     yield Case("a text in latin-1", _file("caf\xe9 ".encode("latin-1") * 500), "0xe9", "iconv")
     yield Case("a text in UTF-16", _file(PROSE.encode("utf-16") * 3), "bad.txt", "UTF-8")
     yield Case("a short text", _file(PROSE), "too few", "bring at least")
-    yield Case("windows longer than the text", _flags("--length", "30000"), "30000", "--length")
-    yield Case("a text that does not exist", lambda p: ["train", "text.file", *TINY, "--path", "no.txt", "--out", "r"],
-               "no.txt", "does not exist")  # fmt: skip
-    yield Case("a folder without texts", lambda p: ["train", "text.file", *TINY, "--path", str(p.here), "--out", "r"],
-               "holds no .txt files", "give a text file")  # fmt: skip
-    yield Case("no path", lambda p: ["train", "text.file", *TINY, "--out", "r"], "--path", "needs a text file")
+    yield Case("windows longer than the text", _flags("--length", "30000"), "30000", "length")
+    yield Case("a text that does not exist", lambda p: _train(p, "no.txt"), "no.txt", "does not exist")
+    yield Case("a folder without texts", lambda p: _train(p, p.here), "holds no .txt files", "give a text file")
     yield Case("an archive that is none", _file(b"\x1f\x8b nothing", "x.tar.gz"), "x.tar.gz", "archive")
     yield Case("--alphabet latin", _flags("--alphabet", "latin"), "'latin'", "text8")
     yield Case("--length 1", _flags("--length", "1"), "--length is 1", "at least 2")
-    yield Case("--order 0", _flags("--order", "0"), "--order is 0", "at least 1")
-    yield Case("--order 40", _flags("--order", "40"), "order is 40", "whole number")
-    yield Case("--strength -1", _flags("--strength", "-1"), "--strength is -1.0", "0 or more")
-    yield Case("--power 0", _flags("--power", "0"), "--power is 0.0", "positive")
-    yield Case("--heads 3", _flags("--heads", "3"), "--heads 3", "multiple")
-    yield Case("--draft trigram", _flags("--draft", "trigram"), "'trigram'", "ngram")
-    yield Case("--pairing assignment of texts", _flags("--pairing", "assignment"), "'assignment'", "hamming-assignment")
+    yield Case("--ngram.order 0", _flags("--ngram.order", "0"), "--ngram.order is 0", "at least 1")
+    yield Case("--ngram.order 40", _flags("--ngram.order", "40"), "order is 40", "whole number")
+    yield Case(
+        "a negative strength", _flags("--warm-start.strength", "-1"), "--warm-start.strength is -1", "at least 0"
+    )
+    yield Case("--power 0", _flags("--power", "0"), "--power is 0", "greater than 0")
+    yield Case("--heads 3", _flags("--heads", "3"), "heads 3", "multiple")
+    yield Case("the draft trigram", _flags("--warm-start.draft", "trigram"), "'trigram'", "ngram")
+    yield Case("the pairing whole-set of texts", _flags("--warm-start.pairing", "whole-set"),
+               "--warm-start.pairing is 'whole-set'", "hamming-assignment")  # fmt: skip
     yield Case("--weighting mse", _flags("--weighting", "mse"), "'mse'", "cross_entropy")
-    yield Case("--most -1", _flags("--most", "-1"), "--most is -1", "0 for all")
-    yield Case("--arm cold_assigned of texts", _flags("--arm", "cold_assigned"), "'cold_assigned'", "cold_masked")
-    yield Case("a solver for tokens", _grid("--solver", "euler"), "toy.grid", "no setting 'solver'")
-    yield Case("passes over pairs of texts", _flags("--passes", "2"), "text.file", "no setting 'passes'")
-    yield Case("a mixture of texts", _flags("--components", "5"), "text.file", "no setting 'components'")
+    yield Case("--most -1", _flags("--most", "-1"), "--most is -1", "at least 0")
+    yield Case("assigned noise of texts", lambda p: words("train text --method cold --cold.pairing minibatch --out r"),
+               "'minibatch'", "independent pairs")  # fmt: skip
+    yield Case(
+        "a learned prior of texts",
+        lambda p: ["train", "text", "--method", "learned-prior", "--out", "r"],
+        "text",
+        "tokens",
+    )
+    yield Case("a solver for tokens", _grid("--solver", "euler"), "--solver", "--help")
+    yield Case("a mixture of texts", _flags("--mixture.components", "5"),
+               "--mixture.components is an option of the draft mixture", "--warm-start.draft mixture")  # fmt: skip
+    yield Case(
+        "passes over pairs of texts", _flags("--warm-start.passes", "2"), "--warm-start.passes is 2", "leave it out"
+    )
+    yield Case("a mixture for texts", _flags("--warm-start.draft", "mixture"), "'mixture' is for floats", "tokens")
     yield Case("--levels 2", _grid("--levels", "2"), "--levels is 2", "at least 8")
-    yield Case("--law spiral", _grid("--law", "spiral"), "'spiral'", "moons")
-    yield Case("--draft ngram of a grid", _grid("--draft", "ngram"), "'ngram'", "jittered")
+    yield Case("--toy spiral", _grid("--toy", "spiral"), "'spiral'", "moons")
+    yield Case("the draft ngram of a grid", _grid("--warm-start.draft", "ngram"), "'ngram'", "grid")
     yield Case("drafts of another length", _drafted("d.txt", "abc\n" * 9), "line 1", "have 32")
     yield Case("drafts beyond the alphabet", _drafted("d.txt", ("a" * 31 + "B\n") * 9), "'B'", "normalise")
     yield Case("drafts that are no JSON", _drafted("d.jsonl", "hello\n"), "line 1", '"draft"')
     yield Case("drafts that are numbers", _drafted("d.jsonl", '{"draft": 3}\n'), "int", "give text")
     yield Case("an empty file of drafts", _drafted("d.txt", "\n"), "d.txt is empty", "text in it")
-    yield Case("too few given pairs", _drafted("d.jsonl", pair + "\n", "--pairing", "given"), "1 pairs", "at least 200")
-    yield Case("given pairs without refined texts", _drafted("d.txt", ("a" * 32 + "\n") * 300, "--pairing", "given"),
+    yield Case(
+        "too few given pairs",
+        _drafted("d.jsonl", pair + "\n", "--warm-start.pairing", "given"),
+        "1 pairs",
+        "at least 200",
+    )
+    yield Case("given pairs without refined texts", _drafted("d.txt", ("a" * 32 + "\n") * 300, "--warm-start.pairing", "given"),
                "'given'", "refined")  # fmt: skip
     yield Case("pairs that are not all refined",
                _drafted("d.jsonl", pair + "\n" + '{"draft": "' + "a" * 32 + '"}\n'), "2 drafts and 1", "none")  # fmt: skip
-    yield Case("texts as drafts of points", lambda p: ["compare", "toy.moons", "--draft", str(_text(p, "d.jsonl", pair)),
+    yield Case("texts as drafts of points", lambda p: ["compare", "moons", "--warm-start.draft", str(_text(p, "d.jsonl", pair)),
                                                       "--out", "c", "--quiet"], "d.jsonl", ".npy")  # fmt: skip
-    yield Case("audit of tokens", lambda p: ["audit", "toy.grid"], "toy.grid", "warmflow compare")
+    yield Case("audit of tokens", lambda p: ["audit", "grid"], "grid is of tokens", "warmflow compare")
     yield Case("points as .txt", lambda p: [*_sample()(p)[:-1], str(p.here / "x.txt")], "makes no texts", ".npz")
     yield Case("--prefix of points", _sample("--prefix", "the"), "--prefix", "tokens")
     yield Case("--temperature of points", _sample("--temperature", "0.5"), "--temperature", "tokens")

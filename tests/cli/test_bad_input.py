@@ -16,8 +16,8 @@ COMMANDS = [*command_cases(), *student_commands(), *image_commands()]
 CALLS = [*call_cases(), *student_calls(), *image_calls()]
 LONGEST = 400
 BY_PROCESS = (
-    "unknown recipe",
-    "--t0 1.5",
+    "unknown problem",
+    "--warm-start.t0 1.5",
     "sample of half a model",
     "runs of different updates",
     "compare of NaN data",
@@ -108,7 +108,7 @@ def test_a_damaged_run_can_be_mended_as_the_message_says(place: Place) -> None:
 
     folder = place.cut("warm0", "model.safetensors")
     (folder / "model.safetensors").unlink()
-    train(folder, "warm", 0)
+    train(folder, "warm-start", 0)
     sound = (place.shared / "warm0" / "model.safetensors").read_bytes()
     assert (folder / "model.safetensors").read_bytes() == sound
 

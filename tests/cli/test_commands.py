@@ -13,22 +13,42 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bad_input import QUICK, SMALL, Place, everything, run, shared_runs, train, words
+from bad_input import (
+    PAIRED,
+    QUICK,
+    SMALL,
+    TOY,
+    TRAINING,
+    Place,
+    everything,
+    quick,
+    run,
+    shared_runs,
+    train,
+    with_options,
+    words,
+)
 from PIL import Image
 
 import warmflow
+from warmflow.drafts import DRAFTS, draft_of
+from warmflow.drafts.mixture import Mixture
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, save_row, verdict_json
 from warmflow.evaluation.verdict import Outcome
 from warmflow.experiments import audit as prospect
-from warmflow.experiments import budget
+from warmflow.experiments import budget, pipeline
 from warmflow.experiments import compare as comparison
 from warmflow.experiments import measure as measuring
-from warmflow.experiments import workers as crew
 from warmflow.experiments.budget import updates_within
+from warmflow.methods.own import OwnModel
+from warmflow.methods.warm_start import WarmStart
+from warmflow.problems import PROBLEMS
 
-ARRAY = words("--updates 20 --samples 400 --rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
-ARRAYS_FLOWS = {"cold", "cold_assigned", "cold_whole", "warm", "noise", "draft"}
+ARRAY = words("--updates 20 --samples 400 --warm-start.rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
+ARRAYS_FLOWS = {"cold", "cold-minibatch", "cold-whole-set", "warm-start", "warm-start-from-noise", "warm-start-start"}
+FEW = WarmStart(draft=Mixture(components=2), rounds=1)
+MOONS = ["compare", "moons", *TRAINING, *TOY, *PAIRED, "--samples", "400", "--quiet"]
 VERDICT = {
     "version", "candidates", "curves", "metrics", "samples", "seeds", "test", "validation", "trained", "choices", "audit", "bill"
 }  # fmt: skip
@@ -104,19 +124,68 @@ def test_bare_warmflow_shows_its_help() -> None:
     assert out.startswith("Usage: warmflow") and "..." not in out.split("Commands:")[1]
 
 
+def test_the_help_of_a_problem_has_its_options_and_those_of_its_methods() -> None:
+    plain = ok("compare", "--help")
+    for word in (
+        "Problems:",
+        "8 x 8 digits.",
+        "Methods:",
+        "A flow from a draft.",
+        "--methods",
+        "compare PROBLEM --methods",
+    ):
+        assert word in plain, word
+    assert "--warm-start.sigma" not in plain and "--size" not in plain
+    digits = ok("compare", "digits", "--help")
+    for word in (
+        "--updates",
+        "256]",
+        "--warm-start.sigma",
+        "--mixture.components",
+        "--data-seed",
+        "Other methods: cold,",
+    ):
+        assert word in digits, word
+    assert "--size" not in digits and "--gan.updates" not in digits and "--learned-prior.scale" not in digits
+    more = ok("compare", "folder", "--methods", "learned-prior,distillation", "--help")
+    assert all(word in more for word in ("--size", "--learned-prior.scale", "--distillation.alpha", "--cold.pairing"))
+    assert "--gan.updates" in ok("train", "digits", "--warm-start.draft", "gan", "--help")
+
+
+@pytest.mark.parametrize("problem", sorted(PROBLEMS.keys() - {"arrays"}))
+def test_no_two_options_share_a_flag(problem: str) -> None:
+    """And every option has a text in the help."""
+    from warmflow.command_line import documented
+    from warmflow.commands import compare, groups, train
+
+    drafts = [name for name, kind in DRAFTS.items() if groups.class_of_draft(name) is kind]
+    for make, flag in ((compare.command, "--methods"), (train.command, "--method")):
+        for method in groups.NAMES:
+            for draft in drafts:
+                command = make([problem, flag, method, "--warm-start.draft", draft])
+                assert len(command.flags) == len(set(command.flags))
+                assert all(documented(group.kind).get(name) for group in command.groups for name in group.names)
+
+
+@pytest.mark.parametrize("name", ["digits", "moons", "grid"])
+def test_the_draft_shown_in_the_help_is_the_one_that_is_used(name: str) -> None:
+    found = PROBLEMS[name]().setup()
+    assert found.defaults["draft"] == PROBLEMS[name].draft
+
+
 # train
 
 
 def test_train_again_does_nothing(place: Place) -> None:
     folder = place.copy("warm0")
     before = everything(folder)
-    train(folder, "warm", 0)
+    train(folder, "warm-start", 0)
     assert everything(folder) == before
 
 
 def test_train_continues_to_the_same_weights(place: Place) -> None:
     folder = place.copy("started")
-    train(folder, "warm", 0)
+    train(folder, "warm-start", 0)
     same = (folder / "model.safetensors").read_bytes() == (place.shared / "warm0" / "model.safetensors").read_bytes()
     assert same
 
@@ -134,19 +203,19 @@ def test_train_writes_what_a_run_is_made_of(place: Place) -> None:
 
 
 def test_dry_run_prints_json_and_writes_nothing(place: Place) -> None:
-    facts = json.loads(ok("train", "toy.moons", *QUICK, "--dry-run", "--t0", "0.5", "--out", place.here / "run"))
-    assert facts["settings"]["t0"] == 0.5
+    facts = json.loads(ok("train", "moons", *QUICK, "--dry-run", "--warm-start.t0", "0.5", "--out", place.here / "run"))
+    assert facts["method"]["t0"] == 0.5
     assert facts["parameters"] > 0 and facts["calls_per_second_at_batch_64"] > 0 and facts["training_minutes"] >= 0
     assert not list(place.here.iterdir())
 
 
 def test_from_begins_with_what_the_cold_run_knows(place: Place) -> None:
     """Fine-tuning starts as the cold field: its first loss is below an untrained one's."""
-    quick = [*QUICK, "--updates", "1", "--width", "32", "--sigma", "0.3", "--seed", "0"]
-    cold = [*QUICK, "--updates", "200", "--width", "32", "--arm", "cold", "--out", "cold"]
-    ok("train", "toy.moons", *cold)
-    ok("train", "toy.moons", *quick, "--out", "fresh")
-    ok("train", "toy.moons", *quick, "--out", "tuned", "--from", "cold")
+    warm = with_options(QUICK, "--updates", "1", "--width", "32", "--warm-start.sigma", "0.3", "--seed", "0")
+    cold = with_options(quick("cold"), "--updates", "200", "--width", "32", "--method", "cold", "--out", "cold")
+    ok("train", "moons", *cold)
+    ok("train", "moons", *warm, "--out", "fresh")
+    ok("train", "moons", *warm, "--out", "tuned", "--from", "cold")
     fresh, tuned = (
         json.loads(Path(name, "log.jsonl").read_text().splitlines()[0])["loss"] for name in ("fresh", "tuned")
     )
@@ -205,17 +274,17 @@ def test_compare_of_finished_runs(place: Place) -> None:
     before = everything(place.shared)
     ok("compare", *place.runs("warm0", "warm1", "cold0", "cold1"), "--calls", "1,2", "--out", "c", "--quiet")
     facts = sound(Path("c"), [0, 1])
-    assert methods(facts) == {"warm", "cold", "draft"} and calls(facts, "draft") == [0]
-    for name in ("warm", "cold"):  # a solver of two calls a step reaches one call only
+    assert methods(facts) == {"warm-start", "cold", "warm-start-start"} and calls(facts, "warm-start-start") == [0]
+    for name in ("warm-start", "cold"):  # a solver of two calls a step reaches one call only
         assert calls(facts, name) in ([1], [1, 2]), name
     assert {c["name"]: c["role"] for c in facts["curves"]} == {
-        "warm": "candidate",
+        "warm-start": "candidate",
         "cold": "baseline",
-        "draft": "start",
+        "warm-start-start": "start",
     }
     assert everything(place.shared) == before
     ok("report", "c", "--out", "page.html")
-    assert html.escape(facts["candidates"]["warm"]["words"]["answer"]) in Path("page.html").read_text()
+    assert html.escape(facts["candidates"]["warm-start"]["words"]["answer"]) in Path("page.html").read_text()
 
 
 def test_rows_of_other_runs_are_not_taken_for_these(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,12 +298,17 @@ def test_rows_of_other_runs_are_not_taken_for_these(place: Place, monkeypatch: p
     shutil.copytree("c", "d")
     rows = count_rows(monkeypatch)
     ok(*command)
-    assert len(rows) == sum(len(calls(sound(Path("c"), [0]), name)) for name in ("cold", "warm", "draft")) - 3
+    assert (
+        len(rows)
+        == sum(len(calls(sound(Path("c"), [0]), name)) for name in ("cold", "warm-start", "warm-start-start")) - 3
+    )
     shutil.copy(place.shared / "warm0" / "raw.safetensors", place.here / "warm0" / "model.safetensors")  # other weights
     command[command.index("c")] = "d"
     rows = count_rows(monkeypatch)
     ok(*command)
-    assert len(rows) == sum(len(calls(sound(Path("d"), [0]), name)) for name in ("cold", "warm", "draft"))
+    assert len(rows) == sum(
+        len(calls(sound(Path("d"), [0]), name)) for name in ("cold", "warm-start", "warm-start-start")
+    )
 
 
 def count_rows(monkeypatch: pytest.MonkeyPatch, stop_after: int = -1) -> list[str]:
@@ -271,7 +345,7 @@ def photos(folder: Path, n: int = 240) -> Path:
 
 def test_compare_of_a_folder_of_images(place: Place) -> None:
     folder = photos(place.here / "photos")
-    small = [*ARRAY, "--size", "6", "--components", "4"]
+    small = [*ARRAY, "--size", "6", "--mixture.components", "4"]
     code, _, err = run(["compare", f"folder:{folder}", *small, "--calls", "1", "--out", "c", "--quiet"])
     assert code == 0 and err.startswith("warning: ") and "broken.png" in err and err.count("\n") == 1, err
     sound(Path("c"), [0, 1])
@@ -286,7 +360,7 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
     x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     x[:, 1] += np.sign(x[:, 0])
     data, drafts = place.array("data.npy", x), place.array("drafts.npy", np.random.default_rng(1).normal(size=(300, 2)))
-    command = ["compare", data, "--draft", drafts, *ARRAY, "--calls", "1,2", "--out", "c", "--quiet"]
+    command = ["compare", data, "--warm-start.draft", drafts, *ARRAY, "--calls", "1,2", "--out", "c", "--quiet"]
     rows = count_rows(monkeypatch, stop_after=5)
     code, _, err = run(command)
     assert code == 130 and "nothing is lost" in err and not Path("c/verdict.json").exists()
@@ -297,18 +371,20 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
     facts = sound(Path("c"), [0, 1])
     assert methods(facts) == ARRAYS_FLOWS and not set(rows) & set(more)
     assert len(rows) + len(more) == 2 * sum(len(curve["points"]) for curve in facts["curves"])
-    assert facts["candidates"]["warm"]["words"]["text"] in out and "c/report.html" in out
-    assert "given this draft" in facts["candidates"]["warm"]["words"]["text"], "the same drafts for every training seed"
+    assert facts["candidates"]["warm-start"]["words"]["text"] in out and "c/report.html" in out
+    assert "given this draft" in facts["candidates"]["warm-start"]["words"]["text"], (
+        "the same drafts for every training seed"
+    )
     # a finished comparison is judged again from its rows: nothing is sampled
     monkeypatch.setattr(comparison, "conclude", None)
     kept = Path("c/verdict.json").read_text()
     spoiled = json.loads(kept)
-    spoiled["candidates"]["warm"]["outcome"] = "forged"
+    spoiled["candidates"]["warm-start"]["outcome"] = "forged"
     Path("c/verdict.json").write_text(json.dumps(spoiled))
     assert ok(*command) == out and json.loads(Path("c/verdict.json").read_text()) == json.loads(kept)
-    code, _, err = run([*command, "--updates", "21"])
-    assert code == 2 and "updates was 20, is now 21" in err
-    code, _, err = run([*command, "--calls", "1"])
+    code, _, err = run(with_options(command, "--updates", "21"))
+    assert code == 2 and "training.updates was 20, is now 21" in err
+    code, _, err = run(with_options(command, "--calls", "1"))
     assert code == 2 and "calls was [1, 2], is now [1]" in err
     place.array("drafts.npy", np.zeros((300, 2)))
     code, _, err = run(command)
@@ -318,15 +394,15 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
 
 def test_audit_says_one_sentence(place: Place) -> None:
     data = place.array("data.npy", np.random.default_rng(0).normal(size=(300, 2)))
-    text = ok("audit", data, "--components", "2").strip()
-    facts = json.loads(ok("audit", data, "--components", "2", "--json"))
+    text = ok("audit", data, "--mixture.components", "2").strip()
+    facts = json.loads(ok("audit", data, "--mixture.components", "2", "--json"))
     assert text.splitlines()[-1] == facts["sentence"] and facts["sentence"].endswith(".")
-    assert {"assignment", "nearest-datum", "nearest-draft", "independent"} <= facts["audit"].keys()
+    assert {"whole-set", "nearest-data", "nearest-draft", "independent"} <= facts["audit"].keys()
     assert facts["margin"] > 0
 
 
-@pytest.mark.parametrize("name", [["toy.moons", "--train", "600", "--samples", "800"], ["images.digits"]])
-def test_audit_of_recipes(name: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [["moons", "--train", "600", "--heldout", "800"], ["digits"]])
+def test_audit_of_problems(name: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prospect, "ROWS", 200)
     facts = json.loads(ok("audit", *name, "--json"))
     assert facts["sentence"].endswith(".") and facts["data"]
@@ -341,11 +417,12 @@ def test_compare_from_python(place: Place) -> None:
     def draft(n: int, seed: int) -> torch.Tensor:
         return 1.3 * torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
 
-    small = {**SMALL, "updates": 30, "rounds": 2}
-    report = warmflow.compare(data=x, draft=draft, calls=[1, 2], seeds=[0, 1], progress=False, **small)
+    small = {**SMALL, "updates": 30}
+    warm = WarmStart(draft=draft_of(draft), rounds=2)
+    report = warmflow.compare(x, [warm], calls=[1, 2], seeds=[0, 1], progress=False, **small)
     verdict = report.verdict
     assert verdict.claim == verdict.answer and verdict.outcome in set(Outcome)
-    assert list(verdict.candidates) == ["warm"] and verdict.candidates["warm"].outcome == verdict.outcome
+    assert list(verdict.candidates) == ["warm-start"] and verdict.candidates["warm-start"].outcome == verdict.outcome
     page = report.save(place.here / "out")
     assert page == place.here / "out" / "report.html" and page.stat().st_size > 10_000
     assert {"calls", "seconds"} <= report.figures.keys()
@@ -360,7 +437,7 @@ def test_minutes_choose_the_updates(
     x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     small = {k: v for k, v in SMALL.items() if k != "updates"}
     out = place.here / "c"
-    warmflow.compare(x, calls=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, components=2, **small)
+    warmflow.compare(x, [FEW], calls=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, **small)
     assert json.loads((out / "config.json").read_text())["updates"] == 117
     assert "sampling alone takes about 2 minutes" in capsys.readouterr().err
     seconds, seeds, update, sampling = asked
@@ -381,30 +458,20 @@ def test_a_wrapped_model_takes_the_cold_place(place: Place) -> None:
     x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     mine = warmflow.wrap(lambda z, t: torch.zeros_like(z), predicts="velocity")
     report = warmflow.compare(
-        x, calls=[1], seeds=[0, 1], cold=mine, out=place.here / "c", progress=False, components=2, **SMALL
+        x, [FEW, OwnModel(field=mine)], calls=[1], seeds=[0, 1], out=place.here / "c", progress=False, **SMALL
     )
     facts = sound(place.here / "c", [0, 1])
-    assert methods(facts) == {"warm", "noise", "cold", "draft"} and "your cold model" in report.html()
-    assert "training of cold" not in facts["bill"] and facts["bill"]["training of warm"] > 0
+    assert (
+        methods(facts) == {"warm-start", "warm-start-from-noise", "cold", "warm-start-start"}
+        and "your cold model" in report.html()
+    )
+    assert "training of cold" not in facts["bill"] and facts["bill"]["training of warm-start"] > 0
     assert not (place.here / "c" / "seeds" / "0" / "cold").exists()
 
 
 def test_convergence_trains_the_best_cold_flow_twice_as_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it has converged is said by the numbers beside it, and the verdict against the longer one stands there too."""
-    command = [
-        "compare",
-        "toy.moons",
-        *QUICK,
-        "--seeds",
-        "2",
-        "--jobs",
-        "1",
-        "--calls",
-        "1",
-        "--convergence",
-        "--out",
-        "c",
-    ]
+    command = [*MOONS, "--seeds", "2", "--jobs", "1", "--calls", "1", "--convergence", "--out", "c"]
     ok(*command)
     facts = sound(Path("c"), [0, 1])
     doubled = facts["doubled"]
@@ -413,9 +480,9 @@ def test_convergence_trains_the_best_cold_flow_twice_as_long(place: Place, monke
     assert len(settled) == len(facts["metrics"])
     assert facts["trained"] == ("convergence" if all(settled) else "equal training")
     for seed in ("0", "1"):
-        longer = json.loads((Path("c/seeds") / seed / f"{doubled['baseline']}_doubled" / "config.json").read_text())
-        assert longer["asked"]["updates"] == 20 == 2 * facts_updates(Path("c"))
-    assert doubled["verdicts"].keys() == doubled["words"].keys() == {"warm"}
+        longer = json.loads((Path("c/seeds") / seed / f"{doubled['baseline']}-doubled" / "config.json").read_text())
+        assert longer["asked"]["training"]["updates"] == 20 == 2 * facts_updates(Path("c"))
+    assert doubled["verdicts"].keys() == doubled["words"].keys() == {"warm-start"}
     monkeypatch.setattr(comparison, "conclude", None)
     ok(*command)
     assert sound(Path("c"), [0, 1])["doubled"] == doubled, "what is beside the verdict is kept when it is judged again"
@@ -426,12 +493,17 @@ def facts_updates(folder: Path) -> int:
 
 
 def test_two_processes_train_and_measure_the_same_rows(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A named recipe, with a second process that measures too: distances do not depend on who measured them."""
-    monkeypatch.setattr(crew, "WORTH", -1.0)
+    """With a second process that measures too: distances do not depend on who measured them."""
+    monkeypatch.setattr(pipeline, "WORTH", -1.0)
     began: list[int] = []
-    start = crew.Crew.start
-    monkeypatch.setattr(crew.Crew, "start", lambda self, s: (start(self, s), began.append(len(self.running)))[0])
-    small = ["compare", "toy.moons", *QUICK, "--seeds", "2", "--calls", "1,2"]
+    beside = pipeline._measure_beside
+
+    def measured(*given: Any) -> None:
+        began.append(given[5])
+        beside(*given)
+
+    monkeypatch.setattr(pipeline, "_measure_beside", measured)
+    small = [*MOONS, "--seeds", "2", "--calls", "1,2"]
     ok(*small, "--jobs", "2", "--out", "2")
     shutil.copytree("2", "1")  # the same flows, measured by one process
     config = json.loads(Path("1/config.json").read_text())
@@ -439,7 +511,7 @@ def test_two_processes_train_and_measure_the_same_rows(place: Place, monkeypatch
     for name in ("verdict.json", "study.json"):
         (Path("1") / name).unlink()
     ok(*small, "--jobs", "1", "--out", "1")
-    assert began == [1]
+    assert began == [2]
     two, one = sound(Path("2"), [0, 1]), sound(Path("1"), [0, 1])
     assert {c["method"]: c["chosen"] for c in two["choices"]} == {c["method"]: c["chosen"] for c in one["choices"]}
     for ours, theirs in zip(two["curves"], one["curves"], strict=True):

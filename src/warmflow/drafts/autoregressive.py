@@ -21,6 +21,7 @@ from warmflow.objectives import NextToken
 from warmflow.options import Count, options
 from warmflow.setup import Setup
 from warmflow.sources import LSTM, NGram
+from warmflow.sources.ngram import most_order
 
 N = TypeVar("N", bound=Network)
 
@@ -151,6 +152,9 @@ class NGramDraft(Draft):
     """Symbols that are looked at together."""
 
     def fits(self, setup: Setup) -> str:
+        most = most_order(setup.vocabulary)
+        if self.order > most:
+            return f"order is {self.order}; with {setup.vocabulary} tokens it is a whole number in 1 .. {most}"
         return _of_text(self, setup)
 
     def fit(self, setup: Setup, place: Place) -> Source:

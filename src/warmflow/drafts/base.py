@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from warmflow.contracts import Source
+from warmflow.contracts import Batch, Source
 from warmflow.options import changed, plain
 from warmflow.setup import Setup, classes_of
 from warmflow.sources import ByLabel
@@ -59,6 +59,14 @@ class Draft(ABC):
         Raises:
             ValueError: impossible options for these data.
         """
+
+    def given_pairs(self, setup: Setup) -> Batch | None:
+        """The training data with the drafts that were brought for it, one for each sample; None where there are none."""
+        return None
+
+    def warning(self, setup: Setup) -> str:
+        """What is odd about the drafts; empty for nothing."""
+        return ""
 
     def asked(self) -> dict[str, Any]:
         """The draft as JSON."""

@@ -44,6 +44,9 @@ AT_FLOOR = 0.99
 SILENT = 0.01
 """Nats below which a number of the latent says nothing."""
 LATENT_ROUNDS = 16
+PARTS = ("auxiliary model", "latent sampler")
+"""What a prior's parts are called in the bill."""
+FACTS = "prior_facts.json"
 
 
 @options
@@ -112,8 +115,8 @@ def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedP
         latent, more = _latent(s, data, auxiliary, folder / "latent", place.progress, place.seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
         facts["latent_auc"] = _told_apart(prior, data, place.seed)
-        write_json(folder / "prior_facts.json", facts)
-    return prior, {"auxiliary model": seconds, "latent sampler": more}
+        write_json(folder / FACTS, facts)
+    return prior, dict(zip(PARTS, (seconds, more), strict=True))
 
 
 class _Settings:
@@ -182,8 +185,8 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     if clamped >= AT_FLOOR:
         raise ValueError(
             f"the auxiliary model's sigma is at its bounds on {clamped:.0%} of the pixels (from {log_variance.min() / 2:.2g} "
-            f"to {log_variance.max() / 2:.2g} in its logarithm): it repeats the data or has learned nothing; change --kl, "
-            "--latent or --auxiliary-updates"
+            f"to {log_variance.max() / 2:.2g} in its logarithm): it repeats the data or has learned nothing; change "
+            "kl, latent or auxiliary_updates of learned-prior"
         )
     facts: dict[str, Any] = {
         "explained": 1 - float((y - mu).square().mean() / (y - y.mean(0)).square().mean()),
@@ -196,7 +199,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     if not facts["active"]:
         facts["warning"] = (
             "posterior collapse: no number of the latent says anything about the image, the prior is one mean and one "
-            "sigma for all; lower --kl"
+            "sigma for all; lower kl of learned-prior"
         )
     return facts
 

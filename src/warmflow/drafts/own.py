@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,14 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Source
+from warmflow.checkpoints import fingerprint
+from warmflow.contracts import Batch, Source, Start
+from warmflow.data import DataSet
 from warmflow.data.arrays import read_arrays
-from warmflow.data.images import from_uint8, read_folder, to_images
+from warmflow.data.images import from_uint8, names_of, read_folder, to_images
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.drafts.base import Draft, Place
+from warmflow.noise import Noise, permutation
 from warmflow.options import options
 from warmflow.setup import Setup
 from warmflow.sources import External
+
+LEAST_PAIRS = 200
 
 
 @options
@@ -28,12 +35,81 @@ class Own(Draft):
     given: ClassVar[bool] = True
     samples: Any
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
+    aligned: bool = False
+    """Whether there is one draft for each sample of the data, in the same order (texts: each with its refined text)."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Own) or (callable(self.samples) and self.samples is not other.samples):
+            return False
+        return self.asked() == other.asked()
+
+    def asked(self) -> dict[str, Any]:
+        if isinstance(self.samples, str | Path):
+            told = str(self.samples)
+        elif callable(self.samples):
+            told = f"callable {getattr(self.samples, '__qualname__', type(self.samples).__name__)}"
+        else:
+            told = f"array {fingerprint(torch.as_tensor(self.samples))}"
+        return {"class": "Own", "samples": told, "aligned": self.aligned}
 
     def fits(self, setup: Setup) -> str:
+        try:
+            self.fit(setup, Place())
+        except ValueError as error:
+            return str(error)
         return ""
 
     def fit(self, setup: Setup, place: Place) -> Source:
+        if self.aligned:
+            return self._given(setup)[1]
         return External.of(self.read(setup), setup.shape, setup.data.bounds, setup.vocabulary or None)
+
+    def given_pairs(self, setup: Setup) -> Batch | None:
+        return self._given(setup)[0] if self.aligned else None
+
+    def warning(self, setup: Setup) -> str:
+        """Drafts that seem to be images in [0, 1]."""
+        if setup.data.bounds is None or float(setup.data.train.x1.min()) > -0.5:
+            return ""
+        few = self.fit(setup, Place()).draw(16, noise=Noise.of(0, 16)).x0
+        if float(few.min()) < 0:
+            return ""
+        return "no draft is below 0, but the data go down to -1: if the drafts lie in [0, 1], give 2 x - 1"
+
+    def _given(self, setup: Setup) -> tuple[Batch, Source]:
+        """The pairs that were brought, and a source of the drafts that no pair holds, which samples start from."""
+        if isinstance(setup.data.codec, Alphabet):
+            return self._given_texts(setup, setup.data.codec)
+        data, given = setup.data, self.samples
+        if isinstance(given, str | Path) and path_of(str(given)).is_dir() and setup.asked.get("name") == "folder":
+            _named_alike(Path(str(setup.asked["path"])), path_of(str(given)), data)
+        drafts, n = self.read(setup), data.numbered or data.total
+        source = External.of(drafts, setup.shape, data.bounds, setup.vocabulary or None)
+        drafts = source.draft
+        if not isinstance(drafts, Tensor) or len(drafts) != n or not data.rows:
+            count = f"{len(drafts)} drafts" if isinstance(drafts, Tensor) else "a callable"
+            raise ValueError(
+                f"pairing is 'given', which needs one draft for each of the {n} samples of an array or folder, in the same "
+                f"order; got {count}"
+            )
+        others = torch.cat([data.rows[k] for k in ("validation", "heldout") if k in data.rows])
+        fresh = External(drafts[others], setup.shape)
+        return replace(data.train, start=Start(drafts[data.rows["train"]], {})), fresh
+
+    def _given_texts(self, setup: Setup, codec: Alphabet) -> tuple[Batch, Source]:
+        """Drafts of texts with what they were refined to: all but the last fifth are trained on."""
+        path = path_of(str(self.samples))
+        drafts, refined = drafts_of(path, codec, setup.shape[0])
+        if refined is None:
+            raise ValueError(
+                f'pairing is \'given\', but {path} holds drafts alone: give {{"draft": ..., "refined": ...}} lines'
+            )
+        if len(drafts) < LEAST_PAIRS:
+            raise ValueError(f"{path} holds {len(drafts)} pairs, which is too few: give at least {LEAST_PAIRS}")
+        order = permutation(int(setup.asked.get("data_seed", 0)), len(drafts), "given")
+        rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
+        fresh = External.of(drafts[rest], setup.shape, None, len(codec))
+        return Batch(refined[rows], {}, rows, Start(drafts[rows])), fresh
 
     def read(self, setup: Setup) -> Callable[[int, int], Any] | Tensor:
         """The drafts as ``External`` takes them.
@@ -72,7 +148,15 @@ def path_of(draft: str) -> Path:
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours."""
+    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours. The last
+    ones that were read stay in memory: every method and training seed asks for them."""
+    stats = [file.stat() for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return _read_drafts(path, shape, tuple((s.st_size, s.st_mtime_ns) for s in stats))
+
+
+@lru_cache(maxsize=1)
+def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, int], ...]) -> Tensor:
+    """The drafts of a path whose files have these sizes and times of change."""
     if path.is_dir():
         if len(shape) != 3:
             raise ValueError(
@@ -93,3 +177,18 @@ def read_drafts(path: Path, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 1 and x.dtype.kind in "iu":
         return torch.as_tensor(x.astype(np.int64))  # tokens; on points the check of the drafts' type says so
     return torch.as_tensor(x.astype(np.float32))
+
+
+def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
+    """ValueError unless the drafts' files have the names of the images that were read, suffixes aside."""
+    unread = [one["file"] for one in data.notes.get("unreadable_files", ())]
+    theirs, ours = (
+        [str(Path(name).with_suffix("")) for name in names]
+        for names in (names_of(images.expanduser(), unread), names_of(drafts))
+    )
+    if theirs != ours:
+        odd = next((name for name in sorted(set(theirs) ^ set(ours))), "the same name twice")
+        raise ValueError(
+            f"pairing is 'given', and the files of {drafts} are not named as the images of {images} are (first: {odd}): give "
+            "every image that can be read one draft of its name, subfolder included"
+        )

@@ -93,7 +93,7 @@ def save_study(folder: Path, study: Study) -> None:
     write_json(folder / "study.json", plain({
         "methods": [asdict(m) for m in study.methods], "metrics": [asdict(m) for m in study.metrics], "real": facts,
         "trained": study.trained, "given": study.given, "counted": study.counted, "items": study.items,
-        "calls_counted": study.calls_counted, "times": [asdict(t) for t in study.times],
+        "apart": study.apart, "calls_counted": study.calls_counted, "times": [asdict(t) for t in study.times],
         "rows": [_line(row) for row in study.rows],
     }))  # fmt: skip
 
@@ -114,6 +114,7 @@ def read_study(folder: Path) -> Study:
         tuple(Method(**m) for m in methods), tuple(rows), tuple(MetricFacts(**m) for m in found["metrics"]),
         RealFacts(**{**real, "shares": tensors.get("shares")}), Training(found["trained"]), tuple(found["given"]),
         tuple(found["counted"]), times, found["items"], found.get("calls_counted", True),
+        {name: (Training(held), tuple(of)) for name, (held, of) in found.get("apart", {}).items()},
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from warmflow.evaluation.rounding import rounded
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Credit, Interval, Missing, Note, Outcome, Verdict
 
@@ -57,15 +58,6 @@ class Answer:
         return f"{self.answer} {self.credit}".strip()
 
 
-def rounded(n: float) -> str:
-    """A number of real samples in two digits: 604 is "600", 372 "370"."""
-    if math.isinf(n):
-        return "more than can be told apart"
-    if n < 10:
-        return f"{n:.1f}".removesuffix(".0")
-    return f"{round(n, 1 - math.floor(math.log10(n))):,.0f}"
-
-
 def calls(n: float) -> str:
     return "1 call" if abs(n - 1) < 1e-9 else f"{round(n, 1):g} calls"
 
@@ -82,12 +74,12 @@ def _first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def conditions(study: Study) -> str:
+def conditions(study: Study, candidate: str) -> str:
     """ "five training seeds, equal training, the cost of draft and pairing counted"."""
-    n = len(study.seeds)
-    said = ["one training seed" if n == 1 else f"{COUNTS.get(n, n)} training seeds", ASKED[study.trained]]
-    if study.counted:
-        said.append(f"the cost of {' and '.join(study.counted)} counted")
+    n, (held, counted) = len(study.seeds), study.apart.get(candidate, (study.trained, study.counted))
+    said = ["one training seed" if n == 1 else f"{COUNTS.get(n, n)} training seeds", ASKED[held]]
+    if counted:
+        said.append(f"the cost of {' and '.join(counted)} counted")
     if study.given:
         said.append(f"given this {' and '.join(study.given)}")
     return ", ".join(said)
@@ -166,7 +158,7 @@ def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:
     """The words for one verdict; ``plan`` is what it takes to tell, where that was planned."""
     *most, last = (m.shown for m in study.named(Role.BASELINE))
     baselines = f"{', '.join(most)} or {last}" if most else last
-    said = conditions(study)
+    said = conditions(study, verdict.candidate)
     return Answer(
         question=f"Does {study.method(verdict.candidate).shown} need fewer network calls than {baselines} for the same quality?",
         answer=f"{_answer(verdict, study)} ({said}).",

@@ -165,6 +165,7 @@ class Study:
         counted: what the candidate's cost counts beside its flow ("draft", "pairing", "prior").
         times: interleaved timings of the rows that were timed.
         items: what the samples are called in sentences: "images", "texts", "samples".
+        apart: of candidates that differ from the others, what is held equal for them and what their cost counts.
         calls_counted: whether calls were counted on the networks; else they are what the samples were given under.
     """
 
@@ -178,6 +179,7 @@ class Study:
     times: tuple[Times, ...] = ()
     items: str = "samples"
     calls_counted: bool = True
+    apart: Mapping[str, tuple[Training, tuple[str, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self)

@@ -24,16 +24,17 @@ from torch import Tensor
 
 from warmflow.contracts import Field, Solver, Source
 from warmflow.couplings import Assignment, prepare
-from warmflow.data import enough
 from warmflow.experiments.pair_audits import audits
 from warmflow.fields import finite_data
+from warmflow.methods.base import Drafted, settled
+from warmflow.methods.parts import Parts
+from warmflow.methods.warm_start import WarmStart
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
-from warmflow.recipes.build import plan_for
-from warmflow.recipes.labels import conditional
-from warmflow.recipes.plan import Plan, pairs
-from warmflow.recipes.settings import of_floats
+from warmflow.options import changed
+from warmflow.problems import problem_of
 from warmflow.sampler import Sampler
+from warmflow.setup import Setup
 from warmflow.solvers import AdamsBashforth, Euler, Heun, label
 from warmflow.sources import Blurred, StandardNormal
 
@@ -127,68 +128,71 @@ def _margin(x: Tensor, metric: Any, n: int, seed: int, splits: int = 100) -> flo
     return float(torch.tensor(values).quantile(0.95))
 
 
-def audit(data: Any, draft: Any = None, **settings: Any) -> Prospect:
-    """Audits every pairing and walks the exact finite-data fields; nothing is trained.
+def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, **training: Any) -> Prospect:
+    """Audits every pairing and integrates the exact finite-data fields; nothing is trained.
 
     Args:
-        data, draft, settings: as in ``warmflow.compare``.
+        problem, training: as in ``warmflow.compare``.
+        draft: the draft of the warm start; by default the problem's.
+        method: the warm start, with its pairing and sigma, in place of ``draft``.
 
     Raises:
         ValueError: bad input, named with its remedy.
     """
-    plan: Plan = plan_for(data, draft, **settings)
-    enough(plan.data.total, plan.data.name)
-    train = plan.data.train
-    if plan.data.kind == "tokens":
+    setup = problem_of(problem).setup(**training)
+    if setup.space == "tokens":
         raise ValueError(
-            f"{plan.name} is of tokens, which this audit does not walk: warmflow compare {plan.name} audits its pairing"
+            f"{setup.name} is of tokens, which this audit does not integrate: warmflow compare {setup.name} audits its pairing"
         )
-    if not plan.flow.audited:
+    if setup.inputs is not None:
         raise ValueError(
-            f"every datum of {plan.name} has an input and a draft of its own, so there are no pairings to audit: "
-            f"warmflow compare {plan.name} tells what a warm start is worth"
+            f"every sample of {setup.name} has an input and a draft of its own, so there are no pairings to audit: "
+            f"warmflow compare {setup.name} tells what a warm start is worth"
         )
-    s = of_floats(plan.settings)
-    if conditional(s):
-        raise ValueError("--conditional is about flows that are trained, which this audit walks none of: leave it out")
-    source = plan.draft()
-    one = pairs(plan, source, None, rounds=1)
-    found = audits(plan, source, one)
-    rows = permutation(s.data_seed, len(train), "prospect")[:ROWS]
-    few = train[rows]
-    x1, n = few.x1, len(rows)
-    metric = mmd_for(train.x1, None, "MMD")
-    pool = plan.data.everything
+    if setup.training.conditional:
+        raise ValueError("conditional is about flows that are trained, and this audit trains none: leave it out")
+    warm = settled(WarmStart(draft=draft) if method is None else method, setup)
+    once = changed(warm, {"rounds": 1})
+    parts = Parts(setup, 0)
+    drafted = once.drafted(parts)
+    assert drafted is not None
+    found = audits(setup, drafted)
+    distance, margin, cold, warm_calls, best = _exact(setup, drafted, warm.sigma or 0.0)
+    factor = cold / warm_calls if cold and warm_calls else None
+    pairing = warm.pairing or "whole-set"
+    sentence = _sentence(distance - best < margin, factor, cold, warm_calls, found[pairing]["flags"], pairing)
+    return Prospect(
+        sentence, pairing, found, margin, distance, cold, warm_calls, factor, setup.data.name, setup.data.warnings
+    )  # fmt: skip
+
+
+def _exact(setup: Setup, drafted: Drafted, own_noise: float) -> tuple[float, float, int | None, int | None, float]:
+    """The draft's distance, the margin, the fewest calls of the exact cold and warm fields, and the best cold distance."""
+    train, source, block = setup.data.train, drafted.draft, drafted.pairing.block or 512
+    data_seed = int(setup.asked.get("data_seed", 0))
+    few = train[permutation(data_seed, len(train), "prospect")[:ROWS]]
+    n, metric, pool = len(few), mmd_for(train.x1, None, "MMD"), setup.data.everything
     half = min(n, len(pool) // 2)
-    margin = _margin(pool[permutation(s.data_seed, len(pool), "pool")[: 2 * half]], metric, half, s.data_seed)
-    real = metric.features(x1)
+    margin = _margin(pool[permutation(data_seed, len(pool), "pool")[: 2 * half]], metric, half, data_seed)
+    real = metric.features(few.x1)
 
     def far(x: Tensor) -> float:
-        return metric.distance(metric.features(plan.clip(x)), real)
-
-    draft_distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
-    sigma, noise, every = max(s.sigma, SIGMA), StandardNormal(plan.data.shape), WALKS
+        return metric.distance(metric.features(setup.clip(x)), real)
 
     def assigned(start: Source) -> Field:
         """The exact field of these starts assigned over the training set, blurred."""
-        paired = prepare(Assignment(), few, start, block=s.block, seed=s.data_seed)
+        paired = prepare(Assignment(), few, start, block=block, seed=data_seed)
         assert paired.start is not None
         return finite_data(paired.x1, paired.start.x0, sigma)
 
-    cold = _calls(finite_data(x1), noise, every, plan.hooks, n, far)
-    whole = _calls(assigned(noise), Blurred(noise, sigma), every, plan.hooks, n, far)
+    sigma, noise = max(own_noise, SIGMA), StandardNormal(setup.shape)
+    cold = _calls(finite_data(few.x1), noise, WALKS, setup.hooks, n, far)
+    whole = _calls(assigned(noise), Blurred(noise, sigma), WALKS, setup.hooks, n, far)
     cold |= {f"{name}, assigned": series for name, series in whole.items()}
-    warm = _calls(assigned(source), Blurred(source, sigma), WALKS, plan.hooks, n, far)
+    warm = _calls(assigned(source), Blurred(source, sigma), WALKS, setup.hooks, n, far)
     best = min(d for series in cold.values() for _, d in series)
-    cold_calls, warm_calls = _fewest(cold, best, margin), _fewest(warm, best, margin)
-    factor = cold_calls / warm_calls if cold_calls and warm_calls else None
-    sentence = _sentence(
-        draft_distance - best < margin, factor, cold_calls, warm_calls, found[s.pairing]["flags"], s.pairing
-    )
-    return Prospect(
-        sentence, s.pairing, found, margin, draft_distance, cold_calls, warm_calls, factor, plan.data.name,
-        plan.data.warnings,
-    )  # fmt: skip
+    distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
+    return distance, margin, _fewest(cold, best, margin), _fewest(warm, best, margin), best
 
 
 def _sentence(

@@ -80,6 +80,7 @@ class Trained:
     Args:
         seconds: of its training, which the bill calls ``spent``; 0 where they are not known.
         grid: the numbers of calls it is measured at, where they are not those of the comparison.
+        solvers: those that are tried on validation data, where they are not those of its space.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Trained:
     title: str = ""
     spent: str = "training"
     grid: tuple[int, ...] = ()
+    solvers: tuple[Solver, ...] = ()
 
 
 def solvers_of(sampler: Sampler) -> tuple[Solver, ...]:
@@ -145,7 +147,7 @@ def entries_of(
     trainings = training_bill(trained)
     for name in dict.fromkeys(t.name for t in trained):
         mine = [t for t in trained if t.name == name]
-        options = {label(s): s for s in solvers(mine[0].sampler)}
+        options = {label(s): s for s in mine[0].solvers or solvers(mine[0].sampler)}
         found.append(
             Entry(
                 name=name,
@@ -162,10 +164,14 @@ def entries_of(
 
 
 def alone(
-    bounds: tuple[float, float] | None, name: str, sources: Mapping[int, Source], of: str, title: str = ""
-) -> Entry:
-    """What a candidate starts from (the "draft", before it is blurred, or the "prior"), by training seed: no calls."""
-    generators = {seed: Alone(s, bounds, name == "draft") for seed, s in sources.items()}
+    bounds: tuple[float, float] | None, name: str, sources: Mapping[int, Source], of: str, title: str = "", draft: bool = True
+) -> Entry:  # fmt: skip
+    """What a candidate starts from, by training seed: no calls.
+
+    Args:
+        draft: whether it is a draft, to which the flow adds noise of its own.
+    """
+    generators = {seed: Alone(s, bounds, draft) for seed, s in sources.items()}
     return Entry(name, Role.START, {"": generators}, of=of, title=title)
 
 

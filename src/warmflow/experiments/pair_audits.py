@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Source
+from warmflow.contracts import Batch
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
+from warmflow.methods.base import Drafted
+from warmflow.methods.pairing import OFFLINE, coupling_of
 from warmflow.metrics.audit import audit_pairs
 from warmflow.noise import Noise, permutation
-from warmflow.recipes.plan import Plan
+from warmflow.setup import Setup
 
 AUDITED = 10_000
 """Of a larger training set, the rows that each pairing is audited on."""
@@ -26,60 +28,57 @@ def seen_as(data: DataSet, x: Tensor) -> Tensor:
     return data.codec.decode(x) if isinstance(data.codec, Grid) else x
 
 
-def audits(plan: Plan, draft: Source, paired: Batch | None) -> dict[str, Any]:
+def audits(setup: Setup, drafted: Drafted) -> dict[str, Any]:
     """The audit of the pairing that is trained on, and beside it of the others on one round."""
-    if isinstance(plan.data.codec, Alphabet):
-        return _text_audits(plan, draft, paired)
-    whole, s = plan.data.train, plan.settings
+    draft, pairing, data_seed = drafted.draft, drafted.pairing, int(setup.asked.get("data_seed", 0))
+    if isinstance(setup.data.codec, Alphabet):
+        return _text_audits(setup, drafted, data_seed)
+    whole, own, block = setup.data.train, pairing.pairing or "whole-set", pairing.block or 512
     data = whole
     if len(whole) > AUDITED:  # pairing all of a large set by every pairing would take longer than training on it
-        data = whole[permutation(s.data_seed, len(whole), "audit")[:AUDITED]]
+        data = whole[permutation(data_seed, len(whole), "audit")[:AUDITED]]
         data = replace(data, index=torch.arange(AUDITED))
     m = min(len(data), 2000)
-    fresh = seen_as(plan.data, draft.draw(m, noise=Noise.of(s.data_seed + 7919, m)).x0)
-    x1 = seen_as(plan.data, data.x1)
+    fresh = seen_as(setup.data, draft.draw(m, noise=Noise.of(data_seed + 7919, m)).x0)
+    nearest = () if "label" in draft.takes else ("nearest-data", "nearest-draft")  # may be of another label
     found = {}
-    nearest = () if "label" in draft.takes else ("nearest-datum", "nearest-draft")  # may be of another label
-    others = ("assignment", *nearest, "independent")
-    for name in dict.fromkeys((s.pairing, *others)):
-        block = 256 if name == "minibatch-assignment" else s.block
-        trained_on = name == s.pairing and paired is not None and paired.start is not None
-        rows, ends = data, x1
-        if (
-            trained_on and name == "given"
-        ):  # no other pairs of some rows can be made: these are audited as they are, all
-            assert paired is not None
-            part, rows, ends = paired[torch.arange(len(whole))], whole, seen_as(plan.data, whole.x1)
-        elif trained_on and data is whole:
-            assert paired is not None
-            part = paired[torch.arange(len(data))]
+    for name in dict.fromkeys((own, "whole-set", *nearest, "independent")):
+        rows = whole if name == "given" else data  # no other pairs of some rows can be made: all are audited
+        if name == own and (name == "given" or (data is whole and name in OFFLINE)):
+            part = drafted.pairs[torch.arange(len(rows))]
         else:
-            part = prepare(plan.flow.coupling(plan, name), data, draft, block=block, seed=s.data_seed)
-        assert part.start is not None and part.index is not None
-        labels = rows.condition.get("label")
-        start, end = seen_as(plan.data, part.start.x0), seen_as(plan.data, part.x1)
-        audit = audit_pairs(start, end, part.index, len(rows), labels, fresh, ends, s.data_seed)
-        found[name] = audit.to_json()
+            size = 256 if name == "minibatch" else block
+            part = prepare(coupling_of(name, pairing, setup), data, draft, block=size, seed=data_seed)
+        found[name] = _audited(setup.data, rows, part, fresh, data_seed)
     return found
 
 
-def _text_audits(plan: Plan, draft: Source, paired: Batch | None, rows: int = 2000) -> dict[str, Any]:
+def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) -> dict[str, Any]:
+    """The audit of pairs of some rows of the data."""
+    assert part.start is not None and part.index is not None
+    start, end = seen_as(data, part.start.x0), seen_as(data, part.x1)
+    audit = audit_pairs(
+        start, end, part.index, len(rows), rows.condition.get("label"), fresh, seen_as(data, rows.x1), seed
+    )  # fmt: skip
+    return audit.to_json()
+
+
+def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) -> dict[str, Any]:
     """The audit of the pairing of texts that is trained on, and of independent pairs: each made once more, on some rows of
     the data (pairs from a file are taken as they are)."""
     from warmflow.metrics.audit_tokens import audit_tokens
 
-    data, s, found = plan.data.train, plan.settings, {}
-    few = data[permutation(s.data_seed, len(data), "audit")[:rows]]
+    data, draft, pairing, found = setup.data.train, drafted.draft, drafted.pairing, {}
+    few = data[permutation(seed, len(data), "audit")[:rows]]
     few = Batch(few.x1, {}, torch.arange(len(few)))
-    fresh = draft.draw(len(few), noise=Noise.of(s.data_seed + 7919, len(few))).x0
-    for name in dict.fromkeys((s.pairing, "independent")):
+    fresh = draft.draw(len(few), noise=Noise.of(seed + 7919, len(few))).x0
+    for name in dict.fromkeys((pairing.pairing or "rewritten", "independent")):
         if name == "given":
-            assert paired is not None
-            part = paired[torch.arange(min(rows, len(paired)))]
+            part = drafted.pairs[torch.arange(min(rows, len(drafted.pairs)))]
         else:
-            part = prepare(plan.flow.coupling(plan, name), few, draft, block=s.block, seed=s.data_seed)
+            part = prepare(coupling_of(name, pairing, setup), few, draft, block=pairing.block or 1024, seed=seed)
         assert part.start is not None
         index = None if name == "given" else part.index
-        audit = audit_tokens(part.start.x0, part.x1, index, len(few), fresh, few.x1, len(plan.data.codec), s.data_seed)
+        audit = audit_tokens(part.start.x0, part.x1, index, len(few), fresh, few.x1, len(setup.data.codec), seed)
         found[name] = audit.to_json()
     return found

@@ -42,12 +42,14 @@ from warmflow.experiments.measure import (
     training_bill,
 )
 from warmflow.experiments.pictures import pictures
-from warmflow.experiments.workers import Crew
+from warmflow.experiments.processes import Bar, each
 from warmflow.report import Report
 from warmflow.sampler import Sampler
 
 SHOWN_AT = (1, 2, 4, 8)
 PICTURES, POINTS = 64, 1000
+WORTH = 40.0
+"""Seconds of sampling below which another process, which reads everything again, is not worth its start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,7 @@ class Comparison:
         data, samples: what they are measured against, and how many samples of each.
         candidates: their order, the headline first.
         starts: what candidates start from, as methods of no calls.
+        apart: of candidates that differ from the others, what is held equal for them and what their cost counts.
         bills: one-off seconds by method, the training apart.
         draft: of the first seed, for the pictures.
         grid: numbers of calls at which every method is measured.
@@ -75,6 +78,7 @@ class Comparison:
     training: Training = Training.EQUAL
     counted: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    apart: Mapping[str, tuple[Training, tuple[str, ...]]] = field(default_factory=dict)
     bills: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     draft: Source | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
@@ -107,13 +111,9 @@ def evaluated(
     with torch.inference_mode():
         choices = [store.choice(e, real, samples) for e in entries]
     chosen = {choice.method: choice.chosen for choice in choices}
-    crew = Crew(entries, chosen, real, samples, store, c.jobs)
-    if c.jobs > 1:
-        crew.start(calls_left(entries, chosen, store) * seconds_of_call(entries[0], chosen, real, samples))
-    try:
-        rows = rows_of(entries, chosen, real, samples, store, progress=progress)
-    finally:
-        crew.close()
+    if c.jobs > 1 and calls_left(entries, chosen, store) * seconds_of_call(entries[0], chosen, real, samples) > WORTH:
+        _measure_beside(entries, chosen, real, samples, store, c.jobs, progress)
+    rows = rows_of(entries, chosen, real, samples, store, progress=progress)
     say("timing all methods in turns", progress)
     with torch.inference_mode():
         times = timed(entries, chosen, inputs=None if real.paired is None else real.paired.test.inputs)
@@ -127,8 +127,32 @@ def evaluated(
         counted=c.counted,
         times=times,
         items=items_of(c.data),
+        apart=c.apart,
     )
     return Evaluation.of(study, choices)
+
+
+def _measure_beside(
+    entries: Sequence[Entry], chosen: Mapping[str, str], real: RealData, samples: int, store: Store, jobs: int, progress: bool
+) -> None:  # fmt: skip
+    """Measures the rows in several processes, each of which keeps its own in the store."""
+    shares = [[e for i, e in enumerate(entries) if i % jobs == k] for k in range(jobs)]
+    left = calls_left(entries, chosen, store)
+
+    def done() -> int:
+        return round(left - calls_left(entries, chosen, store))
+
+    with Bar(done, round(left), "measuring", "call" if progress else ""):
+        each(
+            _measure,
+            [(share, chosen, real, samples, store) for share in shares if share],
+            jobs=jobs,
+            what="measurement",
+        )
+
+
+def _measure(entries: Sequence[Entry], chosen: Mapping[str, str], real: RealData, samples: int, store: Store) -> None:
+    rows_of(entries, chosen, real, samples, store)
 
 
 def _by_candidate(entries: Sequence[Entry], candidates: Sequence[str]) -> list[Entry]:

@@ -1,41 +1,35 @@
 """One run: a method on a problem under one training seed, trained into a folder of its own.
 
-    FOLDER/config.json       what was asked: problem, method, training, seed; whether it is complete
+    FOLDER/config.json       what was asked: problem, method, training, seed; whether it is complete; facts about the training
     FOLDER/STAGE/            the training of an earlier stage, where a method has several
     FOLDER/model.*, raw.*    the sampler with averaged and with raw weights
 
-A finished run is read, one that was cut off goes on.
+A finished run is read, one that was cut off goes on. Where training diverges, a stage may ask for the sampler of its last
+checkpoint to be kept as the model (``Stage.keep_last``); the run stays incomplete.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from warmflow.checkpoints import card, load, open_run, save_part, write_json
+from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
+from warmflow.contracts import Objective
 from warmflow.data.paired import INPUT
+from warmflow.fields import WrappedField
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
-
-
-def fingerprint(*tensors: Tensor) -> str:
-    """Sixteen hexadecimal digits of the bytes of tensors."""
-    found = hashlib.sha256()
-    for one in tensors:
-        found.update(one.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 def data_print(setup: Setup) -> str:
@@ -69,6 +63,9 @@ def run_method(
     teacher = method.needs()
     if teacher is not None:
         more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+    parts.used.clear()
+    if not method.trains:
+        return placed(method.sampler(parts, {}), device)
     found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
@@ -88,13 +85,35 @@ def run_method(
                 warmup=min(200, max(1, steps // 10)) if stage.warmup is None else stage.warmup,
             )  # fmt: skip
         except Diverged as error:
-            raise Diverged(f"{folder}: {error}; lower the learning rate") from None
+            advice = "lower the learning rate"
+            if last and stage.keep_last:
+                advice = _keep_last(folder, method, parts, networks, objective)
+            raise Diverged(f"{folder}: {error}; {advice}") from None
         networks, raw = {**networks, **trained.networks}, {**raw, **trained.raw}
         facts, seconds = {**facts, **trained.facts}, seconds + float(trained.facts["seconds"])
     sampler = method.sampler(parts, networks)
     if int(os.environ.get("RANK", "0")) == 0:  # one process writes
-        _write(folder, found, setup, method, {**facts, "seconds": seconds}, sampler, method.sampler(parts, raw))
+        facts = {**facts, "seconds": seconds, **method.checked(parts, placed(sampler, device))}
+        found["spent"] = dict(parts.used)
+        _write(folder, found, setup, method, facts, sampler, method.sampler(parts, raw))
     return placed(sampler, device)
+
+
+def _keep_last(
+    folder: Path, method: Method, parts: Parts, networks: Mapping[str, nn.Module], objective: Objective
+) -> str:
+    """Saves the sampler of the last checkpoint as the folder's model; what the user can do."""
+    if not (folder / "checkpoint.safetensors").exists():
+        return "no checkpoint was reached: lower the learning rate"
+    tensors, facts = read_tensors(folder / "checkpoint.safetensors")
+    found = dict(networks)
+    for name, player in objective.players.items():
+        prefix = f"{name}.average."
+        player.network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        found[name] = player.network.eval()
+    if int(os.environ.get("RANK", "0")) == 0:
+        save_part(folder, "model", method.sampler(parts, found))
+    return f"{folder} holds the sampler of step {facts['step']}: sample from it, or train with a lower learning rate elsewhere"
 
 
 def _write(
@@ -116,9 +135,18 @@ def weights_of(network: nn.Module) -> str:
 
 
 def given_again(method: Method) -> dict[str, Any]:
-    """The user's own callables that a run folder cannot hold: its draft model."""
+    """The user's own callables and modules that a run folder cannot hold: a draft model, a wrapped model. A module is copied,
+    since the saved weights are loaded into it."""
+    teacher = method.needs()
+    found = {} if teacher is None else given_again(teacher)
     draft = getattr(getattr(method, "draft", None), "samples", getattr(method, "draft", None))
-    return {"draft": draft} if callable(draft) and not isinstance(draft, torch.nn.Module) else {}
+    if callable(draft) and not isinstance(draft, nn.Module):
+        found["draft"] = draft
+    field = getattr(method, "field", None)
+    if isinstance(field, WrappedField):
+        network = field.network
+        found["network"] = copy.deepcopy(network) if isinstance(network, nn.Module) else network
+    return found
 
 
 def with_updates(setup: Setup, updates: int) -> Setup:

@@ -1,109 +1,129 @@
-"""What may be asked of a trained run's samples: another law of its tokens, tokens that are given, a label, guidance."""
+"""Options of sampling from a finished run: how tokens are drawn, tokens that are given, a label, guidance."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from warmflow.data.text import Alphabet
 from warmflow.fields import Guided, Tempered
-from warmflow.recipes.settings import interval_of, scale_of
+from warmflow.options import NotNegative, OptionError, Positive, Share, options
 from warmflow.sampler import Sampler
+from warmflow.setup import interval_of
 from warmflow.solvers import Jump
 from warmflow.sources import ByLabel, Filled, Labelled, together
 
+FREE = "_"
+"""The symbol of a template that stands for a free position."""
 
-@dataclass(frozen=True)
-class Writing:
-    """What may be asked of a token run: changes of its law, by name, and tokens that are given.
 
-    ``prefix`` is text that every sample begins with; ``template`` a text of the window's length with underscores where
-    it is free.
-    """
+@options
+class TokenOptions:
+    """How a flow of tokens is sampled."""
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    renoise: float = 0.0
+    temperature: Positive = 1.0
+    """Temperature of the token probabilities; below 1 they are sharper."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling: keep the most probable tokens that together have this probability."""
+    renoise: Share = 0.0
+    """Strength of the corrector, which draws some tokens again in every step; 0 is off."""
     prefix: str = ""
+    """Text that every sample begins with."""
     template: str = ""
+    """Text of the window's length, with an underscore at each position that is to be sampled."""
 
-    def none_for(self, run: Path) -> None:
-        """ValueError where something is asked of a run that walks no tokens."""
-        for f in fields(self):
-            if getattr(self, f.name) != f.default:
-                raise ValueError(f"--{f.name.replace('_', '-')} is for runs that walk tokens, which {run} does not")
+    def refuse(self, run: Path) -> None:
+        """Raises an OptionError if any option is set: the run is not a flow of tokens."""
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if value != f.default:
+                raise OptionError(
+                    "TokenOptions", f.name, f"is {value!r}, which is for flows of tokens; {run} is not one"
+                )
 
-    def applied(self, sampler: Sampler, codec: Any) -> Sampler:
-        """The sampler with all of it; ValueError for impossible values and texts that do not fit."""
+    def applied(self, sampler: Sampler, codec: object) -> Sampler:
+        """The sampler with these options.
+
+        Raises:
+            OptionError: text that does not fit the run.
+        """
         found = replace(sampler, solver=Jump(self.renoise))
         if self.temperature != 1 or self.top_p != 1:
             found = replace(found, field=Tempered(found.field, self.temperature, self.top_p))
-        patterns = []
         (length,) = sampler.shape
-        for name in ("prefix", "template"):
-            text = getattr(self, name)
-            if not text:
-                continue
-            if not isinstance(codec, Alphabet):
-                raise ValueError(f"--{name} is {text!r}, but this run makes no texts")
-            if len(text) > length or (name == "template" and len(text) != length):
-                raise ValueError(
-                    f"--{name} has {len(text)} symbols, the windows of this run have {length}: fit it to them"
-                )
-            patterns.append(_pattern(text, codec, length, free="_" if name == "template" else None))
+        patterns = [
+            _pattern(name, text, codec, length) for name in ("prefix", "template") if (text := getattr(self, name))
+        ]
         return replace(found, source=Filled(found.source, together(*patterns))) if patterns else found
 
 
-@dataclass(frozen=True)
-class Asking:
-    """What may be asked of a run whose flow is given labels: one label for all samples, and guidance other than its own.
-
-    ``interval`` is LOW,HIGH as text; with ``guidance`` and no interval it guides everywhere.
-    """
+@options
+class LabelOptions:
+    """How a flow that is given labels is sampled."""
 
     label: int | None = None
-    guidance: float | None = None
-    interval: str = ""
+    """The label of all samples; by default labels are drawn as often as in the training data."""
+    guidance: NotNegative | None = None
+    """Classifier-free guidance scale; by default the run's own, 1 disables it."""
+    guidance_interval: str = ""
+    """LOW,HIGH: times t between which guidance is on; everywhere by default."""
 
     def applied(self, sampler: Sampler, run: Path, n: int) -> tuple[Sampler, dict[str, Tensor] | None]:
-        """The sampler, and the condition of n samples; ValueError for a run without labels, or an impossible wish."""
-        if self.label is None and self.guidance is None and not self.interval:
+        """The sampler with these options, and the condition of n samples (None to draw it).
+
+        Raises:
+            OptionError: a run without labels, a label that it does not have, guidance that is off.
+        """
+        asked = [f.name for f in fields(self) if getattr(self, f.name) not in (None, "")]  # type: ignore[arg-type]
+        if not asked:
             return sampler, None
-        source: Any = sampler.source
-        while not isinstance(source, Labelled | ByLabel) and hasattr(source, "source"):
-            source = source.source
-        inner: Any = sampler.field.field if isinstance(sampler.field, Guided) else sampler.field
-        if not isinstance(source, Labelled | ByLabel) or "label" not in getattr(inner, "sees", ()):
-            name = (
-                "label" if self.label is not None else "guidance" if self.guidance is not None else "guidance-interval"
-            )
-            raise ValueError(
-                f"--{name} is for flows that are given labels, which {run} is not: train with --conditional"
-            )
-        scale = sampler.field.scale if isinstance(sampler.field, Guided) else 1.0
-        scale = scale if self.guidance is None else scale_of(self.guidance)
-        interval = interval_of(self.interval)
+        field: Any = sampler.field
+        inner: Any = field.field if isinstance(field, Guided) else field
+        source = _labelled(sampler)
+        if source is None or "label" not in getattr(inner, "sees", ()):
+            value = getattr(self, asked[0])
+            raise OptionError("LabelOptions", asked[0],
+                              f"is {value!r}, but the flow of {run} is given no labels: train it with conditional")  # fmt: skip
+        scale = field.scale if isinstance(field, Guided) else 1.0
+        scale = scale if self.guidance is None else self.guidance
+        interval = interval_of(self.guidance_interval)
         if interval is not None and scale == 1:
-            raise ValueError(
-                f"--guidance-interval is {self.interval!r}, but guidance is 1, which is off: give --guidance"
-            )
+            raise OptionError("LabelOptions", "guidance_interval",
+                              f"is {self.guidance_interval!r}, but guidance is 1, which is off: set guidance too")  # fmt: skip
         if self.guidance is not None or interval is not None:
             sampler = replace(sampler, field=inner if scale == 1 else Guided(inner, scale, ("label",), interval))
         if self.label is None:
             return sampler, None
-        if not 0 <= self.label < len(source.shares):
-            raise ValueError(f"--label is {self.label}; the labels of {run} are 0 .. {len(source.shares) - 1}")
+        last = len(source.shares) - 1
+        if not 0 <= self.label <= last:
+            raise OptionError("LabelOptions", "label", f"is {self.label}; the labels of {run} are 0 .. {last}")
         return sampler, {"label": torch.full((n,), self.label)}
 
 
-def _pattern(text: str, codec: Alphabet, length: int, free: str | None) -> Tensor:
-    """Tokens (length,), -1 where the text says ``free`` or has ended."""
+def _labelled(sampler: Sampler) -> Labelled | ByLabel | None:
+    """The source that draws the labels; None where there is none."""
+    source: Any = sampler.source
+    while source is not None and not isinstance(source, Labelled | ByLabel):
+        source = getattr(source, "source", None)
+    return source
+
+
+def _pattern(name: str, text: str, codec: object, length: int) -> Tensor:
+    """The tokens of a prefix or a template, (length,) int64; -1 at positions that are free."""
+    if not isinstance(codec, Alphabet):
+        raise OptionError("TokenOptions", name, f"is {text!r}, but this run makes no texts")
+    if len(text) > length or (name == "template" and len(text) != length):
+        raise OptionError("TokenOptions", name,
+                          f"has {len(text)} symbols, but samples of this run have {length}: make it fit")  # fmt: skip
+    encode: Callable[[str], Tensor] = codec.encode
     out = torch.full((length,), -1, dtype=torch.int64)
     for i, symbol in enumerate(text):
-        if symbol != free:
-            out[i] = codec.encode(symbol)[0]
+        if name == "prefix" or symbol != FREE:
+            out[i] = encode(symbol)[0]
     return out

@@ -22,7 +22,7 @@ from torch import nn
 from warmflow.contracts import Data, Objective, Solver, Source
 from warmflow.evaluation.study import Role, Training
 from warmflow.methods.parts import Parts
-from warmflow.options import changed, plain
+from warmflow.options import OptionError, changed, plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -41,6 +41,7 @@ class Stage:
     Args:
         name: of the trained network, and of the stage's folder where it is not the last.
         updates, batch: None for those of ``Training``.
+        keep_last: if training diverges, save the sampler of the last checkpoint as the run's model.
     """
 
     name: str
@@ -49,6 +50,30 @@ class Stage:
     batch: int | None = None
     warmup: int | None = None
     save_every: int = 500
+    keep_last: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a flow starts from.
+
+    Args:
+        title: what sentences and figures call it.
+        draft: whether noise is added to it before the flow starts.
+    """
+
+    source: Source
+    title: str
+    draft: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """A draft and how it is paired with the data; ``pairs`` is what the flow is trained on."""
+
+    draft: Source
+    pairing: Pairing
+    pairs: Data
 
 
 @dataclass(frozen=True)
@@ -68,6 +93,8 @@ class Method(ABC):
     role: ClassVar[Role] = Role.CANDIDATE
     trained: ClassVar[Training] = Training.EQUAL
     """What is held equal between it and the baselines."""
+    trains: ClassVar[bool] = True
+    """Whether it trains anything; one that does not has no run folder."""
     counted: ClassVar[tuple[str, ...]] = ()
     """What its cost counts beside its flow: "draft", "pairing", "prior"."""
 
@@ -101,16 +128,24 @@ class Method(ABC):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
-    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
-        """What the flow starts from, to be measured alone, and its title; None where that is noise."""
+    def starts_from(self, parts: Parts) -> Start | None:
+        """What the flow starts from, to be measured alone; None where that is noise."""
         return None
 
-    def drafted(self, parts: Parts) -> tuple[Source, Pairing] | None:
+    def brings(self, setup: Setup) -> tuple[str, ...]:
+        """What the user brings and is not made anew for each training seed ("draft")."""
+        return ()
+
+    def drafted(self, parts: Parts) -> Drafted | None:
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None
 
     def facts(self, parts: Parts) -> Mapping[str, Any]:
         """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
+        return {}
+
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+        """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
         return {}
 
     def solvers(self) -> Sequence[Solver] | None:
@@ -126,19 +161,24 @@ class Method(ABC):
         return {"class": type(self).__name__, **plain(self)}
 
 
+def filled(method: M, setup: Setup) -> M:
+    """The method with the problem's values for options that were left open."""
+    open_ = {
+        f.name: setup.defaults[f.name]
+        for f in dataclasses.fields(method)  # type: ignore[arg-type]
+        if getattr(method, f.name) is None and f.name in setup.defaults
+    }
+    return changed(method, open_) if open_ else method
+
+
 def settled(method: M, setup: Setup) -> M:
     """The method with the problem's values for options that were left open.
 
     Raises:
         ValueError: it does not fit the problem.
     """
-    open_ = {
-        f.name: setup.defaults[f.name]
-        for f in dataclasses.fields(method)  # type: ignore[arg-type]
-        if getattr(method, f.name) is None and f.name in setup.defaults
-    }
-    found = changed(method, open_) if open_ else method
+    found = filled(method, setup)
     why = found.fits(setup)
     if why:
-        raise ValueError(why)
+        raise OptionError(type(found).__name__, "", why)
     return found

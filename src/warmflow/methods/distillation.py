@@ -1,7 +1,7 @@
 """Flow Generator Matching: another method's flow distilled into a generator of one call.
 
-The student starts from the teacher's weights, and so does the online flow. Nothing is read from the data unless a share of it is
-asked into the online flow's turn. What a teacher must be is said in ``why_not_distilled``.
+The student and the online flow start from the teacher's weights. No data are used unless ``real`` mixes some into the online
+flow's updates. ``why_not_distilled`` says which flows can be teachers.
 
 References:
     Flow Generator Matching, Huang et al., 2024, arXiv 2410.19310
@@ -9,25 +9,29 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from warmflow.contracts import Batch, Coupling, Data, Objective, Player, Solver
 from warmflow.couplings import Assignment, Encoded, Independent
 from warmflow.evaluation.study import Training
-from warmflow.fields import Guided, NetworkField
-from warmflow.methods.base import Method, Networks, Stage
+from warmflow.fields import Guided, NetworkField, WrappedField
+from warmflow.methods.base import Method, Networks, Stage, filled
 from warmflow.methods.cold import Cold
+from warmflow.methods.pairing import Pairing, paired
 from warmflow.methods.parts import Parts
 from warmflow.networks import Network, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching
-from warmflow.options import Count, NotNegative, Positive, Share, options
+from warmflow.options import Count, NotNegative, OptionError, Positive, Share, options
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
@@ -36,6 +40,11 @@ from warmflow.sources import Blurred, LearnedPrior, StandardNormal
 
 BLANK_ROWS = 4096
 ONE = (1,)
+DIVERSITY = 0.9
+"""Share of the teacher's variance below which a student is warned of."""
+TEACHER_STEPS = 32
+Distilled = NetworkField | WrappedField
+"""The fields that can be distilled."""
 
 
 @options
@@ -54,9 +63,9 @@ class Distillation(Method):
     updates: Count = 2000
     """Updates of the student."""
     batch: Count | None = None
-    """Rows in one update; by default 256, of a teacher with minibatch pairs its own."""
+    """Rows in one update; by default 256, or the teacher's own for a teacher with minibatch or whole-set pairs."""
     learning_rate: Positive = 1e-3
-    """AdamW's peak learning rate of both; for large networks 3e-5."""
+    """AdamW's peak learning rate of the student and the online flow; for large networks 3e-5."""
     beta: Share = 0.0
     """Decay of AdamW's first moment."""
     ema: Share = 0.999
@@ -64,7 +73,7 @@ class Distillation(Method):
     times: Literal["uniform", "logit_normal"] = "uniform"
     """How times are drawn."""
     real: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of real data in the online flow's turn."""
+    """Share of real data in the online flow's updates."""
 
     def fits(self, setup: Setup) -> str:
         if setup.space != "floats":
@@ -90,79 +99,111 @@ class Distillation(Method):
     def grid(self) -> Sequence[int] | None:
         return ONE
 
+    def check(self, sampler: Sampler, setup: Setup) -> None:
+        """Raises a ValueError if this teacher cannot be distilled with these options."""
+        teacher_field(sampler)
+        coupling = self._coupling(sampler)
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        if isinstance(coupling, Assignment) and processes > 1:
+            raise ValueError(
+                f"the teacher's pairs were assigned over whole batches: distil it on one process, not {processes}"
+            )
+        self._batch(coupling, setup)
+        if self.real and isinstance(sampler.source, Blurred) and self._pairing(setup).pairing == "minibatch":
+            raise OptionError("Distillation", "real", f"is {self.real}, but the teacher's starts were paired in each batch, "
+                              "so that no sample has a draft of its own: leave it out")  # fmt: skip
+
+    def _coupling(self, sampler: Sampler) -> Coupling:
+        """How fresh starts are paired with the student's samples: as the teacher's starts with data, given what is seen."""
+        assigned = getattr(self.teacher, "pairing", "") in ("minibatch", "whole-set")
+        return Assignment() if assigned and isinstance(sampler.source, StandardNormal) else Independent()
+
     def _batch(self, coupling: Coupling, setup: Setup) -> int:
         if isinstance(coupling, Assignment):
             theirs = min(setup.training.batch, len(setup.data.train))
             if self.batch not in (None, theirs):
-                raise ValueError(
-                    f"batch is {self.batch}; the teacher's pairs were assigned over {theirs} rows: leave it out"
-                )
+                raise OptionError("Distillation", "batch", f"is {self.batch}, but the teacher's pairs were assigned over "
+                                  f"{theirs} rows: set it to {theirs}, or leave it out")  # fmt: skip
             return theirs
         return self.batch or 256
 
+    def _pairing(self, setup: Setup) -> Pairing:
+        """The teacher's pairing, with the problem's values."""
+        found = filled(self.teacher, setup)
+        return found if isinstance(found, Pairing) else Pairing(pairing="independent")
+
     def stages(self, parts: Parts) -> Sequence[Stage]:
         sampler = parts.trained(self.teacher)
-        coupling = Assignment() if getattr(self.teacher, "pairing", "") in ("minibatch", "whole-set") and isinstance(
-            sampler.source, StandardNormal) else Independent()  # fmt: skip
+        self.check(sampler, parts.setup)
+        coupling = self._coupling(sampler)
 
         def make(_: Networks) -> tuple[Objective, Data]:
             field = teacher_field(sampler)
             online, student = copied(field), copied(field)
             by = {
-                name: Player(one.network, self.learning_rate, (self.beta, 0.999), ema=self.ema)  # type: ignore[arg-type]
+                name: Player(network_of(one), self.learning_rate, (self.beta, 0.999), ema=self.ema)
                 for name, one in (("online", online), ("student", student))
             }
             objective = FlowGeneratorMatching(
                 field, online, student, sampler.source, coupling, by, self.alpha, self.online_updates, self.times,
                 real=self.real,
             )  # fmt: skip
-            return objective, self._data(parts, sampler)
+            return objective, self.data(parts, sampler)
 
         turns = self.online_updates + 1
         return [Stage("student", make, self.updates * turns, self._batch(coupling, parts.setup),
-                      min(200, self.updates // 10 + 1) * turns, 100 * turns)]  # fmt: skip
+                      min(200, self.updates // 10 + 1) * turns, 100 * turns, keep_last=True)]  # fmt: skip
 
-    def _data(self, parts: Parts, sampler: Sampler) -> Data:
-        """What the online flow may see of the data: blank rows unless a share was asked for."""
+    def data(self, parts: Parts, sampler: Sampler) -> Data:
+        """The data of the online flow's updates, paired as the teacher's were; blank rows where ``real`` is 0."""
         setup, source = parts.setup, sampler.source
         if not self.real:
             return Batch(torch.zeros(BLANK_ROWS, *setup.shape))
-        if isinstance(source, LearnedPrior):  # a real sample stands beside the latent that it is encoded to
+        if isinstance(source, LearnedPrior):  # the field sees a sample beside the latent that it is encoded to
             y = setup.data.train
             z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(parts.seed, len(y)).fold("real"))
             return replace(y, condition={**y.condition, "z": z})
         if isinstance(source, Blurred):
-            raise ValueError("real is for teachers from noise or a learned prior: no sample has a draft of its own")
+            pairing = self._pairing(setup)
+            drafted = self.teacher.drafted(parts) if pairing.pairing == "given" else None
+            return paired(parts, "draft", source.source, pairing)[1] if drafted is None else drafted.pairs
         return setup.data.train
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         sampler = parts.trained(self.teacher)
-        return replace(
-            sampler, field=replace(teacher_field(sampler), network=networks["student"]), solver=Euler(), steps=1
-        )
+        field = with_network(teacher_field(sampler), networks["student"])
+        return replace(sampler, field=field, solver=Euler(), steps=1, device="cpu")
+
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+        return diversity(sampler, parts.trained(self.teacher))
 
 
 def why_not_distilled(sampler: Sampler) -> str:
-    """Empty where a flow can be distilled, else a sentence: the online flow draws fresh starts, and must know which of them a
+    """Empty where a flow can be distilled, else a sentence: the online flow draws fresh starts, and must see which of them a
     sample is paired with."""
     field, source = sampler.field, sampler.source
     if isinstance(field, Guided) or "label" in getattr(field, "sees", ()):
-        return "it is given labels, which distilling does not carry"
-    if not isinstance(field, NetworkField) or not isinstance(field.network, Network):
-        return (
-            f"it has a {type(field).__name__}; Flow Generator Matching distils flows of floats with a network of ours"
-        )
+        return "it is given labels, which distilling does not carry: distil a run without conditional"
+    if not isinstance(field, Distilled) or not isinstance(field.network, nn.Module):
+        return f"it has a {type(field).__name__}; Flow Generator Matching distils flows of floats whose network is a torch module"
+    if field.predicts not in ("velocity", "x1"):
+        return f"it predicts {field.predicts!r}; the online flow is trained on 'velocity' or 'x1'"
     if not isinstance(field.path, LinearPath):
         return f"it has a {type(field.path).__name__}; only the linear path can be distilled"
     if not isinstance(source, StandardNormal) and not {"draft", "z"} & set(field.sees):
-        return f"it starts from a {type(source).__name__} that its field does not see, so that fresh starts cannot be paired"
+        return (
+            f"it starts from a {type(source).__name__} that its field does not see, so that fresh starts cannot be paired "
+            "with samples: distil a flow that sees its draft (seen)"
+        )
     own = {Blurred: "sigma", LearnedPrior: "scale"}.get(type(source))
     if own is not None and getattr(source, own) == 0:
-        return f"it starts without noise of its own ({own} 0): one draft has one sample"
+        return (
+            f"it starts without noise of its own ({own} 0): one draft has one sample; distil a run whose start has some"
+        )
     return ""
 
 
-def teacher_field(sampler: Sampler) -> NetworkField:
+def teacher_field(sampler: Sampler) -> Distilled:
     """The field that is distilled.
 
     Raises:
@@ -172,15 +213,47 @@ def teacher_field(sampler: Sampler) -> NetworkField:
     if why:
         raise ValueError(f"this flow cannot be distilled: {why}")
     field = sampler.field
-    assert isinstance(field, NetworkField)
+    assert isinstance(field, Distilled)
     return field
 
 
-def copied(field: NetworkField) -> NetworkField:
-    """The field with a network of its own, the same weights, no dropout."""
-    network = field.network
-    assert isinstance(network, Network)
-    arguments, kind = {**network.arguments, "dropout": 0.0}, type(network)
-    made: nn.Module = seeded(0, lambda: kind(**arguments))
-    made.load_state_dict(network.state_dict())
-    return replace(field, network=made)
+def network_of(field: Distilled) -> nn.Module:
+    """The field's network, which ``teacher_field`` has found to be a module."""
+    assert isinstance(field.network, nn.Module)
+    return field.network
+
+
+def with_network(field: Distilled, network: nn.Module) -> Distilled:
+    """The field with another network."""
+    made: Distilled = replace(field, network=network)  # type: ignore[arg-type]
+    return made
+
+
+def copied(field: Distilled) -> Distilled:
+    """The field with a network of its own: the same weights, trainable, without dropout. Works for any module."""
+    network = network_of(field)
+    if isinstance(network, Network):
+        arguments, kind = {**network.arguments, "dropout": 0.0}, type(network)
+        made: nn.Module = seeded(0, lambda: kind(**arguments))
+        made.load_state_dict(network.state_dict())
+        return with_network(field, made)
+    made = copy.deepcopy(network).requires_grad_(True)
+    for module in made.modules():
+        if isinstance(module, _DropoutNd):
+            module.p = 0.0
+    return with_network(field, made)
+
+
+def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, Any]:
+    """The student's total variance as a share of the teacher's, from the same starts; with a warning where it is too low."""
+    spread = [
+        float(flow(n, seed=0, steps=steps, batch=256).x.double().flatten(1).var(0).sum())
+        for flow, steps in ((student, 1), (teacher, TEACHER_STEPS))
+    ]
+    share = spread[0] / max(spread[1], 1e-12)
+    if share >= DIVERSITY:
+        return {"diversity": share}
+    return {
+        "diversity": share,
+        "warning": f"the student's samples vary {share:.2f} times as much as the teacher's: it is losing diversity",
+    }

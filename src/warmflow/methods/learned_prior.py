@@ -11,18 +11,19 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from warmflow.checkpoints import read_json
 from warmflow.contracts import Source
 from warmflow.couplings import Encoded
-from warmflow.drafts.learned_prior import PriorOptions, trained_prior
+from warmflow.drafts.learned_prior import FACTS, PARTS, PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
-from warmflow.methods.base import Method, Networks, Stage, settled
+from warmflow.methods.base import Method, Networks, Stage, Start, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.flow import Flow, flow_of
-from warmflow.methods.parts import Parts
+from warmflow.methods.parts import Parts, digest
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import NotNegative, options
 from warmflow.sampler import Sampler
@@ -55,23 +56,34 @@ class LearnedPrior(PriorOptions, Method):
     def title(self) -> str:
         return "LeDiFlow" if self.scale else "LeDiFlow from the mean"
 
+    @property
+    def label(self) -> str:
+        return self.name if self.scale else f"{self.name}-from-mean"
+
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         return [pair for pair in settled(WarmStart(), setup).companions(setup) if isinstance(pair[0], Cold)]
 
     def _prior(self, parts: Parts) -> PriorSource:
         asked = self.prior_asked()
-        place = parts.place("parts", "prior", asked)
+        place, key = parts.place("parts", "prior", asked), digest(asked)
 
         def make() -> Source:
             source, seconds = trained_prior(self, parts.setup, place)
             for name, spent in seconds.items():
-                parts.note(name, spent)
+                parts.note(f"{key} {name}", spent)
             return source
 
-        found = parts.kept(place, "prior", make)
+        found = parts.source(key, lambda: parts.kept(place, key, make))
+        for name in PARTS:
+            parts.uses(name, f"{key} {name}")
         if not isinstance(found, PriorSource):
             raise ValueError(f"{place.folder} holds no learned prior: delete it")
         return replace(found, scale=self.scale)
+
+    def facts(self, parts: Parts) -> Mapping[str, Any]:
+        self._prior(parts)
+        folder = parts.place("parts", "prior", self.prior_asked()).folder
+        return {} if folder is None else dict(read_json(folder / FACTS))
 
     def _flow(self, parts: Parts) -> Flow:
         setup, source = parts.setup, self._prior(parts)
@@ -86,5 +98,5 @@ class LearnedPrior(PriorOptions, Method):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         return self._flow(parts).trained(networks["flow"])
 
-    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
-        return self._prior(parts), "the learned prior alone"
+    def starts_from(self, parts: Parts) -> Start | None:
+        return Start(self._prior(parts), "the learned prior alone")

@@ -24,6 +24,7 @@ class OwnModel(Method):
 
     name: ClassVar[str] = "own-model"
     role: ClassVar[Role] = Role.BASELINE
+    trains: ClassVar[bool] = False
     field: Any = None
     """The wrapped model."""
 

@@ -79,6 +79,8 @@ def why_not(pairing: Pairing, setup: Setup) -> str:
     if name is not None and name not in known:
         across = " (the others pair across labels)" if setup.training.conditional else ""
         return f"pairing is {name!r}, which {setup.name} does not have{across}; {suggestion(name, known)}"
+    if pairing.passes and setup.space == "tokens":
+        return f"passes is {pairing.passes}, which is for floats: pairs of tokens are not refined, leave it out"
     if pairing.capacity and name != "nearest-data":
         return f"capacity is {pairing.capacity}, which is for the pairing nearest-data: leave it out"
     return ""
@@ -115,16 +117,26 @@ def _ngram(stream: Tensor, vocabulary: int, order: int, length: int) -> NGram:
     return NGram.fit(stream, vocabulary=vocabulary, order=order, length=length)
 
 
-def paired(parts: Parts, name: str, source: Source, pairing: Pairing, bill: str = "pairing") -> tuple[Coupling, Data]:
+def paired(
+    parts: Parts, name: str, source: Source, pairing: Pairing, bill: str = "pairing", given: Batch | None = None
+) -> tuple[Coupling, Data]:
     """The coupling and the data that a flow is trained with: pairs made offline, or the data with a coupling for each batch.
 
     Args:
         name: of the source, which names the folder of its pairs.
+        given: the pairs that were brought, for the pairing "given".
+
+    Raises:
+        ValueError: the pairing "given" without such pairs.
     """
     setup, how = parts.setup, pairing.pairing or "whole-set"
     coupling = coupling_of(how, pairing, setup)
     if how == "given":
-        return coupling, given_pairs(setup)
+        if given is None:
+            raise ValueError(
+                "pairing is 'given', which needs a draft for each sample: give drafts aligned with the data"
+            )
+        return coupling, given
     if how in WHILE_TRAINING:
         return coupling, setup.train
     found = parts.pairs(
@@ -132,14 +144,3 @@ def paired(parts: Parts, name: str, source: Source, pairing: Pairing, bill: str 
         passes=(pairing.passes or 0) if how == "whole-set" and setup.space == "floats" else 0, bill=bill,
     )  # fmt: skip
     return Given(), found
-
-
-def given_pairs(setup: Setup) -> Batch:
-    """The training data with the starts that were given with it.
-
-    Raises:
-        ValueError: none were given.
-    """
-    if setup.given_pairs is None:
-        raise ValueError("pairing is 'given', which needs a draft for each sample: drafts aligned with the data")
-    return setup.given_pairs

@@ -3,7 +3,9 @@
     FOLDER/drafts/NAME-DIGEST/    a draft (in source/) and the run of one that is trained
     FOLDER/pairs/NAME-DIGEST/     the pairs of a source by a pairing
     FOLDER/parts/NAME-DIGEST/     what else a method trains before its flow
-    FOLDER/seconds.json           what each took
+    FOLDER/seconds.json           what each took, by its folder
+
+``used`` tells which parts a method asked for and what they took: a part that two methods share is in the bill of both.
 
 What is finished is read, what is missing is made. Everything but the data depends on the training seed, so that a spread over
 seeds is the spread of the whole method. Two processes may make different seeds at once, never one.
@@ -23,7 +25,6 @@ from warmflow.checkpoints import load_part, make_folder, open_run, read_json, sa
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
-from warmflow.options import plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -55,6 +56,7 @@ class Parts:
     progress: bool = False
     begin: Any = None
     run: Callable[[Asked], Sampler] | None = None
+    used: dict[str, float] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
     _pairs: dict[str, Batch] = field(default_factory=dict)
 
@@ -65,21 +67,29 @@ class Parts:
 
     def draft(self, draft: Draft) -> Source:
         """The draft of this seed."""
-        asked = {"draft": draft.name, **({} if draft.given else plain(draft))}
+        asked = draft.asked()
+        place = self.place("drafts", draft.name, asked)
         key = digest(asked)
+        found = self.source(
+            key, lambda: self.kept(place, key, lambda: fitted(draft, self.setup, place), not draft.given)
+        )
+        self.uses("draft", key)
+        return found
+
+    def source(self, key: str, make: Callable[[], Source]) -> Source:
+        """A source that stays in memory under a key."""
         if key not in self._sources:
-            place = self.place("drafts", draft.name, asked)
-            self._sources[key] = self.kept(place, "draft", lambda: fitted(draft, self.setup, place), not draft.given)
+            self._sources[key] = make()
         return self._sources[key]
 
-    def kept(self, place: Place, bill: str, make: Callable[[], Source], keep: bool = True) -> Source:
-        """A source that is read from its folder, or made and kept there; its seconds are billed under a name."""
+    def kept(self, place: Place, key: str, make: Callable[[], Source], keep: bool = True) -> Source:
+        """A source that is read from its folder, or made and kept there, with its seconds."""
         kept = None if place.folder is None or not keep else place.folder / "source"
         if kept is not None and (kept / "source.json").exists():
             return load_part(kept, "source")  # type: ignore[no-any-return]
         began = time.perf_counter()
         source = make()
-        self.note(bill, max(time.perf_counter() - began, trained_seconds(place.folder)))
+        self.note(key, max(time.perf_counter() - began, trained_seconds(place.folder)))
         if kept is not None:
             found = open_run(kept, {"kind": "source", "seed": self.seed})
             save_part(kept, "source", source)
@@ -90,30 +100,26 @@ class Parts:
         self, name: str, source: Source, coupling: Coupling, *, rounds: int, block: int, passes: int = 0, bill: str = "pairing"
     ) -> Batch:  # fmt: skip
         """The training data paired offline with starts from a source. Only the last pairs that were asked for stay in memory."""
-        asked = {"source": name, "coupling": repr(coupling), "rounds": rounds, "block": block}
-        key = digest({**asked, "passes": passes})
+        asked = {"source": name, "coupling": repr(coupling), "rounds": rounds, "block": block, "passes": passes}
+        key = digest(asked)
         if key not in self._pairs:
             self._pairs.clear()
             folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
             self._pairs[key] = prepare(
-                coupling,
-                self.setup.data.train,
-                source,
-                folder,
-                block=block,
-                rounds=rounds,
-                passes=passes,
-                seed=self.seed,
-            )
-            self.note(bill, time.perf_counter() - began)
+                coupling, self.setup.data.train, source, folder, block=block, rounds=rounds, passes=passes, seed=self.seed
+            )  # fmt: skip
+            self.note(key, time.perf_counter() - began)
+        self.uses(bill, key)
         return self._pairs[key]
 
     def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source, block: int = 1024) -> Batch:
         """Pairs of other data than the training set, once each."""
-        folder = self.place("pairs", name, {"rows": len(data)}).folder
-        began = time.perf_counter()
+        asked = {"rows": len(data), "coupling": type(coupling).__name__}
+        folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
         found = prepare(coupling, data, source, folder, block=block, seed=self.seed)
-        self.note("pairing", time.perf_counter() - began)
+        key = digest({"name": name, **asked})
+        self.note(key, time.perf_counter() - began)
+        self.uses("pairing", key)
         return found
 
     def trained(self, method: Asked) -> Sampler:
@@ -123,20 +129,26 @@ class Parts:
         return self.run(method)
 
     def seconds(self) -> dict[str, float]:
-        """What was spent on this seed, by its name in the bill."""
+        """What was spent on the parts of this seed, by part."""
         path = None if self.folder is None else self.folder / "seconds.json"
         return dict(read_json(path)) if path is not None and path.exists() else dict(self._noted)
 
     _noted: dict[str, float] = field(default_factory=dict)
 
-    def note(self, name: str, seconds: float) -> None:
-        """Notes what something took when it was made; reading it again takes less and changes nothing."""
+    def note(self, key: str, seconds: float) -> None:
+        """Notes what a part took when it was made; reading it again takes less and changes nothing."""
         known = self.seconds()
-        if name in known:
+        if key in known:
             return
-        self._noted = {**known, name: seconds}
+        self._noted = {**known, key: seconds}
         if self.folder is not None:
             write_json(make_folder(self.folder) / "seconds.json", self._noted)
+
+    def uses(self, bill: str, key: str) -> None:
+        """Puts a part into the bill of the method that is being made, under the name ``bill``."""
+        seconds = self.seconds().get(key)
+        if seconds is not None:
+            self.used[bill] = seconds
 
 
 def trained_seconds(folder: Path | None) -> float:

@@ -18,7 +18,7 @@ from warmflow.couplings import Given, Walked
 from warmflow.evaluation.study import Training
 from warmflow.methods.base import Method, Networks, Stage
 from warmflow.methods.cold import Cold
-from warmflow.methods.distillation import copied, teacher_field
+from warmflow.methods.distillation import copied, network_of, teacher_field, with_network
 from warmflow.methods.parts import Parts
 from warmflow.objectives import FlowMatching
 from warmflow.options import Count, Positive, options
@@ -42,6 +42,8 @@ class Reflow(Method):
     """Pairs that are made."""
     updates: Count | None = None
     """Updates; by default as many as the teacher has."""
+    batch: Count | None = None
+    """Rows in one update; by default as many as the teacher's."""
     learning_rate: Positive = 1e-3
     """AdamW's peak learning rate."""
 
@@ -69,14 +71,16 @@ class Reflow(Method):
         def make(_: Networks) -> tuple[Objective, Data]:
             field, t = copied(teacher_field(sampler)), parts.setup.training
             blank = Batch(torch.zeros(self.rows, *parts.setup.shape))
-            walked = Walked(replace(sampler, device="cpu"), self.steps)
-            pairs = parts.pairs_of(f"reflow-{self.teacher.label}", walked, blank, sampler.source)
+            walked = Walked(sampler, self.steps)
+            pairs = parts.pairs_of(f"reflow-{self.teacher.label}-{self.steps}", walked, blank, sampler.source)
             # a source that takes no draft: the pairs keep the starts they had
-            untouched, player = StandardNormal(parts.setup.shape), Player(field.network, self.learning_rate, ema=t.ema)  # type: ignore[arg-type]
-            return FlowMatching(field, untouched, Given(), player), pairs
+            untouched = StandardNormal(parts.setup.shape)
+            return FlowMatching(
+                field, untouched, Given(), Player(network_of(field), self.learning_rate, ema=t.ema)
+            ), pairs
 
-        return [Stage("flow", make, self.updates)]
+        return [Stage("flow", make, self.updates, self.batch)]
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         sampler = parts.trained(self.teacher)
-        return replace(sampler, field=replace(teacher_field(sampler), network=networks["flow"]))
+        return replace(sampler, field=with_network(teacher_field(sampler), networks["flow"]), device="cpu")

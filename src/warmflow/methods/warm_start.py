@@ -14,20 +14,20 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from warmflow.contracts import Source
+from warmflow.contracts import Coupling, Data, Source
 from warmflow.data.text import Alphabet
-from warmflow.drafts import Draft, NoDraft, draft_of
+from warmflow.drafts import Draft, NoDraft, Own, draft_of
 from warmflow.evaluation.study import Role
-from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.base import Drafted, Method, Networks, Stage, Start
 from warmflow.methods.cold import NOISE_BILL, Cold
 from warmflow.methods.flow import Flow, flow_of
-from warmflow.methods.pairing import Pairing, paired, why_not
-from warmflow.methods.parts import Parts
+from warmflow.methods.pairing import OFFLINE, Pairing, paired, why_not
+from warmflow.methods.parts import Parts, digest
 from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
@@ -50,7 +50,8 @@ class WarmStart(Pairing, Method):
     """Whether the field sees the draft."""
 
     def _draft(self, setup: Setup) -> Draft:
-        return draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)
+        found = draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)
+        return changed(found, {"aligned": True}) if self.pairing == "given" and isinstance(found, Own) else found
 
     def fits(self, setup: Setup) -> str:
         answers = setup.inputs is not None
@@ -63,6 +64,10 @@ class WarmStart(Pairing, Method):
     @property
     def title(self) -> str:
         return "warm from noise" if isinstance(self.draft, NoDraft) else "warm"
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-from-noise" if isinstance(self.draft, NoDraft) else self.name
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
@@ -83,17 +88,24 @@ class WarmStart(Pairing, Method):
     def _source(self, parts: Parts) -> tuple[Source, Source]:
         """The draft, and the start of the flow."""
         setup = parts.setup
-        draft = parts.draft(self._draft(setup))
+        options = self._draft(setup)
+        draft = setup.noise() if isinstance(options, NoDraft) else parts.draft(options)
         if setup.space == "tokens":
             return draft, Shown(draft) if self.seen else draft
         sigma = 0.3 if self.sigma is None else self.sigma
         return draft, Blurred(draft, sigma) if self.seen or sigma else draft
 
+    def _pairs(self, parts: Parts, draft: Source) -> tuple[Coupling, Data]:
+        """The coupling and the data that the flow is trained with."""
+        options = self._draft(parts.setup)
+        noise = isinstance(options, NoDraft)  # cold flows may have the same pairs, under this name
+        name = options.name if noise else f"{options.name}-{digest(options.asked())[:6]}"
+        return paired(parts, name, draft, self, NOISE_BILL if noise else "pairing", options.given_pairs(parts.setup))
+
     def _flow(self, parts: Parts) -> Flow:
         setup = parts.setup
         draft, source = self._source(parts)
-        noise = isinstance(self._draft(setup), NoDraft)
-        coupling, data = paired(parts, "noise" if noise else "draft", draft, self, NOISE_BILL if noise else "pairing")
+        coupling, data = self._pairs(parts, draft)
         sees = {"draft": setup.shape} if self.seen or setup.inputs is not None else {}
         if isinstance(draft, Restored) and draft.network is None:
             setup = setup.without_inputs()  # the draft is the input, which the field sees once
@@ -106,6 +118,26 @@ class WarmStart(Pairing, Method):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         return self._flow(parts).trained(networks["flow"])
 
-    def starts_from(self, parts: Parts) -> tuple[Source, str] | None:
+    def drafted(self, parts: Parts) -> Drafted | None:
+        if parts.setup.inputs is not None:
+            return None
+        draft = self._source(parts)[0]
+        return Drafted(draft, self, self._pairs(parts, draft)[1])
+
+    def facts(self, parts: Parts) -> Mapping[str, Any]:
+        setup = parts.setup
+        warnings = [self._draft(setup).warning(setup)]
+        if setup.data.whole is not None and self.pairing in OFFLINE:
+            warnings.append(
+                f"all flows are trained on the {len(setup.data.train)} samples that fit into memory, of {len(setup.data.whole)}, "
+                f"because the pairing {self.pairing} pairs rows in memory; minibatch and independent take all"
+            )
+        said = "; ".join(w for w in warnings if w)
+        return {"warning": said} if said else {}
+
+    def starts_from(self, parts: Parts) -> Start | None:
         draft = self._draft(parts.setup)
-        return None if isinstance(draft, NoDraft) else (parts.draft(draft), "the draft alone")
+        return None if isinstance(draft, NoDraft) else Start(parts.draft(draft), "the draft alone", draft=True)
+
+    def brings(self, setup: Setup) -> tuple[str, ...]:
+        return ("draft",) if self._draft(setup).given else ()

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Coupling, Estimate, Field, Objective, Pair, Player, Point, Source, Start
-from warmflow.fields import NetworkField
+from warmflow.fields import NetworkField, WrappedField
 from warmflow.noise import Noise
 
 TIMES = ("uniform", "logit_normal")
@@ -59,8 +59,8 @@ class FlowGeneratorMatching(Objective):
     """
 
     teacher: Field
-    online: NetworkField
-    student: NetworkField
+    online: NetworkField | WrappedField
+    student: NetworkField | WrappedField
     source: Source
     coupling: Coupling
     by: Mapping[str, Player]
@@ -164,7 +164,7 @@ class FlowGeneratorMatching(Objective):
         return found  # type: ignore[no-any-return]
 
 
-def _alike(name: str, field: NetworkField, teacher: Field) -> None:
+def _alike(name: str, field: NetworkField | WrappedField, teacher: Field) -> None:
     """ValueError where a trained field walks another path than the teacher, sees or predicts something else."""
     ours, theirs = ((type(f.path).__name__, f.path.t0) for f in (field, teacher))
     if ours != theirs:

@@ -42,7 +42,11 @@ def class_of(given: Any) -> tuple[type[Problem], dict[str, Any]]:
     head, colon, rest = given.partition(":")
     if colon and head == "folder":
         return Folder, {"path": rest}
-    if (colon and head == "hf") or Path(given).suffix.lower() in (".npy", ".npz", ".safetensors"):
+    if (
+        (colon and head == "hf")
+        or Path(given).is_file()
+        or Path(given).suffix.lower() in (".npy", ".npz", ".safetensors")
+    ):
         return Arrays, {"data": given}
     raise ValueError(
         f"problem {given!r} is unknown; {suggestion(given, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"

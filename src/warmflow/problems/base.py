@@ -14,11 +14,11 @@ from warmflow.setup import Build, Setup, Training, float_network
 LEAST_SIDE = 8
 """Images with a smaller side take a perceptron."""
 SMALL: Mapping[str, Any] = {
-    "draft": "mixture", "components": 10, "rounds": 64, "block": 4096, "passes": 0, "sigma": 0.3, "pairing": "whole-set",
+    "components": 10, "rounds": 64, "block": 4096, "passes": 0, "sigma": 0.3, "pairing": "whole-set",
 }  # fmt: skip
 """Options that suit small data (a thousand rows of up to a hundred numbers)."""
 IMAGES: Mapping[str, Any] = {
-    "draft": "mixture", "components": 30, "rounds": 1, "block": 512, "passes": 5, "sigma": 0.3, "pairing": "whole-set",
+    "components": 30, "rounds": 1, "block": 512, "passes": 5, "sigma": 0.3, "pairing": "whole-set",
     "factor": 4, "latent": 16, "kl": 2.5e-3, "auxiliary_updates": 4000, "latent_width": 128, "latent_steps": 8,
 }  # fmt: skip
 """Options that suit images of a U-Net, chosen on Fashion-MNIST."""
@@ -31,6 +31,8 @@ class Problem(ABC):
     name: ClassVar[str]
     network: ClassVar[str] = "mlp"
     """The kind of network where none is asked for."""
+    draft: ClassVar[str] = "mixture"
+    """The draft model where none is asked for."""
     training: ClassVar[Mapping[str, Any]] = {}
     """Options of ``Training`` that suit this problem."""
     samples: ClassVar[int] = 2_000
@@ -82,7 +84,7 @@ class Problem(ABC):
         enough(data.total, data.name)
         return Setup(
             name=self.described, asked=self.asked(), data=data, training=t, build=self.build(t, data),
-            defaults=self.values(data), space=self.space, fresh=self.fresh(),
+            defaults={"draft": self.draft, **self.values(data)}, space=self.space, fresh=self.fresh(),
         )  # fmt: skip
 
 

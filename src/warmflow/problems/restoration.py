@@ -23,8 +23,10 @@ from warmflow.problems.base import IMAGES, ImageProblem
 class Restoration(ImageProblem):
     """Images from inputs."""
 
+    draft: ClassVar[str] = "regression"
+
     def values(self, data: DataSet) -> Mapping[str, Any]:
-        return {**IMAGES, "draft": "regression", "pairing": "independent"}
+        return {**IMAGES, "pairing": "independent"}
 
 
 @options

@@ -20,6 +20,7 @@ class Text(Problem):
 
     name: ClassVar[str] = "text"
     network: ClassVar[str] = "transformer"
+    draft: ClassVar[str] = "ngram"
     training: ClassVar[Mapping[str, Any]] = {"width": 128, "depth": 3, "batch": 64, "learning_rate": 1e-3}
     space: ClassVar[Literal["floats", "tokens"]] = "tokens"
     path: str = ""
@@ -35,7 +36,7 @@ class Text(Problem):
         return text(self.path or "embedded", length=self.length, alphabet=self.alphabet, most=self.most)
 
     def values(self, data: DataSet) -> Mapping[str, Any]:
-        return {"draft": "ngram", "pairing": "rewritten", "rounds": 8, "block": 1024, "writer": 6}
+        return {"pairing": "rewritten", "rounds": 8, "block": 1024, "writer": 6}
 
     def build(self, training: Training, data: DataSet) -> Build:
         return token_network(training, len(data.codec), 0)

@@ -19,7 +19,7 @@ from warmflow.options import Count, options
 from warmflow.problems.base import SMALL, Problem
 from warmflow.setup import Build, Training, token_network
 
-PLANE: Mapping[str, Any] = {**SMALL, "draft": "jittered", "rounds": 8, "block": 1000, "sigma": 0.1}
+PLANE: Mapping[str, Any] = {**SMALL, "rounds": 8, "block": 1000, "sigma": 0.1}
 
 
 @options
@@ -27,6 +27,7 @@ class Toy(Problem):
     """Fresh points of a distribution in the plane."""
 
     toy: ClassVar[str]
+    draft: ClassVar[str] = "jittered"
     training: ClassVar[Mapping[str, Any]] = {"width": 128, "depth": 3, "batch": 256}
     samples: ClassVar[int] = 4_000
     train: Annotated[Count, Field(ge=200)] = 10_000
@@ -74,6 +75,7 @@ class GridOfTokens(Problem):
 
     name: ClassVar[str] = "grid"
     network: ClassVar[str] = "transformer"
+    draft: ClassVar[str] = "jittered"
     training: ClassVar[Mapping[str, Any]] = {"width": 96, "depth": 2, "batch": 256, "learning_rate": 1e-3}
     samples: ClassVar[int] = 4_000
     space: ClassVar[Literal["floats", "tokens"]] = "tokens"

@@ -39,6 +39,11 @@ def discounts(counts: Tensor) -> tuple[float, float, float]:
     return one, two, more
 
 
+def most_order(vocabulary: int) -> int:
+    """The largest order whose contexts can be numbered in int64."""
+    return int(62 / math.log2(max(2, vocabulary)))
+
+
 @dataclass(frozen=True, eq=False)
 class NGram(Autoregressive):
     """Chances (R, V) float32 and next rows (R, V) int32 of the seen contexts; row 0 is the empty one. Build with ``fit``."""
@@ -59,7 +64,7 @@ class NGram(Autoregressive):
         Raises:
             ValueError: an impossible order, a text shorter than it, tokens outside the vocabulary.
         """
-        most = int(62 / math.log2(max(2, vocabulary)))
+        most = most_order(vocabulary)
         if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= most:
             raise ValueError(f"order is {order!r}; with {vocabulary} tokens it is a whole number in 1 .. {most}")
         if len(text) <= order:

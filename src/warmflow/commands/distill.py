@@ -1,0 +1,63 @@
+"""``warmflow distill``: a finished run distilled into a student of one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from warmflow.command_line import Command, Given, Group
+from warmflow.commands.checks import Device, Out, Quiet, Threads, use_threads
+from warmflow.methods.distillation import Distillation
+
+KEY = Distillation.name
+
+
+def command(words: Sequence[str]) -> Command:
+    """The command with the options of distillation."""
+    return Command("distill", distill, [Group(KEY, Distillation, "", "Options of distillation", without=("teacher",))])
+
+
+def distill(
+    run: Path,
+    /,
+    *,
+    given: Given,
+    reflow: Annotated[
+        bool | None, Parameter(help="Also train the reflow of the teacher; by default where a report is made.")
+    ] = None,
+    report: Annotated[bool, Parameter(help="Measure teacher and student, and write report.html.")] = True,
+    draft: Annotated[
+        str | None,
+        Parameter(
+            help="The draft of a warm teacher, where its run folder does not hold it: a file or folder of drafts."
+        ),
+    ] = None,
+    out: Out = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Distil a finished RUN into a student of one call by Flow Generator Matching, and measure it beside its teacher.
+
+    warmflow train digits --method cold-minibatch --out teacher
+    warmflow distill teacher --out student
+    warmflow sample student --out samples.png
+    """
+    use_threads(threads)
+    options = Distillation(**given[KEY])  # validated before the run is read
+    folder = out or Path(f"{run}-student")
+    from warmflow.experiments.distill import distill as distil
+
+    distil(
+        run, folder, device=device, reflow=reflow, report=report, progress=not quiet, echo=print, draft=draft,
+        **{name: getattr(options, name) for name in given[KEY]},
+    )  # fmt: skip
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
+    print(f"{folder} is complete. Look at samples: warmflow sample {folder} --out {folder}/samples.png")
+    if (folder / "report.html").exists():
+        print(f"The report: {folder / 'report.html'}")

@@ -1,0 +1,58 @@
+"""``warmflow sample``: samples from a finished run into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
+from warmflow.commands.checks import Device, Quiet, Threads, use_threads
+from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+
+TOKENS, LABELS = "tokens", "labels"
+Help = Parameter
+
+
+def command(words: Sequence[str]) -> Command:
+    """The command with the options of tokens and of labels."""
+    tokens = Group(TOKENS, TokenOptions, "", "Options of tokens and texts")
+    return Command("sample", sample, [tokens, Group(LABELS, LabelOptions, "", "Options of conditional models")])
+
+
+def sample(
+    run: Path,
+    /,
+    *,
+    given: Given,
+    out: Annotated[Path, Help(help="A file: .png (a grid), .npz or .npy; of texts also .txt or .jsonl.")],
+    n: Annotated[Int, Help(name=["-n", "--number"], help="Number of samples.")] = 64,
+    steps: Annotated[MaybeInt, Help(help="Intervals on [t0, 1]; by default 4, of a student 1.")] = None,
+    solver: Annotated[
+        str | None,
+        Help(
+            help="euler, heun, midpoint, rk4, adams-bashforth or multistep-x1; by default the run's own. Tokens have their own."
+        ),
+    ] = None,
+    seed: Annotated[Int, Help(help="The same seed and number give the same samples.")] = 0,
+    batch: Annotated[MaybeInt, Help(name="--batch-size", help="Samples that are drawn at once.")] = None,
+    raw: Annotated[Switch, Help(help="Use the weights that were not averaged.", show_default=False)] = False,
+    device: Device = "cpu",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw samples from a finished RUN into a file. The suffix of the file says in which form.
+
+    warmflow sample run -n 64 --out samples.png
+    warmflow sample run -n 10000 --steps 2 --solver heun --out samples.npz
+    """
+    use_threads(threads)
+    from warmflow.experiments.sample import sample_run
+
+    said = sample_run(
+        run, n, out, steps=steps, solver=solver, seed=seed, batch=batch, raw=raw, device=device, progress=not quiet,
+        tokens=TokenOptions(**given[TOKENS]), labels=LabelOptions(**given[LABELS]),
+    )  # fmt: skip
+    print(said)

@@ -1,0 +1,60 @@
+"""The methods of a comparison, under names of their own, with the companions that a fair one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warmflow.evaluation.study import Role
+from warmflow.evaluation.study import Training as Held
+from warmflow.methods.base import Member, Method, settled
+from warmflow.methods.pairing import Pairing
+from warmflow.setup import Setup
+
+
+def members_of(setup: Setup, methods: Sequence[Method]) -> list[Member]:
+    """The methods that were asked for, each candidate with its baselines of the same effort and its control, and the methods
+    that students start from. Where a baseline trains nothing (the user's own model) no other baseline is added.
+
+    Raises:
+        ValueError: a method that does not fit the problem, or no candidate.
+    """
+    found: list[Member] = []
+
+    def add(method: Method, role: Role, of: str = "") -> str:
+        same = next((m for m in found if m.method == method and (m.role, m.of) == (role, of)), None)
+        if same is not None:
+            return same.name
+        base = f"{of}-from-noise" if role is Role.CONTROL else method.label
+        taken = {m.name for m in found}
+        name = next(n for n in (base, *(f"{base}-{i}" for i in range(2, 99))) if n not in taken)
+        found.append(Member(name, method, role, of))
+        return name
+
+    asked = [settled(method, setup) for method in methods]
+    own = any(method.role is Role.BASELINE and not method.trains for method in asked)
+    names = [add(method, method.role) for method in asked]
+    paired = [(m, n) for m, n in zip(asked, names, strict=True) if m.role is Role.CANDIDATE]
+    for method, name in sorted(paired, key=lambda one: not isinstance(one[0], Pairing)):
+        labels = set() if isinstance(method, Pairing) else {m.method.label for m in found}
+        for other, role in method.companions(setup):
+            if role is Role.CONTROL:
+                add(settled(other, setup), role, name)
+            elif not own and other.label not in labels:  # a method without pairs takes the baselines that are there
+                add(settled(other, setup), role)
+    for needed in [one for method in asked if (one := method.needs()) is not None]:
+        add(settled(needed, setup), needed.role)
+    if not any(m.role is Role.CANDIDATE for m in found):
+        raise ValueError(
+            f"the methods are {', '.join(m.name for m in found)}; a comparison needs a candidate: add warm-start"
+        )
+    return found
+
+
+def candidates(members: Sequence[Member]) -> tuple[Member, ...]:
+    """The candidates, the headline first."""
+    return tuple(m for m in members if m.role is Role.CANDIDATE)
+
+
+def conditions(members: Sequence[Member]) -> dict[str, tuple[Held, tuple[str, ...]]]:
+    """By candidate, what is held equal between it and the baselines, and what its cost counts beside its flow."""
+    return {m.name: (m.method.trained, m.method.counted) for m in candidates(members)}

@@ -1,0 +1,201 @@
+"""Samples of a finished run, written to a file: .npy, .npz, .png, of texts .txt and .jsonl."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.checkpoints import device_of, load, read_json
+from warmflow.contracts import JumpPath, Samples, Solver
+from warmflow.data.grid import Grid
+from warmflow.data.text import Alphabet
+from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.experiments.saved_runs import read_asked
+from warmflow.options import suggestion
+from warmflow.sampler import Sampler, placed
+from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, MultistepX1
+
+SOLVERS: Mapping[str, Solver] = {
+    "euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4(), "adams-bashforth": AdamsBashforth(),
+    "multistep-x1": MultistepX1(),
+}  # fmt: skip
+STEPS = 4
+"""Default number of steps for sampling a run."""
+AT_ONCE = 4096
+LARGEST_GRID = 4096
+"""Samples that a picture shows at most."""
+SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
+
+
+def sample_run(
+    run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
+    batch: int | None = None, raw: bool = False, device: str = "cpu", progress: bool = True,
+    tokens: TokenOptions | None = None, labels: LabelOptions | None = None, **given: Any,
+) -> str:  # fmt: skip
+    """Samples a finished run and writes a file; returns the line to print.
+
+    Args:
+        steps: by default 4, of a run of one call (a student) 1.
+        solver: a key of ``SOLVERS``; by default the run's own.
+        batch: samples that are made at once.
+        raw: take the weights that were not averaged.
+        given: the user's own callables or modules that the folder cannot hold: draft=..., network=...
+
+    Raises:
+        ValueError: bad input, named with its remedy, before anything is sampled.
+    """
+    _check(n, steps, solver, batch)
+    device_of(device)
+    read_asked(run)
+    _check_file(out, n)
+    loaded, codec = load(run, raw=raw, **given), codec_of(run)
+    if loaded.steps == 1:
+        if steps not in (None, 1) or solver not in (None, "euler"):
+            raise ValueError(f"{run} makes samples in one call: leave steps and solver out")
+        steps = 1
+    steps = steps or STEPS
+    loaded = _with_solver(loaded, run, solver, tokens or TokenOptions(), codec)
+    loaded, condition = (labels or LabelOptions()).applied(loaded, run, n)
+    _check_kind(out, run, loaded, codec)
+    from tqdm import tqdm
+
+    with tqdm(total=n, unit="sample", disable=not progress, mininterval=0.5) as bar:
+        drawn = placed(loaded, device)(
+            n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
+            progress=lambda k: bar.update(k - bar.n),
+        )  # fmt: skip
+    _write(drawn, out, codec, seed, steps)
+    calls = float(drawn.calls.double().mean())
+    return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
+
+
+def _check(n: int, steps: int | None, solver: str | None, batch: int | None) -> None:
+    if n < 1:
+        raise ValueError(f"n is {n}; ask for at least 1 sample")
+    if solver is not None and solver not in SOLVERS:
+        raise ValueError(f"solver is {solver!r}; {suggestion(solver, SOLVERS)}")
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps is {steps}; take at least 1 step")
+    if batch is not None and batch < 1:
+        raise ValueError(f"batch is {batch}; draw at least 1 sample at a time")
+
+
+def _check_file(out: Path, n: int) -> None:
+    if not out.parent.is_dir():
+        raise ValueError(f"out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
+    if out.is_dir():
+        raise ValueError(f"out is {out}, which is a folder; name a file in it")
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"out is {out}; its suffix is .png (a picture), .npz or .npy; for texts .txt or .jsonl too")
+    if out.suffix == ".png" and n > LARGEST_GRID:
+        raise ValueError(f"n is {n}; a picture shows at most {LARGEST_GRID} samples, use .npz for more")
+
+
+def _check_kind(out: Path, run: Path, sampler: Sampler, codec: object) -> None:
+    """Raises a ValueError if samples of this run cannot be written to a file of this kind."""
+    texts = isinstance(codec, Alphabet)
+    if out.suffix in (".txt", ".jsonl") and not texts:
+        raise ValueError(f"out is {out}, but {run} makes no texts; write .npz or .npy")
+    if out.suffix != ".png":
+        return
+    if texts:
+        raise ValueError(f"out is {out}, but {run} makes texts; write .txt, .jsonl, .npz or .npy")
+    if len(sampler.shape) not in (1, 3):
+        raise ValueError(f"samples of shape {sampler.shape} make no picture; write .npz or .npy")
+    if len(sampler.shape) == 3 and sampler.shape[0] not in (1, 3):
+        raise ValueError(f"images with {sampler.shape[0]} channels make no picture; write .npz or .npy")
+
+
+def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenOptions, codec: object) -> Sampler:
+    """The sampler with the solver that was asked for, or with the options of tokens."""
+    if not isinstance(sampler.field.path, JumpPath):
+        tokens.refuse(run)
+        return replace(sampler, solver=SOLVERS[solver]) if solver else sampler
+    if solver is not None:
+        raise ValueError(
+            f"solver is {solver!r}, but {run} is a flow of tokens, which is sampled by jumps: leave it out"
+        )
+    return tokens.applied(sampler, codec)
+
+
+def _write(drawn: Samples, out: Path, codec: Any, seed: int, steps: int) -> None:
+    """Writes the samples under a temporary name, then renames."""
+    x = drawn.x.cpu()
+    temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
+    try:
+        if out.suffix == ".npy":
+            np.save(temporary, x.numpy())
+        elif out.suffix == ".txt":
+            temporary.write_text("".join(codec.decode(row) + "\n" for row in x), encoding="utf-8")
+        elif out.suffix == ".jsonl":
+            temporary.write_text(_lines(drawn, codec), encoding="utf-8")
+        elif out.suffix == ".npz":
+            np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
+        else:
+            picture(codec.decode(x) if isinstance(codec, Grid) else x, temporary)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def codec_of(run: Path) -> Alphabet | Grid | None:
+    """What the tokens of a run stand for, from its config.json; None for floats."""
+    found = read_json(run / "config.json").get("codec")
+    if not isinstance(found, dict):
+        return None
+    if "symbols" in found:
+        return Alphabet(tuple(found["symbols"]))
+    return Grid(found["levels"], found["low"], found["high"])
+
+
+def _lines(drawn: Samples, codec: Alphabet) -> str:
+    """A line of JSON for each sample: its text, its draft where it had one, its calls."""
+    drafts = drawn.start.condition.get("draft")
+    lines = []
+    for i, row in enumerate(drawn.x.cpu()):
+        facts: dict[str, Any] = {"text": codec.decode(row)}
+        if drafts is not None:
+            facts["draft"] = codec.decode(drafts[i].cpu())
+        lines.append(json.dumps({**facts, "calls": int(drawn.calls[i])}, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def picture(x: Tensor, path: Path) -> None:
+    """Writes a PNG: a grid of images (n, C, H, W) in [-1, 1], enlarged to at least 32 pixels a side; or a scatter of points
+    (n, d), their first two coordinates.
+
+    Raises:
+        ValueError: images of other than 1 or 3 channels.
+    """
+    if x.ndim == 2:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5, 5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
+        axes.set_aspect("equal")
+        figure.savefig(path, dpi=120)
+        return
+    from PIL import Image
+
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"images with {x.shape[1]} channels make no picture; write .npz or .npy")
+    columns = math.ceil(math.sqrt(len(x)))
+    rows = math.ceil(len(x) / columns)
+    n, c, h, w = x.shape
+    sheet = torch.ones(rows * columns, c, h + 1, w + 1)
+    sheet[:n, :, :h, :w] = x.clamp(-1, 1)
+    sheet = sheet.reshape(rows, columns, c, h + 1, w + 1).permute(0, 3, 1, 4, 2)
+    pixels = ((sheet.reshape(rows * (h + 1), columns * (w + 1), c) + 1) * 127.5).round().to(torch.uint8).numpy()
+    image = Image.fromarray(pixels[..., 0] if c == 1 else pixels)
+    scale = max(1, math.ceil(32 / max(h, w)))
+    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(path)

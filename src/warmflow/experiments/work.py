@@ -1,0 +1,217 @@
+"""Everything that a comparison trains, in this process or in several: drafts and pairs of each seed, then every method.
+
+FOLDER/seeds/SEED/            drafts, priors and pairs of a training seed (``methods.parts``)
+FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from warmflow.checkpoints import read_json
+from warmflow.evaluation.rows import Entry
+from warmflow.evaluation.study import Role
+from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.processes import Bar, each
+from warmflow.experiments.run import run_method
+from warmflow.methods.base import Member, Method, settled
+from warmflow.methods.parts import Parts
+from warmflow.problems.base import Problem
+from warmflow.sampler import Sampler
+from warmflow.setup import Setup, Training
+
+
+def seed_folder(root: Path, seed: int) -> Path:
+    """Where a comparison keeps what belongs to one training seed."""
+    return root / "seeds" / str(seed)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to make everything of a comparison."""
+
+    problem: Problem
+    training: Training
+    members: tuple[Member, ...]
+    root: Path
+    device: str = "cpu"
+    key: str = field(default_factory=lambda: uuid4().hex)
+    """Tells the data of two comparisons apart: the repr of an array shows its corners only."""
+
+    def setup(self) -> Setup:
+        """The problem made ready, once in a process."""
+        key = f"{self.key} {self.training!r}"
+        if key not in _SETUPS:
+            _SETUPS.clear()
+            _SETUPS[key] = self.problem.setup(self.training)
+        return _SETUPS[key]
+
+    def keep(self, setup: Setup) -> None:
+        """Keeps a setup that was made already, for this process."""
+        _SETUPS.clear()
+        _SETUPS[f"{self.key} {self.training!r}"] = setup
+
+    def parts(self, seed: int, progress: bool = False) -> Parts:
+        """The parts of a seed; a method that needs another one's flow gets that one's run."""
+        parts = Parts(self.setup(), seed, seed_folder(self.root, seed), progress)
+        runs: dict[str, Sampler] = {}
+
+        def other(method: Any) -> Sampler:
+            asked = settled(method, parts.setup)
+            member = next(m for m in self.members if m.method == asked)
+            if member.name not in runs:
+                runs[member.name] = self.run(member.name, seed)
+            parts.used["teacher"] = self.spent(member.name, seed)
+            return runs[member.name]
+
+        parts.run = other
+        return parts
+
+    def member(self, name: str) -> Member:
+        return next(m for m in self.members if m.name == name)
+
+    def folder(self, name: str, seed: int) -> Path:
+        """The run folder of a member under a seed."""
+        return seed_folder(self.root, seed) / name
+
+    def run(self, name: str, seed: int, progress: str | None = None) -> Sampler:
+        """The trained sampler of a member under a seed."""
+        parts = self.parts(seed, progress is not None)
+        return run_method(
+            self.member(name).method, parts, self.folder(name, seed), device=self.device, progress=progress
+        )
+
+    def told(self, name: str, seed: int) -> Mapping[str, Any]:
+        """The config.json of a member's run; empty where it has none."""
+        path = self.folder(name, seed) / "config.json"
+        return read_json(path) if path.exists() else {}
+
+    def seconds(self, name: str, seed: int) -> float:
+        """What the training of a run took, without its drafts and pairs."""
+        return float((self.told(name, seed).get("training") or {}).get("seconds", 0.0))
+
+    def bill(self, name: str, seed: int) -> dict[str, float]:
+        """What the parts of a run took, by name."""
+        return dict(self.told(name, seed).get("spent") or {})
+
+    def spent(self, name: str, seed: int) -> float:
+        """All that a run took."""
+        return self.seconds(name, seed) + sum(self.bill(name, seed).values())
+
+
+_SETUPS: dict[str, Setup] = {}
+
+
+def _prepare(work: Work, seed: int, progress: bool = False) -> None:
+    """Makes the drafts, priors and pairs of a seed that unfinished runs need."""
+    for member in work.members:
+        if member.method.needs() is None and work.told(member.name, seed).get("state") != "complete":
+            member.method.stages(work.parts(seed, progress))
+
+
+def prepare_all(work: Work, seeds: Sequence[int], *, jobs: int = 1, progress: bool = False) -> None:
+    """Makes what methods share under every seed: a process a seed, so that no two make the same part."""
+    each(
+        _prepare, [(work, seed, progress and jobs == 1) for seed in seeds], jobs=jobs, what="the drafts and pairs of a seed"
+    )  # fmt: skip
+
+
+def _train(work: Work, name: str, seed: int, progress: str | None) -> None:
+    work.run(name, seed, progress)
+
+
+def train_all(work: Work, seeds: Sequence[int], *, jobs: int = 1, progress: bool = False) -> None:
+    """Trains every member under every seed, those first that others start from."""
+    first = [m for m in work.members if m.method.needs() is None and m.method.trains]
+    later = [m for m in work.members if m.method.needs() is not None]
+    for group in (first, later):
+        shown = progress and jobs == 1
+        tasks = [(work, m.name, seed, f"{m.name}, seed {seed}" if shown else None) for seed in seeds for m in group]
+        folders = [work.folder(m.name, seed) for seed in seeds for m in group]
+        total = work.training.updates * len(tasks)
+        with Bar(_updates(folders), total, "training", "update" if progress and jobs > 1 and tasks else ""):
+            each(_train, tasks, jobs=jobs, what="training")
+
+
+def _updates(folders: Sequence[Path]) -> Callable[[], int]:
+    """How many updates the logs in these folders tell of."""
+
+    def done() -> int:
+        total = 0
+        for folder in folders:
+            try:
+                last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
+                total += int(last.split('"step": ')[1].split(",")[0])
+            except (OSError, IndexError, ValueError):
+                continue
+        return total
+
+    return done
+
+
+def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
+    """Every flow of a comparison; of methods that train nothing, what they sample."""
+    found = []
+    for m in work.members:
+        for seed in seeds:
+            found.append(
+                Trained(
+                    m.name, m.role, seed, work.run(m.name, seed), work.seconds(m.name, seed), m.of, m.method.title,
+                    "distilling" if m.method.needs() is not None else "training", tuple(m.method.grid() or ()),
+                    tuple(m.method.solvers() or ()),
+                )
+            )  # fmt: skip
+    return found
+
+
+def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
+    """The mean seconds of the parts of each method, by name."""
+    found: dict[str, dict[str, float]] = {}
+    for m in work.members:
+        told = [work.bill(m.name, seed) for seed in seeds]
+        names = dict.fromkeys(name for one in told for name in one)
+        found[m.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
+    return found
+
+
+def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
+    """What each candidate starts from, measured alone."""
+    found: list[Entry] = []
+    for member in work.members:
+        if member.role is not Role.CANDIDATE:
+            continue
+        begun = {seed: member.method.starts_from(work.parts(seed)) for seed in seeds}
+        starts = {seed: one for seed, one in begun.items() if one is not None}
+        if len(starts) == len(seeds):
+            first = starts[seeds[0]]
+            found.append(
+                alone(
+                    work.setup().data.bounds, f"{member.name}-start", {s: one.source for s, one in starts.items()}, member.name,
+                    first.title, draft=first.draft,
+                )
+            )  # fmt: skip
+    return found
+
+
+def warnings_of(work: Work, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """What was measured of the parts of each method, by method, and the warnings among it."""
+    found: dict[str, Any] = {}
+    for member in work.members:
+        if member.role is Role.CANDIDATE:
+            told = dict(member.method.facts(work.parts(seed)))
+            if told:
+                found[member.name] = told
+    return found, [str(told["warning"]) for told in found.values() if "warning" in told]
+
+
+def method_titles(members: Sequence[Member]) -> dict[str, str]:
+    """A sentence on each method, from the first line of its class's docstring."""
+    return {m.name: _sentence(type(m.method)) for m in members}
+
+
+def _sentence(kind: type[Method]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0] if kind.__doc__ else ""
