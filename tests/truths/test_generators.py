@@ -203,5 +203,5 @@ def test_drafts_that_are_all_alike_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"the vae's drafts have collapsed: .* wait"):
         _alive(source, waves(100), "vae", "wait")
     network.decoder[-1].bias.fill_(float("nan"))
-    with pytest.raises(ValueError, match="draws NaN"):
+    with pytest.raises(ValueError, match="generates NaN"):
         _alive(source, waves(100), "vae", "wait")

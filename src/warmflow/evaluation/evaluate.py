@@ -244,7 +244,7 @@ def _known(extras: Extras, names: Sequence[str], candidates: Sequence[str]) -> N
                 raise ValueError(f"{option} names {name!r}, which is not one of {', '.join(known)}")
     for name, calls in extras.calls_per_step.items():
         if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
-            raise ValueError(f"calls_per_step of {name} is {calls!r}; give an integer of at least 1")
+            raise ValueError(f"calls_per_step of {name} is {calls!r}; give a whole number of at least 1")
 
 
 def _distinct_seeds(rows: Sequence[Row]) -> None:
@@ -356,7 +356,7 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
     if isinstance(part, Mapping):
         bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
         if bad or not part:
-            raise ValueError(f"{name} has samples at {bad or 'no'} calls; give integers of at least 1")
+            raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
         made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}
         return Ready(made) if sets.asked is None else Answers.of(made, sets.asked, name)  # type: ignore[return-value]
     if callable(part):

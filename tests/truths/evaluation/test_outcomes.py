@@ -136,7 +136,7 @@ def test_one_seed():
     methods = pair(FOUR_TIMES)
     v = verdict(methods, k=1)
     assert (v.outcome, v.missing) == (Outcome.CANNOT_TELL, (Missing.SEEDS,))
-    assert "One training seed" in said(methods, k=1).text
+    assert "one training seed" in said(methods, k=1).text
 
 
 def test_seeds_where_training_is_the_noise_and_samples_where_the_real_set_is():
@@ -232,7 +232,7 @@ def test_the_pairing_is_credited_where_noise_does_as_well():
 def test_a_difference_within_the_noise_is_no_credit():
     wide = control({**BASELINE}, sd=0.1)
     assert verdict(beside(FOUR_TIMES, wide)).credit is Credit.UNDECIDED
-    assert "is undecided: the same recipe from noise with 2 calls" in said(beside(FOUR_TIMES, wide)).text
+    assert "due to draft or pairing: the same recipe from noise with 2 calls" in said(beside(FOUR_TIMES, wide)).text
 
 
 def test_noise_that_is_a_better_start_is_no_credit_to_the_draft():
