@@ -172,7 +172,8 @@ def test_a_draft_a_class_is_fitted_and_every_method_sees_the_label() -> None:
         noise, batch = Noise.of(0, 60), data[torch.arange(60)]
         pair = objective.pair(batch, noise=noise)
         assert "label" in pair.start.condition and bool(torch.isfinite(objective.loss("flow", pair, noise=noise)[0]))
-        assert torch.equal(pair.start.condition["label"], batch.condition["label"]), member.name
+        assert batch.index is not None
+        assert torch.equal(pair.start.condition["label"], train_part.condition["label"][batch.index]), member.name
 
 
 # ---------------------------------------------------------------- what is learned
