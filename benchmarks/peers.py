@@ -2,23 +2,23 @@
 
     pip install 'warmflow[peers]'
     python benchmarks/peers.py speed [--blocks 20] [--updates 10]
-    python benchmarks/peers.py quality --out OUT [--updates 1000] [--seeds 0 1 2] --warm RUN ... [--flows ...] [--solvers ...]
+    python benchmarks/peers.py quality --out OUT [--updates 1000] [--seeds 0 1 2] [--flows ...] [--solvers ...]
 
-Fashion-MNIST as the recipe ``images.fashion`` has it. The flows:
+The problem is fashion-mnist. The flows:
 
-    cold           ours, independent pairs, predicts x1           torchcfm       ConditionalFlowMatcher, sigma 0
-    cold_assigned  ours, minibatch assignment, predicts x1        torchcfm_ot    ExactOptimalTransportConditionalFlowMatcher
-    cold_velocity  ours, independent pairs, predicts velocity     flow_matching  CondOTProbPath
-                                                                  torchcfm_x1    as torchcfm, but predicts x1
+    cold            ours, independent pairs, predicts x1           torchcfm       ConditionalFlowMatcher, sigma 0
+    cold-minibatch  ours, minibatch assignment, predicts x1        torchcfm_ot    ExactOptimalTransportConditionalFlowMatcher
+    cold-velocity   ours, independent pairs, predicts velocity     flow_matching  CondOTProbPath
+                                                                   torchcfm_x1    as torchcfm, but predicts x1
 
-Peers predict the velocity, which is their practice; ours predicts x1, which is ours. Both are measured both ways, so that what
-the prediction does is told from what the library does.
+Peers predict the velocity, which is their practice; ours predicts x1, which is ours. Both are measured both ways, so that the
+effect of the prediction is kept apart from the effect of the library.
 
-``speed`` sets cold beside torchcfm and flow_matching, and cold_assigned beside torchcfm_ot, in blocks that alternate. The aim:
-the lower bound of ours over the better peer at least 0.90. ``quality`` trains every flow and asks ``warmflow.evaluate`` whether
-the warm flow (ours, trained before: one run a seed) needs fewer calls than all of them; then judges pairs of flows. With
+``speed`` sets cold beside torchcfm and flow_matching, and cold-minibatch beside torchcfm_ot, in blocks that alternate. The aim:
+the lower bound of ours over the better peer at least 0.90. ``quality`` trains every flow and a warm start, and asks
+``warmflow.evaluate`` whether the warm flow needs fewer calls than all of them; then judges pairs of flows. With
 ``--solvers euler`` flows alone are compared, and no solvers. Trained flows are kept; what is not installed is skipped, with the
-reason.
+reason. With three seeds, quality takes about four hours on one core.
 """
 
 from __future__ import annotations
@@ -36,30 +36,31 @@ from peers_flows import BETAS, PEERS, Loop
 from peers_quality import (
     OUR_SOLVERS,
     OURS,
+    WARM,
     of_ours,
     of_peer,
     pairs_told,
     peers_named,
     trained_ours,
     trained_peer,
-    warm_run,
 )
 from peers_speed import Clocked, Turns, order, ratios
 
-from warmflow.checkpoints import open_run, write_json
+from warmflow.checkpoints import fingerprint, open_run, write_json
 from warmflow.contracts import Player
 from warmflow.evaluation.evaluate import Extras, evaluate
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Training
 from warmflow.experiments.evaluate_files import table
-from warmflow.experiments.train_flows import fingerprint
-from warmflow.recipes.build import plan_for
+from warmflow.experiments.work import seed_folder
+from warmflow.methods import Parts
+from warmflow.options import plain
 from warmflow.problems.measures import held_out, real_data
+from warmflow.problems.published import FashionMNIST
 from warmflow.training import train
 
-RECIPE = "images.fashion"
 SOLVERS = (*OUR_SOLVERS, "midpoint")
-BESIDE = (("cold", ("torchcfm", "flow_matching")), ("cold_assigned", ("torchcfm_ot",)))
+BESIDE = (("cold", ("torchcfm", "flow_matching")), ("cold-minibatch", ("torchcfm_ot",)))
 """Whose updates per second are set beside whose."""
 
 
@@ -76,8 +77,9 @@ def versions() -> dict[str, str]:
 
 
 def speed(a: argparse.Namespace) -> None:
-    plan = plan_for(RECIPE, most=a.most)
-    print(f"{RECIPE}, {len(plan.data.train)} images, batch {plan.settings.batch}, {torch.get_num_threads()} threads")
+    setup = FashionMNIST(most=a.most).setup()
+    t, x1 = setup.training, setup.data.train.x1
+    print(f"{setup.name}, {len(x1)} images, batch {t.batch}, {torch.get_num_threads()} threads")
     found: dict[str, Any] = {"updates": a.updates, "blocks": a.blocks, "versions": versions()}
     for ours, names in BESIDE:
         peers, skipped = peers_named(names)
@@ -89,12 +91,11 @@ def speed(a: argparse.Namespace) -> None:
         torch.manual_seed(0)
         loops = {}
         for peer in peers:
-            network = plan.network(plan.data.shape, {}, 0)
-            loops[peer.name] = Loop(peer.match(), network, plan.data.train.x1, plan.settings, total, 0).run
+            loops[peer.name] = Loop(peer.match(), setup.build(setup.shape, {}, 0), x1, t, total, 0).run
         turns = Turns(order(list(loops), a.blocks + 1), a.updates, loops)
-        arm = plan.flow.arm(plan, ours, 0, None, None)
-        assert isinstance(arm.objective.players["flow"], Player) and arm.objective.players["flow"].betas == BETAS
-        train(Clocked(arm.objective, turns), arm.data, steps=total + 1, batch=plan.settings.batch, seed=0)
+        objective, data = OURS[ours][0].stages(Parts(setup, 0))[0].make({})
+        assert isinstance(objective.players["flow"], Player) and objective.players["flow"].betas == BETAS
+        train(Clocked(objective, turns), data, steps=total + 1, batch=t.batch, seed=0)
         found[ours] = {"seconds": turns.seconds, "work": turns.work}
         for label, times in (("on the clock", turns.seconds), ("of one core", turns.work)):
             warm = {name: values[1:] for name, values in times.items()}  # the first block of each warms up
@@ -114,36 +115,31 @@ def speed(a: argparse.Namespace) -> None:
 
 
 def quality(a: argparse.Namespace) -> None:
-    plan = plan_for(RECIPE, updates=a.updates, samples=a.samples, most=a.most)
-    asked = {"kind": "peers", "recipe": RECIPE, "updates": a.updates, "samples": a.samples, "most": a.most,
-             "data": fingerprint(plan.data.train.x1)}  # fmt: skip
+    setup = FashionMNIST(most=a.most).setup(updates=a.updates)
+    asked = {"kind": "peers", "problem": dict(setup.asked), "training": plain(setup.training), "samples": a.samples,
+             "data": fingerprint(setup.data.train.x1)}  # fmt: skip
     found = open_run(a.out, asked)
     _, skipped = peers_named(a.flows)
     for name, why in skipped.items():
         print(f"skipped: {name}, {why}", flush=True)
-    warm = {seed: sampler for sampler, seed, _ in (warm_run(run, plan) for run in a.warm)}
-    if sorted(warm) != sorted(set(a.seeds)):
-        raise ValueError(
-            f"--warm has runs of the seeds {sorted(warm)}, --seeds is {sorted(a.seeds)}: give one run a seed"
-        )
-    baseline: dict[str, Any] = {}
-    for name in a.flows:
+    methods: dict[str, Any] = {}
+    for name in (*a.flows, WARM):
         if name in skipped:
             continue
-        began, folders = time.perf_counter(), {seed: a.out / "arms" / str(seed) / name for seed in a.seeds}
+        began = time.perf_counter()
         if name in OURS:
-            ours = {seed: trained_ours(plan, name, seed, folder) for seed, folder in folders.items()}
-            baseline[name] = of_ours(ours, a.solvers)
+            methods[name] = of_ours({seed: trained_ours(setup, name, seed, a.out) for seed in a.seeds}, a.solvers)
         else:
             peer = PEERS[name]
-            networks = {seed: trained_peer(plan, peer, seed, folder) for seed, folder in folders.items()}
-            baseline[name] = of_peer(peer, networks, plan, a.solvers)
+            networks = {seed: trained_peer(setup, peer, seed, seed_folder(a.out, seed) / name) for seed in a.seeds}
+            methods[name] = of_peer(peer, networks, setup, a.solvers)
         print(f"{name}: trained after {time.perf_counter() - began:.0f} s", flush=True)
-    test, validation = held_out(plan.data)
-    real, _ = real_data(plan.data, a.samples)
+    candidates = {WARM: methods.pop(WARM)}
+    test, validation = held_out(setup.data)
+    real, _ = real_data(setup.data, a.samples)
     evaluation = evaluate(
-        test, validation=validation, train=plan.data.train.x1, metrics=real.metrics, samples=a.samples, clip=plan.data.bounds,
-        baseline=baseline, candidates={"warm": of_ours(warm, a.solvers)}, progress=True,
+        test, validation=validation, train=setup.data.train.x1, metrics=real.metrics, samples=a.samples, clip=setup.data.bounds,
+        baseline=methods, candidates=candidates, progress=True,
         extras=Extras(trained=Training.EQUAL, items="images"),
     )  # fmt: skip
     save_evaluation(a.out, evaluation)
@@ -164,16 +160,13 @@ def main() -> int:
     one.add_argument("--blocks", type=int, default=20, help="blocks of each, after one that warms up")
     one.add_argument("--updates", type=int, default=10, help="updates in a block")
     one.add_argument("--out", type=Path, default=None, help="a folder for speed.json")
-    flows = (*OURS, *PEERS)
+    flows = (*(name for name in OURS if name != WARM), *PEERS)
     other.add_argument("--out", type=Path, required=True)
     other.add_argument("--updates", type=int, default=1000, help="updates of every flow")
     other.add_argument("--samples", type=int, default=5000, help="samples of every row")
     other.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     other.add_argument("--flows", nargs="+", choices=flows, default=list(flows))
     other.add_argument("--solvers", nargs="+", choices=SOLVERS, default=list(SOLVERS))
-    other.add_argument(
-        "--warm", type=Path, nargs="+", required=True, help="run folders of trained warm flows, one a seed"
-    )
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     try:

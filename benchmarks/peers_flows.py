@@ -6,11 +6,11 @@ A peer's *match* turns images x1 (B, *S) into (t (B,), x_t (B, *S), target (B, *
     AdamW, gradient norm clipped, the rate and the averaging of ``warmflow.training``
 
 so a peer differs from ours by its matching, by what it predicts and by whose loop it runs in. torchcfm and flow_matching predict
-the velocity, as is their practice; "torchcfm_x1" predicts the image instead, and walks (x1 - x) / (1 - t).
+the velocity, as is their practice; "torchcfm_x1" predicts the image instead, and integrates (x1 - x) / (1 - t).
 
-The loop is as bare as a user would write it: no log, no checks, no records. torchcfm's flows are walked by torchdiffeq's odeint,
-one of the two packages that its examples walk with; the other, torchdyn, is not used, be it installed or not. flow_matching's are
-walked by its ODESolver.
+The loop is as bare as a user would write it: no log, no checks, no records. torchcfm's flows are integrated by torchdiffeq's
+odeint, one of the two packages that its examples use; the other, torchdyn, is not used, installed or not. flow_matching's are
+integrated by its ODESolver.
 
 facebookresearch/flow_matching is under a non-commercial licence: it is imported and measured, nothing here comes from it.
 
@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow.noise import permutation
-from warmflow.recipes.settings import Settings
+from warmflow.setup import Training
 from warmflow.training import rate
 
 Match = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -54,7 +54,7 @@ class Peer:
     Args:
         needs: the packages that must be there.
         match: makes the peer's own matching; imports its package.
-        solvers: what its flow is walked by, name to calls a step (0: as many as it likes).
+        solvers: its own solvers, by name with the calls of a step (0: adaptive).
     """
 
     name: str
@@ -137,7 +137,7 @@ class Loop:
     """A peer's training: ``run(n)`` makes the next n of ``updates`` updates; ``average`` has the averaged weights."""
 
     def __init__(
-        self, match: Match, network: nn.Module, x1: Tensor, settings: Settings, updates: int, seed: int
+        self, match: Match, network: nn.Module, x1: Tensor, settings: Training, updates: int, seed: int
     ) -> None:
         self.match, self.network, self.x1, self.settings, self.updates = match, network.train(), x1, settings, updates
         self.average = copy.deepcopy(network).eval()
@@ -176,33 +176,33 @@ def velocity_of(network: nn.Module, predicts: str) -> Velocity:
     return velocity
 
 
-def walk(peer: Peer, network: nn.Module, x0: Tensor, solver: str, steps: int) -> Tensor:
+def integrated(peer: Peer, network: nn.Module, x0: Tensor, solver: str, steps: int) -> Tensor:
     """The peer's own solver from x0 at 0 to 1, in ``steps`` equal steps (0: adaptive)."""
     velocity = velocity_of(network, peer.predicts)
     if "flow_matching" in peer.needs:
         from flow_matching.solver import ODESolver
 
         size = 1 / steps if steps else None
-        walked = ODESolver(velocity).sample(x_init=x0, step_size=size, method=solver, atol=TOLERANCE, rtol=TOLERANCE)
+        x = ODESolver(velocity).sample(x_init=x0, step_size=size, method=solver, atol=TOLERANCE, rtol=TOLERANCE)
     else:
         from torchdiffeq import odeint
 
         times = torch.linspace(0, 1, (steps or 1) + 1)
-        walked = odeint(lambda t, x: velocity(x, t), x0, times, method=solver, atol=TOLERANCE, rtol=TOLERANCE)[-1]
-    return torch.as_tensor(walked)
+        x = odeint(lambda t, x_t: velocity(x_t, t), x0, times, method=solver, atol=TOLERANCE, rtol=TOLERANCE)[-1]
+    return torch.as_tensor(x)
 
 
 @torch.no_grad()
 def drawn(
     peer: Peer, network: nn.Module, x0: Tensor, solver: str, steps: int, batch: int
 ) -> tuple[Tensor, float, float]:
-    """Samples from the starts x0 (n, *S), walked ``batch`` at a time: (n, *S), calls a sample as counted on the network, and
+    """Samples from the starts x0 (n, *S), ``batch`` at a time: (n, *S), calls a sample as counted on the network, and
     seconds in all."""
     calls = [0]
     handle = network.register_forward_pre_hook(lambda _, given: calls.__setitem__(0, calls[0] + len(given[0])))
     began = time.perf_counter()
     try:
-        x = torch.cat([walk(peer, network, part, solver, steps) for part in x0.split(batch)])
+        x = torch.cat([integrated(peer, network, part, solver, steps) for part in x0.split(batch)])
     finally:
         handle.remove()
     return x, calls[0] / len(x0), time.perf_counter() - began

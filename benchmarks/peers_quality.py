@@ -1,6 +1,7 @@
 """Flows of ours and of other libraries as methods of one ``warmflow.evaluate``: trained once, all baselines of one candidate.
 
-    OUT/arms/SEED/NAME/      ours: a run folder;  a peer's: weights.safetensors, its averaged weights, facts in the header
+    OUT/seeds/SEED/              drafts and pairs of a training seed
+    OUT/seeds/SEED/NAME/         ours: a run folder;  a peer's: weights.safetensors, its averaged weights, facts in the header
     OUT/study.*, verdict.json    every row, the verdict (``warmflow.evaluation.record``)
 
 The candidate is a warm flow. Every other flow is a baseline, those of other libraries too: it has to be faster than the best of
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,34 @@ import torch
 from peers_flows import PEERS, Loop, Peer, drawn, own_randomness
 from torch import Tensor, nn
 
-from warmflow.checkpoints import load, make_folder, read_tensors, write_tensors
+from warmflow.checkpoints import fingerprint, make_folder, read_tensors, write_tensors
 from warmflow.contracts import Samples, Start
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.verdict import Verdict, judge
 from warmflow.experiments.measure import Drawn
-from warmflow.experiments.train_flows import fingerprint, read_asked, run_arm
+from warmflow.experiments.run import run_method
+from warmflow.experiments.work import seed_folder
+from warmflow.methods import Method, Parts, settled
+from warmflow.methods.cold import Cold
+from warmflow.methods.warm_start import WarmStart
 from warmflow.noise import Noise
-from warmflow.recipes.plan import Plan
+from warmflow.options import changed, plain
 from warmflow.sampler import Sampler
+from warmflow.setup import Setup
 from warmflow.solvers import AdamsBashforth, Euler, MultistepX1
 from warmflow.sources import StandardNormal
 
-OURS: dict[str, dict[str, Any]] = {"cold": {}, "cold_assigned": {}, "cold_velocity": {"predicts": "velocity"}}
-"""Our flows: the settings that each changes, and ``flow_of`` for what the plan calls it."""
+WARM = "warm-start"
+OURS: dict[str, tuple[Method, dict[str, Any]]] = {
+    "cold": (Cold(), {}), "cold-minibatch": (Cold(pairing="minibatch"), {}),
+    "cold-velocity": (Cold(), {"predicts": "velocity"}), WARM: (WarmStart(), {}),
+}  # fmt: skip
+"""Our flows: the method, and the options of training that differ."""
 OUR_SOLVERS = {"euler": Euler(), "adams-bashforth": AdamsBashforth(), "multistep-x1": MultistepX1()}
 """All of one call a step."""
 PAIRS = (
-    ("cold", "torchcfm"), ("cold", "flow_matching"), ("cold", "torchcfm_x1"), ("cold_velocity", "torchcfm"),
-    ("cold_velocity", "flow_matching"), ("cold_assigned", "torchcfm_ot"), ("warm", "torchcfm_ot"),
+    ("cold", "torchcfm"), ("cold", "flow_matching"), ("cold", "torchcfm_x1"), ("cold-velocity", "torchcfm"),
+    ("cold-velocity", "flow_matching"), ("cold-minibatch", "torchcfm_ot"), (WARM, "torchcfm_ot"),
 )  # fmt: skip
 """Flows that are judged against each other, in both directions."""
 
@@ -51,28 +61,24 @@ PAIRS = (
 # ---------------------------------------------------------------- training
 
 
-def flow_of(name: str) -> str:
-    """What the plan calls one of our flows."""
-    return "cold" if name == "cold_velocity" else name
+def trained_ours(setup: Setup, name: str, seed: int, out: Path) -> Sampler:
+    """The sampler of one of our flows, trained into its run folder or read from it."""
+    method, changes = OURS[name]
+    here = replace(setup, training=changed(setup.training, changes))
+    folder = seed_folder(out, seed)
+    return run_method(settled(method, here), Parts(here, seed, folder), folder / name, progress=f"{name}, seed {seed}")
 
 
-def trained_ours(plan: Plan, name: str, seed: int, folder: Path) -> Sampler:
-    """The sampler of one of our flows, trained into the folder or read from it."""
-    here = replace(plan, settings=replace(plan.settings, **OURS[name]))
-    run_arm(here, flow_of(name), seed, folder, None, None)
-    return load(folder)
-
-
-def trained_peer(plan: Plan, peer: Peer, seed: int, folder: Path) -> nn.Module:
+def trained_peer(setup: Setup, peer: Peer, seed: int, folder: Path) -> nn.Module:
     """A peer's averaged network, trained into the folder or read from it.
 
     Raises:
-        ValueError: the training diverged; the folder holds a flow of other data or settings.
+        ValueError: the training diverged; the folder holds a flow of other data or options.
     """
-    s, x1 = plan.settings, plan.data.train.x1
-    asked = {"peer": peer.name, "seed": seed, "data": fingerprint(x1), **asdict(s)}
+    t, x1 = setup.training, setup.data.train.x1
+    asked = {"peer": peer.name, "seed": seed, "data": fingerprint(x1), **plain(t)}
     asked = {k: str(v) for k, v in asked.items()}
-    network, path = plan.network(plan.data.shape, {}, seed), make_folder(folder) / "weights.safetensors"
+    network, path = setup.build(setup.shape, {}, seed), make_folder(folder) / "weights.safetensors"
     if path.exists():
         tensors, facts = read_tensors(path)
         other = [k for k, v in asked.items() if facts.get(k) != v]
@@ -83,22 +89,12 @@ def trained_peer(plan: Plan, peer: Peer, seed: int, folder: Path) -> nn.Module:
         network.load_state_dict(tensors)
         return network.eval()
     with own_randomness(seed):
-        loop = Loop(peer.match(), network, x1, s, s.updates, seed)
-        loop.run(s.updates)
+        loop = Loop(peer.match(), network, x1, t, t.updates, seed)
+        loop.run(t.updates)
     if not math.isfinite(loop.loss):
         raise ValueError(f"{peer.name}, seed {seed}: training diverged, its last loss is {loop.loss}")
     write_tensors(path, loop.average.state_dict(), {**asked, "loss": str(loop.loss)})
     return loop.average
-
-
-def warm_run(run: Path, plan: Plan) -> tuple[Sampler, int, dict[str, Any]]:
-    """A trained warm flow, its seed and what was asked of it; ValueError where it is none, or of other data."""
-    asked = read_asked(run)
-    if asked["arm"] != "warm":
-        raise ValueError(f"--warm {run} is a {asked['arm']} flow; give the folder of a warm one")
-    if asked["data"] != fingerprint(plan.data.train.x1):
-        raise ValueError(f"--warm {run} was trained on other images than these (another --most, or another data set)")
-    return load(run), int(asked["seed"]), asked
 
 
 def peers_named(names: Sequence[str]) -> tuple[list[Peer], dict[str, str]]:
@@ -116,21 +112,21 @@ class PeerFlow:
 
     peer: Peer
     network: nn.Module
-    plan: Plan
+    setup: Setup
     solver: str
 
     def __call__(self, n: int, *, steps: int, seed: int) -> Samples:
         per_step = (self.peer.solvers or {})[self.solver]
         solver, made = (self.solver, steps // per_step) if steps >= per_step else ("euler", steps)
-        x0 = starts(self.plan, n, seed)
-        batch = max(64, 2**18 // math.prod(self.plan.data.shape))
+        x0 = starts(self.setup, n, seed)
+        batch = max(64, 2**18 // math.prod(self.setup.shape))
         x, calls, seconds = drawn(self.peer, self.network, x0, solver, made, batch)
-        return Samples(self.plan.clip(x), Start(x0, {}), made, torch.full((n,), calls), seconds, 0.0)
+        return Samples(self.setup.clip(x), Start(x0, {}), made, torch.full((n,), calls), seconds, 0.0)
 
 
-def starts(plan: Plan, samples: int, seed: int) -> Tensor:
+def starts(setup: Setup, samples: int, seed: int) -> Tensor:
     """The noise that our cold sampler starts from under this seed."""
-    return StandardNormal(plan.data.shape).draw(samples, noise=Noise.of(seed, samples).fold("source")).x0
+    return StandardNormal(setup.shape).draw(samples, noise=Noise.of(seed, samples).fold("source")).x0
 
 
 def of_ours(samplers: Mapping[int, Sampler], solvers: Sequence[str]) -> dict[str, dict[int, Drawn]]:
@@ -143,11 +139,11 @@ def of_ours(samplers: Mapping[int, Sampler], solvers: Sequence[str]) -> dict[str
 
 
 def of_peer(
-    peer: Peer, networks: Mapping[int, nn.Module], plan: Plan, solvers: Sequence[str]
+    peer: Peer, networks: Mapping[int, nn.Module], setup: Setup, solvers: Sequence[str]
 ) -> dict[str, dict[int, PeerFlow]]:
     """A peer's flow by solver and training seed; adaptive solvers have no number of steps to ask for and are left out."""
     return {
-        name: {seed: PeerFlow(peer, network, plan, name) for seed, network in networks.items()}
+        name: {seed: PeerFlow(peer, network, setup, name) for seed, network in networks.items()}
         for name, per_step in (peer.solvers or {}).items()
         if per_step and name in solvers
     }

@@ -3,8 +3,8 @@
 # three classes, paired with its nearest samples and assigned. Ten to twenty minutes on two cores.
 set -euo pipefail
 out="${1:-runs/out/digits}"
-warmflow compare images.digits --seeds 5 --out "$out"
+warmflow compare digits --seeds 5 --jobs 2 --out "$out"
 python runs/facts.py "$out"
-for pairing in nearest-datum assignment; do
+for pairing in nearest-data whole-set; do
   python runs/beside.py "$out" "$out-missing-$pairing" --without 0,1,2 --pairing "$pairing" --jobs 2
 done

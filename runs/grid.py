@@ -1,4 +1,4 @@
-"""Moons on a 128 x 128 grid: the certified rate against the draft's grade, and what a call is worth in passes.
+"""Moons on a 128 x 128 grid: the certified rate against the draft's quality, and what a call is worth in passes.
 
 A draft is a fresh sample plus N(0, s^2 I), on the grid, s = 0.15, 0.35, 0.7. Every flow skips the steps at which no token
 changes, so steps and calls differ: two tokens from the mask never need a third call. Calls are counted a sample; the
@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from moons import draw, graded, summary
+from moons import WARM, draw, graded, summary
 
 from warmflow import load
 from warmflow.evaluation.rows import GRID
@@ -37,10 +37,10 @@ def passes(run: Path, steps: int, batch: int, times: int = 32) -> float:
 
 def told(study: Study, folder: Path) -> str:
     """Steps, calls and passes of the quoted row and of the row it is exchanged for."""
-    e = judge(study)["warm"].exchange
+    e = judge(study)[WARM].exchange
     if e is None:
         return "no row passes"
-    rows = (("warm", e.steps, e.calls), (e.baseline, e.baseline_steps, e.row_calls))
+    rows = ((WARM, e.steps, e.calls), (e.baseline, e.baseline_steps, e.row_calls))
     return "; ".join(
         f"{name}: {steps} steps, {calls:.2f} calls a sample, passes {passes(folder / name, steps, 1):.2f} at batch 1, "
         f"{passes(folder / name, steps, 64):.2f} at batch 64"
@@ -49,7 +49,7 @@ def told(study: Study, folder: Path) -> str:
 
 
 def main(out: str = "out-grid", seeds: str = "5", updates: str = "1500") -> None:
-    found = graded("toy.grid", Path(out), int(seeds), int(updates), GRID)
+    found = graded("grid", Path(out), int(seeds), int(updates), GRID)
     lines = [f"s = {s}: {told(study, Path(out) / f'spread-{s}' / 'seeds' / '0')}" for s, study in found.items()]
     text = summary(found) + "\n" + "\n".join(lines) + "\n"
     (Path(out) / "grades.md").write_text(text)

@@ -81,14 +81,14 @@ def tables(n: int = 300, size: int = 64, clothes: int = 2000) -> None:
              (EfficientNetLite0.load(size), cifar10_test(2 * n)[0]))  # fmt: skip
     for extractor, x in cases:
         real, half = x.chunk(2)
-        arms = {"other half": half, **{f"with noise of {s} / 255": noisy(half, s) for s in SIGMAS}}
-        print(markdown(final_table(real, arms, extractor)), flush=True)
+        sets = {"other half": half, **{f"with noise of {s} / 255": noisy(half, s) for s in SIGMAS}}
+        print(markdown(final_table(real, sets, extractor)), flush=True)
 
 
 def published(n: int = 3000, size: int = 128) -> None:
     train, test = cifar10(0, n)[0], cifar10_test(n)[0]
-    arms = {"test": test, "with noise of 16 / 255": noisy(test, 16), "with noise of 64 / 255": noisy(test, 64)}
-    print(markdown(final_table(train, arms, EfficientNetLite0.load(size))))
+    sets = {"test": test, "with noise of 16 / 255": noisy(test, 16), "with noise of 64 / 255": noisy(test, 64)}
+    print(markdown(final_table(train, sets, EfficientNetLite0.load(size))))
 
 
 def cost(n: int = 10_000, d: int = 256) -> None:

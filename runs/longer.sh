@@ -3,7 +3,7 @@
 # pairs. One seed certifies nothing: read the table. About two hours on one core. From the repository's root: sh runs/longer.sh [OUT]
 set -eu
 out="${1:-runs/out/longer}"
-for flow in warm cold_assigned; do
-  warmflow train images.fashion --arm "$flow" --updates 9000 --dtype bfloat16 --out "$out-$flow"
+for method in warm-start cold-minibatch; do
+  warmflow train fashion-mnist --method "$method" --updates 9000 --dtype bfloat16 --out "$out-$method"
 done
-warmflow compare "$out-warm" "$out-cold_assigned" --out "$out"
+warmflow compare "$out-warm-start" "$out-cold-minibatch" --out "$out"

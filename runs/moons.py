@@ -1,10 +1,10 @@
-"""Moons: how the certified exchange rate depends on the draft's grade.
+"""Moons: how the certified exchange rate depends on the draft's quality.
 
-A draft is a fresh sample of the data plus N(0, s^2 I), on unit variance, s = 0.15 (good), 0.35, 0.7 (poor): one comparison a
-grade, at equal training. Two rates, by what the cold flow is allowed: any pairing (the verdict), and independent pairs
-alone (what papers compare with; the same study judged with the other baselines shown only).
+A draft is a fresh sample of the data plus N(0, s^2 I), on unit variance, s = 0.15 (good), 0.35, 0.7 (poor): one comparison
+each, at equal training. Two rates, by what the cold flow is allowed: any pairing (the verdict), and independent pairs alone (what
+papers compare with; the same study judged with the other baselines shown only).
 
-python runs/moons.py [OUT] [SEEDS] [UPDATES] [CALLS]    writes OUT/grades.md and OUT/grades.svg; resumable
+python runs/moons.py [OUT] [SEEDS] [UPDATES] [CALLS]    writes OUT/grades.md and OUT/grades.svg; a run that was cut off goes on
 """
 
 from __future__ import annotations
@@ -17,33 +17,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from warmflow import compare
+from warmflow.drafts.jittered import Jittered
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.sentences import rounded
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.verdict import Outcome, Verdict, judge
+from warmflow.methods.warm_start import WarmStart
 
 GRADES = (0.15, 0.35, 0.7)
 ALLOWED = {"any pairing": "#d9541e", "independent pairs": "#8a8f98"}
+WARM, DRAFT = "warm-start", "warm-start-start"
+INDEPENDENT = ("cold", "cold-mask")
 
 
 def independent(study: Study) -> Study:
     """The study with cold flows of independent pairs as its only baselines."""
-    cold = ("cold", "cold_masked")
     methods = (
-        replace(m, role=Role.SHOWN) if m.role is Role.BASELINE and m.name not in cold else m for m in study.methods
+        replace(m, role=Role.SHOWN) if m.role is Role.BASELINE and m.name not in INDEPENDENT else m
+        for m in study.methods
     )
     return replace(study, methods=tuple(methods))
 
 
-def graded(recipe: str, out: Path, seeds: int, updates: int | None, calls: tuple[int, ...]) -> dict[float, Study]:
-    """A finished comparison for each grade of the draft."""
-    found = {}
+def graded(problem: str, out: Path, seeds: int, updates: int | None, calls: tuple[int, ...]) -> dict[float, Study]:
+    """A finished comparison for each quality of the draft."""
+    found, training = {}, {} if updates is None else {"updates": updates}
     for s in GRADES:
-        folder = out / f"spread-{s}"
-        changes = {"spread": s} | ({} if updates is None else {"updates": updates})
-        compare(recipe, out=folder, seeds=range(seeds), calls=calls, jobs=os.cpu_count() or 1, **changes)
+        folder, method = out / f"spread-{s}", WarmStart(draft=Jittered(spread=s))
+        compare(problem, [method], out=folder, seeds=range(seeds), calls=calls, jobs=os.cpu_count() or 1, **training)
         found[s] = read_study(folder)
     return found
 
@@ -61,8 +64,8 @@ def summary(found: Mapping[float, Study]) -> str:
     """The answers, and the table of certified rates."""
     lines = ["| s | any pairing | independent pairs | n_eq of the draft alone |", "|---|---|---|---|"]
     for s, study in found.items():
-        both = [judge(one)["warm"] for one in (study, independent(study))]
-        scatter, d = study.primary.scatter, float(study.curve("draft").mean(study.primary.name)[0])
+        both = [judge(one)[WARM] for one in (study, independent(study))]
+        scatter, d = study.primary.scatter, float(study.curve(DRAFT).mean(study.primary.name)[0])
         alone = "" if scatter is None else rounded(scatter / d) if d > 0 else "inf"
         lines.append(f"| {s} | {said(both[0])} | {said(both[1])} | {alone} |")
     answers = [f"s = {s}: {Evaluation.of(study)}" for s, study in found.items()]
@@ -77,7 +80,7 @@ def draw(found: Mapping[float, Study], target: Path) -> None:
     axes = figure.add_subplot()
     for j, (name, colour) in enumerate(ALLOWED.items()):
         for i, study in enumerate(found.values()):
-            v, at = judge(independent(study) if j else study)["warm"], i + (j - 0.5) * 0.4
+            v, at = judge(independent(study) if j else study)[WARM], i + (j - 0.5) * 0.4
             rate = v.rate or 0.0
             height = rate if math.isfinite(rate) or v.exchange is None else v.exchange.horizon / v.exchange.calls
             text = "none" if not rate else f"> {height:.3g}" if math.isinf(rate) else f"{rate:.3g}"
@@ -94,7 +97,7 @@ def draw(found: Mapping[float, Study], target: Path) -> None:
 
 def main(out: str = "out-moons", seeds: str = "5", updates: str = "", calls: str = "") -> None:
     grid = tuple(int(k) for k in calls.split(",")) if calls else GRID
-    found = graded("toy.moons", Path(out), int(seeds), int(updates) if updates else None, grid)
+    found = graded("moons", Path(out), int(seeds), int(updates) if updates else None, grid)
     text = summary(found)
     (Path(out) / "grades.md").write_text(text)
     print(text)

@@ -49,7 +49,7 @@ OUTCOMES: Mapping[str, Mapping[str, Shift]] = {
 
 
 def evaluation(
-    outcome: str, *, name: str = "warm", baseline: str = "cold", shape: tuple[int, ...] = (2,), n: int = 400
+    outcome: str, *, name: str = "warm-start", baseline: str = "cold", shape: tuple[int, ...] = (2,), n: int = 400
 ) -> Evaluation:
     """An evaluation that ends in this outcome."""
     shifts, seeds = OUTCOMES[outcome], 1 if outcome == "cannot tell" else 4
@@ -81,18 +81,18 @@ def in_its_own_unit(found: Evaluation) -> Evaluation:
 def several(shape: tuple[int, ...] = (1, 8, 8), n: int = 300) -> Evaluation:
     """Two candidates and two baselines, a control and a start, on two metrics."""
     train = normal(500, shape, 2)
-    made = {name: method(slow(size), place, shape, 3, n) for place, (name, size) in enumerate(
-        {"cold": 0.8, "cold_assigned": 0.5, "warm": 0.2, "student": 0.3, "noise": 0.25}.items(), start=1)}  # fmt: skip
+    sizes = {"cold": 0.8, "cold-minibatch": 0.5, "warm-start": 0.2, "distilled-cold-minibatch": 0.3, "control": 0.25}
+    made = {name: method(slow(size), place, shape, 3, n) for place, (name, size) in enumerate(sizes.items(), start=1)}
     return evaluate(
         normal(900, shape, 1),
-        baseline={k: made[k] for k in ("cold", "cold_assigned")},
-        candidates={k: made[k] for k in ("warm", "student")},
+        baseline={k: made[k] for k in ("cold", "cold-minibatch")},
+        candidates={k: made[k] for k in ("warm-start", "distilled-cold-minibatch")},
         train=train,
         metrics=[mmd_for(train, None, "pixels"), mmd_for(train, Means(), "means")],
         extras=Extras(
-            starts={"warm": method(slow(0.6), 9, shape, 3, n, (0,))},
-            controls={"warm": made["noise"]},
-            bill={"warm": {"draft": 0.4, "pairing": 3.2}, "cold": {"training": 65.0}},
+            starts={"warm-start": method(slow(0.6), 9, shape, 3, n, (0,))},
+            controls={"warm-start": made["control"]},
+            bill={"warm-start": {"draft": 0.4, "pairing": 3.2}, "cold": {"training": 65.0}},
             items="images",
         ),
     )

@@ -107,6 +107,7 @@ def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = ()
             raise ValueError(f"the run was made with a {word} of your own: pass it again, {word}=...")
         if json.get("state"):
             _load(given[word], tensors, json["given"])
+            given[word].eval()
         return given[word]
     if "tuple" in json:
         return tuple(rebuild(v, tensors, allow, **given) for v in json["tuple"])

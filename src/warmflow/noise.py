@@ -50,8 +50,9 @@ def mix(x: Tensor) -> Tensor:
 class Noise:
     """One stream of random numbers a sample; ``key`` is (B,) int64, formed when it is first needed.
 
-    ``noise.normal("x0", 3, 8, 8)`` is (B, 3, 8, 8), and asking again for the same name gives the same numbers:
-    a name is used once in one place, and ``fold`` opens a fresh room of names.
+    ``noise.normal("x0", 3, 8, 8)`` is (B, 3, 8, 8), and asking again for the same name gives the same numbers. A name is
+    therefore used once in one place, and every batch of a training loop needs a Noise of its own: ``noise.fold(step)``, or
+    ``Noise.drawn``, whose streams are new at every call.
     """
 
     root: Tensor
@@ -73,6 +74,26 @@ class Noise:
         start = mix(torch.tensor([_signed(seed + GOLDEN)], device=device))
         rows = torch.arange(first, first + n, dtype=torch.int64, device=device)
         return Noise(mix(start + rows * _signed(GOLDEN)))
+
+    @staticmethod
+    def drawn(n: int, generator: torch.Generator | None = None) -> Noise:
+        """n new streams, whose keys are drawn from a generator of torch's (its default one if None): two calls never give the
+        same streams, nor do two processes of ``torch.distributed``; a generator with the same state gives the same ones.
+
+        Raises:
+            ValueError: something else than a generator.
+        """
+        if generator is not None and not isinstance(generator, torch.Generator):
+            same = ", which gives the same numbers in every batch" if isinstance(generator, Noise | int) else ""
+            raise ValueError(
+                f"generator is a {type(generator).__name__}{same}; give a torch.Generator, made once before the loop"
+            )
+        device = "cpu" if generator is None else generator.device
+        low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+        made = Noise(torch.randint(low, high, (n,), generator=generator, device=device))
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank = torch.distributed.get_rank() if several else 0  # processes are often seeded alike
+        return made.fold(f"rank {rank}") if rank else made
 
     def __len__(self) -> int:
         return len(self.root)

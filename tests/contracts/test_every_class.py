@@ -13,9 +13,8 @@ from warmflow.couplings import Assignment, prepare
 from warmflow.networks import seeded
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
-from warmflow.recipes.plan import network
-from warmflow.recipes.settings import settings_of
 from warmflow.sampler import Sampler
+from warmflow.setup import Training, float_network
 from warmflow.solvers import Heun
 from warmflow.sources import Blurred, Gaussian, GaussianMixture
 from warmflow.training import train
@@ -53,7 +52,7 @@ def _states():
 
 
 def _work(folder):
-    """Fits, draws, pairs, builds, trains, walks: everything that has randomness."""
+    """Fits, draws, pairs, builds, trains, samples: everything that has randomness."""
     data, noise = batch_of(), Noise.of(5, 30)
     mixture = GaussianMixture.fit(data.x1, components=3)
     source = Blurred(mixture, 0.3)
@@ -65,7 +64,7 @@ def _work(folder):
     trained = train(objective, data, steps=3, batch=10, seed=0, folder=folder / "run")
     out += list(trained.networks["flow"].state_dict().values())
     drawn = Sampler(source, objective.field, Heun(), 3)(20, seed=1, batch=6)
-    out += [drawn.x, *network(settings_of("images.digits"))((2,), {}, 3).state_dict().values()]
+    out += [drawn.x, *float_network(Training(width=8, depth=1), (2,), "mlp")((2,), {}, 3).state_dict().values()]
     return out
 
 
@@ -89,8 +88,8 @@ def test_a_network_built_under_a_seed_leaves_the_global_stream_alone():
     assert not torch.equal(a, seeded(4, lambda: torch.nn.Linear(4, 4)).weight)
 
 
-def test_settings_are_never_written_onto_the_parts():
-    """Walking and drawing twice gives the same: no part keeps a result."""
+def test_parts_keep_no_result():
+    """Evaluating and drawing twice gives the same."""
     for kind in concrete(Source):
         for k in range(len(EXAMPLES[kind])):
             source = example(kind, k)

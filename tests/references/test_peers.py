@@ -16,10 +16,11 @@ from warmflow.fields import NetworkField
 from warmflow.networks import UNet, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching
+from warmflow.options import changed
 from warmflow.paths import LinearPath
-from warmflow.recipes.build import plan_for
-from warmflow.recipes.settings import settings_of
+from warmflow.problems.own import Arrays
 from warmflow.sampler import Sampler
+from warmflow.setup import Training
 from warmflow.solvers import Euler
 from warmflow.sources import StandardNormal
 from warmflow.training import train
@@ -30,7 +31,7 @@ from peers_quality import OUR_SOLVERS, PeerFlow, between, of_ours, of_peer, pair
 from peers_speed import OURS, Clocked, Turns, order, ratios
 
 SHAPE = (1, 8, 8)
-SETTINGS = settings_of("images.fashion", batch=12)
+SETTINGS = Training(batch=12)
 
 
 def network(seed=0):
@@ -130,7 +131,7 @@ def test_a_peers_euler_is_ours_and_calls_are_counted(name):
                 torch.testing.assert_close(x, sampler(start=start, steps=calls).x, rtol=1e-3, atol=1e-4)
 
 
-def test_an_adaptive_walk_ends_where_a_long_one_does():
+def test_an_adaptive_solver_ends_where_many_steps_do():
     found, net = peer("torchcfm"), network()
     torch.nn.init.normal_(net.out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     x, calls, _ = drawn(found, net, images(6), "dopri5", 0, 6)
@@ -145,10 +146,9 @@ def test_a_peer_that_is_not_installed_says_so():
 
 
 class Clipping:
-    """What a generator asks of a plan."""
+    """What a generator asks of a setup."""
 
-    class data:  # noqa: N801
-        shape = SHAPE
+    shape = SHAPE
 
     @staticmethod
     def clip(x):
@@ -224,14 +224,14 @@ def study(**distances):
         for calls, d in enumerate(values, 1)
         for seed in range(3)
     ]
-    methods = [Method(name, Role.CANDIDATE if name == "warm" else Role.BASELINE) for name in distances]
+    methods = [Method(name, Role.CANDIDATE if name == "warm-start" else Role.BASELINE) for name in distances]
     return Study(tuple(methods), tuple(rows), (MetricFacts("D", 1.0),), RealFacts(1000, 1000))
 
 
 def test_two_flows_of_a_study_are_judged_by_themselves():
     """cold is as good at 2 calls as torchcfm at 4; a better flow that is not asked about changes nothing."""
     slow, fast = ([max(0.4 / (speed * calls) ** 3, 0.012) for calls in range(1, 9)] for speed in (1, 2))
-    found = study(warm=[0.001] * 8, cold=fast, torchcfm=slow)
+    found = study(**{"warm-start": [0.001] * 8}, cold=fast, torchcfm=slow)
     v = between(found, "cold", "torchcfm")
     assert v.outcome is Outcome.FASTER and v.exchange.baseline == "torchcfm"
     assert v.rate == 2 and v.exchange.calls == 2
@@ -242,11 +242,11 @@ def test_two_flows_of_a_study_are_judged_by_themselves():
 
 def test_a_trained_peer_is_found_again_and_another_is_refused(tmp_path):
     found, x = peer("torchcfm"), images(300).flatten(1).numpy()
-    plan = plan_for(x, updates=3, width=16, depth=1, batch=12, components=5)
-    first = trained_peer(plan, found, 0, tmp_path)
+    setup = Arrays(data=x).setup(updates=3, width=16, depth=1, batch=12)
+    first = trained_peer(setup, found, 0, tmp_path)
     written = (tmp_path / "weights.safetensors").stat().st_mtime_ns
-    again = trained_peer(plan, found, 0, tmp_path)
+    again = trained_peer(setup, found, 0, tmp_path)
     assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == written and not again.training
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     with pytest.raises(ValueError, match=r"has updates 3, asked is 4: choose another --out"):
-        trained_peer(replace(plan, settings=replace(plan.settings, updates=4)), found, 0, tmp_path)
+        trained_peer(replace(setup, training=changed(setup.training, {"updates": 4})), found, 0, tmp_path)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from warmflow.data import DataSet, cifar10, hub, load
 from warmflow.data.cifar10 import BATCH, BATCHES, CLASSES, GRIDS, RECORD, cifar10_folder, read_batch, read_grid
-from warmflow.recipes.build import plan_for
+from warmflow.problems import problem_of
 
 HERE = cifar10_folder()
 needed = pytest.mark.skipif(HERE is None, reason="CIFAR-10 is not here: set WARMFLOW_DATA")
@@ -83,10 +83,12 @@ def test_fewer_training_images_are_chosen_by_the_seed_alone(data: DataSet) -> No
 
 @needed
 def test_a_comparison_finds_it_by_name(data: DataSet) -> None:
-    for name in ("cifar10", "cifar-10", "images.cifar10"):
-        plan = plan_for(name, "gaussian", most=1000)
-        assert plan.name == "images.cifar10" and len(plan.data.train) == 1000
-        assert torch.equal(plan.data.heldout.x1, data.heldout.x1)
+    setup = problem_of("cifar10", most=1000).setup()
+    assert setup.name == "cifar10" and len(setup.data.train) == 1000
+    assert torch.equal(setup.data.heldout.x1, data.heldout.x1)
+    for name in ("cifar-10", "images.cifar10"):  # each problem has one name; others are told which
+        with pytest.raises(ValueError, match=f"problem '{name}' is unknown; did you mean 'cifar10'"):
+            problem_of(name)
 
 
 @needed

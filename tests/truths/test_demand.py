@@ -16,11 +16,15 @@ from warmflow.data import DataSet, load
 from warmflow.data.arrays import from_file
 from warmflow.data.demand import OnDemand
 from warmflow.data.images import folder, to_images
+from warmflow.drafts.mixture import Gaussian
+from warmflow.experiments.members import members_of
 from warmflow.fields import NetworkField
+from warmflow.methods import Parts
+from warmflow.methods.warm_start import WarmStart
 from warmflow.networks import MLP, seeded
 from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
-from warmflow.recipes.build import plan_for
+from warmflow.problems import problem_of
 from warmflow.sources import StandardNormal
 from warmflow.training import train
 
@@ -125,21 +129,21 @@ def test_points_are_mapped_too_and_their_rows_checked_when_they_are_read(tmp_pat
         whole(spoiled)[torch.tensor([0, len(whole(spoiled)) - 1])]
 
 
-def test_every_arm_is_trained_on_the_same_rows(mapped: DataSet) -> None:
-    """Pairs made offline are of the rows in memory; where the warm flow's are made online, all flows but the one whose pairs are
-    always made offline read all rows."""
-    for pairing, rows in (("independent", len(whole(mapped))), ("assignment", len(mapped.train))):
-        plan = plan_for(mapped, "gaussian", pairing=pairing, width=8, depth=1, rounds=1)
-        paired = mapped.train
-        arms = {name: plan.flow.arm(plan, name, 0, plan.draft(), paired) for name in plan.flow.arms}
-        expected = {**dict.fromkeys(arms, rows), "cold_whole": len(mapped.train)}
-        assert {name: len(arm.data) for name, arm in arms.items()} == expected, pairing
-        told = [
-            line
-            for line in plan.data.warnings
-            if f"on the {len(mapped.train)} data that fit memory, of {len(whole(mapped))}" in line
-        ]
-        assert len(told) == (pairing == "assignment")
+@pytest.mark.parametrize("pairing", ["independent", "minibatch", "whole-set"])
+def test_pairs_made_offline_are_of_the_rows_in_memory_and_all_else_reads_every_row(
+    mapped: DataSet, pairing: str
+) -> None:
+    setup = problem_of(mapped).setup(width=8, depth=1)
+    warm = WarmStart(draft=Gaussian(), pairing=pairing, rounds=1, block=400, passes=0)
+    members, parts = members_of(setup, [warm]), Parts(setup, 0)
+    rows = {m.name: len(m.method.stages(parts)[0].make({})[1]) for m in members}
+    few, every = len(mapped.train), len(whole(mapped))
+    both = few if pairing == "whole-set" else every
+    assert rows == {
+        "warm-start": both, "warm-start-from-noise": both, "cold": every, "cold-minibatch": every, "cold-whole-set": few,
+    }  # fmt: skip
+    said = members[0].method.facts(parts).get("warning", "")
+    assert (f"on the {few} samples that fit into memory, of {every}" in said) == (pairing == "whole-set")
 
 
 def images(path: Path, n: int = 250) -> Path:

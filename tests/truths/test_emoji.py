@@ -11,7 +11,7 @@ import torch
 
 from warmflow.data import DataSet, load, roots
 from warmflow.data.emoji import FILE, caption, emoji
-from warmflow.recipes.build import plan_for
+from warmflow.problems import problem_of
 
 HERE = any((root / FILE).is_file() for root in roots())
 needed = pytest.mark.skipif(not HERE, reason="the emoji are not here: set WARMFLOW_DATA")
@@ -87,10 +87,10 @@ def test_a_caption_names_the_picture_it_stands_beside(data: DataSet) -> None:
 
 @needed
 def test_a_comparison_finds_them_by_name(data: DataSet) -> None:
-    for name in ("emoji", "images.emoji"):
-        plan = plan_for(name, "gaussian", size=64)
-        assert plan.name == "images.emoji" and torch.equal(plan.data.heldout.x1, data.heldout.x1)
-    assert plan_for("emoji", "gaussian").data.shape == (3, 32, 32)
+    setup = problem_of("emoji", size=64).setup()
+    assert setup.name == "emoji" and setup.asked == {"name": "emoji", "size": 64, "data_seed": 0}
+    assert torch.equal(setup.data.heldout.x1, data.heldout.x1) and setup.data.captions == data.captions
+    assert problem_of("emoji").setup().shape == (3, 32, 32)
 
 
 @needed

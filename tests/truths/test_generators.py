@@ -181,7 +181,7 @@ def test_bad_data_and_sizes_are_named(kind: str) -> None:
         make(torch.zeros(20, 1, 8, 8, dtype=torch.uint8), **SMALL)
     with pytest.raises(ValueError, match="finite numbers"):
         make(x / 0, **SMALL)
-    with pytest.raises(ValueError, match="--draft-latent is 0"):
+    with pytest.raises(ValueError, match="^latent is 0"):
         make(x, **{**SMALL, "latent": 0})
     with pytest.raises(ValueError, match="steps is 0"):
         make(x, **{**SMALL, "steps": 0})

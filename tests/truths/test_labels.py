@@ -11,15 +11,20 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Estimate, Field, Player, Start
-from warmflow.couplings import Given, Independent, prepare
+from warmflow.couplings import Assignment, Given, Independent, prepare
+from warmflow.drafts.mixture import Mixture
+from warmflow.evaluation.study import Role
+from warmflow.experiments.members import members_of
 from warmflow.fields import ExactGaussian, ExactMixture, Guided, NetworkField
+from warmflow.methods import Parts, settled
+from warmflow.methods.flow import DROP
+from warmflow.methods.pairing import coupling_of
+from warmflow.methods.warm_start import WarmStart
 from warmflow.networks import MLP, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching
 from warmflow.paths import LinearPath
-from warmflow.recipes.build import plan_for
-from warmflow.recipes.labels import DROP, within
-from warmflow.recipes.plan import pairs
+from warmflow.problems.digits import Digits
 from warmflow.sampler import Sampler
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint
 from warmflow.sources import Blurred, ByLabel, Gaussian, Labelled, StandardNormal
@@ -131,40 +136,54 @@ def test_pairs_keep_to_their_class_and_use_every_start_once(passes: int) -> None
     n = 300
     label = torch.arange(n) % 3
     data = Batch(Noise.of(2, n).normal("x", 2), {"label": label}, torch.arange(n))
-    from warmflow.couplings import Assignment
-
-    found = prepare(within(Assignment()), data, far(label), block=64, passes=passes)
+    setup = Digits().setup(conditional=True)
+    coupling = coupling_of("whole-set", WarmStart(), setup)
+    assert coupling == coupling_of("minibatch", WarmStart(), setup) == Assignment(within="label")
+    assert coupling_of("independent", WarmStart(), setup) == Independent()
+    found = prepare(coupling, data, far(label), block=64, passes=passes)
     start = found.start
     assert start is not None and found.index is not None
     assert torch.equal(start.condition["label"], label[found.index])
     assert torch.equal((start.x0.mean(1) / 10).round().long(), label[found.index])
     assert len(start.x0.unique(dim=0)) == n and sorted(found.index.tolist()) == list(range(n))
-    assert within(Independent()) == Independent()
 
 
-def test_a_plan_fits_a_draft_a_class_and_shows_every_arm_the_label() -> None:
-    plan = plan_for("digits", conditional=True, rounds=1, block=400, width=16, depth=1, components=20)
-    draft = plan.draft()
+def test_a_draft_is_fitted_to_each_class_and_every_flow_sees_the_label() -> None:
+    setup = Digits().setup(conditional=True, width=16, depth=1)
+    members = members_of(setup, [WarmStart(draft=Mixture(components=20), rounds=1, block=400)])
+    assert {m.role for m in members} == {Role.CANDIDATE, Role.BASELINE, Role.CONTROL} and len(members) == 5
+    parts = Parts(setup, 0)
+    drafted = members[0].method.drafted(parts)
+    assert drafted is not None and isinstance(drafted.pairs, Batch)
+    draft, paired, train_part = drafted.draft, drafted.pairs, setup.data.train
     assert isinstance(draft, ByLabel) and len(draft.sources) == 10
     assert all(len(source.weights) == 2 for source in draft.sources)  # type: ignore[attr-defined]  # 20 in all
-    train_part = plan.data.train
     for k in (0, 7):  # the class's own mean, not that of all
         own = train_part.x1[train_part.condition["label"] == k].mean(0)
         drawn = draft.draw(400, {"label": torch.full((400,), k)}, noise=Noise.of(0, 400)).x0.mean(0)
         assert float((drawn - own).abs().mean()) < 0.06 < float((drawn - train_part.x1.mean(0)).abs().mean())
-    paired = pairs(plan, draft, None)
     assert paired.start is not None and paired.index is not None
     assert torch.equal(paired.start.condition["label"], train_part.condition["label"][paired.index])
-    for name in plan.flow.arms:
-        arm = plan.flow.arm(plan, name, 0, draft, paired)
-        objective = arm.objective
-        assert isinstance(objective, FlowMatching) and "label" in objective.field.sees and objective.drop == DROP
+    for member in members:
+        objective, data = member.method.stages(parts)[0].make({})
+        assert isinstance(objective, FlowMatching) and "label" in objective.field.sees and objective.drop == DROP == 0.1
         assert objective.field.network.arguments["classes"] == 10  # type: ignore[index, union-attr]
         noise = Noise.of(0, 60)
-        pair = objective.pair(arm.data[torch.arange(60)], noise=noise)
+        pair = objective.pair(data[torch.arange(60)], noise=noise)
         assert "label" in pair.start.condition and bool(torch.isfinite(objective.loss("flow", pair, noise=noise)[0]))
-        if name == "cold_assigned":
+        if member.name == "cold-minibatch":
             assert torch.equal(pair.start.condition["label"], train_part.condition["label"][:60])
+
+
+def test_guided_samplers_are_guided_and_are_trained_blind_to_a_tenth_of_the_labels() -> None:
+    setup = Digits().setup(conditional=True, width=16, depth=1, guidance=2.0, guidance_interval="0.2,0.8")
+    method = settled(WarmStart(pairing="independent"), setup)
+    parts = Parts(setup, 0)
+    objective, _ = method.stages(parts)[0].make({})
+    assert isinstance(objective, FlowMatching) and isinstance(objective.field, NetworkField), "trained without guidance"
+    field = method.sampler(parts, {"flow": objective.field.network}).field
+    assert isinstance(field, Guided) and (field.scale, field.interval) == (2.0, (0.2, 0.8))
+    assert isinstance(field.field, NetworkField) and field.field.network is objective.field.network
 
 
 # ---------------------------------------------------------------- what is learned
@@ -177,9 +196,7 @@ def test_the_law_given_the_label_is_reached_and_the_dropped_label_is_the_whole_l
         3, n
     ).normal("x", 1)
     draft = ByLabel.of([Gaussian.fit(x[label == k] + 0.3) for k in (0, 1)], label)
-    from warmflow.couplings import Assignment
-
-    paired = prepare(within(Assignment()), Batch(x, {"label": label}, torch.arange(n)), draft, block=1000)
+    paired = prepare(Assignment(within="label"), Batch(x, {"label": label}, torch.arange(n)), draft, block=1000)
     net = seeded(0, lambda: MLP((1,), sees={"draft": (1,)}, classes=2, width=64, depth=2))
     source = Blurred(draft, 0.3)
     flow = NetworkField(net, LinearPath(0.5), "x1", ("draft", "label"))

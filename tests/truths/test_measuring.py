@@ -19,8 +19,8 @@ from warmflow.evaluation.study import Role, Row, Study, Training
 from warmflow.evaluation.verdict import judge
 from warmflow.experiments import compare as comparison
 from warmflow.experiments import measure as measuring
-from warmflow.experiments import workers as crew
-from warmflow.experiments.compare import run
+from warmflow.experiments import pipeline
+from warmflow.experiments.compare import compare
 from warmflow.experiments.measure import (
     FLOAT_SOLVERS,
     TOKEN_GRID,
@@ -38,44 +38,49 @@ from warmflow.experiments.measure import (
     steps_on_grid,
 )
 from warmflow.experiments.pipeline import Comparison, evaluated
+from warmflow.methods import Parts, settled
+from warmflow.methods.cold import Cold
+from warmflow.methods.warm_start import WarmStart
 from warmflow.metrics.mmd import MMD
-from warmflow.recipes.build import plan_of
 from warmflow.problems.measures import real_data
-from warmflow.recipes.settings import settings_of
+from warmflow.problems.toys import Moons
 from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Jump, label
 
-SMALL = {"updates": 3, "samples": 240, "train": 600, "width": 8, "depth": 1, "rounds": 1, "block": 300}
+PROBLEM = Moons(train=600)
+TRAINING = {"updates": 3, "width": 8, "depth": 1}
+WARM = WarmStart(rounds=1, block=300)
 GIVEN = (1, 2, 4)
 
 
 @pytest.fixture(scope="module")
-def plan():
-    return plan_of("toy.moons", settings_of("toy.moons", **SMALL))
+def setup():
+    return PROBLEM.setup(**TRAINING)
 
 
 @pytest.fixture(scope="module")
-def real(plan) -> RealData:
-    return real_data(plan.data, 240)[0]
+def real(setup) -> RealData:
+    return real_data(setup.data, 240)[0]
 
 
-def flows(plan) -> list[Trained]:
+def draft(setup):
+    """What the warm flow starts from, before its noise."""
+    return settled(WARM, setup).starts_from(Parts(setup, 0)).source
+
+
+def flows(setup) -> list[Trained]:
     """Flows with fresh weights: nothing here depends on training."""
-    draft = plan.draft()
-    return [
-        Trained(
-            name,
-            plan.flow.role(name),
-            seed,
-            plan.flow.arm(plan, name, seed, draft, plan.data.train).sampler,
-            1.5 + seed,
-        )
-        for name in ("cold", "warm")
-        for seed in (0, 1)
-    ]
+    found = []
+    for name, method in (("cold", Cold()), ("warm", WarmStart(pairing="independent"))):
+        for seed in (0, 1):
+            parts, method = Parts(setup, seed), settled(method, setup)
+            objective, _ = method.stages(parts)[0].make({})
+            sampler = method.sampler(parts, {"flow": objective.players["flow"].network})
+            found.append(Trained(name, method.role, seed, sampler, 1.5 + seed))
+    return found
 
 
-def entries(plan) -> list[Entry]:
-    return entries_of(flows(plan), {"warm": {"draft": 2.0}}, grid=GIVEN, solvers=lambda sampler: (Euler(), Heun()))
+def entries(setup) -> list[Entry]:
+    return entries_of(flows(setup), {"warm": {"draft": 2.0}}, grid=GIVEN, solvers=lambda sampler: (Euler(), Heun()))
 
 
 def told(row: Row) -> tuple[object, ...]:
@@ -96,8 +101,8 @@ CHOSEN = {"cold": label(Euler()), "warm": label(Heun())}
 
 
 @pytest.fixture(scope="module")
-def whole(plan, real, tmp_path_factory) -> list[Row]:
-    return rows_of(entries(plan), CHOSEN, real, 240, Store.of(tmp_path_factory.mktemp("whole"), real, 240))
+def whole(setup, real, tmp_path_factory) -> list[Row]:
+    return rows_of(entries(setup), CHOSEN, real, 240, Store.of(tmp_path_factory.mktemp("whole"), real, 240))
 
 
 class Cut(Exception):
@@ -107,7 +112,7 @@ class Cut(Exception):
 # ---------------------------------------------------------------- rows that are kept
 
 
-def test_a_measurement_that_is_cut_off_goes_on_bitwise(plan, real, whole, tmp_path, monkeypatch) -> None:
+def test_a_measurement_that_is_cut_off_goes_on_bitwise(setup, real, whole, tmp_path, monkeypatch) -> None:
     store, inner, seen = Store.of(tmp_path, real, 240), RealData.measure, []
 
     def five(self: RealData, x: Tensor, name: str = "") -> object:
@@ -118,27 +123,27 @@ def test_a_measurement_that_is_cut_off_goes_on_bitwise(plan, real, whole, tmp_pa
 
     monkeypatch.setattr(RealData, "measure", five)
     with pytest.raises(Cut):
-        rows_of(entries(plan), CHOSEN, real, 240, store)
+        rows_of(entries(setup), CHOSEN, real, 240, store)
     again: list[str] = []
     monkeypatch.setattr(RealData, "measure", lambda self, x, name="": again.append(name) or inner(self, x, name))
-    found = rows_of(entries(plan), CHOSEN, real, 240, store)
+    found = rows_of(entries(setup), CHOSEN, real, 240, store)
     assert same(found, whole) and len(again) == len(whole) - 5 and not set(again) & set(seen)
-    read = rows_of(entries(plan), CHOSEN, real, 240, store)
+    read = rows_of(entries(setup), CHOSEN, real, 240, store)
     assert same(read, whole) and [r.seconds for r in read] == [r.seconds for r in found], "no row is drawn twice"
     assert len(again) == len(whole) - 5
-    assert calls_left(entries(plan), CHOSEN, store) == 0
+    assert calls_left(entries(setup), CHOSEN, store) == 0
     forget(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_measured_from_the_other_end_are_the_same(plan, real, whole, tmp_path) -> None:
-    found = rows_of(entries(plan), CHOSEN, real, 240, Store.of(tmp_path, real, 240), backwards=True)
+def test_rows_measured_from_the_other_end_are_the_same(setup, real, whole, tmp_path) -> None:
+    found = rows_of(entries(setup), CHOSEN, real, 240, Store.of(tmp_path, real, 240), backwards=True)
     assert same(found[::-1], whole)
 
 
-def test_calls_that_are_left_are_those_of_the_missing_rows(plan, real, whole, tmp_path) -> None:
+def test_calls_that_are_left_are_those_of_the_missing_rows(setup, real, whole, tmp_path) -> None:
     """Two seeds of 1 + 2 + 4 calls of Euler, and of 1 + 3 of Heun, whose last step costs one call."""
-    store, made = Store.of(tmp_path, real, 240), entries(plan)
+    store, made = Store.of(tmp_path, real, 240), entries(setup)
     assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * (1 + 3)
     store.keep(CHOSEN["cold"], whole[2])
     assert (whole[2].method, whole[2].calls) == ("cold", 4)
@@ -146,8 +151,8 @@ def test_calls_that_are_left_are_those_of_the_missing_rows(plan, real, whole, tm
 
 
 @pytest.mark.parametrize("what", ["test", "validation", "train", "samples", "metrics"])
-def test_rows_measured_against_other_data_are_not_taken(plan, real, whole, tmp_path, what) -> None:
-    data = plan.data
+def test_rows_measured_against_other_data_are_not_taken(setup, real, whole, tmp_path, what) -> None:
+    data = setup.data
     moved = replace(data.heldout, x1=data.heldout.x1 + 0.5)
     other = {
         "test": lambda: real_data(replace(data, heldout=moved), 240)[0],
@@ -177,7 +182,7 @@ def test_a_row_is_found_by_its_own_name_alone(whole, real, tmp_path) -> None:
     assert len({store._place("warm", label(s), 1, 0) for s in FLOAT_SOLVERS}) == len(FLOAT_SOLVERS)
 
 
-def test_a_row_without_its_last_file_is_measured_again(plan, real, whole, tmp_path) -> None:
+def test_a_row_without_its_last_file_is_measured_again(setup, real, whole, tmp_path) -> None:
     """row.json is written last: a process that was killed between the two files has kept nothing."""
     store = Store.of(tmp_path, real, 240)
     store.keep(CHOSEN["cold"], whole[0])
@@ -217,28 +222,28 @@ def test_heun_costs_two_calls_a_step_and_one_for_the_last() -> None:
     assert calls == [1, 3, 5, 7, 9, 11, 15, 19, 31, 49]
 
 
-def test_declared_calls_are_those_that_the_network_counts(plan) -> None:
-    sampler = flows(plan)[0].sampler
+def test_declared_calls_are_those_that_the_network_counts(setup) -> None:
+    sampler = flows(setup)[0].sampler
     for solver in FLOAT_SOLVERS:
         for steps in (1, 3):
             found = Drawn(sampler, solver)(8, steps=steps, seed=0)
             assert set(found.calls.tolist()) == {calls_of(solver, steps)}, label(solver)
 
 
-def test_methods_are_made_of_their_flows_with_what_they_cost(plan) -> None:
-    made = entries_of(flows(plan), {"warm": {"draft": 2.0}}, grid=GIVEN)
+def test_methods_are_made_of_their_flows_with_what_they_cost(setup) -> None:
+    made = entries_of(flows(setup), {"warm": {"draft": 2.0}}, grid=GIVEN)
     assert [(e.name, e.role, e.seeds) for e in made] == [
         ("cold", Role.BASELINE, [0, 1]), ("warm", Role.CANDIDATE, [0, 1])
     ]  # fmt: skip
     assert dict(made[0].bill) == {"training": 2.0} and dict(made[1].bill) == {"draft": 2.0, "training": 2.0}
     assert set(made[0].generators) == set(made[1].generators) == {label(s) for s in FLOAT_SOLVERS}, "every method alike"
-    sampler = replace(flows(plan)[0].sampler, solver=Jump())
+    sampler = replace(flows(setup)[0].sampler, solver=Jump())
     assert solvers_of(sampler) == (sampler.solver,)
 
 
-def test_a_start_is_what_the_candidate_starts_from(plan) -> None:
-    source = plan.draft()
-    entry = alone(plan, "draft", {3: source}, "warm")
+def test_a_start_is_what_the_candidate_starts_from(setup) -> None:
+    source = draft(setup)
+    entry = alone(setup.data.bounds, "draft", {3: source}, "warm")
     assert (entry.role, entry.steps_of(""), entry.of, entry.seeds) == (Role.START, (0,), "warm", [3])
     x = Alone(source, (-0.5, 0.5), True)(50, steps=0, seed=3)
     bare = Alone(source, None, True)(50, steps=0, seed=3)
@@ -287,7 +292,7 @@ def test_a_test_set_of_garbage_changes_no_choice_and_a_validation_set_does() -> 
     assert turned.chosen == "at six", "12 / 4 calls is where this validation set lies"
 
 
-def test_a_choice_is_made_on_samples_that_no_row_has(plan) -> None:
+def test_a_choice_is_made_on_samples_that_no_row_has(setup) -> None:
     seeds: list[int] = []
 
     def noted(n: int, *, steps: int, seed: int) -> Tensor:
@@ -384,19 +389,20 @@ def test_seconds_are_of_rounds_in_which_every_row_is_timed_once(monkeypatch) -> 
 # ---------------------------------------------------------------- the whole of it
 
 
-def given(plan) -> Comparison:
-    sources = {s: plan.draft() for s in (0, 1)}
+def given(setup) -> Comparison:
+    sources = {s: draft(setup) for s in (0, 1)}
     return Comparison(
-        plan, flows(plan), [alone(plan, "draft", sources, "warm")], GIVEN, solvers=lambda s: (Euler(), Heun())
-    )
+        setup.data, 240, ("warm",), flows(setup), [alone(setup.data.bounds, "draft", sources, "warm")], GIVEN,
+        solvers=lambda s: (Euler(), Heun()),
+    )  # fmt: skip
 
 
 def without_seconds(study: Study) -> tuple[object, ...]:
     return study.methods, [told(r) for r in study.rows], study.metrics, study.trained, study.seeds
 
 
-def test_an_evaluation_cut_off_anywhere_ends_in_the_identical_study(plan, real, tmp_path, monkeypatch) -> None:
-    once = evaluated(given(plan), tmp_path / "once", real, progress=False)
+def test_an_evaluation_cut_off_anywhere_ends_in_the_identical_study(setup, real, tmp_path, monkeypatch) -> None:
+    once = evaluated(given(setup), tmp_path / "once", real, progress=False)
     inner, left = RealData.measure, 4
 
     def some(self: RealData, x: Tensor, name: str = "") -> object:
@@ -410,7 +416,7 @@ def test_an_evaluation_cut_off_anywhere_ends_in_the_identical_study(plan, real, 
     cut = 0
     while True:
         try:
-            again = evaluated(given(plan), tmp_path / "again", real, progress=False)
+            again = evaluated(given(setup), tmp_path / "again", real, progress=False)
             break
         except Cut:
             left, cut = 4, cut + 1
@@ -423,8 +429,8 @@ def test_an_evaluation_cut_off_anywhere_ends_in_the_identical_study(plan, real, 
     assert {r.calls for r in again.study.rows_of("draft")} == {0.0}
 
 
-def test_training_that_is_known_later_changes_what_is_said_alone(plan, real, tmp_path) -> None:
-    found = evaluated(given(plan), tmp_path, real, progress=False)
+def test_training_that_is_known_later_changes_what_is_said_alone(setup, real, tmp_path) -> None:
+    found = evaluated(given(setup), tmp_path, real, progress=False)
     later = replace(found.study, trained=Training.CONVERGENCE)
     assert found.study.trained is Training.EQUAL
     assert {n: (v.outcome, v.rows) for n, v in judge(later).items()} == {
@@ -432,29 +438,25 @@ def test_training_that_is_known_later_changes_what_is_said_alone(plan, real, tmp
     }
 
 
-def test_a_crew_measures_what_one_process_does(tmp_path, monkeypatch) -> None:
-    """Two processes leave the rows of one; nothing of the crew stays."""
-    plan = plan_of("toy.moons", settings_of("toy.moons", **SMALL))
-    asked = {"grid": (1, 2), "seeds": (0, 1), "progress": False}
-    run(plan, tmp_path / "one", **asked)
-    began = []
-    start = crew.Crew.start
-    monkeypatch.setattr(crew, "WORTH", 0.0)
+def compared(folder, **asked):
+    return compare(
+        PROBLEM, [WARM], out=folder, calls=(1, 2), seeds=(0, 1), samples=240, progress=False, **TRAINING, **asked
+    )
 
-    def wait(self, seconds):
-        start(self, seconds)
-        began.extend(self.running)
-        self.running[0].join(120)  # all rows are the other's then
 
-    monkeypatch.setattr(crew.Crew, "start", wait)
+def test_several_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
+    """Two processes leave the rows of one, and this one measures none."""
+    compared(tmp_path / "one")
+    monkeypatch.setattr(pipeline, "WORTH", 0.0)
     measured_here = []
     inner = RealData.measure
     monkeypatch.setattr(
         RealData, "measure", lambda self, x, name="": measured_here.append(name) or inner(self, x, name)
     )
-    run(plan, tmp_path / "two", jobs=2, **asked)
+    compared(tmp_path / "two", jobs=2)
     ours, theirs = (read_study(tmp_path / name) for name in ("two", "one"))
-    assert same(ours.rows, theirs.rows) and len(began) == 1 and began[0].exitcode == 0 and not measured_here
+    starts = {m.name for m in ours.methods if m.role is Role.START}
+    assert same(ours.rows, theirs.rows) and not {name.split(",")[0] for name in measured_here} - starts
     assert not (tmp_path / "two" / "measured").exists()
 
 
@@ -462,10 +464,9 @@ def test_a_finished_comparison_is_judged_again_from_its_study_and_by_other_data_
     tmp_path, monkeypatch
 ) -> None:
     """The seconds of every row are the first run's: nothing was drawn again. Where what was fixed beforehand differs, it is."""
-    plan = plan_of("toy.moons", settings_of("toy.moons", **SMALL))
 
     def made() -> list[float | None]:
-        run(plan, tmp_path, grid=(1, 2), seeds=(0, 1), progress=False)
+        compared(tmp_path)
         return [r.seconds for r in read_study(tmp_path).rows]
 
     def config(**changes):
@@ -487,8 +488,8 @@ def test_a_finished_comparison_is_judged_again_from_its_study_and_by_other_data_
     assert made() != first
 
 
-def test_nothing_of_a_generator_is_needed_but_its_call(plan) -> None:
+def test_nothing_of_a_generator_is_needed_but_its_call(setup) -> None:
     """``Drawn`` counts its own calls and seconds; a plain function has those that are declared."""
-    found = Drawn(flows(plan)[0].sampler, Euler())(8, steps=2, seed=0)
+    found = Drawn(flows(setup)[0].sampler, Euler())(8, steps=2, seed=0)
     assert isinstance(found, Samples) and isinstance(found.start, Start) and float(found.calls[0]) == 2
-    assert measuring.at_once(flows(plan)[0].sampler) == 2**17
+    assert measuring.at_once(flows(setup)[0].sampler) == 2**17

@@ -20,9 +20,10 @@ from warmflow.couplings.nearest import nearest
 from warmflow.couplings.prepare import blocks
 from warmflow.couplings.refine import halved, refined
 from warmflow.couplings.stable import stable
+from warmflow.methods import Parts, settled
+from warmflow.methods.warm_start import WarmStart
 from warmflow.noise import Noise, permutation
-from warmflow.recipes.build import plan_for
-from warmflow.recipes.plan import pairs
+from warmflow.problems.digits import Digits
 from warmflow.sources import Blurred, StandardNormal
 
 
@@ -126,17 +127,17 @@ def test_the_nearest_row_by_row_is_the_nearest_of_all(monkeypatch: pytest.Monkey
     assert torch.equal(nearest(x, y), expected)
 
 
-def test_a_capacity_is_a_setting() -> None:
-    """In one block of 997 digits no datum is taken more often than that; without, some are."""
-    most = {}
+def test_a_capacity_is_an_option() -> None:
+    """In one block of 997 digits no sample is taken more often than that; without, some are."""
+    setup, most = Digits().setup(), {}
     for capacity in (0, 3):
-        plan = plan_for("images.digits", pairing="nearest-datum", rounds=1, capacity=capacity)
-        index = pairs(plan, plan.draft(), None).index
-        assert index is not None
-        most[capacity] = int(torch.bincount(index).max())
+        method = settled(WarmStart(pairing="nearest-data", rounds=1, capacity=capacity), setup)
+        found = method.drafted(Parts(setup, 0))
+        assert found is not None and isinstance(found.pairs, Batch) and found.pairs.index is not None
+        most[capacity] = int(torch.bincount(found.pairs.index).max())
     assert most[3] == 3 < most[0]
-    with pytest.raises(ValueError, match="--capacity is 3, which is for --pairing nearest-datum"):
-        plan_for("images.digits", capacity=3)
+    with pytest.raises(ValueError, match="capacity is 3, which is for the pairing nearest-data"):
+        settled(WarmStart(capacity=3), setup)
 
 
 def test_far_from_the_origin_the_matching_is_the_same() -> None:

@@ -93,10 +93,26 @@ def test_two_processes_equal_one(tmp_path):
 # killed
 
 
+RUN = """
+import sys, torch
+from pathlib import Path
+from warmflow.drafts.mixture import Mixture
+from warmflow.experiments.run import run_method
+from warmflow.methods import Parts, settled
+from warmflow.methods.warm_start import WarmStart
+from warmflow.problems.digits import Digits
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+setup = Digits().setup(updates=int(sys.argv[2]), width=16, depth=1, batch=16)
+method = settled(WarmStart(draft=Mixture(components=2), rounds=1), setup)
+run_method(method, Parts(setup, 0, folder), folder)
+"""
+"""A warm start with its draft and pairs, trained into one folder."""
+
+
 def command(folder, updates=800):
-    small = {"updates": updates, "width": 16, "depth": 1, "batch": 16, "rounds": 1, "components": 2}
-    flags = [part for k, v in small.items() for part in (f"--{k}", str(v))]
-    return [sys.executable, "-m", "warmflow.cli", "train", "images.digits", "--quiet", "--out", str(folder), *flags]
+    return [sys.executable, "-c", RUN, str(folder), str(updates)]
 
 
 def complete(folder, **more):
@@ -130,7 +146,7 @@ def check_equal(a, b):
     assert x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x), "not bit for bit"
     assert log_x == log_y
     config = json.loads((b / "config.json").read_text())
-    assert config["state"] == "complete" and config["training"]["steps"] == config["asked"]["updates"]
+    assert config["state"] == "complete" and config["training"]["steps"] == config["asked"]["training"]["updates"]
 
 
 @pytest.fixture(scope="module")

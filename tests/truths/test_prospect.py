@@ -2,10 +2,10 @@
 
 import torch
 
-from warmflow import audit
+from warmflow.drafts import NoDraft
+from warmflow.experiments.audit import audit
+from warmflow.methods.warm_start import WarmStart
 from warmflow.noise import Noise
-
-SMALL = {"components": 2, "rounds": 1, "block": 600}
 
 
 def clusters(n: int = 900) -> torch.Tensor:
@@ -18,7 +18,7 @@ def clusters(n: int = 900) -> torch.Tensor:
 def test_noise_in_the_place_of_a_draft_is_credited_with_nothing() -> None:
     """The same noise, assigned by the same coupling and blurred alike, is one of the cold flows that it is set beside. Beside
     independent noise alone it would be credited with a factor of 4, which is the assignment's."""
-    found = audit(clusters(), "noise", sigma=0.1, **SMALL)
+    found = audit(clusters(), method=WarmStart(draft=NoDraft(), sigma=0.1, rounds=1, block=600))
     assert found.cold_calls == 1, "by assigned noise; by independent noise it is 4"
     assert found.factor is None or found.factor <= 1
     assert "unlikely to help" in found.sentence

@@ -3,6 +3,7 @@ outcome's value, and no crash for what is missing. Verdicts are of planted metho
 
 from __future__ import annotations
 
+import colorsys
 import copy
 import functools
 import json
@@ -22,9 +23,11 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
+from warmflow.evaluation import rounding
 from warmflow.evaluation.record import save_evaluation, verdict_json
-from warmflow.report import Report, drawing, figures, folder, gather, words, write
+from warmflow.report import Report, drawing, folder, frontier, gather, quality, remake, roles, texts, words, write
 from warmflow.report.labels import spread
+from warmflow.report.parse import parse
 
 
 @functools.cache
@@ -52,33 +55,69 @@ EXTRAS: dict[str, Any] = {
     },
     "bill": {"draft": 0.4, "pairing": 3.2},
     "doubled": {
-        "settled": {"pixels": {"cold": 0.1, "cold_doubled": 0.09}},
-        "answer": "Against twice the training: 1.5.",
+        "settled": {"pixels": {"cold": 0.1, "cold-doubled": 0.09}},
+        "baseline": "cold",
+        "verdicts": {"warm-start": {"outcome": "faster", "rate": 1.5}},
+        "words": {"warm-start": "Against twice the training: 1.5."},
     },
-    "choices": [{"method": "warm", "chosen": "Euler", "distances": {"Euler": {"2": 0.0107}, "Heun": {"2": 0.0203}}}],
+    "choices": [
+        {"method": "warm-start", "chosen": "Euler", "distances": {"Euler": {"2": 0.0107}, "Heun": {"2": 0.0203}}}
+    ],
 }
 
+WARM = {
+    "class": "WarmStart",
+    "pairing": "whole-set",
+    "rounds": 64,
+    "draft": "mixture",
+    "sigma": 0.3,
+    "seen": True,
+    "writer": None,
+}
+COLD = {"class": "Cold", "pairing": "independent", "start": "noise"}
+ASKED: dict[str, Any] = {
+    "kind": "compare",
+    "problem": {"name": "digits", "data_seed": 0},
+    "training": {"updates": 3000, "learning_rate": 0.002, "network": "", "conditional": False, "compile": False},
+    "methods": {"warm-start": WARM, "cold": COLD, "cold-minibatch": {**COLD, "pairing": "minibatch"}},
+    "calls": [1, 2, 4], "seeds": [0, 1, 2], "samples": 500, "device": "cpu",
+}  # fmt: skip
 CONFIG: dict[str, Any] = {
     "warmflow": folder.installed() or "0.1.0",
     "kind": "compare",
-    "recipe": "images.digits",
-    "settings": {"updates": 3000, "learning_rate": 0.002, "draft": "gaussian", "assign": True, "steps": [1, 4]},
+    "asked": ASKED,
+    "recipe": "digits",
+    "settings": ASKED["training"],
+    "methods_described": {
+        "warm-start": "A flow from a draft.", "cold": "A flow from noise.", "cold-minibatch": "A flow from noise.",
+        "distilled-cold-minibatch": "A student of one call, distilled from another method's flow.",
+    },
     "versions": {"python": "3.11", "torch": "2"},
     "device": "cpu",
     "threads": 2,
-    "seeds": [0, 1, 2, 3, 4],
+    "seeds": [0, 1, 2],
     "data": {"name": "digits", "kind": "images", "shape": [1, 8, 8], "classes": ["0", "1"], "notes": {"a": "b"}},
+    "facts": {"judge": "pixels", "parts": {"warm-start": {"explained": 0.625, "warning": "few latents <i>"}}},
     "started": "2025-01-01T12:00:00",
-}
+}  # fmt: skip
 
 
 def pictures(kind: str) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(0)
     shape = (12, 1, 8, 8) if kind == "images" else (50, 2)
-    names = ("real", "draft", "start", "warm.2", "warm.4", "cold.2", "cold_assigned.2", "student.2")
+    names = (
+        "real",
+        "draft",
+        "start",
+        "warm-start.2",
+        "warm-start.4",
+        "cold.2",
+        "cold-minibatch.2",
+        "distilled-cold-minibatch.2",
+    )
     made = {name: draw.uniform(-1, 1, shape).astype(np.float32) for name in names}
     if kind == "points":
-        made |= {f"trajectory.{a}": draw.normal(size=(5, 30, 2)).astype(np.float32) for a in ("warm", "cold")}
+        made |= {f"trajectory.{a}": draw.normal(size=(5, 30, 2)).astype(np.float32) for a in ("warm-start", "cold")}
     return made
 
 
@@ -90,7 +129,7 @@ def make(path: Path, kind: str = "images", config: Any = None, shown: Any = None
     (path / "verdict.json").write_text(json.dumps(written("several") if shown is None else shown))
     save_file(pictures(kind), str(path / "pictures.safetensors"))
     for seed in (0, 1):
-        for arm in ("cold", "warm"):
+        for arm in ("cold", "warm-start"):
             log = path / "seeds" / str(seed) / arm / "log.jsonl"
             log.parent.mkdir(parents=True, exist_ok=True)
             lines = [json.dumps({"step": i, "loss": 1 / (i + 1), "samples_per_second": 9e3}) for i in range(50)]
@@ -195,7 +234,7 @@ def test_the_badge_is_the_outcome(tmp_path: Path, outcome: str) -> None:
     report = Report.read(tmp_path)
     page = check(report.html())
     assert page.badges == [({"faster": "fewer calls"}.get(outcome, outcome), OUTCOMES[outcome])]
-    answer = found.answers["warm"]
+    answer = found.answers["warm-start"]
     assert answer.question in page.text and answer.answer in page.text
     assert all(note in page.text for note in answer.notes)
     assert report.verdict.outcome == outcome and report.verdict.answer == answer.answer
@@ -212,8 +251,8 @@ def test_no_sentence_is_parsed(tmp_path: Path, outcome: str) -> None:
     shown = verdict(outcome)
     before = check(Report.read(alone(tmp_path / "a", shown)).html())
     for i, nonsense in enumerate(("does not hold: one seed, no claim, the draft alone", "warm is faster")):
-        said = shown["candidates"]["warm"]["words"]
-        shown["candidates"]["warm"]["words"] = {k: [nonsense] if k == "notes" else nonsense for k in said}
+        said = shown["candidates"]["warm-start"]["words"]
+        shown["candidates"]["warm-start"]["words"] = {k: [nonsense] if k == "notes" else nonsense for k in said}
         report = Report.read(alone(tmp_path / str(i), shown))
         page = check(report.html())
         assert page.badges == before.badges and report.verdict.outcome == outcome
@@ -222,20 +261,22 @@ def test_no_sentence_is_parsed(tmp_path: Path, outcome: str) -> None:
 
 def test_an_outcome_that_is_unknown_is_shown_as_it_is(tmp_path: Path) -> None:
     shown = verdict("faster")
-    shown["candidates"]["warm"]["outcome"] = "good <b>"
+    shown["candidates"]["warm-start"]["outcome"] = "good <b>"
     assert check(Report.read(alone(tmp_path, shown)).html()).badges == [("good <b>", "none")]
 
 
 def test_several_candidates_have_a_section_each(several: tuple[Path, str]) -> None:
     report, page = Report.read(several[0]), check(several[1])
     answers = evaluated("several").answers
-    assert list(report.verdict.candidates) == ["warm", "student"] == list(answers)
+    assert list(report.verdict.candidates) == ["warm-start", "distilled-cold-minibatch"] == list(answers)
     for answer in answers.values():
         assert several[1].split("<body>")[1].count(str(escape(answer.answer))) == 2, "on top, and in its section"
     assert len(page.badges) == 4 and page.text.count("How many baseline calls each call is worth") == 2
     assert page.text.count("What the draft adds") == 1, "only warm has a control"
-    assert {"gain of warm", "gain of student", "start effect of warm"} <= set(report.figures)
-    assert "start effect of student" not in report.figures
+    assert {"gain of warm-start", "gain of distilled-cold-minibatch", "start effect of warm-start"} <= set(
+        report.figures
+    )
+    assert "start effect of distilled-cold-minibatch" not in report.figures
 
 
 # ---------------------------------------------------------------- numbers
@@ -276,11 +317,11 @@ def test_class_variation_is_the_total_variation_to_the_test_set(several: tuple[P
 def test_infinite_numbers_are_said(tmp_path: Path) -> None:
     """No baseline within the horizon: the rate is infinite, which the file writes as null."""
     shown = verdict("nearer")
-    quoted = shown["candidates"]["warm"]["exchange"]
+    quoted = shown["candidates"]["warm-start"]["exchange"]
     assert quoted["baseline_calls"] is None and quoted["rate"] is None
     text = check(Report.read(alone(tmp_path, shown)).html()).text
     assert "more than 1" in text and "none within 16 calls" in text and "none is as good" in text
-    shown["candidates"]["warm"]["quality"] = {"estimate": None, "low": 40.0, "high": None}
+    shown["candidates"]["warm-start"]["quality"] = {"estimate": None, "low": 40.0, "high": None}
     assert "40 to ∞" in check(Report.read(alone(tmp_path, shown)).html()).text
 
 
@@ -295,7 +336,7 @@ def lines(figure: Figure) -> dict[str, Any]:
 
 def test_the_curves_carry_the_rows(several: tuple[Path, str]) -> None:
     run = folder.read(several[0])
-    figure = figures.quality(run)
+    figure = quality.quality(run)
     assert figure is not None
     drawn, cap = lines(figure), figure.axes[0].get_ylim()[1]
     for curve in written("several")["curves"]:
@@ -314,13 +355,13 @@ def test_the_curves_carry_the_rows(several: tuple[Path, str]) -> None:
 
 def test_infinite_and_huge_qualities_stand_at_the_top_edge_as_arrows(tmp_path: Path) -> None:
     shown = verdict("faster")
-    cold, warm = (next(c for c in shown["curves"] if c["name"] == name) for name in ("cold", "warm"))
+    cold, warm = (next(c for c in shown["curves"] if c["name"] == name) for name in ("cold", "warm-start"))
     for point, distance in zip(warm["points"], (0.01, 0.001, -0.001, 1e-9, 0.0), strict=True):
         scatter = shown["metrics"][0]["scatter"]
         numbers = point["metrics"]["values"]
         numbers |= {"distance": distance, "n_eq": scatter / distance if distance > 0 else None}
     assert cold["points"][0]["metrics"]["values"]["n_eq"] < 100
-    figure = figures.quality(folder.read(alone(tmp_path, shown)))
+    figure = quality.quality(folder.read(alone(tmp_path, shown)))
     assert figure is not None
     ax = figure.axes[0]
     cap = ax.get_ylim()[1]
@@ -332,9 +373,9 @@ def test_infinite_and_huge_qualities_stand_at_the_top_edge_as_arrows(tmp_path: P
 
 def test_the_quoted_row_and_its_exchange_are_marked(tmp_path: Path) -> None:
     shown = verdict("faster")
-    figure = figures.quality(folder.read(alone(tmp_path, shown)))
+    figure = quality.quality(folder.read(alone(tmp_path, shown)))
     assert figure is not None
-    quoted = shown["candidates"]["warm"]["exchange"]
+    quoted = shown["candidates"]["warm-start"]["exchange"]
     rings = [line for line in figure.axes[0].get_lines() if line.get_markersize() == 11]
     assert [float(np.asarray(r.get_xdata())[0]) for r in rings] == [quoted["calls"], quoted["row_calls"]]
     assert any(words.number(quoted["rate"]) + " ×" == t.get_text() for t in figure.axes[0].texts)
@@ -344,7 +385,7 @@ def test_a_metric_without_n_eq_is_drawn_in_its_own_unit(tmp_path: Path) -> None:
     found = planted.in_its_own_unit(evaluated("faster"))
     save_evaluation(tmp_path, found)
     run = folder.read(tmp_path)
-    figure = figures.quality(run)
+    figure = quality.quality(run)
     assert figure is not None and "lower is better" in figure.axes[0].get_ylabel()
     curve = next(c for c in run.verdict.json["curves"] if c["name"] == "cold")
     expected = [p["metrics"]["values"]["distance"] for p in curve["points"]]
@@ -356,7 +397,14 @@ def test_a_metric_without_n_eq_is_drawn_in_its_own_unit(tmp_path: Path) -> None:
 def test_figures_are_matplotlib_and_leave_pyplot_alone(tmp_path: Path) -> None:
     import sys
 
-    both = {"calls", "samples", "loss", "gain of warm", "gain of student", "start effect of warm"}
+    both = {
+        "calls",
+        "samples",
+        "loss",
+        "gain of warm-start",
+        "gain of distilled-cold-minibatch",
+        "start effect of warm-start",
+    }
     for kind, more in (("images", set()), ("points", {"trajectories"})):
         found = Report.read(make(tmp_path / kind, kind)).figures
         assert set(found) == both | more, "ready samples have no seconds"
@@ -389,24 +437,189 @@ def test_what_is_not_judged_stands_beside(tmp_path: Path) -> None:
     shown = verdict("faster")
     for curve in shown["curves"]:
         for i, point in enumerate(curve["points"]):
-            point["beside"] = {figures.NATS: 0.125 * i, figures.ENTROPY: -0.25 * i, "odd <b>": 7.0 + i}
+            point["beside"] = {frontier.NATS: 0.125 * i, frontier.ENTROPY: -0.25 * i, "odd <b>": 7.0 + i}
     made = alone(tmp_path / "a", shown)
     page = check(Report.read(made).html())
     assert "odd <b>" in page.text and {7.0 + i for i in range(5)} <= set(page.values)
-    figure = figures.frontier(folder.read(made))
+    figure = frontier.frontier(folder.read(made))
     assert figure is not None
     drawn = {tuple(p) for line in figure.axes[0].lines for p in np.asarray(line.get_xydata())}
     assert {(-0.25 * i, 0.125 * i) for i in range(1, 5)} <= drawn
-    assert figures.frontier(folder.read(alone(tmp_path / "b", verdict("faster")))) is None
+    assert frontier.frontier(folder.read(alone(tmp_path / "b", verdict("faster")))) is None
 
 
 def test_the_page_opens_with_few_samples(several: tuple[Path, str]) -> None:
     """Real, draft, each candidate at its quoted calls and the baseline that is best there; the rest is folded away."""
-    from warmflow.report.pictures import opening
+    from warmflow.report.picture_names import opening
 
-    assert opening(folder.read(several[0])) == ["real", "draft", "warm.2", "cold_assigned.2", "student.2"]
+    assert opening(folder.read(several[0])) == [
+        "real",
+        "draft",
+        "warm-start.2",
+        "cold-minibatch.2",
+        "distilled-cold-minibatch.2",
+    ]
     top, rest = several[1].split("More samples")
     assert top.count("<img") == 5 and rest.count("<img") == 3 and "the draft alone" in top
+
+
+# ---------------------------------------------------------------- names and roles
+
+
+NAMES = {
+    "warm-start": "my own $model$", "distilled-cold-minibatch": "cold", "cold": "warm.4", "cold-minibatch": "student of <nobody>",
+    "warm-start from noise": "_hidden", "start of warm-start": "real-ish",
+}  # fmt: skip
+
+
+def renamed(value: Any) -> Any:
+    """The verdict with every method under another name: one that says nothing, or the opposite."""
+    if isinstance(value, dict):
+        return {NAMES.get(k, k): renamed(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [renamed(v) for v in value]
+    return NAMES.get(value, value) if isinstance(value, str) else value
+
+
+@functools.cache
+def three() -> dict[str, Any]:
+    """Three candidates; the last two have equal titles, and so have their starts."""
+    shown = verdict("several")
+    first = "warm-start"
+    for i, name in enumerate(("warm-start-2", "anything at all"), start=2):
+        shown["candidates"][name] = copy.deepcopy(shown["candidates"][first])
+        for role in ("candidate", "start", "control"):
+            curve = next(c for c in shown["curves"] if c["role"] == role and first in (c["name"], c["of"]))
+            made = {**copy.deepcopy(curve), "name": name if role == "candidate" else f"{name}, {role}"}
+            shown["curves"].append({**made, "of": "" if role == "candidate" else name})
+        assert len(shown["candidates"]) == i + 1
+    del shown["candidates"]["distilled-cold-minibatch"]
+    return shown
+
+
+def test_nothing_follows_from_a_name(tmp_path: Path) -> None:
+    """Under other names the methods keep their colours, lines, order and numbers."""
+    shown = verdict("several")
+    before, after = (folder.read(alone(tmp_path / n, v)) for n, v in (("a", shown), ("b", renamed(shown))))
+    known = roles.looks(before.verdict)
+    assert {NAMES[name]: look for name, look in known.items()} == roles.looks(after.verdict)
+    drawn = [quality.quality(run) for run in (before, after)]
+    styles = [[(x.get_color(), x.get_linestyle(), x.get_marker()) for x in f.axes[0].get_lines()] for f in drawn if f]
+    assert styles[0] == styles[1]
+    assert [m.role for m in before.verdict.methods] == [m.role for m in after.verdict.methods]
+
+
+def test_methods_of_free_names_have_a_page(tmp_path: Path) -> None:
+    path = make(tmp_path, shown=renamed(verdict("several")))
+    shape = (12, 1, 8, 8)
+    made = {n: np.zeros(shape, np.float32) for n in ("real", "my own $model$.2", "warm.4.2", "cold.1", "real-ish.0")}
+    save_file(made, str(path / "pictures.safetensors"))
+    report = Report.read(path)
+    page = check(report.html())
+    for name in NAMES.values():
+        assert report.verdict.title(name) in page.text
+    assert {"gain of my own $model$", "gain of cold", "start effect of my own $model$"} <= set(report.figures)
+    assert "Dashed: the same recipe from noise." in page.text and "Dotted: the start alone" in page.text
+
+
+def test_colours_follow_from_roles(several: tuple[Path, str]) -> None:
+    """Candidates have warm hues, baselines cool ones, a start is green, a control is its candidate's colour, dashed."""
+    run = folder.read(several[0])
+    known = roles.looks(run.verdict)
+
+    def hue(name: str) -> float:
+        rgb = [int(known[name].colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        return 360 * colorsys.rgb_to_hls(*rgb)[0]
+
+    for method in run.verdict.methods:
+        if method.role == "candidate":
+            assert hue(method.name) < 60 or hue(method.name) > 310
+        elif method.role == "baseline":
+            assert 180 < hue(method.name) < 290
+        elif method.role == "start":
+            assert 80 < hue(method.name) < 170
+        else:
+            assert known[method.name] == roles.Look(known[method.of].colour, "o", True)
+
+
+@pytest.mark.parametrize("role", ["candidate", "baseline", "start", "shown"])
+def test_any_number_of_methods_have_colours_of_their_own(role: str) -> None:
+    shown = {"curves": [{"name": f"m{i}", "role": role, "points": []} for i in range(60)]}
+    known = roles.looks(parse(shown))
+    assert len({look.colour for look in known.values()}) == 60
+    assert {look.marker for look in known.values()} == set(roles.MARKERS)
+
+
+DEFICIENCIES = {  # Machado, Oliveira, Fernandes, 2009, severity 1, on linear RGB
+    "none": np.eye(3),
+    "protanopia": np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    "deuteranopia": np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+}
+OKLAB = (
+    np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]),
+    np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]),
+)
+
+
+@pytest.mark.parametrize("seen", sorted(DEFICIENCIES))
+def test_the_first_colours_differ_for_colour_blind_readers(seen: str) -> None:
+    """Three candidates and three baselines: distances of at least 0.08 in OKLab, about four just noticeable differences."""
+    every = [roles.HUES[role].at(i) for role in ("candidate", "baseline") for i in range(3)]
+    places = []
+    for colour in every:
+        rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        places.append(OKLAB[1] @ np.cbrt(OKLAB[0] @ np.clip(DEFICIENCIES[seen] @ linear, 0, 1)))
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i]]
+    assert min(apart) >= 0.08
+
+
+def test_three_candidates_are_told_apart(tmp_path: Path) -> None:
+    """Equal titles get their labels beside them; each candidate has its own section, figure and look."""
+    report = Report.read(make(tmp_path, shown=three()))
+    shown, page = report.verdict, check(report.html())
+    assert list(shown.candidates) == ["warm-start", "warm-start-2", "anything at all"]
+    titles = [m.title for m in shown.methods]
+    assert len(set(titles)) == len(titles)
+    known = roles.looks(shown)
+    assert len({known[name].colour for name in shown.candidates}) == 3
+    assert "3 candidates, each against every baseline" in page.text
+    for name in shown.candidates:
+        assert page.text.count(f"{shown.title(name)[1:]}:") >= 1 and f"gain of {name}" in report.figures
+        control = next(m for m in shown.methods if m.role == "control" and m.of == name)
+        assert known[control.name] == roles.Look(known[name].colour, "o", True)
+    assert not quality.banded(shown) and len(quality.banded(shown, "warm-start-2")) == 2
+    assert "Shaded" in page.text
+
+
+def test_methods_are_described_by_the_configuration(several: tuple[Path, str]) -> None:
+    """A sentence that methods share is said once; a control is described by its role."""
+    text = check(several[1]).text
+    assert "Cold, cold minibatch: A flow from noise." in text and "Warm start: A flow from a draft." in text
+    assert "The recipe of warm start, pairing included, with noise in place of its draft." in text
+    assert "Warning: few latents <i>" in text and "What warm start starts from" in text
+
+
+@pytest.mark.parametrize("n", [0.04, 3.14159, 9.99, 12.34, 37.6, 99.7, 604.2, 1384.0, 250_000.0])
+def test_sentences_and_reports_round_alike(n: float) -> None:
+    assert words.equivalent(n) == rounding.rounded(n)
+
+
+def test_texts_stand_below_the_drafts_they_started_from(tmp_path: Path) -> None:
+    """Each candidate's texts are compared with its own drafts; methods from noise stand apart."""
+    shown = renamed(verdict("several"))
+    config = {"data": {"kind": "tokens", "symbols": ["a", "b", "c"]}}
+    path = make(tmp_path, config=config, shown=shown)
+    drafts = np.zeros((3, 8), np.int64)
+    refined = drafts.copy()
+    refined[:, 2:4] = 1
+    made = {"real-ish.0": drafts, "my own $model$.4": refined, "warm.4.16": drafts + 2, "real": drafts + 1}
+    save_file(made, str(path / "pictures.safetensors"))
+    blocks = texts.side_by_side(folder.read(path))
+    assert len(blocks) == 4
+    own = blocks[0][1]
+    assert own.caption.endswith("25 % changed") and own.texts[0] == [("aa", False), ("bb", True), ("aaaa", False)]
+    assert [line.texts[0][0][0] for line in blocks[3]] == ["bbbbbbbb", "cccccccc"]
 
 
 # ---------------------------------------------------------------- the page
@@ -415,7 +628,7 @@ def test_the_page_opens_with_few_samples(several: tuple[Path, str]) -> None:
 def test_a_page_needs_no_other_file(several: tuple[Path, str]) -> None:
     page = check(several[1])
     for heading in ("How to read this", "Samples", "Every row", "Gain at equal calls", "Guards", "Calls for qualities", "Audit",
-                    "The bill", "Choice of solvers", "Training", "How it was made", "Versions"):  # fmt: skip
+                    "One-off costs", "Choice of solvers", "Training", "How it was made", "Versions"):  # fmt: skip
         assert heading in page.text
     assert "Trajectories" not in page.text and '<img class="pixels"' in several[1]
 
@@ -462,7 +675,7 @@ def test_strings_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     }
     save = make(tmp_path, config=settings, shown=shown)
     save_file(
-        {**pictures("images"), f"warm.{EVIL[1:8]}": np.zeros((2, 1, 8, 8), np.float32)},
+        {**pictures("images"), f"warm-start.{EVIL[1:8]}": np.zeros((2, 1, 8, 8), np.float32)},
         str(save / "pictures.safetensors"),
         {"real": EVIL},
     )
@@ -482,7 +695,7 @@ def test_strings_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("undrawn")
 def test_every_key_of_the_verdict_may_be_absent(tmp_path: Path, where: str, how: str) -> None:
     def part(shown: dict[str, Any]) -> dict[str, Any]:
-        candidate, curve = shown["candidates"]["warm"], shown["curves"][1]
+        candidate, curve = shown["candidates"]["warm-start"], shown["curves"][1]
         found: dict[str, Any] = {
             "top": shown, "candidate": candidate, "exchange": candidate["exchange"], "row": candidate["rows"][0],
             "curve": curve, "point": curve["points"][0], "numbers": curve["points"][0]["metrics"]["values"],
@@ -538,7 +751,7 @@ def test_images_of_any_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
 
     make(tmp_path, shown=verdict("no faster"))
     images = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
-    save_file({"real": images, "warm.4": images * np.float32("nan")}, str(tmp_path / "pictures.safetensors"))
+    save_file({"real": images, "warm-start.4": images * np.float32("nan")}, str(tmp_path / "pictures.safetensors"))
     check(Report.read(tmp_path).html())
     sheet = grid(images)
     first = np.clip((images[0, 0].astype(np.float64) + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
@@ -546,14 +759,17 @@ def test_images_of_any_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
 
 
 def test_a_training_run(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "kind": "run"}))
+    asked = {**ASKED, "kind": "run", "method": WARM, "seed": 4}
+    (tmp_path / "config.json").write_text(
+        json.dumps({**CONFIG, "kind": "run", "asked": asked, "methods_described": None})
+    )
     (tmp_path / "log.jsonl").write_text("".join(f'{{"step": {i}, "loss": {2 - i / 9}}}\n' for i in range(9)))
     report = Report.read(tmp_path)
     assert set(report.figures) == {"loss"}
     page = check(report.html())
     text = page.text
     assert page.badges == [("training", "none")] and report.verdict.candidates == {}
-    assert "Training run: images.digits" in text and "warmflow train images.digits --updates 3000" in text
+    assert "Training run: warm-start on digits" in text and "warmflow train digits" in text and "--updates 3000" in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -640,21 +856,54 @@ def test_saving_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monke
         report.save(file / "below")
 
 
-def test_the_command_that_makes_it_again() -> None:
-    from warmflow.report.page import command
+def again(config: Any, *candidates: str) -> str:
+    return " ".join(remake.lines(config, candidates))
 
-    settings = "--updates 3000 --learning-rate 0.002 --draft gaussian --assign --steps 1,4"
-    assert command(CONFIG) == f"warmflow compare images.digits {settings}"
-    asked = {"steps": [2, 8], "seeds": [0, 1, 2], "kind": "compare"}
-    assert command({**CONFIG, "asked": asked}).endswith("--steps 2,8 --seeds 3")
-    run = {"kind": "run", "recipe": "toy.moons", "asked": {"arm": "cold", "seed": 4}}
-    assert command(run) == "warmflow train toy.moons --arm cold --seed 4"
-    for own in ({"recipe": "custom"}, {"asked": {"draft": "own 0123456789abcdef", "steps": [1, 2], "seeds": [0, 3]}}):
-        said = command({**CONFIG, **own})
-        assert said.startswith("warmflow.compare(data=..., draft=...") and "mixture" not in said
-    assert "steps=[1, 2], seeds=[0, 3]" in said
-    assert command({**CONFIG, "command": "warmflow demo digits"}) == "warmflow demo digits"
-    assert command({**CONFIG, "command": ["warmflow", "demo", "a b"]}) == "warmflow demo 'a b'"
+
+def test_the_command_that_makes_it_again() -> None:
+    """Every option that is not null, each under its own prefix; options of speed and empty ones are left out."""
+    assert again(CONFIG, "warm-start") == (
+        "warmflow compare digits --methods warm-start --warm-start.pairing whole-set --warm-start.rounds 64 "
+        "--warm-start.draft mixture --warm-start.sigma 0.3 --warm-start.seen --calls 1,2,4 --samples 500 --seeds 3 --data-seed 0 "
+        "--updates 3000 --learning-rate 0.002 --no-conditional"
+    )
+    run = {"kind": "run", "asked": {**ASKED, "kind": "run", "method": WARM, "seed": 4, "device": "cuda"}}
+    assert again(run).startswith("warmflow train digits --method warm-start --warm-start.pairing whole-set")
+    assert "--seed 4" in again(run) and again(run).endswith("--no-conditional --device cuda")
+    assert "--updates" not in again({**CONFIG, "asked": {**ASKED, "minutes": 5}}, "warm-start")
+    given = {**CONFIG, "methods_given": ["warm-start", "cold"]}
+    assert "--methods warm-start,cold " in again(given, "warm-start") and "--cold.start noise" in again(
+        given, "warm-start"
+    )
+    path = {**ASKED, "problem": {"name": "folder", "path": "/my pictures", "size": 16}}
+    said = again({**CONFIG, "recipe": "folder:/my pictures", "asked": path}, "warm-start")
+    assert (
+        said.startswith("warmflow compare 'folder:/my pictures' --methods")
+        and "--path" not in said
+        and "--size 16" in said
+    )
+    assert again({**CONFIG, "command": "warmflow demo digits"}) == "warmflow demo digits"
+    assert again({**CONFIG, "command": ["warmflow", "demo", "a b"]}) == "warmflow demo 'a b'"
+    assert again({"kind": "compare"}) == again({**CONFIG, "asked": None}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"problem": {"name": "arrays", "data_seed": 0}}, "warmflow.compare(data, [WarmStart(pairing='whole-set'"),
+        ({"seeds": [3, 5]}, "seeds=[3, 5]"),
+        (
+            {"methods": {"warm-start": {**WARM, "draft": {"class": "VAEDraft", "updates": 9}}}},
+            "draft=VAEDraft(updates=9)",
+        ),
+        ({"methods": {"warm-start": WARM, "cold": {"class": "OwnModel"}}}, "problem_of('digits', data_seed=0)"),
+        ({"methods": {"warm-start": WARM, "warm-start-2": {**WARM, "sigma": 0.1}}}, "sigma=0.1"),
+    ],
+)
+def test_what_the_command_line_cannot_say_is_said_in_python(changes: dict[str, Any], says: str) -> None:
+    said = again({**CONFIG, "asked": {**ASKED, **changes}}, "warm-start", "warm-start-2")
+    assert said.startswith("warmflow.compare(") and says in said and "run from Python" in said
+    assert "updates=3000" in said and "network" not in said and "compile" not in said
 
 
 @pytest.mark.parametrize(
@@ -685,7 +934,7 @@ def test_metrics_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(math.inf, "∞"), (604.2, "600"), (1384, "1,400"), (12.34, "12.3"), (math.nan, "–")]
+    ("value", "text"), [(math.inf, "∞"), (604.2, "600"), (1384, "1,400"), (12.34, "12"), (3.14, "3.1"), (math.nan, "–")]
 )
 def test_equivalents_in_words(value: float, text: str) -> None:
     assert words.equivalent(value) == text

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 import torch
 
+from warmflow.contracts import Batch
 from warmflow.data import DataSet
 from warmflow.data.arrays import from_array
 from warmflow.data.images import digits
 from warmflow.data.selection import pruned, reweighted
 from warmflow.data.toy import toy
+from warmflow.drafts import Own
+from warmflow.methods import Parts, settled
+from warmflow.methods.warm_start import WarmStart
 from warmflow.noise import Noise
-from warmflow.recipes.build import plan_for
+from warmflow.problems import problem_of
 
 N = 1200
 X = Noise.of(5, N).normal("x", 2)
@@ -113,8 +117,10 @@ def test_what_is_judged_by_stays_as_it_was(data: DataSet) -> None:
 
 def test_drafts_aligned_with_the_array_stay_aligned(data: DataSet) -> None:
     less = pruned(data, SCORE[data.rows["train"]], 0.5)
-    plan = plan_for(less, X + 10, pairing="given", width=8, depth=1)
-    assert plan.aligned is not None and torch.equal(plan.aligned, less.train.x1 + 10)
+    setup = problem_of(less).setup(width=8, depth=1)
+    found = settled(WarmStart(draft=Own(samples=X + 10), pairing="given"), setup).drafted(Parts(setup, 0))
+    assert found is not None and isinstance(found.pairs, Batch) and found.pairs.start is not None
+    assert torch.equal(found.pairs.x1, less.train.x1) and torch.equal(found.pairs.start.x0, less.train.x1 + 10)
 
 
 def test_drawn_data_have_no_rows_to_point_at() -> None:

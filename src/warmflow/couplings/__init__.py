@@ -6,6 +6,7 @@ from warmflow.couplings.given import Given
 from warmflow.couplings.hamming import AssignmentHamming, NearestDatumHamming, NearestDraftHamming
 from warmflow.couplings.independent import Independent
 from warmflow.couplings.maximal import Maximal
+from warmflow.couplings.named import pairing_named
 from warmflow.couplings.nearest import NearestDatum, NearestDraft
 from warmflow.couplings.prepare import prepare
 from warmflow.couplings.principal import Principal
@@ -31,5 +32,6 @@ __all__ = [
     "Rewritten",
     "Semidiscrete",
     "Walked",
+    "pairing_named",
     "prepare",
 ]

@@ -59,6 +59,15 @@ def assign(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.as_tensor(linear_sum_assignment(cost.numpy())[1])
 
 
+def assign_within(x0: Tensor, x1: Tensor, groups: Tensor) -> Tensor:
+    """As ``assign``, within each of the groups (n,) apart."""
+    rows = torch.empty(len(groups), dtype=torch.int64)
+    for value in groups.unique():
+        members = torch.nonzero(groups == value)[:, 0]
+        rows[members] = members[assign(x0[members], x1[members])]
+    return rows
+
+
 def priced(cost: Tensor) -> Tensor:
     """cost (n, n) less the prices of its rows and columns, in place."""
     heat = HEAT * float(cost.std(correction=0))
@@ -100,11 +109,5 @@ class Assignment(Coupling):
             )
         start = starts(batch, source, noise=noise)
         x0, x1 = place(start, self.space).cpu(), seen(batch.x1, self.space).cpu()
-        if self.within is None:
-            return Pair(permuted(start, assign(x0, x1), batch), batch.x1, batch.index)
-        groups = batch.condition[self.within].cpu()
-        rows = torch.empty(len(batch), dtype=torch.int64)
-        for value in groups.unique():
-            members = torch.nonzero(groups == value)[:, 0]
-            rows[members] = members[assign(x0[members], x1[members])]
+        rows = assign(x0, x1) if self.within is None else assign_within(x0, x1, batch.condition[self.within].cpu())
         return Pair(permuted(start, rows, batch), batch.x1, batch.index)

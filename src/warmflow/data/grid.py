@@ -80,7 +80,7 @@ def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_
         ValueError: an unknown toy, a part without rows, fewer than 8 levels.
     """
     if isinstance(levels, bool) or not isinstance(levels, int) or levels < 8:
-        raise ValueError(f"--levels is {levels!r}; a grid has a whole number of at least 8")
+        raise ValueError(f"levels is {levels!r}; a grid has a whole number of at least 8")
     points, codec = toy(name, train=train, heldout=heldout, seed=seed), Grid(levels)
     parts = {k: replace(getattr(points, k), x1=codec.encode(getattr(points, k).x1)) for k in ("train", "heldout")}
     return replace(points, name=f"grid.{name}", kind="tokens", codec=codec, **parts)

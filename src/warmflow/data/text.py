@@ -76,7 +76,7 @@ class Alphabet:
             symbol = error.args[0]
             raise ValueError(
                 f"the text holds {symbol!r} at place {text.index(symbol)}, which is not among the {len(self)} symbols "
-                "of this alphabet: normalise it first (--alphabet text8), or train with --alphabet full"
+                "of this alphabet: normalise it first (alphabet 'text8'), or train with alphabet 'full'"
             ) from None
 
     def decode(self, tokens: Tensor) -> str:
@@ -209,9 +209,9 @@ def text(
         ValueError: an unknown alphabet, an impossible length, a text too short to be judged, or what :func:`read` raises.
     """
     if alphabet not in ALPHABETS:
-        raise ValueError(f"--alphabet is {alphabet!r}; known: {', '.join(ALPHABETS)}")
+        raise ValueError(f"alphabet is {alphabet!r}; known: {', '.join(ALPHABETS)}")
     if isinstance(length, bool) or not isinstance(length, int) or length < 2:
-        raise ValueError(f"--length is {length!r}; windows hold a whole number of at least 2 symbols")
+        raise ValueError(f"length is {length!r}; windows hold a whole number of at least 2 symbols")
     name = "embedded" if source == "embedded" else ("text" if isinstance(source, Mapping) else str(source))
     documents = embedded() if source == "embedded" else dict(source) if isinstance(source, Mapping) else read(source)
     if alphabet == "text8":
@@ -227,7 +227,7 @@ def text(
     if len(found["heldout"]) < 50 or len(found["train"]) < 200:
         raise ValueError(
             f"{name}: too few to tell: {total:,} symbols make {len(found['heldout'])} held-out windows of {length}; bring "
-            f"at least {600 * length:,} symbols, or shorten the windows with --length"
+            f"at least {600 * length:,} symbols, or shorten the windows: a smaller length"
         )
     train = found["train"]
     if most and len(train) > most:

@@ -1,7 +1,7 @@
 """Drafts of one pass through a small network: a variational autoencoder and a DC-GAN, trained on the training data.
 
     vae    the auxiliary model of a learned prior on its bound (lambda = 1 / d), then a Gaussian mixture on encoded data; a
-           draft is the decoder's mean: smooth, and near to the data's law in what is coarse
+           draft is the decoder's mean: smooth, and near to the data's distribution in what is coarse
     gan    a DC-GAN: sharp, and it may lack what it does not need to fool its discriminator
 
 Both are ``Decoded`` sources. What was tried, and what each costs, is in runs/LOG.md.
@@ -84,7 +84,7 @@ def train_vae(
         where = (
             GaussianMixture.fit(z, components=some, dimensions=latent, seed=seed) if some else StandardNormal((latent,))
         )
-        return _alive(Decoded(where, trained.cpu(), shape), x, "vae", "raise --draft-updates, or lower --draft-latent")
+        return _alive(Decoded(where, trained.cpu(), shape), x, "vae", "raise its updates, or lower its latent")
 
     return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
                         device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
@@ -117,7 +117,7 @@ def train_gan(
     data = _data(x)
     if x.ndim != 4:
         raise ValueError(
-            f"--draft is 'gan', which draws images (n, C, H, W); the data are {tuple(x.shape)}, take vae or mixture"
+            f"the draft 'gan' draws images (n, C, H, W); the data are {tuple(x.shape)}, take vae or mixture"
         )
     _sizes("gan", width=width, latent=latent)
     shape, n = tuple(x.shape[1:]), len(x)
@@ -132,7 +132,7 @@ def train_gan(
     def finished(trained: nn.Module) -> Decoded:
         trained.eval().requires_grad_(False)
         source = Decoded(StandardNormal((latent,)), trained.cpu(), shape)
-        return _alive(source, x, "gan", "raise --draft-updates, or try another --data-seed")
+        return _alive(source, x, "gan", "raise its updates, or take another training seed")
 
     return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
                         device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
@@ -153,7 +153,7 @@ def _data(x: Tensor) -> Data:
 def _sizes(draft: str, **sizes: Any) -> None:
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"--draft-{name} is {value!r}; a {draft} takes a whole number of at least 1")
+            raise ValueError(f"{name} is {value!r}; the draft {draft!r} takes a whole number of at least 1")
 
 
 @torch.no_grad()

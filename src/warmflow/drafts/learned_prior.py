@@ -185,8 +185,8 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     if clamped >= AT_FLOOR:
         raise ValueError(
             f"the auxiliary model's sigma is at its bounds on {clamped:.0%} of the pixels (from {log_variance.min() / 2:.2g} "
-            f"to {log_variance.max() / 2:.2g} in its logarithm): it repeats the data or has learned nothing; change --kl, "
-            "--latent or --auxiliary-updates"
+            f"to {log_variance.max() / 2:.2g} in its logarithm): it repeats the data or has learned nothing; change "
+            "kl, latent or auxiliary_updates of learned-prior"
         )
     facts: dict[str, Any] = {
         "explained": 1 - float((y - mu).square().mean() / (y - y.mean(0)).square().mean()),
@@ -199,7 +199,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     if not facts["active"]:
         facts["warning"] = (
             "posterior collapse: no number of the latent says anything about the image, the prior is one mean and one "
-            "sigma for all; lower --kl"
+            "sigma for all; lower kl of learned-prior"
         )
     return facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +37,11 @@ class Own(Draft):
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
     aligned: bool = False
     """Whether there is one draft for each sample of the data, in the same order (texts: each with its refined text)."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Own) or (callable(self.samples) and self.samples is not other.samples):
+            return False
+        return self.asked() == other.asked()
 
     def asked(self) -> dict[str, Any]:
         if isinstance(self.samples, str | Path):
@@ -142,7 +148,15 @@ def path_of(draft: str) -> Path:
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours."""
+    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours. The last
+    ones that were read stay in memory: every method and training seed asks for them."""
+    stats = [file.stat() for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return _read_drafts(path, shape, tuple((s.st_size, s.st_mtime_ns) for s in stats))
+
+
+@lru_cache(maxsize=1)
+def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, int], ...]) -> Tensor:
+    """The drafts of a path whose files have these sizes and times of change."""
     if path.is_dir():
         if len(shape) != 3:
             raise ValueError(

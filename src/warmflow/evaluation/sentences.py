@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from warmflow.evaluation.rounding import rounded
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Credit, Interval, Missing, Note, Outcome, Verdict
 
@@ -36,7 +37,7 @@ ASKED: Mapping[Training, str] = {
     Training.EQUAL: "equal training",
     Training.EQUAL_FLOWS: "equal training of the flows",
     Training.CONVERGENCE: "at convergence",
-    Training.DISTILLED: "distilled from the baseline",
+    Training.DISTILLED: "distilled from a trained flow",
     Training.UNKNOWN: "training not known",
 }
 
@@ -55,15 +56,6 @@ class Answer:
     def text(self) -> str:
         """The answer with what it is credited to, as one paragraph."""
         return f"{self.answer} {self.credit}".strip()
-
-
-def rounded(n: float) -> str:
-    """A number of real samples in two digits: 604 is "600", 372 "370"."""
-    if math.isinf(n):
-        return "more than can be told apart"
-    if n < 10:
-        return f"{n:.1f}".removesuffix(".0")
-    return f"{round(n, 1 - math.floor(math.log10(n))):,.0f}"
 
 
 def calls(n: float) -> str:

@@ -34,7 +34,7 @@ class Training(StrEnum):
     EQUAL = "equal training"
     EQUAL_FLOWS = "equal training of the flows"  # a learned prior's own training comes on top
     CONVERGENCE = "convergence"
-    DISTILLED = "distilled"  # the candidate was distilled from the baseline
+    DISTILLED = "distilled"  # the candidate was distilled from a trained flow
     UNKNOWN = "unknown"  # samples from elsewhere
 
 

@@ -286,13 +286,13 @@ def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
 def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
     """After how many samples the first student's distillation has paid for itself, by its teacher's calls: its seconds over
     those that one call of the student saves; None where it saves none. Nothing where the teacher is not measured."""
-    student = next((m for m in members if m.student), None)
-    wanted = None if student is None else student.runs[0].asked["method"].get("teacher")
-    teacher = next((m for m in members if m.runs[0].asked["method"] == wanted), None)
+    by_method = [(m.runs[0].asked["method"], m) for m in members]
+    both = [(m, t) for asked, m in by_method if m.student for theirs, t in by_method if theirs == asked["teacher"]]
 
     def beside(study: Study) -> Mapping[str, Any]:
-        if student is None or teacher is None:
+        if not both:
             return {}
+        student, teacher = both[0]
         seconds = {(t.method, t.steps): median(t.seconds) for t in study.times}
         cost, ours = study.method(student.name).bill["distilling"], seconds[student.name, 1]
         found: dict[str, int | None] = {}
@@ -337,13 +337,13 @@ def compare_runs(
 
 
 def judge_student(
-    run: Path, *, calls: Sequence[int] = GRID, problem: Any = None, draft: Any = None, device: str = "cpu",
+    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None, draft: Any = None, device: str = "cpu",
     progress: bool = True,
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     members = with_teachers(members_of([read_run(run, draft)]), draft)
     setup = members[0].runs[0].setup(problem)
-    return _judge(members, setup, run, read_json(run / "config.json"), whole(calls), None, device, progress)
+    return _judge(members, setup, run, read_json(run / "config.json"), whole(calls), samples, device, progress)
 
 
 def _judge(

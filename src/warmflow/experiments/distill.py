@@ -9,7 +9,7 @@ FOLDER/state.safetensors    the student's state dict, where its network is of th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from warmflow.checkpoints import device_of, read_json, write_json, write_tensors
 from warmflow.contracts import Batch
 from warmflow.data import DataSet
+from warmflow.evaluation.rows import GRID
 from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
@@ -87,6 +88,8 @@ def distill(
     device: str = "cpu",
     reflow: bool = True,
     report: bool = True,
+    calls: Sequence[int] = GRID,
+    samples: int | None = None,
     progress: bool = True,
     echo: Echo | None = None,
     **options: Any,
@@ -108,6 +111,7 @@ def distill(
         reflow: where a report is made, also train the teacher's reflow, with as many updates as the student and the online flow
             have together, into FOLDER/reflow.
         report: measure the student beside its teacher (needs the run's data).
+        calls, samples: the numbers of calls at which the teacher is measured, and of samples; as in ``compare``.
         echo: called with each line to print.
         options: those of ``methods.Distillation``: updates, alpha, online_updates, batch, learning_rate, ...
 
@@ -115,15 +119,12 @@ def distill(
         The student: ``distill(run, out)(64, seed=0).x``. Of a model, ``warmflow.load(out, network=model)`` reads it again.
 
     Raises:
-        ValueError: bad input, named with its remedy, before anything is written; training diverged: the folder then holds the
-            student of the last checkpoint.
+        ValueError: bad input, before anything is written; training diverged: the folder holds the last checkpoint's student.
     """
     where, say = Path(out), echo or (lambda text: None)
     device_of(device)
     if isinstance(teacher, str | os.PathLike):
-        if seed is not None:
-            raise ValueError(f"seed is {seed}, but the student of a run has its teacher's seed: leave it out")
-        found = _from_run(Path(teacher), problem, draft)
+        found = _from_run(Path(teacher), problem, draft, seed)
     else:
         found = _from_model(teacher, shape, predicts, seed or 0)
     method = Distillation(teacher=found.method, **options)
@@ -137,14 +138,14 @@ def distill(
     if int(os.environ.get("RANK", "0")) != 0:
         return student  # one process writes and measures
     _note(where, found, student)
-    config = read_json(where / "config.json")
-    if "warning" in config["training"]:
-        say(f"warning: {config['training']['warning']}")
+    warning = read_json(where / "config.json")["training"].get("warning")
+    if warning:
+        say(f"warning: {warning}")
     if report and found.has_data:
         if reflow and _alone(say):
             _train_reflow(method, found, where, device, progress)
-        judged = judge_student(where, problem=problem, device=device, progress=progress, draft=draft)
-        say(judged.verdict.claim)
+        shown = {"problem": problem, "draft": draft, "device": device, "progress": progress}
+        say(judge_student(where, calls=calls, samples=samples, **shown).verdict.claim)
     return student
 
 
@@ -156,12 +157,14 @@ def _alone(say: Echo) -> bool:
     return False
 
 
-def _from_run(run: Path, problem: Any, draft: Any) -> Teacher:
+def _from_run(run: Path, problem: Any, draft: Any, seed: int | None) -> Teacher:
     """A finished run as a teacher.
 
     Raises:
         ValueError: a run that is itself distilled, or a flow that cannot be distilled.
     """
+    if seed is not None:
+        raise ValueError(f"seed is {seed}, but the student of a run has its teacher's seed: leave it out")
     saved = read_run(run, draft)
     if isinstance(saved.method, Distillation):
         raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")

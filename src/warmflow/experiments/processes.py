@@ -87,7 +87,7 @@ def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, jobs: 
     except TerminatedWorkerError:
         raise ValueError(
             f"a process that worked on a {what} was ended from outside, most often for want of memory; what is finished is kept: "
-            "run the same command again, with fewer --jobs"
+            "run the same command again, with fewer jobs"
         ) from None
     except BaseException:  # an error of one task, or Ctrl-C: the others must not go on writing
         get_reusable_executor().shutdown(wait=True, kill_workers=True)

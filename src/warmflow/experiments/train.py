@@ -268,6 +268,8 @@ def _seconds_of_row(trial: Trial, device: str) -> float:
     """Seconds that training takes for one row of an update."""
 
     def of(steps: int, rows: int) -> float:
+        for player in trial.objective.players.values():
+            player.network.requires_grad_(True)  # players that take turns are frozen out of turn
         found = train(trial.objective, trial.data, steps=steps, batch=rows, seed=0, device=device)
         return float(found.facts["seconds"]) / (steps * rows)
 

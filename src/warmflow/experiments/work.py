@@ -7,9 +7,10 @@ FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from warmflow.checkpoints import read_json
 from warmflow.evaluation.rows import Entry
@@ -38,10 +39,12 @@ class Work:
     members: tuple[Member, ...]
     root: Path
     device: str = "cpu"
+    key: str = field(default_factory=lambda: uuid4().hex)
+    """Tells the data of two comparisons apart: the repr of an array shows its corners only."""
 
     def setup(self) -> Setup:
         """The problem made ready, once in a process."""
-        key = f"{self.problem!r} {self.training!r}"
+        key = f"{self.key} {self.training!r}"
         if key not in _SETUPS:
             _SETUPS.clear()
             _SETUPS[key] = self.problem.setup(self.training)
@@ -50,7 +53,7 @@ class Work:
     def keep(self, setup: Setup) -> None:
         """Keeps a setup that was made already, for this process."""
         _SETUPS.clear()
-        _SETUPS[f"{self.problem!r} {self.training!r}"] = setup
+        _SETUPS[f"{self.key} {self.training!r}"] = setup
 
     def parts(self, seed: int, progress: bool = False) -> Parts:
         """The parts of a seed; a method that needs another one's flow gets that one's run."""

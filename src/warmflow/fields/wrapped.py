@@ -46,6 +46,7 @@ class WrappedField(Field):
         if not isinstance(out, Tensor) or out.shape != x_t.shape:
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
             raise ValueError(f"the wrapped model returned {got}, expected a tensor of shape {tuple(x_t.shape)}")
+        out = out.to(x_t.dtype)
         if self.predicts == "epsilon":
             velocity = (x_t - out) / spread(asked.double(), x_t)
         elif self.predicts == "x1":
@@ -53,7 +54,8 @@ class WrappedField(Field):
         else:
             velocity = -out if self.time == "descending" else out
         calls = torch.ones(len(x_t), dtype=torch.int64, device=x_t.device)
-        return Estimate(calls, x1=self.path.x1(velocity, x_t, t, start), velocity=velocity)
+        x1 = out if self.predicts == "x1" else self.path.x1(velocity, x_t, t, start)
+        return Estimate(calls, x1=x1, velocity=velocity)
 
 
 def wrap(

@@ -110,8 +110,8 @@ class Distillation(Method):
             )
         self._batch(coupling, setup)
         if self.real and isinstance(sampler.source, Blurred) and self._pairing(setup).pairing == "minibatch":
-            raise OptionError("Distillation", "real", f"is {self.real}, but the teacher's starts were paired in each batch, "
-                              "so that no sample has a draft of its own: leave it out")  # fmt: skip
+            raise OptionError("Distillation", "real", f"is {self.real}, but the teacher was paired batch by batch, so that no "
+                              "sample has a draft of its own: leave it out")  # fmt: skip
 
     def _coupling(self, sampler: Sampler) -> Coupling:
         """How fresh starts are paired with the student's samples: as the teacher's starts with data, given what is seen."""
@@ -163,11 +163,14 @@ class Distillation(Method):
             y = setup.data.train
             z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(parts.seed, len(y)).fold("real"))
             return replace(y, condition={**y.condition, "z": z})
-        if isinstance(source, Blurred):
-            pairing = self._pairing(setup)
-            drafted = self.teacher.drafted(parts) if pairing.pairing == "given" else None
-            return paired(parts, "draft", source.source, pairing)[1] if drafted is None else drafted.pairs
-        return setup.data.train
+        if not isinstance(source, Blurred) or setup.inputs is not None:  # the draft of an input is made from it
+            return setup.data.train
+        pairing, billed = self._pairing(setup), dict(parts.used)
+        drafted = filled(self.teacher, setup).drafted(parts) if pairing.pairing == "given" else None
+        found = paired(parts, "draft", source.source, pairing)[1] if drafted is None else drafted.pairs
+        parts.used.clear()
+        parts.used.update(billed)  # the teacher's own cost counts its pairs already
+        return found
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         sampler = parts.trained(self.teacher)

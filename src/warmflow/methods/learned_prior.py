@@ -56,6 +56,10 @@ class LearnedPrior(PriorOptions, Method):
     def title(self) -> str:
         return "LeDiFlow" if self.scale else "LeDiFlow from the mean"
 
+    @property
+    def label(self) -> str:
+        return self.name if self.scale else f"{self.name}-from-mean"
+
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         return [pair for pair in settled(WarmStart(), setup).companions(setup) if isinstance(pair[0], Cold)]
 

@@ -17,17 +17,15 @@ from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Data, Source
 from warmflow.couplings import (
-    Assignment,
     AssignmentHamming,
     Given,
     Independent,
     Maximal,
-    NearestDatum,
     NearestDatumHamming,
-    NearestDraft,
     NearestDraftHamming,
     Resampled,
     Rewritten,
+    pairing_named,
 )
 from warmflow.data.text import Alphabet
 from warmflow.methods.parts import Parts
@@ -92,12 +90,8 @@ def coupling_of(name: str, pairing: Pairing, setup: Setup) -> Coupling:
     """The coupling that a pairing stands for."""
     if isinstance(setup.data.codec, Alphabet):
         return _of_texts(name, pairing, setup)
-    labelled = Assignment(within="label") if setup.training.conditional else Assignment()
-    known: dict[str, Coupling] = {
-        "whole-set": labelled, "minibatch": labelled, "independent": Independent(), "nearest-draft": NearestDraft(),
-        "nearest-data": NearestDatum(pairing.capacity) if pairing.capacity else NearestDatum(), "given": Given(),
-    }  # fmt: skip
-    return known[name]
+    within = "label" if setup.training.conditional else None
+    return pairing_named(name, within=within, capacity=pairing.capacity)
 
 
 def _of_texts(name: str, pairing: Pairing, setup: Setup) -> Coupling:

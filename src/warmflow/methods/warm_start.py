@@ -65,6 +65,10 @@ class WarmStart(Pairing, Method):
     def title(self) -> str:
         return "warm from noise" if isinstance(self.draft, NoDraft) else "warm"
 
+    @property
+    def label(self) -> str:
+        return f"{self.name}-from-noise" if isinstance(self.draft, NoDraft) else self.name
+
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
         if isinstance(
@@ -94,9 +98,9 @@ class WarmStart(Pairing, Method):
     def _pairs(self, parts: Parts, draft: Source) -> tuple[Coupling, Data]:
         """The coupling and the data that the flow is trained with."""
         options = self._draft(parts.setup)
-        bill = NOISE_BILL if isinstance(options, NoDraft) else "pairing"
-        name = f"{options.name}-{digest(options.asked())[:6]}"
-        return paired(parts, name, draft, self, bill, options.given_pairs(parts.setup))
+        noise = isinstance(options, NoDraft)  # cold flows may have the same pairs, under this name
+        name = options.name if noise else f"{options.name}-{digest(options.asked())[:6]}"
+        return paired(parts, name, draft, self, NOISE_BILL if noise else "pairing", options.given_pairs(parts.setup))
 
     def _flow(self, parts: Parts) -> Flow:
         setup = parts.setup
@@ -115,7 +119,7 @@ class WarmStart(Pairing, Method):
         return self._flow(parts).trained(networks["flow"])
 
     def drafted(self, parts: Parts) -> Drafted | None:
-        if parts.setup.inputs is not None or isinstance(self._draft(parts.setup), NoDraft):
+        if parts.setup.inputs is not None:
             return None
         draft = self._source(parts)[0]
         return Drafted(draft, self, self._pairs(parts, draft)[1])

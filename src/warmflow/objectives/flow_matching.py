@@ -20,11 +20,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Coupling, Objective, Pair, Player, Source
+from warmflow.contracts import Batch, Coupling, Objective, Pair, Player, Source, Start
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.fields.guided import dropped
 from warmflow.fields.network import seen
 from warmflow.noise import Noise
+
+
+def matching_loss(
+    field: NetworkField | WrappedField, pair: Pair, *, noise: Noise, seen_of: Start | None = None, weigh_by: str | None = None
+) -> Tensor:  # fmt: skip
+    """The loss of these pairs, at a time drawn for each.
+
+    Args:
+        seen_of: the starts whose conditions the field sees, where some are dropped; by default those of the pairs.
+        weigh_by: as of ``FlowMatching``.
+    """
+    begin = field.path.begin(pair.start)
+    t = begin + (1 - begin) * noise.uniform("t").to(begin.device)
+    point = field.path.sample(pair, t, noise=noise.fold("path"))
+    estimate = field(point.x_t, t, pair.start if seen_of is None else seen_of)
+    assert estimate.velocity is not None and estimate.x1 is not None and point.velocity is not None
+    if field.predicts == "x1":
+        ours, target = estimate.x1, pair.x1
+    else:
+        ours, target = estimate.velocity, point.velocity
+    if weigh_by is None:
+        return torch.nn.functional.mse_loss(ours, target)
+    (log_sigma,) = seen(pair.start, (weigh_by,)).values()
+    return ((ours - target).square() * (-2 * log_sigma).exp()).mean()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +82,8 @@ class FlowMatching(Objective):
         return self.coupling.pair(batch, self.source, noise=noise.fold("pair"))
 
     def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:
-        begin = self.field.path.begin(pair.start)
-        t = begin + (1 - begin) * noise.uniform("t").to(begin.device)
-        point = self.field.path.sample(pair, t, noise=noise.fold("path"))
-        start = pair.start
+        seen_of = pair.start
         if self.drop:
-            rows = (noise.uniform("drop") < self.drop).to(begin.device)
-            start = replace(start, condition=dropped(start.condition, self.drops, rows))
-        estimate = self.field(point.x_t, t, start)
-        assert estimate.velocity is not None and estimate.x1 is not None and point.velocity is not None
-        if self.field.predicts == "x1":
-            ours, target = estimate.x1, pair.x1
-        else:
-            ours, target = estimate.velocity, point.velocity
-        if self.weigh_by is None:
-            return torch.nn.functional.mse_loss(ours, target), {}
-        (log_sigma,) = seen(pair.start, (self.weigh_by,)).values()
-        return ((ours - target).square() * (-2 * log_sigma).exp()).mean(), {}
+            rows = (noise.uniform("drop") < self.drop).to(pair.x1.device)
+            seen_of = replace(seen_of, condition=dropped(seen_of.condition, self.drops, rows))
+        return matching_loss(self.field, pair, noise=noise, seen_of=seen_of, weigh_by=self.weigh_by), {}

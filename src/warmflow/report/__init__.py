@@ -6,7 +6,7 @@
     report.figures["calls"]         # a matplotlib Figure
     report.save("out")              # out/report.html, one file that needs no other
 
-Reads folders only, imports nothing of warmflow, and writes nothing but the page it is asked for.
+Reads folders only, imports nothing heavy (matplotlib only to draw), and writes nothing but the page it is asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Report", "Verdict", "gather", "write"]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What one folder says, of a comparison, an evaluation or a training. In a notebook it shows itself."""
+    """The report of one run folder: a comparison, an evaluation or a training run. Notebooks display it as HTML."""
 
     run: Run
 
@@ -43,8 +43,8 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """``verdict.json`` as attributes (``.outcome``, ``.answer``, ``.candidates``, ``.json``); a run without one has no
-        candidates, and an answer that says so."""
+        """``verdict.json`` as attributes (``.outcome``, ``.answer``, ``.candidates``, ``.json``). A run without one has no
+        candidates, and its answer says so."""
         return self.run.verdict
 
     @property
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """New figures by name, those there is something to draw for: "calls" and "seconds" (quality against cost per
+        """New figures by name, those that the run has data for: "calls" and "seconds" (quality against cost per
         sample), "gain", "start effect", "samples", "trajectories" (toys), "frontier" (texts) and "loss"."""
         from warmflow.report import figures
 
@@ -64,12 +64,12 @@ class Report:
         """The page as one HTML string: no script, no link to another file, no network."""
         from warmflow.report import page
 
-        return page.document(page.body(self.run), f"{self.run.recipe}: {self.verdict.answer}")
+        return page.document(page.body(self.run), f"{self.run.problem}: {self.verdict.answer}")
 
     def save(self, path: str | Path) -> Path:
         """Write the page to ``path`` if that ends in .html, else to ``path/report.html``; returns the file.
 
-        Raises OSError, in one line, where it cannot be written; a page that was there before is then unharmed.
+        Raises OSError, in one line, if it cannot be written; an older page is then left as it was.
         """
         return write(self.html(), path)
 
@@ -97,7 +97,7 @@ def gather(folders: Iterable[str | Path]) -> str:
 
 
 def write(html: str, path: str | Path) -> Path:
-    """Write a page as a whole or not at all (a temporary file beside it, then ``os.replace``); returns the file.
+    """Write a page atomically (a temporary file beside it, then ``os.replace``); returns the file.
 
     ``path`` is the file if it ends in .html, else a folder that gets ``report.html``. Folders are made as needed.
     """

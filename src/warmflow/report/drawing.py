@@ -1,4 +1,4 @@
-"""What every drawing of a report shares: ink, colours, empty axes, and how a figure becomes a string for a page.
+"""What every drawing of a report shares: ink, empty axes, and how a figure becomes a string for a page.
 
 Figures are built without pyplot, so no global state is touched. On a page they are inline SVG whose ink is
 ``currentColor``: light and dark pages share one drawing. Images are PNGs at a whole multiple of their own pixels, so
@@ -23,19 +23,10 @@ if TYPE_CHECKING:
 
 INK = "#010203"
 """The colour of text and axes; ``svg`` turns it into the page's own text colour."""
-COLOURS = {
-    "real": "#868e96", "draft": "#2f9e44", "cold": "#3b82d0", "cold_assigned": "#8b5cf6", "cold_masked": "#8b5cf6",
-    "warm": "#e8590c", "prior": "#2f9e44", "lediflow": "#c2255c", "lediflow_mean": "#868e96", "teacher": "#3b82d0",
-    "reflow": "#8b5cf6", "student": "#e8590c",
-}  # fmt: skip
-
-
-def colour(name: str) -> str:
-    """The colour of an arm, or of a picture named after one."""
-    return COLOURS.get(name.split(".")[0], "#e64980")
 
 
 def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of ``size`` inches with rows x columns empty axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -50,7 +41,7 @@ def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[F
 
 
 def literal(figure: Figure) -> Figure:
-    """The figure with every text as it is: a dollar in a name begins no formula."""
+    """The figure with every text shown literally: a dollar in a name does not begin a formula."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -59,7 +50,7 @@ def literal(figure: Figure) -> Figure:
 
 
 def svg(figure: Figure, prefix: str, label: str) -> Markup:
-    """The figure as inline SVG without ids that clash (all begin with ``prefix``), links or a background."""
+    """The figure as inline SVG without links or a background; all ids begin with ``prefix``, so that none clash."""
     import matplotlib
 
     out = io.StringIO()

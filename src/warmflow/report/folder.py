@@ -1,7 +1,7 @@
 """What a run folder holds, read without a model: JSON, JSON lines and safetensors, nothing else.
 
 A folder holds a ``config.json`` written by this version, or at least the ``verdict.json`` of an evaluation. Everything else may
-be missing, and what is missing is empty here. What is present but broken is a ValueError of one line that names the file.
+be missing, and what is missing is empty here. A file that is present but broken is a ValueError of one line that names it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 
 from warmflow.checkpoints import refuse_old
 from warmflow.report import words
-from warmflow.report.verdict import VERSION, Verdict, parse
+from warmflow.report.parse import VERSION, parse
+from warmflow.report.verdict import Verdict
 
 Row = Mapping[str, Any]
 KINDS = ("compare", "run", "evaluate")
@@ -41,12 +42,27 @@ class Run:
         return str(self.config.get("kind"))
 
     @property
-    def recipe(self) -> str:
-        return str(self.config.get("recipe") or self.folder.name)
+    def problem(self) -> str:
+        """What the user calls the problem; the folder's name where it is not known."""
+        asked = self.asked.get("problem")
+        named = asked.get("name") if isinstance(asked, Mapping) else None
+        return str(self.config.get("recipe") or named or self.folder.name)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What was asked of the command or function that made the run; empty where that is not kept."""
+        found = self.config.get("asked")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def described(self) -> Mapping[str, str]:
+        """A sentence on each method, by its label, as the configuration has it."""
+        found = self.config.get("methods_described")
+        return {str(k): v for k, v in found.items() if isinstance(v, str) and v} if isinstance(found, Mapping) else {}
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What the tokens of a text stand for; empty where the data are no text."""
+        """The symbols that tokens of a text stand for; empty where the data are not text."""
         data = self.config.get("data")
         found = data.get("symbols") if isinstance(data, Mapping) else None
         return tuple(str(s) for s in found) if isinstance(found, list | str) else ()

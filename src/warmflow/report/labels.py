@@ -18,7 +18,7 @@ LETTERS = 8.5
 GAP = 1.2
 """Heights of a line of text from one label to the next."""
 LONGEST = 30
-"""Letters of a label that are shown; the tables have the whole name."""
+"""Letters of a label that are shown where no other number is given; the tables have the whole name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
     return found
 
 
-def beside(ax: Axes, given: Sequence[Label]) -> None:
+def beside(ax: Axes, given: Sequence[Label], longest: int = LONGEST) -> None:
     """Writes each label to the right of the axes at the height where its line ends, with a thin line to it where it moved."""
     if not given:
         return
@@ -73,7 +73,7 @@ def beside(ax: Axes, given: Sequence[Label]) -> None:
             x = float(ax.transAxes.inverted().transform(ax.transData.transform((label.x, label.y)))[0])
         ax.plot([x, 1.025], [end, place], transform=ax.transAxes, color=label.colour, lw=0.7, alpha=0.7, clip_on=False,
                 label="_leader")  # fmt: skip
-        text = label.text if len(label.text) <= LONGEST else label.text[: LONGEST - 1] + "…"
+        text = label.text if len(label.text) <= longest else label.text[: longest - 1] + "…"
         ax.annotate(text, (1.03, place), xycoords="axes fraction", color=label.colour, fontsize=LETTERS, va="center",
                     ha="left", fontweight="bold" if label.bold else "normal")  # fmt: skip
 

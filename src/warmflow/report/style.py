@@ -51,6 +51,7 @@ white-space:nowrap;background:var(--paper)}
 .warmflow tr.group th{color:var(--ink);background:var(--card);font-weight:650;white-space:nowrap}
 .warmflow tr.group span{position:sticky;left:.75rem}
 .warmflow .long{white-space:normal;min-width:13rem}
+.warmflow .split .long{min-width:8rem}
 .warmflow .rows td:first-child,.warmflow .rows th:first-child{position:sticky;left:0;z-index:1}
 .warmflow tr.quoted td{font-weight:650;background:var(--card)}
 .warmflow tr.quoted td:first-child{box-shadow:inset 4px 0 var(--warm)}

@@ -11,40 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ARMS = (
-    "real", "draft", "prior", "cold", "cold_assigned", "cold_whole", "cold_masked", "teacher", "reflow", "warm", "noise",
-    "lediflow", "lediflow_mean", "student",
-)  # fmt: skip
-"""The order in which methods are shown."""
+from warmflow.evaluation.rounding import rounded
 
-_ARM_NAMES = {
-    "real": "real against real",
-    "draft": "draft alone",
-    "cold": "cold (independent pairs)",
-    "cold_assigned": "cold (assigned pairs)",
-    "cold_whole": "cold (whole-set assignment)",
-    "cold_masked": "cold (masked start)",
-    "warm": "warm",
-    "noise": "warm recipe from noise",
-    "prior": "learned prior alone",
-    "lediflow": "LeDiFlow",
-    "lediflow_mean": "LeDiFlow from the mean",
-    "teacher": "teacher",
-    "reflow": "reflow of the teacher",
-    "student": "student",
-}
-STARTS = {
-    "warm": "Warm: the flow starts from a draft, a sample of a cheap model.",
-    "lediflow": "LeDiFlow: the flow starts from a learned prior, a mean and a spread for each pixel that a small network makes.",
-    "student": "Student: one call, distilled from the teacher.",
-    "cold": "Cold: the flow starts from noise.",
-    "noise": "Warm from noise: the warm recipe, pairing included, with noise in place of the draft.",
-}
-"""What methods are, for a reader who has read nothing else."""
-PAIRS = (
-    "Pairs say which start is trained towards which training sample: drawn at random (independent), or matched so that the total "
-    "distance is least, within each minibatch or over the whole training set."
-)
 _SOLVERS = {
     "rk4": "RK4",
     "euler": "Euler",
@@ -62,7 +30,7 @@ def escape(value: Any) -> str:
 
 
 def real(value: Any) -> float | None:
-    """``value`` as a finite float, or None if it is none (bools are no numbers)."""
+    """``value`` as a finite float; None for anything else, bools included."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
@@ -108,11 +76,6 @@ def phrase(key: str) -> str:
     return re.sub(r"\.(?!\d)", " · ", key.replace("_", " "))
 
 
-def arm(name: str) -> str:
-    """The full name of a method; one that is not known is shown as it is."""
-    return _ARM_NAMES.get(name, phrase(name))
-
-
 def solver(name: Any) -> str:
     """The solver as a proper name; empty where there is none."""
     if not name or str(name).lower() in ("none", "-", "–"):
@@ -121,13 +84,8 @@ def solver(name: Any) -> str:
     return _SOLVERS.get(text.lower(), text)
 
 
-def order(name: str) -> tuple[int, str]:
-    """A sorting key that puts known methods in their order and others after them."""
-    return (ARMS.index(name) if name in ARMS else len(ARMS), name)
-
-
 def name(method: str) -> str:
-    """A method's name as the sentences write it: ``cold_assigned`` as "cold assigned"."""
+    """The label of a method in words, for one without a title: "cold-minibatch" as "cold minibatch"."""
     return method.replace("_", " ").replace("-", " ")
 
 
@@ -137,8 +95,10 @@ def calls(n: float) -> str:
 
 
 def equivalent(n: float) -> str:
-    """An n_eq in at most three digits; ∞ where no real sample is nearer."""
-    return "∞" if n == math.inf else number(n if n < 100 else float(f"{n:.2g}"))
+    """An n_eq as sentences write it, in two digits; ∞ where no number of real samples is nearer to the data."""
+    if math.isnan(n):
+        return NONE
+    return number(n) if 1e9 <= n < math.inf else rounded(n)
 
 
 def metric_name(name: str, scale: float | None = None) -> str:
@@ -153,7 +113,7 @@ def metric_name(name: str, scale: float | None = None) -> str:
 
 
 def plain(value: Any) -> str:
-    """A setting or fact as a reader would write it: lists with commas, yes and no, null as a dash."""
+    """An option or fact as a reader would write it: lists with commas, yes and no, null as a dash."""
     if value is None:
         return NONE
     if isinstance(value, bool):

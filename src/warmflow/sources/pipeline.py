@@ -45,13 +45,11 @@ def load_pipeline(name: str) -> Any:
         from diffusers import DiffusionPipeline
         from diffusers.utils import logging
     except ImportError as error:
-        raise ValueError(
-            f"--draft is {PREFIX + name!r}, which needs pip install 'warmflow[diffusers]' ({error})"
-        ) from None
+        raise ValueError(f"the draft {PREFIX + name!r} needs pip install 'warmflow[diffusers]' ({error})") from None
     here = os.path.isdir(name)
     if not here and (name.startswith((".", "/", "~")) or name.count("/") > 1 or os.path.exists(name)):
         raise ValueError(
-            f"--draft is {PREFIX + name!r}, but there is no such folder: give one that save_pretrained wrote"
+            f"the draft is {PREFIX + name!r}, but there is no such folder: give one that save_pretrained wrote"
         )
     if here and not os.path.exists(os.path.join(name, "model_index.json")):
         raise ValueError(f"{name} holds no diffusers pipeline (no model_index.json): give what save_pretrained wrote")

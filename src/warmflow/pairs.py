@@ -1,0 +1,204 @@
+"""Pairs of drafts and data as a torch ``Dataset``, for a training loop of your own.
+
+    pairs = warmflow.pair(x, draft=my_drafts, rounds=8)
+    for batch in DataLoader(pairs, 256, shuffle=True, num_workers=4):
+        loss = warmflow.functional.warm_start_loss(model, batch)
+
+All pairs are made at once, before training, on the CPU: a row is looked up and nothing is drawn, so that workers, shuffling and
+``DistributedSampler`` change no pair. The noise that a warm start adds to its draft is drawn by the loss, anew at every visit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from warmflow.contracts import Batch, Coupling, Source, Start
+from warmflow.couplings import Assignment, Given, Independent, pairing_named, prepare
+from warmflow.data.given import as_set
+from warmflow.options import suggestion
+from warmflow.sources import ByLabel, External, Gaussian, GaussianMixture, Labelled, StandardNormal
+
+Row = tuple[Tensor, Tensor, dict[str, Tensor]]
+WHOLE = 4096
+"""Rows up to which a set is assigned at once; a larger one in blocks of 512 with five passes over its pairs."""
+COMPONENTS = 10
+
+
+class PairedDataset(Dataset[Row]):
+    """Rows (start, data, condition): a draft (*S), the data point (*S) it is paired with, and conditions by name ("label").
+
+    ``default_collate`` makes a batch of tensors of them, (B, *S), (B, *S) and {name: (B, ...)}.
+
+    Args:
+        x: (n, *S) the data.
+        pairs: N rows with their starts and with ``index`` into x; without ``index`` the rows' own x1 are the data.
+        source: what the drafts were drawn from; ``warmflow.sample(model, start=pairs.source, n=64)`` draws new ones.
+    """
+
+    def __init__(self, x: Tensor, pairs: Batch, source: Source) -> None:
+        if pairs.start is None:
+            raise ValueError("pairs carry no starts; make them with warmflow.pair or warmflow.prepare")
+        seen = pairs.start.condition
+        self.starts = seen.get("draft", pairs.start.x0)
+        self.condition = {k: v for k, v in seen.items() if k != "draft"}
+        self.x, self.index = x if pairs.index is not None else pairs.x1, pairs.index
+        self.source: Source | None = source
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: int) -> Row:
+        at = row if self.index is None else int(self.index[row])
+        return self.starts[row], self.x[at], {k: v[row] for k, v in self.condition.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers need the rows alone; a source may hold a function that cannot be sent to them."""
+        return {**self.__dict__, "source": None}
+
+
+def pair(
+    x: Any,
+    *,
+    draft: Any = "mixture",
+    pairing: str | Coupling = "whole-set",
+    rounds: int = 8,
+    block: int | None = None,
+    passes: int | None = None,
+    labels: Any = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairedDataset:
+    """Pairs every row of x with ``rounds`` fresh drafts.
+
+    Args:
+        x: (n, *S) data: floats, or uint8 images, which become floats in [-1, 1].
+        draft: an array (N, *S) of drafts, a callable draft(n, seed), a ``Source``, or a name: "mixture" (a Gaussian mixture of 10
+            components), "gaussian", "noise". With labels: a name, a mapping of each label to one of these, or a ``Source`` that
+            takes "label".
+        pairing: "whole-set" (optimal assignment), "independent", "nearest-data", "nearest-draft", "given" (row i of the drafts
+            belongs to row i of x; one round), or a ``Coupling``.
+        rounds: how often each row is paired. The more fresh drafts a row has, the less its pairs can be memorised.
+        block: rows that are assigned at once; by default 4,096, of larger sets 512.
+        passes: how often the pairs of a round are assigned anew in blocks of near ones; by default 0, of larger sets 5.
+        labels: (n,) whole numbers from 0; drafts are fitted to each label and pairs stay within it.
+        folder: where pairs are kept and found again; None for memory only.
+        progress: told (blocks and passes done, blocks and passes in all).
+
+    Returns:
+        len(x) * rounds rows.
+
+    Raises:
+        ValueError: data, drafts or options that are impossible, named with the remedy.
+    """
+    data = as_set(x, "x")
+    if not data.is_floating_point():
+        raise ValueError("x holds whole numbers, and pair is for floats; pair tokens with warmflow.prepare")
+    data, found = data.float(), None if labels is None else _labels(labels, len(data))
+    coupling = _coupling(pairing, found is not None)
+    source = source_of(draft, data, found, seed)
+    small = len(data) <= WHOLE
+    batch = Batch(data, {} if found is None else {"label": found}, torch.arange(len(data)))
+    if isinstance(coupling, Given):
+        batch, rounds = Batch(batch.x1, batch.condition, batch.index, _given(source, data, batch.condition)), 1
+    elif found is not None and "label" not in source.takes and not isinstance(coupling, Independent):
+        raise ValueError(
+            "labels are given, and the draft knows none, so that a draft paired with a label would be met by others at "
+            "sampling: give draft={0: ..., 1: ...}, one for each label, or pairing='independent'"
+        )
+    if passes is None:
+        passes = 0 if small or not isinstance(coupling, Assignment) else 5
+    pairs = prepare(
+        coupling, batch, source, folder, block=block or (WHOLE if small else 512), rounds=rounds, passes=passes, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    return PairedDataset(data, pairs, source)
+
+
+def source_of(draft: Any, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+    """The source that a user's draft stands for.
+
+    Args:
+        draft: as of ``pair``.
+        x: (n, *S) the data, which a named draft is fitted to.
+        labels: (n,) the labels of x.
+
+    Raises:
+        ValueError: an unknown name, drafts of another shape, a label without a draft.
+    """
+    shape = tuple(x.shape[1:])
+    if isinstance(draft, Source):
+        if tuple(draft.shape) != shape:
+            raise ValueError(f"the draft makes samples of shape {tuple(draft.shape)}, x has rows of {shape}")
+        return draft
+    if labels is not None and isinstance(draft, str) and draft == "noise":
+        return Labelled.of(StandardNormal(shape), labels)
+    if labels is not None and isinstance(draft, str | Mapping):
+        return _by_label(draft, x, labels, seed)
+    if isinstance(draft, Mapping):
+        raise ValueError("draft is a mapping from labels, and there are no labels: give labels, one for each row of x")
+    if not isinstance(draft, str):
+        images = x.ndim == 4 and float(x.abs().max()) <= 1 + 1e-3
+        return External.of(draft, shape, (-1.0, 1.0) if images else None)
+    if draft == "mixture":
+        return GaussianMixture.fit(x, components=max(1, min(COMPONENTS, len(x) // 2)), seed=seed)
+    if draft == "gaussian":
+        return Gaussian.fit(x)
+    if draft == "noise":
+        return StandardNormal(shape)
+    raise ValueError(
+        f"draft is {draft!r}; {suggestion(draft, ('mixture', 'gaussian', 'noise'))}; one that is trained (vae, gan) is made by "
+        "warmflow.compare: give its samples, or draft(n, seed)"
+    )
+
+
+def _by_label(draft: Any, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
+    sources = []
+    for label in range(int(labels.max()) + 1):
+        rows = x[labels == label]
+        if len(rows) < 2:
+            raise ValueError(f"label {label} has {len(rows)} rows of x; each label from 0 to the largest needs two")
+        if isinstance(draft, Mapping) and label not in draft:
+            raise ValueError(f"draft has no entry for label {label}; give one for each label: {{0: ..., 1: ...}}")
+        sources.append(source_of(draft[label] if isinstance(draft, Mapping) else draft, rows, None, seed))
+    return ByLabel.of(sources, labels)
+
+
+def _labels(labels: Any, n: int) -> Tensor:
+    found = torch.as_tensor(labels).detach().cpu()
+    if found.shape != (n,) or found.is_floating_point() or found.is_complex() or int(found.min()) < 0:
+        raise ValueError(
+            f"labels have shape {tuple(found.shape)} and type {str(found.dtype)[6:]}; give {n} whole numbers from 0"
+        )
+    return found.long()
+
+
+def _coupling(pairing: str | Coupling, labelled: bool) -> Coupling:
+    if isinstance(pairing, Coupling):
+        return pairing
+    if pairing == "minibatch":
+        raise ValueError(
+            "pairing is 'minibatch', which pairs each batch in the loop: use warmflow.functional.pair_batch there"
+        )
+    if labelled and pairing.startswith("nearest"):
+        raise ValueError(
+            f"pairing is {pairing!r}, which pairs across labels; with labels take whole-set or independent"
+        )
+    return pairing_named(pairing, within="label" if labelled else None)
+
+
+def _given(source: Source, x: Tensor, condition: Mapping[str, Tensor]) -> Start:
+    """The drafts of an array, each for the row of x in its place."""
+    drafts = source.draft if isinstance(source, External) else None
+    if not isinstance(drafts, Tensor) or len(drafts) != len(x):
+        many = len(drafts) if isinstance(drafts, Tensor) else f"no array ({type(source).__name__})"
+        raise ValueError(
+            f"pairing is 'given' and the draft is {many}; give an array of {len(x)} drafts, one for each row of x"
+        )
+    return Start(drafts, condition)

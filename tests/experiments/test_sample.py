@@ -1,0 +1,229 @@
+"""Samples of a finished run in a file: the same seed gives the same file, options of tokens and labels, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_runs import COLD, WARM, copied, everything, trained
+
+from warmflow.checkpoints import load
+from warmflow.data.text import LETTERS
+from warmflow.experiments.sample import picture, sample_run
+from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.fields import Guided
+from warmflow.methods.cold import Cold
+from warmflow.methods.warm_start import WarmStart
+from warmflow.options import OptionError
+from warmflow.problems import problem_of
+
+TOKENS: dict[str, Any] = {"heads": 2, "batch": 32}
+GUIDED: dict[str, Any] = {"conditional": True, "guidance": 1.5, "batch": 32, "network": "mlp"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    trained(root / "warm", WARM)
+    trained(root / "cold", COLD)
+    trained(root / "grid", Cold(start="mask"), problem=problem_of("grid", train=400, heldout=400), **TOKENS)
+    trained(
+        root / "text", WarmStart(rounds=1, pairing="maximal"), problem=problem_of("text", length=32, most=200), **TOKENS
+    )
+    trained(root / "labels", WarmStart(rounds=1, draft="gaussian"), problem="digits", **GUIDED)
+    copied(root / "cold", root / "started", ["model.json", "model.safetensors"], state="started")
+    return root
+
+
+def sample(run: Path, out: Path, n: int = 20, **more: Any) -> str:
+    return sample_run(run, n, out, progress=False, **more)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".npz"])
+def test_the_same_seed_gives_the_same_file(runs: Path, tmp_path: Path, suffix: str) -> None:
+    files = [tmp_path / f"{k}{suffix}" for k in range(3)]
+    before = everything(runs / "warm")
+    for file, seed in zip(files, (3, 3, 4), strict=True):
+        said = sample(runs / "warm", file, 50, seed=seed)
+        assert said.startswith(f"{file}: 50 samples, 4 steps, 4 calls a sample, ")
+    a, b, c = (file.read_bytes() for file in files)
+    if suffix == ".npz":
+        a, b, c = (np.load(file)["x"].tobytes() for file in files)
+    assert a == b != c
+    assert len(list(tmp_path.iterdir())) == 3 and everything(runs / "warm") == before
+    if suffix == ".png":
+        assert Image.open(files[0]).size == (600, 600)
+        return
+    found = np.load(files[0])
+    x = found if suffix == ".npy" else found["x"]
+    assert x.shape == (50, 2) and x.dtype == np.float32
+    assert np.array_equal(x, load(runs / "warm")(50, seed=3).x.numpy())
+
+
+def test_batches_change_no_sample(runs: Path, tmp_path: Path) -> None:
+    for batch in (7, 64):
+        sample(runs / "warm", tmp_path / f"{batch}.npy", 64, batch=batch)
+    assert np.abs(np.load(tmp_path / "7.npy") - np.load(tmp_path / "64.npy")).max() < 1e-5
+
+
+def test_solvers_count_their_calls(runs: Path, tmp_path: Path) -> None:
+    for solver, counted in (("euler", 4), ("heun", 7), ("midpoint", 8), ("rk4", 15)):
+        sample(runs / "cold", tmp_path / "x.npz", 5, solver=solver)
+        assert (np.load(tmp_path / "x.npz")["calls"] == counted).all()
+    sample(runs / "cold", tmp_path / "x.npz", 5, solver="euler", steps=9)
+    assert (np.load(tmp_path / "x.npz")["calls"] == 9).all()
+
+
+def test_raw_weights_are_other_weights(runs: Path, tmp_path: Path) -> None:
+    sample(runs / "warm", tmp_path / "a.npy", raw=True)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), load(runs / "warm", raw=True)(20, seed=0).x.numpy())
+    assert not np.array_equal(np.load(tmp_path / "a.npy"), load(runs / "warm")(20, seed=0).x.numpy())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda r, o: sample(r / "cold", o / "x.npy", 0), "n is 0; ask for at least 1 sample"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", steps=0), "steps is 0; take at least 1 step"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", batch=0), "batch is 0; draw at least 1 sample at a time"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", solver="eular"), "did you mean 'euler'"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", device="toaster"), "toaster"),
+        (lambda r, o: sample(r / "cold", o / "no" / "x.npy"), "there is no folder"),
+        (lambda r, o: sample(r / "cold", o), "which is a folder; name a file in it"),
+        (lambda r, o: sample(r / "cold", o / "x.tiff"), "its suffix is .png"),
+        (lambda r, o: sample(r / "cold", o / "x.png", 5000), "a picture shows at most 4096 samples, use .npz"),
+        (lambda r, o: sample(r / "cold", o / "x.txt"), "makes no texts; write .npz or .npy"),
+        (lambda r, o: sample(r / "text", o / "x.png"), "makes texts; write .txt, .jsonl, .npz or .npy"),
+        (lambda r, o: sample(r / "text", o / "x.npy", solver="heun"), "sampled by jumps: leave it out"),
+        (lambda r, o: sample(r / "nowhere", o / "x.npy"), "not a run folder"),
+        (lambda r, o: sample(r / "started", o / "x.npy"), "run the same training command again"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", tokens=TokenOptions(temperature=0.5)), "temperature is 0.5, which"),
+        (lambda r, o: sample(r / "cold", o / "x.npy", tokens=TokenOptions(prefix="a")), "which is for flows of tokens"),
+        (lambda r, o: sample(r / "grid", o / "x.npy", tokens=TokenOptions(prefix="a")), "but this run makes no texts"),
+        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(template="a_")), "has 2 symbols, but"),
+        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(prefix="the", template="a" + "_" * 31)), "fixed twice"),
+    ],
+)  # fmt: skip
+def test_impossible_requests_are_named_and_nothing_is_written(
+    runs: Path, tmp_path: Path, make: Callable[[Path, Path], Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        make(runs, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: TokenOptions(temperature=0), "temperature is 0; it must be greater than 0"),
+        (lambda: TokenOptions(top_p=1.5), "top_p is 1.5; it must be at most 1"),
+        (lambda: TokenOptions(renoise=1), "renoise is 1; it must be less than 1"),
+        (lambda: LabelOptions(guidance=-2), "guidance is -2; it must be at least 0"),
+        (lambda: LabelOptions(guidance=float("nan")), "guidance is nan"),
+    ],
+)
+def test_impossible_options_are_named(make: Callable[[], Any], says: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(says)):
+        make()
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def test_a_grid_is_sampled_as_tokens_and_as_a_picture(runs: Path, tmp_path: Path) -> None:
+    for suffix in ("npy", "png"):
+        sample(runs / "grid", tmp_path / f"x.{suffix}", steps=8)
+    x = np.load(tmp_path / "x.npy")
+    assert x.shape == (20, 2) and x.dtype == np.int64 and x.min() >= 0 and x.max() < 128
+    assert Image.open(tmp_path / "x.png").size == (600, 600)
+
+
+def test_texts_are_written_as_lines_and_as_json(runs: Path, tmp_path: Path) -> None:
+    sample(runs / "text", tmp_path / "x.txt", 5)
+    sample(runs / "text", tmp_path / "x.jsonl", 5)
+    lines = (tmp_path / "x.txt").read_text().splitlines()
+    assert len(lines) == 5 and all(len(line) == 32 and set(line) <= set(LETTERS) for line in lines)
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [row["text"] for row in rows] == lines and all(len(row["draft"]) == 32 and row["calls"] <= 4 for row in rows)
+
+
+def test_text_that_is_given_stays_and_the_draft_sees_it(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.jsonl"
+    sample(runs / "text", out, 6, tokens=TokenOptions(prefix="the first "))
+    for line in out.read_text().splitlines():
+        row = json.loads(line)
+        assert row["text"].startswith("the first ") and row["draft"].startswith("the first ")
+    template = "of " + "_" * 20 + " is" + "_" * 6
+    sample(runs / "text", out, 6, tokens=TokenOptions(template=template, temperature=0.8, renoise=0.2))
+    for line in out.read_text().splitlines():
+        assert re.fullmatch(template.replace("_", "."), json.loads(line)["text"])
+
+
+# ---------------------------------------------------------------- labels
+
+
+def test_a_label_is_asked_for(runs: Path, tmp_path: Path) -> None:
+    sampler = load(runs / "labels")
+    assert isinstance(sampler.field, Guided) and sampler.field.scale == 1.5
+
+    def drawn(**options: Any) -> tuple[np.ndarray, np.ndarray]:
+        sample(runs / "labels", tmp_path / "x.npz", steps=4, solver="euler", labels=LabelOptions(**options))
+        with np.load(tmp_path / "x.npz") as found:
+            return found["x"], found["calls"]
+
+    three, calls = drawn(label=3)
+    sample(runs / "labels", tmp_path / "y.npz", steps=4, labels=LabelOptions(label=3))
+    given = {"label": torch.full((20,), 3)}
+    assert np.array_equal(np.load(tmp_path / "y.npz")["x"], sampler(20, seed=0, steps=4, condition=given).x.numpy())
+    assert set(calls) == {8} and not np.array_equal(three, drawn(label=4)[0])
+    assert set(drawn(guidance=1)[1]) == {4}
+    # t is 0.8, 0.85, 0.9, 0.95: two of them are guided
+    assert set(drawn(guidance=3, guidance_interval="0.82,0.92")[1]) == {6}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"label": 10}, "label is 10; the labels of .* are 0 .. 9"),
+        ({"label": -1}, "label is -1"),
+        ({"guidance": 2, "guidance_interval": "0.8,0.2"}, "LOW below HIGH"),
+        ({"guidance": 2, "guidance_interval": "0.8"}, "two times with a comma"),
+        ({"guidance": 1, "guidance_interval": "0.2,0.8"}, "guidance is 1, which is off"),
+    ],
+)
+def test_labels_that_cannot_be_sampled_are_named(
+    runs: Path, tmp_path: Path, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        sample(runs / "labels", tmp_path / "x.npz", labels=LabelOptions(**options))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [{"label": 1}, {"guidance": 2}, {"guidance_interval": "0.1,0.2"}])
+def test_a_flow_without_labels_has_none_to_ask_for(runs: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(OptionError, match=f"{name} is .* is given no labels: train it with conditional"):
+        sample(runs / "cold", tmp_path / "x.npz", labels=LabelOptions(**options))
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_a_picture_is_a_grid_of_the_images_enlarged(tmp_path: Path) -> None:
+    x = torch.full((5, 3, 8, 8), -1.0)
+    x[0] = 1.0
+    picture(x, tmp_path / "x.png")
+    found = np.asarray(Image.open(tmp_path / "x.png"))
+    assert found.shape == (2 * 9 * 4, 3 * 9 * 4, 3), "three columns and two rows of 8 + 1 pixels, four times as large"
+    assert (found[:32, :32] == 255).all() and (found[:32, 36:68] == 0).all() and (found[36:, 72:] == 255).all()
+    picture(x[:, :1], tmp_path / "grey.png")
+    assert np.asarray(Image.open(tmp_path / "grey.png")).ndim == 2
+    with pytest.raises(ValueError, match="images with 2 channels make no picture"):
+        picture(x[:, :2], tmp_path / "two.png")
