@@ -129,9 +129,7 @@ def distill(
         found = _from_model(teacher, shape, predicts, seed or 0)
     method = Distillation(teacher=found.method, **options)
     if method.real and not found.has_data:
-        raise ValueError(
-            f"real is {method.real}, but the teacher's data are not at hand: give the problem again, problem=..."
-        )
+        raise ValueError(f"real is {method.real}, but the teacher's data are not at hand: give them again, problem=...")
     method.check(found.sampler, found.setup)
     label = "distilling" if progress else None
     student = run_method(method, found.parts(where, device), where, device=device, progress=label, **found.more)
