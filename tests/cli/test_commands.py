@@ -154,7 +154,7 @@ def test_the_help_of_a_problem_has_its_options_and_those_of_its_methods() -> Non
         "Other methods: cold,",
     ):
         assert word in digits, word
-    assert "--size INT" not in digits and "--gan.updates" not in digits and "--learned-prior.scale" not in digits
+    assert "--size INT" not in digits and "--gan.updates INT" not in digits and "--learned-prior.scale" not in digits
     more = flat("compare", "folder", "--methods", "learned-prior,distillation", "--help")
     assert all(word in more for word in ("--size", "--learned-prior.scale", "--distillation.alpha", "--cold.pairing"))
     assert "--gan.updates" in flat("train", "digits", "--warm-start.draft", "gan", "--help")
