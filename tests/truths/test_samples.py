@@ -88,9 +88,7 @@ def test_a_range_maps_black_to_minus_one_and_white_to_one(tmp_path: Path) -> Non
     found = read_samples(path, Reading({str(path): (0.0, 1.0)}))
     assert torch.allclose(found, x, atol=1e-6)
     big = saved(tmp_path / "big.npy", (x + 1) * 127.5)
-    with pytest.raises(
-        ValueError, match=r"outside -1 \.\. 1; give uint8 \(0\.\.255\), or --range .*big\.npy=LOW,HIGH"
-    ):
+    with pytest.raises(ValueError, match=r"outside -1 \.\. 1; give uint8 \(0\.\.255\), or --range .*big\.npy=LOW,HIGH"):
         read_samples(big)
     assert torch.allclose(read_samples(big, Reading({"": (0.0, 255.0)})), x, atol=1e-5)
 
@@ -273,7 +271,9 @@ def test_ends_that_are_shared_or_not_passed_are_no_fault() -> None:
     checks.one_clipped({"a": [x.clamp(-1, 1)], "b": [y.clamp(-1, 1)]})
     checks.one_clipped({"a": [x.clamp(-1, 1)], "b": [y * (0.999 / y.abs().max())]})
     checks.one_clipped({"a": [x], "b": [y]})
-    checks.one_clipped({"a": [x], "b": [torch.zeros_like(y) + 1e-7 * y]})  # one point: an exact flow after one Euler step
+    checks.one_clipped(
+        {"a": [x], "b": [torch.zeros_like(y) + 1e-7 * y]}
+    )  # one point: an exact flow after one Euler step
     with pytest.raises(ValueError, match="samples of b are clipped at 1 "):
         checks.one_clipped({"a": [x], "b": [y.clamp(max=1.0)]})
 

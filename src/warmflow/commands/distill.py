@@ -26,9 +26,7 @@ def distill(
     /,
     *,
     given: Given,
-    reflow: Annotated[
-        bool | None, Parameter(help="Also train the reflow of the teacher; by default where a report is made.")
-    ] = None,
+    reflow: Annotated[bool, Parameter(help="Train the reflow of the teacher too, to stand beside the student.")] = True,
     report: Annotated[bool, Parameter(help="Measure teacher and student, and write report.html.")] = True,
     draft: Annotated[
         str | None,

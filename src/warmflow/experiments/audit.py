@@ -24,6 +24,7 @@ from torch import Tensor
 
 from warmflow.contracts import Field, Solver, Source
 from warmflow.couplings import Assignment, prepare
+from warmflow.drafts import draft_of
 from warmflow.experiments.pair_audits import audits
 from warmflow.fields import finite_data
 from warmflow.methods.base import Drafted, settled
@@ -158,7 +159,7 @@ def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, *
         )
     if setup.training.conditional:
         raise ValueError("conditional applies to training, and this audit trains nothing: leave it out")
-    warm = settled(WarmStart(draft=draft) if method is None else method, setup)
+    warm = settled(WarmStart(draft=None if draft is None else draft_of(draft)) if method is None else method, setup)
     once = changed(warm, {"rounds": 1})
     parts = Parts(setup, 0)
     drafted = once.drafted(parts)
