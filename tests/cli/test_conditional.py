@@ -8,21 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bad_input import run as run_command
 from bad_input import words
 from PIL import Image
 from test_commands import ARRAYS_FLOWS, methods, ok, photos, sound
-from test_distill import refused
 
 from warmflow.checkpoints import load
 from warmflow.fields import Guided
 
-QUICK = words("--updates 20 --rounds 1 --samples 400 --width 16 --depth 1 --batch 64 --components 10 --quiet")
+QUICK = words("--updates 20 --width 16 --depth 1 --batch 64 --quiet")
+PAIRED = words("--warm-start.rounds 1 --mixture.components 10")
+
+
+def refused(*arguments: object) -> str:
+    """The one line that an impossible command prints."""
+    code, out, err = run_command([str(a) for a in arguments])
+    lines = err.strip().splitlines()
+    assert code == 2 and not out and len(lines) == 1 and lines[0].startswith("error: "), (code, lines)
+    return lines[0]
 
 
 @pytest.fixture(scope="module")
 def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("conditional") / "c"
-    ok("compare", "images.digits", "--conditional", "--guidance", "1.5", *QUICK, "--calls", "2,4", "--seeds", "2", "--jobs", "1",
+    ok("compare", "digits", "--conditional", "--guidance", "1.5", *QUICK, *PAIRED, "--samples", "400", "--calls", "2,4", "--seeds", "2", "--jobs", "1",
        "--out", out)  # fmt: skip
     return out
 
@@ -30,14 +39,14 @@ def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("plain") / "run"
-    ok("train", "images.digits", *QUICK, "--out", out)
+    ok("train", "digits", *QUICK, *PAIRED, "--out", out)
     return out
 
 
 def test_calls_of_guided_flows_are_counted_alike(guided: Path) -> None:
     """Guidance asks the network twice in every evaluation, and both are counted for every method."""
     found = sound(guided, [0, 1])
-    assert methods(found) == ARRAYS_FLOWS and set(found["audit"]) == {"assignment", "independent"}
+    assert methods(found) == ARRAYS_FLOWS and set(found["audit"]) == {"whole-set", "independent"}
     for curve in found["curves"]:
         for point in curve["points"]:
             evaluations = 2 * point["steps"] - 1 if curve["solver"] == "Heun" else point["steps"]
@@ -46,17 +55,19 @@ def test_calls_of_guided_flows_are_counted_alike(guided: Path) -> None:
 
 @pytest.mark.parametrize("draft", ["mixture", "gan"])
 def test_a_dry_run_of_flows_with_labels(draft: str, tmp_path: Path) -> None:
-    told = ok("train", "images.digits", "--conditional", *QUICK, "--draft", draft, "--dry-run", "--out", tmp_path / "x")
+    told = ok(
+        "train", "digits", "--conditional", *QUICK, "--warm-start.draft", draft, "--dry-run", "--out", tmp_path / "x"
+    )
     assert json.loads(told)["parameters"] > 0
 
 
 def test_runs_with_and_without_labels_are_of_unequal_training(guided: Path, plain: Path, tmp_path: Path) -> None:
     said = refused("compare", plain, guided / "seeds" / "0" / "cold", "--out", tmp_path / "never")
-    assert "trained unequally: conditional is False and True" in said
+    assert "trained unequally" in said and "conditional is False and True" in said
 
 
 def test_a_label_is_asked_for(guided: Path, tmp_path: Path) -> None:
-    run = guided / "seeds" / "0" / "warm"
+    run = guided / "seeds" / "0" / "warm-start"
     sampler = load(run)
     assert isinstance(sampler.field, Guided) and sampler.field.scale == 1.5
 
@@ -96,22 +107,22 @@ def test_a_flow_without_labels_has_none_to_ask_for(plain: Path, guided: Path, tm
     for wish in ("--label 1", "--guidance 2", "--guidance-interval 0.1,0.2"):
         said = refused("sample", plain, "-n", "2", "--out", tmp_path / "x.npz", *words(wish))
         assert wish.split()[0] in said and "train with --conditional" in said
-    said = refused("distill", guided / "seeds" / "0" / "warm", "--out", tmp_path / "s")
+    said = refused("distill", guided / "seeds" / "0" / "warm-start", "--out", tmp_path / "s")
     assert "distil a run without --conditional" in said
 
 
 @pytest.mark.parametrize(
     ("recipe", "arguments", "says"),
     [
-        ("images.digits", "--guidance 2", "add --conditional"),
-        ("images.digits", "--conditional --guidance nan", "--guidance is nan"),
-        ("images.digits", "--conditional --guidance 2 --guidance-interval 0.9,0.1", "LOW below HIGH"),
-        ("images.digits", "--conditional --guidance 2 --guidance-interval x,y", "two times with a comma"),
-        ("images.digits", "--conditional --guidance-interval 0.1,0.9", "--guidance is 1, which is off"),
-        ("images.digits", "--conditional --pairing nearest-datum", "pairs across labels"),
-        ("lediflow.digits", "--conditional", "start from a learned prior"),
-        ("images.denoising", "--conditional", "are given an input"),
-        ("toy.moons", "--conditional", "no setting 'conditional'"),
+        ("digits", "--guidance 2", "conditional"),
+        ("digits", "--conditional --guidance nan", "--guidance is nan"),
+        ("digits", "--conditional --guidance 2 --guidance-interval 0.9,0.1", "LOW below HIGH"),
+        ("digits", "--conditional --guidance 2 --guidance-interval x,y", "two times with a comma"),
+        ("digits", "--conditional --guidance-interval 0.1,0.9", "--guidance is 1, which is off"),
+        ("digits", "--conditional --warm-start.pairing nearest-data", "pair across labels"),
+        ("digits", "--conditional --method learned-prior", "carries no labels"),
+        ("denoising", "--images digits --conditional", "answer an input"),
+        ("moons", "--conditional", "has none"),
     ],
 )
 def test_impossible_settings_are_named(tmp_path: Path, recipe: str, arguments: str, says: str) -> None:
@@ -120,10 +131,10 @@ def test_impossible_settings_are_named(tmp_path: Path, recipe: str, arguments: s
 
 def test_a_folder_s_classes(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos")
-    small = [*QUICK, "--size", "8", "--updates", "3", "--conditional", "--out"]
-    for pairing in ("assignment", "minibatch-assignment"):
+    small = [*QUICK[2:], "--size", "8", "--updates", "3", "--conditional", "--mixture.components", "10", "--out"]
+    for pairing in ("whole-set", "minibatch"):
         out = tmp_path / pairing
-        ok("train", "images.folder", "--path", folder, "--pairing", pairing, *small, out)
+        ok("train", f"folder:{folder}", "--warm-start.pairing", pairing, *small, out)
         sampler = load(out)
         assert sampler.field.network.arguments["classes"] == 2  # type: ignore[attr-defined]
         assert set(sampler(50, seed=0).start.condition["label"].tolist()) == {0, 1}
@@ -132,12 +143,19 @@ def test_a_folder_s_classes(tmp_path: Path) -> None:
     for k, file in enumerate(sorted(folder.glob("*/*.png"))):
         if file.name != "broken.png":
             Image.open(file).save(bare / f"{k}.png")
-    assert "has none: leave it out" in refused("train", "images.folder", "--path", bare, *small, tmp_path / "never")
+    assert "has none: leave it out" in refused("train", f"folder:{bare}", *small, tmp_path / "never")
 
 
 def test_drafts_of_your_own_have_no_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "drafts.npy", np.zeros((300, 1, 8, 8), np.float32))
     said = refused(
-        "compare", "images.digits", "--conditional", "--draft", tmp_path / "drafts.npy", *QUICK, "--out", tmp_path / "c"
+        "compare",
+        "digits",
+        "--conditional",
+        "--warm-start.draft",
+        tmp_path / "drafts.npy",
+        *QUICK,
+        "--out",
+        tmp_path / "c",
     )
     assert "leave one of the two out" in said

@@ -37,7 +37,7 @@ def public():
     named = (Draft, Method, Problem)  # without a name these are bases of others
     found -= {k for k in found if k.__module__.startswith("warmflow.experiments.")}  # parts of the commands
     kept = (k for k in found if not inspect.isabstract(k) and (not issubclass(k, named) or getattr(k, "name", "")))
-    return sorted(kept, key=lambda k: k.__qualname__)
+    return sorted(kept, key=lambda k: (k.__qualname__, k.__module__))
 
 
 @pytest.mark.parametrize("kind", public(), ids=lambda k: f"{k.__module__}.{k.__name__}")

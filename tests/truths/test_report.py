@@ -23,7 +23,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
-from warmflow.evaluation import rounding
+from warmflow import rounding
 from warmflow.evaluation.record import save_evaluation, verdict_json
 from warmflow.report import Report, drawing, folder, frontier, gather, quality, remake, roles, texts, words, write
 from warmflow.report.labels import spread

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from warmflow.evaluation.rounding import rounded
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.verdict import Credit, Interval, Missing, Note, Outcome, Verdict
+from warmflow.rounding import rounded
 
 COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 

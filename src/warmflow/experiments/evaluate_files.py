@@ -26,10 +26,10 @@ from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
-from warmflow.evaluation.rounding import rounded
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.metrics.defaults import token_metrics
 from warmflow.report import Report
+from warmflow.rounding import rounded
 
 TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
 SHOWN = 64

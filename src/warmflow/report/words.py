@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warmflow.evaluation.rounding import rounded
+from warmflow.rounding import rounded
 
 _SOLVERS = {
     "rk4": "RK4",
