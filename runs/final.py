@@ -33,7 +33,7 @@ SOLVERS: Mapping[str, Solver] = {
 
 
 def main(
-    comparison: Path, *, row: list[str], seed: int = 0, n: int = 10_000, pixels: int = 112, file: Path | None = None,
+    comparison: Path, *, row: list[str], seed: int = 0, samples: int = 10_000, pixels: int = 112, file: Path | None = None,
     low: float = 0.0, high: float = 1.0, flag: list[str] | None = None, threads: int = 1,
 ) -> None:  # fmt: skip
     """A table of a comparison's methods against held-out images.
@@ -53,9 +53,9 @@ def main(
     )  # fmt: skip
     work = Finished.read(comparison).work
     data = work.setup().data
-    real, train = data.heldout.x1[:n], data.train.x1
+    real, train = data.heldout.x1[:samples], data.train.x1
     n = len(real)
-    samples = {"real (training images)": train[permutation(0, len(train), "final")[:n]]}
+    images = {"real (training images)": train[permutation(0, len(train), "final")[:n]]}
     for text in tqdm(row, desc="sampling"):
         name, steps, solver = (*text.split(":"), "", "")[:3]
         if name == "draft":
@@ -63,14 +63,14 @@ def main(
             start = first.method.starts_from(work.parts(seed))
             if start is None:
                 raise SystemExit(f"{first.name} starts from noise: leave --row draft out")
-            samples["draft alone"] = Alone(start.source, data.bounds, start.draft)(n, steps=0, seed=seed)
+            images["draft alone"] = Alone(start.source, data.bounds, start.draft)(n, steps=0, seed=seed)
             continue
         sampler = work.run(name, seed)
         sampler = replace(sampler, solver=SOLVERS[solver]) if solver else sampler
         by = type(sampler.solver).__name__
         drawn = sampler(n, seed=seed, steps=int(steps), batch=at_once(sampler))
-        samples[f"{name}, {by}, {float(drawn.calls.double().mean()):g} calls"] = drawn.x
-    table = markdown(final_table(real, samples, extractor, folder=comparison / "features"))
+        images[f"{name}, {by}, {float(drawn.calls.double().mean()):g} calls"] = drawn.x
+    table = markdown(final_table(real, images, extractor, folder=comparison / "features"))
     (comparison / f"final-{pixels if file is None else file.stem}.md").write_text(table + "\n")
     print(table)
 
