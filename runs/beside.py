@@ -15,15 +15,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import cyclopts
-import torch
 from finished import Finished
+from without import Without
 
 from warmflow.checkpoints import open_run, read_json, write_json
-from warmflow.contracts import Source
-from warmflow.drafts import Draft, Place, draft_of
+from warmflow.drafts import draft_of
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study
 from warmflow.evaluation.study import Role
@@ -34,37 +32,11 @@ from warmflow.experiments.pipeline import Comparison, conclude, described
 from warmflow.experiments.work import Work, bills, prepare_all, starts_of, train_all, trained_flows
 from warmflow.methods.base import Member, settled
 from warmflow.methods.warm_start import WarmStart
-from warmflow.options import changed, nested, options, plain
+from warmflow.options import changed, plain
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
-from warmflow.setup import Setup
 
 OTHER = "other"
-
-
-@options
-class Without(Draft):
-    """A draft that is fitted to all classes but some."""
-
-    name: ClassVar[str] = "without"
-    inner: Draft
-    """The draft that is fitted."""
-    classes: tuple[int, ...]
-    """The classes that it does not see."""
-
-    def asked(self) -> dict[str, object]:
-        return {"class": "Without", "inner": nested(self.inner), "classes": list(self.classes)}
-
-    def fits(self, setup: Setup) -> str:
-        if "label" not in setup.data.train.condition:
-            return f"classes are left out of data with labels, and {setup.name} has none"
-        return self.inner.fits(setup)
-
-    def fit(self, setup: Setup, place: Place) -> Source:
-        train = setup.data.train
-        kept = ~torch.isin(train.condition["label"], torch.tensor(self.classes))
-        few = replace(setup.data, train=replace(train[kept.nonzero().flatten()], condition={}), whole=None)
-        return self.inner.fit(replace(setup, data=few), place)
 
 
 def other_of(theirs: Work, pairing: str | None, block: int | None, without: Sequence[int]) -> WarmStart:

@@ -392,8 +392,8 @@ MUTANTS = [
     (
         "averaged weights lag a step",
         LOOP,
-        "decay = min(self.player.ema, (1 + self.moves) / (10 + self.moves))",
-        "decay = min(self.player.ema, self.moves / (9 + self.moves))",
+        "decay = min(self.player.ema, (1 + self.updates) / (10 + self.updates))",
+        "decay = min(self.player.ema, self.updates / (9 + self.updates))",
         [TRAINING],
     ),
     ("optimiser not restored", LOOP, "self.optimiser.load_state_dict(state)", "pass", [RESUME]),
@@ -435,8 +435,8 @@ MUTANTS = [
         "objective.pair(data[rows.of(step)][mine], noise=noise[mine])",
         [TWO],
     ),
-    ("gradients not averaged", LOOP, "    _average_gradients(accelerator, seats[turn].weights)", "    pass", [TWO]),
-    ("averages count everyone's updates", LOOP, "decay if self.moves else 0.0", "decay if step else 0.0", [TRAINING]),
+    ("gradients not averaged", LOOP, "    _average_gradients(accelerator, trainers[turn].weights)", "    pass", [TWO]),
+    ("averages count everyone's updates", LOOP, "decay if self.updates else 0.0", "decay if step else 0.0", [TRAINING]),
     (
         "pairs of another draft reused",
         "couplings/prepare.py",

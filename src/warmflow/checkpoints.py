@@ -1,14 +1,14 @@
-"""A run folder, and how parts are written to it and read back.
+"""Run folders, and how their parts are written and read back.
 
-    config.json             what was asked, with which version, and whether it is complete
-    checkpoint.safetensors  everything training needs to go on, in one file that is replaced in one step
+    config.json                 the requested settings, the version, and whether the run is complete
+    checkpoint.safetensors      everything needed to resume training, in one file that is replaced atomically
     model.json + .safetensors   the finished sampler with averaged weights;  raw.*: the same without averaging
-    log.jsonl               a line every few updates
-    README.md               a card: what this is and how to use it
+    log.jsonl                   one line every few updates
+    README.md                   a model card: what the run is and how to use it
 
-A part is a frozen dataclass of ours (or a network that knows its arguments). ``config`` turns it into JSON and tensors,
-``rebuild`` turns them back. Nothing is pickled. Classes are looked up below ``warmflow`` only; a user's own class must be
-passed in ``allow``, a user's own callable by name.
+A part is a frozen dataclass of this library, or a network that stores its constructor's arguments. ``config`` turns it into
+JSON and tensors, ``rebuild`` turns them back. Nothing is pickled. Classes are looked up inside ``warmflow`` only; a user's own
+class must be passed in ``allow``, a user's own callable by its name.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ def class_name(value: object) -> str:
 
 
 def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
-    """JSON and tensors that ``rebuild`` turns back into the part.
+    """Describes a part by JSON and tensors from which ``rebuild`` restores it.
 
-    Dataclass fields that are callables of the user's become ``{"given": name}``: their name is where they stand.
+    Fields that hold a user's callable become ``{"given": name}``, with the name of the field.
+
+    Raises:
+        ValueError: a value that a run folder cannot hold.
     """
     if isinstance(part, Tensor):
         return {"tensor": name}, {name: part.detach().cpu().contiguous()}
@@ -83,18 +86,18 @@ def _find(name: str, allow: Iterable[type]) -> type:
             raise ValueError(f"the run was made with {name}, which this version of warmflow does not have") from error
         if isinstance(kind, type) and issubclass(kind, PARTS) and not inspect.isabstract(kind):
             return kind
-    raise ValueError(f"the run uses the class {name}, which is not warmflow's: pass it, allow=[{qualname}]")
+    raise ValueError(f"the run uses the class {name}, which is not part of warmflow: pass it, allow=[{qualname}]")
 
 
 def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = (), **given: Any) -> Any:
-    """The part that ``config`` described.
+    """Restores the part that ``config`` described.
 
     Args:
-        allow: the user's own classes that may be built.
-        given: the user's own callables and modules, by the last word of their name in the configuration.
+        allow: the user's own classes that may be instantiated.
+        given: the user's own callables and modules, by the last part of their name in the configuration.
 
     Raises:
-        ValueError: a class that is not allowed, or a callable that was not passed again, by name.
+        ValueError: a class that is not allowed, or a callable that was not passed again by name.
     """
     allow = tuple(allow)
     if not isinstance(json, dict):
@@ -129,7 +132,7 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> Non
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON under a temporary name, flushes it to the disk, then renames."""
+    """Writes JSON under a temporary name, flushes it to disk, then renames it."""
     text = json.dumps(value, indent=1, allow_nan=False)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "w") as file:
@@ -140,9 +143,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file under a temporary name, then renames; ``facts`` go into its header.
+    """Writes a safetensors file under a temporary name, then renames it; ``facts`` are stored in its header.
 
-    Every tensor is copied: the format refuses two that share memory, as tied weights do.
+    Every tensor is copied, because the format does not accept tensors that share memory, such as tied weights.
     """
     from safetensors.torch import save_file
 
@@ -156,7 +159,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 
 
 def read_json(path: Path) -> Any:
-    """The JSON at ``path``; ValueError of one line if it is missing or half-written."""
+    """Reads the JSON file at ``path``; raises a one-line ValueError if it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -168,7 +171,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and facts of a safetensors file; ValueError of one line if it is missing or damaged."""
+    """Reads the tensors and facts of a safetensors file; raises a one-line ValueError if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
@@ -181,7 +184,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder, made if need be and tried for writing; ValueError if it cannot be written."""
+    """Creates the folder if needed and tests that it is writable; raises ValueError if it is not."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}"
@@ -193,24 +196,24 @@ def make_folder(folder: Path) -> Path:
 
 
 def differences(before: Any, now: Any, at: str = "") -> list[str]:
-    """What differs between two JSON values, one line each: ``where: before, now``."""
+    """The differences between two JSON values, one line each, in the form ``name was X, is now Y``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
-        for k in sorted(
-            before.keys() | now.keys(), key=lambda k: (k == "data", k != "class", k)
-        ):  # an option may be why data differ
+        # "data" comes last, because another option may be the reason why the data differ
+        for k in sorted(before.keys() | now.keys(), key=lambda k: (k == "data", k != "class", k)):
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
 
 
 def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Starts a run folder, or finds the one that the same command started.
+    """Starts a run folder, or opens the one that the same command started. Returns the content of config.json.
 
-    ``asked`` is what the command asks (JSON). Returns the folder's config.json.
+    Args:
+        asked: the requested settings, as JSON values.
 
     Raises:
-        ValueError: the folder holds another run (the first difference is named), or one of another version.
+        ValueError: the folder holds a run with other settings (the first difference is named) or of another version.
     """
     asked = json.loads(json.dumps(asked))
     make_folder(folder)
@@ -240,11 +243,7 @@ def refuse_old(found: Any, folder: Path) -> None:
 
 
 def check_version(found: Mapping[str, Any], folder: Path) -> None:
-    """A run of another major.minor version is an error that names both.
-
-    Raises:
-        ValueError: a run of another version.
-    """
+    """Raises ValueError, naming both versions, if the run was made by another major.minor version."""
     refuse_old(found, folder)
     theirs = str(found.get("warmflow", "unknown"))
     if theirs.split(".")[:2] != __version__.split(".")[:2]:
@@ -261,10 +260,10 @@ def save_part(folder: Path, name: str, part: Any) -> None:
 
 
 def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (), **given: Any) -> Any:
-    """The part that ``save_part`` wrote, with its weights.
+    """Loads the part that ``save_part`` wrote, with its weights.
 
     Raises:
-        ValueError: a folder without it, another version, a class or callable that must be passed again.
+        ValueError: the folder does not contain it, it was made by another version, or a class or callable must be passed again.
     """
     folder = Path(folder)
     check_version(read_json(folder / "config.json"), folder)
@@ -284,7 +283,14 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
 
 
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:
-    """The sampler of a finished run: ``load("run")(16, seed=0).x``. ``raw`` takes the weights that were not averaged."""
+    """Loads the sampler of a finished run: ``load("run")(16, seed=0).x``.
+
+    Args:
+        raw: load the weights without averaging.
+
+    Raises:
+        ValueError: see :func:`load_part`; or the folder does not hold a sampler.
+    """
     sampler = load_part(folder, "raw" if raw else "model", allow, **given)
     if not isinstance(sampler, Sampler):
         raise ValueError(f"{folder} holds a {type(sampler).__name__}, not a sampler")
@@ -292,7 +298,7 @@ def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), *
 
 
 def card(folder: Path, title: str, facts: Mapping[str, Any]) -> str:
-    """The README.md of a run: what it is, what it was made with, how to use it."""
+    """The README.md of a run: what it is, how it was made, and how to use it."""
     rows = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
     use = f"```\nwarmflow sample {folder} -n 64 --out samples.png\n```"
     python = f"```python\nimport warmflow\nx = warmflow.load('{folder}')(64, seed=0).x\n```"
@@ -300,12 +306,12 @@ def card(folder: Path, title: str, facts: Mapping[str, Any]) -> str:
 
 
 def finite(value: float | None) -> float | None:
-    """The number, or None where JSON has none for it."""
+    """The number, or None if it is not finite, because JSON has no infinity or NaN."""
     return None if value is None or not math.isfinite(value) else float(value)
 
 
 def device_of(device: str) -> torch.device:
-    """The torch device of a name; ValueError where the machine has none of that kind."""
+    """The torch device with this name; raises ValueError if the machine does not have it."""
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
@@ -315,7 +321,7 @@ def device_of(device: str) -> torch.device:
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """Sixteen hexadecimal digits of the bytes of tensors."""
+    """Sixteen hexadecimal digits computed from the bytes of tensors."""
     found = hashlib.sha256()
     for one in tensors:
         found.update(one.detach().cpu().contiguous().numpy().tobytes())

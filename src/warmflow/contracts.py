@@ -1,12 +1,12 @@
-"""The page to read first: the records that travel through warmflow and the abstract classes that carry them.
+"""Read this page first: the data records of warmflow and the abstract classes that work on them.
 
-    A *source* gives a start; a *coupling* pairs starts with data; a *path* joins each pair on [t0, 1]; a *field*
-    learns the motion along it; a *solver* walks it in few steps; a *verdict* says whether the walk got shorter
-    at the same quality.
+    A *source* gives a start; a *coupling* pairs starts with data; a *path* joins each pair on [t0, 1]; a *field* learns the
+    motion along it; a *solver* integrates it in few steps. An *evaluation* says, from samples alone, which method needs fewer
+    network calls for the same quality.
 
-Time runs from t = t0 at the source to t = 1 at the data, everywhere. B is the batch, S the shape of one sample.
-Records are frozen and row-indexable: ``r[rows]`` slices every tensor in them. Concrete classes are final: a variation
-is a wrapper or a new leaf, never an override.
+Time runs from t = t0 at the source to t = 1 at the data, everywhere. In shapes, B is the batch size and S the shape of one
+sample. Records are frozen and can be indexed by rows: ``r[rows]`` slices every tensor in them. Concrete classes are final: a
+variation is a wrapper or a new class, never an override of a concrete method.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def _each(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A frozen bundle of tensors with a common first axis; everything that is not a tensor is carried along."""
+    """A frozen collection of tensors with a common first axis; values that are not tensors are kept unchanged."""
 
     def each(self: R, act: Callable[[Tensor], Tensor]) -> R:
-        """The same record with ``act`` applied to every tensor in it, nested records included."""
+        """Returns a copy of the record with ``act`` applied to every tensor in it, nested records included."""
         return dataclasses.replace(
             self, **{f.name: _each(getattr(self, f.name), act) for f in dataclasses.fields(self)}
         )
@@ -63,7 +63,7 @@ class Record:
 
 
 def concatenate(records: Sequence[R]) -> R:
-    """One record with the rows of many; numbers that are not tensors are taken from the first."""
+    """Concatenates records along the first axis; values that are not tensors are taken from the first record."""
 
     def join(values: list[Any]) -> Any:
         if isinstance(values[0], Tensor):
@@ -83,10 +83,11 @@ def concatenate(records: Sequence[R]) -> R:
 
 @dataclass(frozen=True, eq=False)
 class Start(Record):
-    """Where a flow starts: x0 (B, *S), all that a field may see of it, and what is already data.
+    """The start of a flow: x0 (B, *S), the conditions that a field may see, and the entries that are already data.
 
-    ``condition`` maps names ("draft", "label", "z") to (B, ...). ``fixed`` is a (B, *S) mask of entries that are data
-    already. ``t`` (B,) overrides the path's t0; ``calls`` (B,) counts network calls the source itself spent.
+    ``condition`` maps names ("draft", "label", "z") to tensors (B, ...). ``fixed`` is a (B, *S) mask of entries that are
+    already data. ``t`` (B,) replaces the path's t0 if it is given. ``calls`` (B,) counts the network calls made by the source
+    itself.
     """
 
     x0: Tensor
@@ -98,7 +99,7 @@ class Start(Record):
 
 @dataclass(frozen=True, eq=False)
 class Batch(Record):
-    """Data: x1 (B, *S), conditions, the index of each row in its data set, and its start where the data is paired.
+    """Data: x1 (B, *S), conditions, the index of each row in its data set, and the starts if the data is paired.
 
     A whole data set in memory is a Batch of all its rows.
     """
@@ -111,7 +112,7 @@ class Batch(Record):
 
 @dataclass(frozen=True, eq=False)
 class Pair(Record):
-    """A start and the datum it is to become."""
+    """A start and the data point paired with it."""
 
     start: Start
     x1: Tensor
@@ -120,7 +121,7 @@ class Pair(Record):
 
 @dataclass(frozen=True, eq=False)
 class Point(Record):
-    """A point of the path: x_t (B, *S) at t (B,); velocity (B, *S), or None on jump paths."""
+    """A point on the path: x_t (B, *S) at t (B,), and its velocity (B, *S), which is None on jump paths."""
 
     pair: Pair
     t: Tensor
@@ -130,7 +131,7 @@ class Point(Record):
 
 @dataclass(frozen=True, eq=False)
 class Estimate(Record):
-    """What a field says at (x_t, t). ``calls`` (B,) is how many network evaluations each sample cost."""
+    """The output of a field at (x_t, t). ``calls`` (B,) is the number of network evaluations for each sample."""
 
     calls: Tensor
     x1: Tensor | None = None
@@ -140,7 +141,7 @@ class Estimate(Record):
 
 @dataclass(frozen=True, eq=False)
 class State(Record):
-    """A walk in progress: x (B, *S), t (B,) float64, calls (B,); ``memory`` belongs to the solver."""
+    """The state of a solver: x (B, *S), t (B,) float64, calls (B,). ``memory`` belongs to the solver."""
 
     start: Start
     x: Tensor
@@ -151,8 +152,9 @@ class State(Record):
 
 @dataclass(frozen=True, eq=False)
 class Samples(Record):
-    """What a sampler returns. ``calls`` (B,) of the flow's network only; the source's own cost is in ``start.calls``
-    and ``source_seconds``; ``seconds`` is the wall time of everything, the source included."""
+    """The output of a sampler. ``calls`` (B,) counts the flow's network only; the source's own cost is in ``start.calls`` and
+    ``source_seconds``. ``seconds`` is the total wall time, including the source.
+    """
 
     x: Tensor
     start: Start
@@ -164,7 +166,7 @@ class Samples(Record):
 
 @runtime_checkable
 class Data(Protocol):
-    """Rows that can be asked for by index: a Batch in memory, or anything that loads on demand."""
+    """Rows that are accessed by index: a Batch in memory, or any object that loads rows on demand."""
 
     def __len__(self) -> int: ...
 
@@ -172,105 +174,110 @@ class Data(Protocol):
 
 
 class Source(ABC):
-    """Where a flow starts. ``takes`` names the conditions its law depends on."""
+    """The distribution from which a flow starts. ``takes`` names the conditions that the distribution depends on."""
 
     takes: frozenset[str]
     shape: tuple[int, ...]
 
     @abstractmethod
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
-        """n starts. What ``condition`` names (label, z, draft, index) is taken, the rest is drawn from ``noise``."""
+        """Draws n starts. Conditions in ``condition`` (label, z, draft, index) are used as given; everything else is drawn from
+        ``noise``.
+        """
 
 
 class Coupling(ABC):
-    """Who is paired with whom. ``preserves`` names the marginals it keeps exactly; the audit measures it."""
+    """A rule that pairs starts with data. ``preserves`` names the marginals that it keeps exactly; the audit measures it."""
 
     preserves: ClassVar[frozenset[str]]
 
     @abstractmethod
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
-        """A start for every row of the batch (or a datum for every start), in the law the coupling stands for."""
+        """Pairs every row of the batch with a start, or every start with a data point, so that the pairs follow the coupling's
+        joint distribution.
+        """
 
 
 class Path(ABC):
-    """How a pair is joined on [t0, 1], exact at both ends."""
+    """How a pair is joined on [t0, 1]; exact at both ends."""
 
     t0: float
 
     @abstractmethod
     def begin(self, start: Start) -> Tensor:
-        """(B,) float64: the time each start stands at, ``start.t`` where it is given, else t0."""
+        """The initial time (B,) float64 of each start: ``start.t`` if it is given, else t0."""
 
     @abstractmethod
     def sample(self, pair: Pair, t: Tensor, *, noise: Noise) -> Point:
-        """The path's point at times t (B,) in [t0, 1]."""
+        """Samples the path at times t (B,) in [t0, 1]."""
 
 
 class FlowPath(Path):
-    """A path with a velocity; conversions between predictions live with it."""
+    """A path with a velocity, and the conversions between predictions."""
 
     @abstractmethod
     def velocity(self, x1: Tensor, x_t: Tensor, t: Tensor, start: Start) -> Tensor:
-        """The velocity at (x_t, t < 1) of the path that ends in x1."""
+        """The velocity at (x_t, t), t < 1, of the path that ends in x1."""
 
     @abstractmethod
     def x1(self, velocity: Tensor, x_t: Tensor, t: Tensor, start: Start) -> Tensor:
-        """The end of the path that passes (x_t, t) with this velocity."""
+        """The end point of the path that passes through x_t at t with this velocity."""
 
 
 class JumpPath(Path):
-    """A path of tokens: each position jumps from start to datum once."""
+    """A path of tokens: each position jumps once from its start to its data token."""
 
     @abstractmethod
     def fires(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that a position still at its start at t has jumped by s: (k(s) - k(t)) / (1 - k(t)); 1 at s = 1."""
+        """The probability that a position still at its start at t has jumped by s: (k(s) - k(t)) / (1 - k(t)); 1 at s = 1."""
 
     @abstractmethod
     def rate(self, t: Tensor) -> Tensor:
-        """The rate of jumping at t, k'(t) / (1 - k(t)), finite for t < 1."""
+        """The jump rate at t, k'(t) / (1 - k(t)), finite for t < 1."""
 
     @abstractmethod
     def when(self, share: Tensor) -> Tensor:
-        """The time (B,) at which a share (B,) of the positions is expected to have jumped."""
+        """The time (B,) at which the expected share of positions that have jumped equals ``share`` (B,)."""
 
     @abstractmethod
     def settled(self, x_t: Tensor, start: Start) -> Tensor:
-        """(B, L) bool: positions of x_t that cannot change any more (they are fixed, or are seen to have jumped)."""
+        """A mask (B, L) of positions of x_t that cannot change any more: they are fixed, or have visibly jumped."""
 
 
 class Field(ABC):
-    """The motion along a path: a network, or an exact oracle."""
+    """The motion along a path: a network, or an exact closed form."""
 
     path: Path
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
-        """The estimate at x_t (B, *S) and t (B,), seeing of the start only its condition. A field on a jump path gives
-        logits (B, L, V), or (M, V) at the M positions where ``at`` (B, L) bool is true, row by row."""
+        """The estimate at x_t (B, *S) and t (B,), which sees only the condition of the start. A field on a jump path returns
+        logits (B, L, V), or (M, V) at the M positions where ``at`` (B, L) is true, in row-major order.
+        """
 
 
 class Solver(ABC):
-    """One step of a walk. Stateless: what must be remembered travels in ``State.memory``."""
+    """One integration step. A solver is stateless: values it must remember are kept in ``State.memory``."""
 
     order: ClassVar[int]
     calls_per_step: ClassVar[int]
     calls_last_step: ClassVar[int]
-    """What a step, and the step that ends at t = 1, declare to cost: for tests, never used to count."""
+    """Declared calls of a step, and of the step that ends at t = 1. Used in tests only, never for counting."""
     spacing: float = 1.0
-    """Where the n steps of a walk stand: t0 + (1 - t0) (i / n)^spacing."""
+    """The time grid of n steps: t0 + (1 - t0) (i / n)^spacing."""
 
     @abstractmethod
     def begin(self, start: Start, t: Tensor, *, noise: Noise) -> State:
-        """The walk's first state at times t (B,)."""
+        """The initial state at times t (B,)."""
 
     @abstractmethod
     def step(self, field: Field, state: State, s: Tensor, *, noise: Noise) -> State:
-        """The state at times s (B,). Pure; rows with t == s are unchanged and cost nothing."""
+        """The state at times s (B,). A pure function; rows with t == s are unchanged and cost no calls."""
 
 
 @dataclass(frozen=True, eq=False)
 class Player:
-    """A network that is trained, with its optimiser's settings; ``ema`` is the decay, 0 for none."""
+    """A network to train and the settings of its optimiser; ``ema`` is the decay of the averaged weights, 0 for none."""
 
     network: nn.Module
     learning_rate: float = 2e-3
@@ -280,33 +287,36 @@ class Player:
 
 
 class Objective(ABC):
-    """What is trained. One step is one batch and one update of one player."""
+    """A training objective. One training step is one batch and one update of one player. ``product`` names the player whose
+    network is the result.
+    """
 
     players: Mapping[str, Player]
     product: str
 
     @abstractmethod
     def turn(self, step: int) -> str:
-        """The name of the player whose turn it is."""
+        """The name of the player that is updated at this step."""
 
     @abstractmethod
     def pair(self, batch: Batch, *, noise: Noise) -> Pair:
-        """Pairs of the *whole* batch, before it is divided between processes: a pairing of half a batch is another
-        law. ``noise`` has one stream a row."""
+        """Pairs the *whole* batch, before it is divided between processes: pairing each half separately would give another
+        joint distribution. ``noise`` has one stream per row.
+        """
 
     @abstractmethod
     def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:
-        """The mean loss over these rows (any part of the batch) and numbers worth logging."""
+        """The mean loss over these rows (any part of the batch), and numbers to log."""
 
 
 class Metric(ABC):
-    """A distance between sets of samples, through features that are computed once for real data."""
+    """A distance between sets of samples, computed on features; the features of real data are computed once."""
 
     name: str
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """(n, d) float64 features of x (n, *S)."""
+        """The features (n, d) float64 of x (n, *S)."""
 
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> float:

@@ -1,11 +1,10 @@
-"""Features of real images, kept in a folder: they do not change from report to report, and take minutes to compute.
+"""A cache for the features of real images: they are the same in every report and take minutes to compute.
 
     FOLDER/<extractor>-<key>.safetensors
-    key = SHA-256 of (shape, type and bytes of the images; name and digest of the extractor; version of warmflow)
+    key = SHA-256 of (shape, dtype and bytes of the images; name and digest of the extractor; version of warmflow)
 
-What is computed from the same bytes by the same weights is the same table, so a file under its key is never out of date, and two
-programs that write it at once write the same. A file is written under another name and then renamed; one that is damaged all the
-same is computed and written again.
+The key identifies the images and the weights, so a cached file is never out of date, and two programs that write it at the same
+time write the same content. A file is written under a temporary name and then renamed; a damaged file is computed again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ BYTES = 2**26
 
 
 def data_digest(x: Tensor) -> str:
-    """SHA-256 over shape, type and bytes of x (n, *S)."""
+    """SHA-256 of the shape, dtype and bytes of x (n, *S)."""
     found = hashlib.sha256(f"{tuple(x.shape)} {x.dtype};".encode())
     for part in x.detach().cpu().contiguous().reshape(-1).split(BYTES):
         found.update(part.view(torch.uint8).numpy())
@@ -33,13 +32,13 @@ def data_digest(x: Tensor) -> str:
 
 
 def kept_features(extractor: NamedExtractor, x: Tensor, folder: str | Path | None) -> Tensor:
-    """The features (n, d) float64 of x (n, *S): read from ``folder`` where they lie there, else computed and kept there.
+    """The features (n, d) float64 of x (n, *S): read from ``folder`` if they are cached there, else computed and stored.
 
     Args:
-        folder: made where it is not there; None computes and keeps nothing.
+        folder: created if it does not exist; None for no cache.
 
     Raises:
-        ValueError: a folder that cannot be written, or whatever the extractor finds wrong with x.
+        ValueError: a folder that cannot be written, or images that the extractor does not accept.
     """
     if folder is None:
         return extractor.features(x)
@@ -54,7 +53,7 @@ def kept_features(extractor: NamedExtractor, x: Tensor, folder: str | Path | Non
             if found == facts and len(tensors["features"]) == len(x):
                 return tensors["features"]
         except (ValueError, KeyError):
-            pass  # damaged from outside: written again below
+            pass  # a damaged file is replaced below
     features = extractor.features(x)
     write_tensors(path, {"features": features}, facts)
     return features

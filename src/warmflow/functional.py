@@ -225,6 +225,10 @@ def sample(
         ValueError: neither drafts nor n, an unknown option or solver, a model that returns another shape.
     """
     given = dict(condition or {})
+    if isinstance(start, str):
+        raise ValueError(
+            f"start is {start!r}; give drafts, a draft(n, seed), or the source of your pairs: pairs.source"
+        )
     if start is not None and not isinstance(start, Source) and not callable(start):
         drafts = torch.as_tensor(start)
         if n is not None and n != len(drafts):

@@ -1,15 +1,15 @@
-"""The table at the end: every arm against real images by what the literature reports, all on one extractor and at equal N.
+"""The final table for images: every method against real images by the usual metrics, with one extractor and the same N.
 
-    Frechet distance                 biased upwards by a small N, so N is the same in every row and stands in the table
+    Frechet distance                 biased upwards for small N, so N is the same in every row and is shown in the table
     kernel distance, with interval   unbiased
-    precision, density               are samples like real ones
-    recall, coverage                 are all real ones found
+    precision, density               whether the samples resemble real images
+    recall, coverage                 whether the samples cover all real images
 
     extractor = EfficientNetLite0.load(224)
     print(markdown(final_table(real, {"warm, 4 calls": warm, "cold, 20 calls": cold}, extractor, folder="features")))
 
-Nothing here enters a verdict; verdicts have margins that were fixed before sampling (``verdict.py``). A row of real images that
-are not in ``real`` is the floor to read the others against: give one as an arm.
+None of these numbers enters a verdict, whose margins are fixed before sampling (``verdict.py``). For comparison, add a row of
+real images that are not in ``real``: it shows the noise floor.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from warmflow.metrics.neighbours import Balls, Neighbours, neighbours
 
 @dataclass(frozen=True)
 class FinalRow:
-    """One arm: n samples against n real images, on the features of the extractor named."""
+    """One method: n samples against n real images, on the features of the named extractor."""
 
     arm: str
     extractor: str
@@ -49,28 +49,28 @@ def final_table(
     size: int | None = None,
     seed: int = 0,
 ) -> list[FinalRow]:
-    """A row for each of ``arms``, in their order.
+    """Computes one row for each entry of ``arms``, in order.
 
     Args:
-        real: held-out images (n, *S), 10,000 for numbers to quote.
-        arms: samples (n, *S) by name, post-processed all alike; as many as there are real images.
-        extractor: what the distances are taken on, and named by.
-        folder: where the real images' features are kept for the next table; None keeps nothing.
-        k: neighbours of precision and recall, and of density and coverage.
-        size: rows of a subset of the kernel distance; 1,000, or a tenth of n where n is below 10,000.
-        seed: names the order in which rows are dealt out into these subsets.
+        real: held-out images (n, *S); use 10,000 for numbers to publish.
+        arms: samples (n, *S) by method name, all post-processed in the same way, as many as there are real images.
+        extractor: computes the features on which all distances are measured.
+        folder: where the features of the real images are cached; None for no cache.
+        k: number of neighbours for precision and recall, and for density and coverage.
+        size: rows per subset of the kernel distance; 1,000, or a tenth of n if n is below 10,000.
+        seed: seed of the random division into these subsets.
 
     Raises:
-        ValueError: no arms, an arm of another number or shape than real, too few rows for the neighbours or the interval,
-            or images that the extractor does not take.
+        ValueError: no methods, samples whose number or shape differs from ``real``, too few rows for the neighbours or the
+            interval, or images that the extractor does not accept.
     """
     if not arms:
-        raise ValueError("arms is empty; give at least one arm's samples by name")
+        raise ValueError("arms is empty; give the samples of at least one method by name")
     for name, x in arms.items():
         if x.shape != real.shape:
             raise ValueError(
-                f"arm {name!r} is {tuple(x.shape)} and real {tuple(real.shape)}; a Frechet distance depends on how many there "
-                f"are: give {len(real)} samples of shape {tuple(real.shape[1:])}, or cut both to one number"
+                f"the samples of {name!r} are {tuple(x.shape)} and real is {tuple(real.shape)}; a Frechet distance depends on "
+                f"the number of samples: give {len(real)} samples of shape {tuple(real.shape[1:])}, or cut both to one number"
             )
     frechet, kid = Frechet.on(extractor), KID.on(extractor)
     known = kept_features(extractor, real, folder)
@@ -84,10 +84,14 @@ def final_table(
 
 
 def markdown(rows: Sequence[FinalRow]) -> str:
-    """The rows as a Markdown table; the line above it names the extractor, and the kernel distance is shown times 1,000."""
+    """The rows as a Markdown table, below a line that names the extractor; kernel distances are multiplied by 1,000.
+
+    Raises:
+        ValueError: no rows, or rows of several extractors or numbers of samples.
+    """
     if not rows or len({(row.extractor, row.n) for row in rows}) > 1:
         raise ValueError(
-            "rows hold several extractors or numbers, or none at all; a table has one: make a table of each"
+            "rows must not be empty and must share one extractor and one number of samples: make a table of each"
         )
     first = rows[0]
     lines = [
@@ -107,5 +111,5 @@ def markdown(rows: Sequence[FinalRow]) -> str:
 
 
 def _short(x: float) -> str:
-    """Three significant digits; whole numbers from 1,000 on."""
+    """Three significant digits; integers from 1,000 on."""
     return f"{x:.3g}" if abs(x) < 999.5 else f"{x:,.0f}"

@@ -1,14 +1,14 @@
-"""Counter-based randomness: every draw is a pure function of (seed, sample, names, position).
+"""Counter-based randomness: every random number is a pure function of (seed, sample, names, position).
 
-A stateful generator ties a draw to everything drawn before it: change the batch size, skip a step, resume, or add a
-process, and every later number moves. Here a value is a hash of *where it is used*:
+The numbers of a stateful generator depend on everything drawn before them: with another batch size, a skipped step, a resumed
+run or one more process, every later number changes. Here a number is a hash of *where it is used*:
 
-    key(sample)    = mix(mix(seed) + golden * sample)          one 64-bit key a sample
+    key(sample)    = mix(mix(seed) + golden * sample)          one 64-bit key per sample
     fold(name)     : key <- mix(key xor digest(name))          a name opens an independent stream
-    bits(position) = mix(key + golden * (position + 1))        one 64-bit word a position
+    bits(position) = mix(key + golden * (position + 1))        one 64-bit word per position
 
-``mix`` is the finaliser of splitmix64, a bijection of 64-bit words. So batch size, skipping, resuming and the number
-of processes change nothing, and no random state is ever stored.
+``mix`` is the finaliser of splitmix64, a bijection of 64-bit words. Batch size, skipped steps, resuming and the number of
+processes therefore change nothing, and no random state is ever stored.
 
 References:
     Fast splittable pseudorandom number generators, Steele, Lea, Flood, OOPSLA 2014 (the finaliser)
@@ -29,18 +29,18 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 def _signed(word: int) -> int:
-    """The int64 with the bits of a 64-bit word."""
+    """The int64 with the same bits as a 64-bit word."""
     word &= (1 << 64) - 1
     return word - (1 << 64) if word >> 63 else word
 
 
 def _shift(x: Tensor, k: int) -> Tensor:
-    """Logical right shift of int64 bits (torch's own shift copies the sign)."""
+    """Logical right shift of int64 bits (torch's own shift copies the sign bit)."""
     return (x >> k) & ((1 << (64 - k)) - 1)
 
 
 def mix(x: Tensor) -> Tensor:
-    """splitmix64's finaliser on int64 tensors; multiplication wraps modulo 2^64."""
+    """The finaliser of splitmix64 on int64 tensors; multiplication wraps modulo 2^64."""
     x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
     x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
     return x ^ _shift(x, 31)
@@ -48,11 +48,11 @@ def mix(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """One stream of random numbers a sample; ``key`` is (B,) int64, formed when it is first needed.
+    """One stream of random numbers per sample. ``key`` is (B,) int64, computed when it is first needed.
 
-    ``noise.normal("x0", 3, 8, 8)`` is (B, 3, 8, 8), and asking again for the same name gives the same numbers. A name is
-    therefore used once in one place, and every batch of a training loop needs a Noise of its own: ``noise.fold(step)``, or
-    ``Noise.drawn``, whose streams are new at every call.
+    ``noise.normal("x0", 3, 8, 8)`` is (B, 3, 8, 8), and the same name gives the same numbers again. Each name is therefore used
+    in one place only, and every batch of a training loop needs a Noise of its own: ``noise.fold(step)``, or ``Noise.drawn``,
+    whose streams are new at every call.
     """
 
     root: Tensor
@@ -68,7 +68,11 @@ class Noise:
 
     @staticmethod
     def of(seed: int, n: int, first: int = 0, device: torch.device | str = "cpu") -> Noise:
-        """Streams of the samples first .. first + n - 1 under an integer seed."""
+        """The streams of samples first .. first + n - 1 under an integer seed.
+
+        Raises:
+            ValueError: n is negative.
+        """
         if n < 0:
             raise ValueError(f"noise: n is {n}; the number of samples cannot be negative")
         start = mix(torch.tensor([_signed(seed + GOLDEN)], device=device))
@@ -102,7 +106,7 @@ class Noise:
         return Noise(self.key[rows])
 
     def fold(self, name: str | int) -> Noise:
-        """The streams below a name or a number (a step, a round): independent of these and of other names."""
+        """The streams for a name or a number (a step, a round), independent of these streams and of other names."""
         return Noise(self.root, (self, name))
 
     def _bits(self, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -111,8 +115,9 @@ class Noise:
         return word.reshape(len(self.key), *shape)
 
     def uniform(self, name: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """(B, *shape) uniforms in the open interval (0, 1), 53 bits each; float64 unless told. In a narrower dtype values
-        that would round to an end are the nearest number inside it."""
+        """Uniform numbers (B, *shape) in the open interval (0, 1), 53 bits each, float64 by default. In a narrower dtype,
+        values that would round to 0 or 1 are replaced by the nearest number inside the interval.
+        """
         u = (_shift(self._bits(name, shape), 11).double() + 0.5) * 2.0**-53
         if dtype == torch.float64:
             return u
@@ -120,22 +125,23 @@ class Noise:
         return u.to(dtype).clamp(narrow.tiny, 1 - narrow.eps / 2)
 
     def normal(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """(B, *shape) standard normals by the inverse distribution function, formed in float64."""
+        """Standard normal numbers (B, *shape) by the inverse distribution function, computed in float64."""
         return torch.special.ndtri(self.uniform(name, *shape)).to(dtype)
 
     def integers(self, name: str, *shape: int, high: int) -> Tensor:
-        """(B, *shape) int64 in 0 .. high - 1; the bias of the modulo is below high * 2^-63."""
+        """Integers (B, *shape) int64 in 0 .. high - 1; the bias of the modulo is below high * 2^-63."""
         if high < 1:
             raise ValueError(f"noise: high is {high}; integers are drawn below a positive bound")
         return _shift(self._bits(name, shape), 1) % high
 
 
 def inverse(levels: Tensor, uniform: Tensor) -> Tensor:
-    """Draws by the inverse distribution function: places (n,) at which the cumulative weights (n, V) first exceed
-    uniform (n,) times their total."""
+    """Samples from discrete distributions by the inverse distribution function: the indices (n,) at which the cumulative
+    weights (n, V) first exceed uniform (n,) times their total.
+    """
     return (levels <= uniform[:, None] * levels[:, -1:]).sum(1).clamp(max=levels.shape[1] - 1)
 
 
 def permutation(seed: int, n: int, name: str = "permutation") -> Tensor:
-    """A permutation of 0 .. n - 1, (n,) int64: the order of n counter-based uniforms."""
+    """A permutation of 0 .. n - 1, (n,) int64: the sorting order of n counter-based uniform numbers."""
     return torch.argsort(Noise.of(seed, n).uniform(name), stable=True)

@@ -1,7 +1,9 @@
-"""Source + field + solver -> samples. A sampler is itself a source, so chains and one-step students need nothing new.
+"""Sampling: source + field + solver -> samples. A sampler is itself a source, so chains of flows and one-step students need no
+extra code.
 
-The walk stands at the float64 grid of ``solvers.grid`` from each start's own time to 1. Every random draw of a sample
-hangs on (seed, number of the sample): drawing 100 in one batch or in ten gives the same hundred.
+The flow is integrated on the float64 time grid of ``solvers.grid``, from each start's own time to 1. Every random number of a
+sample depends only on the seed and the index of the sample: 100 samples are the same whether they are drawn in one batch or in
+ten.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ Hook = Callable[[State], State]
 
 @dataclass(frozen=True)
 class Clip:
-    """A hook that keeps every finished sample (t = 1) inside [low, high]: the same post-processing for every arm."""
+    """A hook that clips every finished sample (t = 1) to [low, high]: the same post-processing for every method."""
 
     low: float
     high: float
@@ -41,12 +43,12 @@ def _clock(device: torch.device) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Sampler(Source):
-    """Draws starts and walks them to t = 1.
+    """Draws starts from the source and integrates the flow to t = 1.
 
     Args:
-        steps: intervals walked on [t0, 1].
+        steps: number of intervals on [t0, 1].
         hooks: functions of the state, applied in order after every step.
-        device: where the field lives; starts are moved there.
+        device: the device of the field; starts are moved to it.
     """
 
     source: Source
@@ -66,7 +68,11 @@ class Sampler(Source):
 
     @torch.no_grad()
     def walk(self, start: Start, *, noise: Noise, steps: int | None = None) -> Iterator[State]:
-        """The states at steps 0 .. n of these starts."""
+        """Integrates the flow from these starts and yields the states 0 .. n.
+
+        Raises:
+            ValueError: steps is not a whole number of at least 1.
+        """
         times = grid(self.field.path.begin(start), self.steps if steps is None else steps, self.solver.spacing)
         state = self.solver.begin(start, times[0], noise=noise)
         yield state
@@ -77,7 +83,9 @@ class Sampler(Source):
             yield state
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
-        """As a source: the walk's end as x0, its conditions kept, its calls (and its source's) as ``Start.calls``."""
+        """The sampler as a source: x0 is the generated sample, conditions are kept, and ``Start.calls`` counts the flow and its
+        own source.
+        """
         start = self.source.draw(n, condition, noise=noise.fold("source")).to(self.device)
         state = self._end(start, noise.fold("solver"), self.steps)
         calls = state.calls if start.calls is None else state.calls + start.calls
@@ -98,26 +106,28 @@ class Sampler(Source):
         start: Start | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Samples:
-        """n samples, or one for every row of ``start``.
+        """Draws n samples, or one for every row of ``start``.
 
         Args:
-            seed: of every draw; the same seed and number give the same samples at any batch size.
-            batch: rows walked at once; all of them if None.
-            condition: taken as given by the source (rows aligned with the samples).
-            progress: told the number of finished samples after each batch.
+            seed: seed of all random numbers; the same seed and index give the same sample at any batch size.
+            steps: number of steps instead of ``self.steps``.
+            batch: rows integrated at once; None for all.
+            condition: conditions for the source, with one row per sample.
+            start: starts to integrate from, instead of samples of the source.
+            progress: called with the number of finished samples after each batch.
 
         Returns:
-            Samples with x (n, *S), calls (n,) of the flow's network, seconds in all and of the source alone.
+            Samples with x (n, *S), calls (n,) of the flow's network, and the seconds in total and of the source alone.
 
         Raises:
-            ValueError: n missing or below 1, a batch below 1, steps not a whole number of at least 1.
+            ValueError: n is missing or below 1, batch is below 1, or steps is not a whole number of at least 1.
         """
         if start is not None:
             n = len(start)
         if n is None or n < 1:
             raise ValueError(f"n is {n}; ask for at least one sample")
         if batch is not None and batch < 1:
-            raise ValueError(f"batch is {batch}; walk at least one sample at a time")
+            raise ValueError(f"batch is {batch}; it must be at least 1")
         steps = self.steps if steps is None else steps
         device, parts, source_seconds = torch.device(self.device), [], 0.0
         began = _clock(device)
@@ -126,12 +136,12 @@ class Sampler(Source):
             noise = Noise.of(seed, rows.stop - first, first)
             before = _clock(device)
             given = None if condition is None else {k: v[rows] for k, v in condition.items()}
-            here = (
+            starts = (
                 self.source.draw(rows.stop - first, given, noise=noise.fold("source")) if start is None else start[rows]
             )
-            here = here.to(device)
+            starts = starts.to(device)
             source_seconds += _clock(device) - before
-            parts.append(self._end(here, Noise(noise.key.to(device)).fold("solver"), steps))
+            parts.append(self._end(starts, Noise(noise.key.to(device)).fold("solver"), steps))
             if progress is not None:
                 progress(rows.stop)
         state = concatenate(parts)
@@ -139,13 +149,13 @@ class Sampler(Source):
 
 
 def trajectory(sampler: Sampler, start: Start, *, seed: int = 0) -> Tensor:
-    """(steps + 1, B, *S): the states of a walk, for pictures."""
+    """The states (steps + 1, B, *S) of a trajectory, for figures."""
     noise = Noise.of(seed, len(start)).fold("solver")
     return torch.stack([state.x for state in sampler.walk(start.to(sampler.device), noise=noise)])
 
 
 def placed(sampler: Sampler, device: str) -> Sampler:
-    """The sampler with its network on a device; starts follow it there."""
+    """The sampler with its network on another device; starts are moved there when it samples."""
     network = getattr(sampler.field, "network", None)
     if isinstance(network, torch.nn.Module):
         network.to(device)

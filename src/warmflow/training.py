@@ -1,9 +1,9 @@
 """One training loop for every objective; the only file that imports Accelerate.
 
-One step is one batch and one update of the player whose turn it is. What a step does is a function of (seed, step) and of
-the weights alone: rows come from the permutation of their epoch, noise from counters. So a resumed run continues bit for
-bit, and two processes compute what one does: every process pairs the whole batch, takes its own rows of the pairs, and the
-gradients are averaged here (no module is wrapped).
+One step is one batch and one update of one player. A step is a function of (seed, step) and the weights alone: rows come from the
+permutation of their epoch, noise from counters. A resumed run therefore continues bit for bit, and two processes compute the
+same as one: every process pairs the whole batch and takes its own rows of the pairs, and gradients are averaged here (modules
+are not wrapped).
 
     learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak
     averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + k) / (10 + k)) after k earlier updates of that player
@@ -31,12 +31,12 @@ from warmflow.noise import Noise, permutation
 
 
 class Diverged(ValueError):
-    """A loss or gradient that is not a number; the run folder keeps the last good checkpoint."""
+    """The loss or gradient is not finite; the run folder keeps the last good checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The averaged and the raw networks by player, and the facts: steps, seconds, loss, parameters, speed."""
+    """The averaged and the raw networks by player, and facts about the training: steps, seconds, loss, parameters, speed."""
 
     networks: Mapping[str, nn.Module]
     raw: Mapping[str, nn.Module]
@@ -44,17 +44,19 @@ class Trained:
 
 
 def rate(step: int, steps: int, warmup: int) -> float:
-    """The learning rate at a step as a share of its peak."""
+    """The learning rate at a step, as a fraction of its peak."""
     rise = min(1.0, (step + 1) / max(1, warmup))
     return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def laid_out(value: Tensor, like: Tensor) -> Tensor:
-    """A copy of the value in the memory layout of ``like`` where it has its shape: fused optimisers read both as one line."""
+    """A copy of the value in the memory layout of ``like``, if the shapes agree: fused optimisers read both tensors in memory
+    order.
+    """
     return torch.empty_like(like).copy_(value) if value.shape == like.shape else value
 
 
-class _Seat:
+class _Trainer:
     """A player with its optimiser and its averaged weights."""
 
     def __init__(self, player: Player, device: torch.device) -> None:
@@ -67,26 +69,26 @@ class _Seat:
         self.average = copy.deepcopy(self.network)
         both = zip(self.network.parameters(), self.average.parameters(), strict=True)
         self.averaged = [a for p, a in both if p.requires_grad]
-        self.buffers, self.kept = list(self.network.buffers()), list(self.average.buffers())
-        self.done, self.whole = 0, True  # steps after which the weights stand; False in the middle of an update
-        self.moves = 0  # this player's own updates: where players take turns, fewer than steps
+        self.buffers, self.average_buffers = list(self.network.buffers()), list(self.average.buffers())
+        self.reached, self.complete = 0, True  # the step these weights belong to; False during an update
+        self.updates = 0  # this player's own updates, fewer than steps if players take turns
 
     def update(self, share: float, step: int) -> None:
-        self.whole = False
+        self.complete = False
         for group in self.optimiser.param_groups:
             group["lr"] = self.player.learning_rate * share
         self.optimiser.step()
-        decay = min(self.player.ema, (1 + self.moves) / (10 + self.moves))
-        blend = get_ema_multi_avg_fn(decay if self.moves else 0.0)  # the first average is the first iterate
+        decay = min(self.player.ema, (1 + self.updates) / (10 + self.updates))
+        blend = get_ema_multi_avg_fn(decay if self.updates else 0.0)  # the average begins with the first weights
         blend(self.averaged, self.weights, None)
-        for ours, theirs in zip(self.kept, self.buffers, strict=True):
-            ours.copy_(theirs)  # running statistics are taken as they are
-        self.done, self.moves, self.whole = step + 1, self.moves + 1, True
+        for ours, theirs in zip(self.average_buffers, self.buffers, strict=True):
+            ours.copy_(theirs)  # running statistics are copied, not averaged
+        self.reached, self.updates, self.complete = step + 1, self.updates + 1, True
 
     def state(self, name: str) -> dict[str, Tensor]:
         tensors = {f"{name}.raw.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"{name}.average.{k}": v for k, v in self.average.state_dict().items()}
-        tensors[f"{name}.updates"] = torch.tensor(self.moves)
+        tensors[f"{name}.updates"] = torch.tensor(self.updates)
         for i, p in enumerate(self.weights):
             tensors |= {f"{name}.optimiser.{i}.{k}": v for k, v in self.optimiser.state[p].items()}
         return tensors
@@ -97,7 +99,7 @@ class _Seat:
 
         self.network.load_state_dict(part(f"{name}.raw."))
         self.average.load_state_dict(part(f"{name}.average."))
-        self.moves = int(tensors[f"{name}.updates"])
+        self.updates = int(tensors[f"{name}.updates"])
         state = self.optimiser.state_dict()
         state["state"] = {
             i: {k: laid_out(v, p) for k, v in part(f"{name}.optimiser.{i}.").items()}
@@ -108,7 +110,7 @@ class _Seat:
 
 
 class _Rows:
-    """The rows of step k: positions k B .. (k + 1) B - 1 of the concatenated epochs, each a fresh permutation."""
+    """The rows of step k: positions k B .. (k + 1) B - 1 of the concatenated epochs, each a new permutation."""
 
     def __init__(self, n: int, batch: int, seed: int) -> None:
         self.n, self.batch, self.seed = n, batch, seed
@@ -127,7 +129,7 @@ class _Rows:
 
 
 class _Log:
-    """log.jsonl: a line every few steps; on resume, lines past the checkpoint are dropped first."""
+    """log.jsonl: one line every few steps. When a run resumes, lines after the checkpoint are removed."""
 
     def __init__(self, folder: Path | None, step: int) -> None:
         self.path = None if folder is None else folder / "log.jsonl"
@@ -138,7 +140,7 @@ class _Log:
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
                 except (json.JSONDecodeError, KeyError):
-                    continue  # a line cut short when the process was killed
+                    continue  # an incomplete line, written when the process was killed
             temporary = self.path.with_suffix(".tmp")
             temporary.write_text("".join(kept))
             os.replace(temporary, self.path)
@@ -160,11 +162,13 @@ def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
 def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:
     for name, value in (("steps", steps), ("batch", batch)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {value!r}; it is a whole number of at least 1")
+            raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
     if not len(data):
         raise ValueError("there is no data to train on")
     if batch % processes:
-        raise ValueError(f"batch is {batch}, which {processes} processes cannot share equally: use a multiple")
+        raise ValueError(
+            f"batch is {batch}, which cannot be divided equally between {processes} processes: use a multiple"
+        )
     if objective.product not in objective.players:
         raise ValueError(f"the objective's product {objective.product!r} is not one of its players")
 
@@ -184,17 +188,20 @@ def train(
     log_every: int = 50,
     progress: str | None = None,
 ) -> Trained:
-    """Trains the objective's players for ``steps`` updates; the networks it is given are changed in place.
+    """Trains the objective's players for ``steps`` updates; the given networks are modified in place.
 
     Args:
-        folder: a run folder for checkpoints and log.jsonl; a checkpoint found there is continued from.
-        clip: the largest norm of a gradient.
-        save_every: steps between checkpoints; one more at the end, on Ctrl-C, and before a divergence is reported.
-        progress: the label of a progress bar, None for no bar.
+        folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
+        warmup: steps over which the learning rate rises.
+        clip: the maximum gradient norm.
+        save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, and before a divergence is reported.
+        log_every: steps between lines of the log.
+        progress: label of the progress bar; None for no bar.
 
     Raises:
-        ValueError: impossible steps or batch, no data. Diverged (a ValueError): loss or gradient not finite.
-        KeyboardInterrupt: passed on after the checkpoint is written.
+        ValueError: invalid steps or batch, no data, or a checkpoint of another run. Diverged (a ValueError): the loss or gradient
+            is not finite.
+        KeyboardInterrupt: raised again after the checkpoint is written.
     """
     from accelerate import Accelerator
     from tqdm import tqdm
@@ -202,58 +209,58 @@ def train(
     try:
         accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
     except ValueError:
-        accelerator = Accelerator()  # its state is the process's: a training before this one was on another device
+        accelerator = Accelerator()  # its state is global: an earlier training used another device
     _checked(objective, data, steps, batch, accelerator.num_processes)
     where = None if folder is None else Path(folder)
     if where is not None:
         where.mkdir(parents=True, exist_ok=True)
     alone = accelerator.num_processes == 1 or torch.device(device).index is not None
     place = torch.device(device) if alone else accelerator.device
-    seats = {name: _Seat(player, place) for name, player in objective.players.items()}
+    trainers = {name: _Trainer(player, place) for name, player in objective.players.items()}
     checkpoint = None if where is None else where / "checkpoint.safetensors"
-    first, spent, shown = 0, 0.0, float("nan")
+    first, spent, loss = 0, 0.0, float("nan")
     if checkpoint is not None and checkpoint.exists():
         tensors, facts = read_tensors(checkpoint)
         if int(facts["steps"]) != steps or int(facts["batch"]) != batch or int(facts["seed"]) != seed:
             raise ValueError(
-                f"{checkpoint} is of a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
-                f"asked are {steps}, {batch}, {seed}: choose another folder"
+                f"{checkpoint} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
+                f"requested are {steps}, {batch}, {seed}: choose another folder"
             )
         first, spent = int(facts["step"]), float(facts["seconds"])
-        shown = float(facts.get("loss", "nan"))
-        for name, seat in seats.items():
-            seat.restore(name, tensors)
+        loss = float(facts.get("loss", "nan"))
+        for name, trainer in trainers.items():
+            trainer.restore(name, tensors)
     main = accelerator.is_main_process
     log = _Log(where if main else None, first)
     began, done = time.perf_counter(), first
 
     def save() -> None:
         if main and checkpoint is not None:
-            if not all(seat.whole for seat in seats.values()):
-                return  # interrupted within an update: the checkpoint before it is the last good one
-            tensors = {k: v for name, seat in seats.items() for k, v in seat.state(name).items()}
+            if not all(trainer.complete for trainer in trainers.values()):
+                return  # interrupted during an update: keep the previous checkpoint
+            tensors = {k: v for name, trainer in trainers.items() for k, v in trainer.state(name).items()}
             seconds = spent + time.perf_counter() - began
-            reached = max(first, *(seat.done for seat in seats.values()))
-            numbers = {"step": reached, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": shown}
+            reached = max(first, *(trainer.reached for trainer in trainers.values()))
+            numbers = {"step": reached, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": loss}
             write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
 
     bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
-    norms: dict[str, float] = {}  # of the gradient of each player's last turn: lines fall on the turns of one player
+    norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
     try:
         for step in range(first, steps):
             noise = Noise.of(seed, batch, step * batch).fold("train")
             pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
-            shown, norms[objective.turn(step)], numbers = _update(objective, seats, pair, Noise(noise[mine].key.to(place)), step,
-                                     rate(step, steps, warmup), clip, accelerator)  # fmt: skip
+            loss, norms[objective.turn(step)], numbers = _update(objective, trainers, pair, Noise(noise[mine].key.to(place)),
+                                     step, rate(step, steps, warmup), clip, accelerator)  # fmt: skip
             done = step + 1
             bar.update()
             if done % log_every == 0 or done == steps:
                 speed = (done - first) * batch / (time.perf_counter() - began)
                 if main:
                     more = {**numbers, "gradient_norm": dict(norms)}
-                    log.write({"step": done, "loss": shown, "samples_per_second": round(speed, 1), **more})
-                bar.set_postfix_str(f"loss {shown:.4f}, {speed:,.0f} samples/s")
+                    log.write({"step": done, "loss": loss, "samples_per_second": round(speed, 1), **more})
+                bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} samples/s")
             if done % save_every == 0 and done < steps:
                 save()
     except (KeyboardInterrupt, Diverged):
@@ -264,40 +271,41 @@ def train(
     save()
     seconds = spent + time.perf_counter() - began
     record = {
-        "steps": steps, "batch": batch, "seconds": seconds, "loss": shown,
-        "parameters": sum(p.numel() for seat in seats.values() for p in seat.weights),
+        "steps": steps, "batch": batch, "seconds": seconds, "loss": loss,
+        "parameters": sum(p.numel() for trainer in trainers.values() for p in trainer.weights),
         "samples_per_second": (steps - first) * batch / max(time.perf_counter() - began, 1e-9),
     }  # fmt: skip
-    averaged = {name: seat.average if seat.player.ema else seat.network for name, seat in seats.items()}
-    raw = {name: seat.network.eval() for name, seat in seats.items()}
+    averaged = {name: trainer.average if trainer.player.ema else trainer.network for name, trainer in trainers.items()}
+    raw = {name: trainer.network.eval() for name, trainer in trainers.items()}
     return Trained({name: network.eval() for name, network in averaged.items()}, raw, record)
 
 
 def _update(
-    objective: Objective, seats: Mapping[str, _Seat], pair: Any, noise: Noise, step: int, share: float, clip: float,
+    objective: Objective, trainers: Mapping[str, _Trainer], pair: Any, noise: Noise, step: int, share: float, clip: float,
     accelerator: Any,
 ) -> tuple[float, float, dict[str, float]]:  # fmt: skip
-    """One update of the player whose turn it is: the mean loss over all processes, the gradient's norm before it is
-    clipped, and the objective's numbers."""
+    """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, and the
+    objective's numbers.
+    """
     turn = objective.turn(step)
-    for name, seat in seats.items():
-        for p in seat.weights:
+    for name, trainer in trainers.items():
+        for p in trainer.weights:
             p.requires_grad_(name == turn)
             p.grad = None
-    before = [b.clone() for b in seats[turn].buffers]
-    with torch.random.fork_rng(devices=[p.device for p in seats[turn].weights[:1] if p.device.type == "cuda"]):
-        torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout knows only the global generator
+    before = [b.clone() for b in trainers[turn].buffers]
+    with torch.random.fork_rng(devices=[p.device for p in trainers[turn].weights[:1] if p.device.type == "cuda"]):
+        torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout uses the global generator only
         loss, numbers = objective.loss(turn, pair, noise=noise)
     loss.backward()  # type: ignore[no-untyped-call]
-    _average_gradients(accelerator, seats[turn].weights)
-    norm = torch.nn.utils.clip_grad_norm_(seats[turn].weights, clip)
+    _average_gradients(accelerator, trainers[turn].weights)
+    norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, clip)
     value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
-        for buffer, value_before in zip(seats[turn].buffers, before, strict=True):
-            buffer.copy_(value_before)  # the forward pass has already moved the running statistics
+        for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
+            buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
         raise Diverged(
             f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
-    seats[turn].update(share, step)
+    trainers[turn].update(share, step)
     return value, float(norm), numbers

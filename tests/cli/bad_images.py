@@ -26,9 +26,9 @@ def image_commands() -> Iterator[Case]:
     yield Case("compare of a hub without a name", of(lambda p: "hf:"), "name is empty", "hf:NAME")
     yield Case("compare of a hub's missing folder", of(lambda p: "hf:./no/where"), "./no/where", "save_to_disk")
     yield Case("audit of a hub's file", of(lambda p: f"hf:{p.file('set')}", "audit"), "is a file", "save_to_disk")
-    yield Case("compare of a lonely class", of(lambda p: f"folder:{_lonely(p)}"), 'class "owl" has one', "join it")
+    yield Case("compare of a lonely class", of(lambda p: f"folder:{_lonely(p)}"), 'class "owl" has one', "merge it")
     yield Case("audit of a lonely class", of(lambda p: f"folder:{_lonely(p)}", "audit"), "one member", "leave it out")
-    yield Case("compare of a lonely label", of(_lonely_label), 'class "7" has one member', "join it")
+    yield Case("compare of a lonely label", of(_lonely_label), 'class "7" has one member', "merge it")
     yield Case("audit of one image", of(lambda p: f"folder:{p.images(1)}", "audit"), "one image", "at least two")
     yield Case("compare of half a file of images", of(_half_array), "images.npy", "numpy.save")
 
@@ -43,8 +43,8 @@ def image_calls() -> Iterator[Case]:
         return make
 
     for what, spoil, says, remedy in (
-        ("without a grid", lambda f: (f / "cifar10_07.webp").unlink(), "has no cifar10_07.webp", "belong there"),
-        ("without labels", lambda f: (f / "labels.npy").unlink(), "has no labels.npy", "belong there"),
+        ("without a grid", lambda f: (f / "cifar10_07.webp").unlink(), "has no cifar10_07.webp", "it needs all"),
+        ("without labels", lambda f: (f / "labels.npy").unlink(), "has no labels.npy", "it needs all"),
         ("with half a grid", lambda f: _cut(f / "cifar10_00.webp"), "cifar10_00.webp cannot be read", "fetch it"),
         ("with an empty grid", lambda f: _cut(f / "cifar10_03.webp", 0), "cifar10_03.webp", "fetch it again"),
         ("with a grid of another kind", lambda f: _picture(f / "cifar10_00.webp", "PNG"), "not an image", "fetch it"),
@@ -62,7 +62,7 @@ def image_calls() -> Iterator[Case]:
         yield Case(f"CIFAR-10 with most {value}", cifar(lambda f: None, most=value), f"most is {value}", "0 for all")
     yield Case("CIFAR-10 of an empty folder", lambda p: lambda: _load("cifar10", folder=p.here), "neither", "give the")
     yield Case("CIFAR-10 as pickles", _batches("data_batch_1"), "never opened", "cifar-10-binary.tar.gz")
-    yield Case("CIFAR-10 of one batch", _batches("data_batch_1.bin"), "data_batch_2.bin and 4 more", "belong there")
+    yield Case("CIFAR-10 of one batch", _batches("data_batch_1.bin"), "data_batch_2.bin and 4 more", "it needs all")
     yield Case("CIFAR-10 of short batches", _batches(), "data_batch_1.bin holds 30", "fetch it again")
     yield Case("a batch with a label of 77", _label, "the label 77", "fetch it again")
 
@@ -75,7 +75,7 @@ def image_calls() -> Iterator[Case]:
     yield Case("emoji with few categories", emoji(y=np.zeros(5, int)), "300 pictures, 5 categories", "fetch it again")
     yield Case("emoji of an unknown category", emoji(y=np.full(300, 4)), "from 4 to 4, known 0 .. 1", "fetch it again")
     yield Case("emoji of no code", emoji(code=np.array(["smile"] * 300)), "'smile'", "fetch it again")
-    yield Case("emoji of a lonely category", emoji(y=np.arange(300) // 299), 'class "b" has one member', "join it")
+    yield Case("emoji of a lonely category", emoji(y=np.arange(300) // 299), 'class "b" has one member', "merge it")
     yield Case(
         "half of the emoji", lambda p: lambda: _load("emoji", file=_cut(_emoji(p.here / "e.npz"))), "e.npz", "fetch it"
     )
@@ -93,7 +93,7 @@ def image_calls() -> Iterator[Case]:
     yield Case(
         "mapped rows that are alike", mapped(1.5e-5, np.zeros((300, 4, 4), np.uint8)), "the same", "check the file"
     )
-    yield Case("mapped numbers beyond 1", mapped(1.5e-5, np.full((300, 4, 4), 2.0)), "out of [-1, 1]", "scale floats")
+    yield Case("mapped numbers beyond 1", mapped(1.5e-5, np.full((300, 4, 4), 2.0)), "outside [-1, 1]", "scale floats")
     yield Case("mapped whole numbers", mapped(1.5e-5, np.ones((300, 4, 4), np.int64)), "int64", "give uint8")
     yield Case("mapped axes", mapped(1e-6, np.zeros((300, 1, 4, 4, 1), np.uint8)), "5 dimensions", "(N, C, H, W)")
     yield Case("few mapped rows", mapped(1e-9, np.zeros((9, 4, 4), np.uint8)), "9 rows", "at least 200")

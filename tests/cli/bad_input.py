@@ -670,7 +670,7 @@ def call_cases() -> Iterator[Case]:
     yield Case("too few data", compare(torch.randn(20, 2)), "20", "at least 200")
     yield Case("one image only", compare(torch.zeros(1, 1, 8, 8)), "1 rows", "at least 200")
     yield Case("objects", compare(np.array([None, 1] * 200, dtype=object)), "object", "give numbers")
-    yield Case("images beyond [-1, 1]", compare(torch.rand(300, 1, 6, 6) * 3), "out of [-1, 1]", "scale")
+    yield Case("images beyond [-1, 1]", compare(torch.rand(300, 1, 6, 6) * 3), "outside [-1, 1]", "scale")
     yield Case("NaN images", compare(torch.full((300, 1, 6, 6), float("nan"))), "300 of 300", "remove or repair")
     yield Case("whole-number images", compare(torch.ones(300, 1, 6, 6, dtype=torch.int64)), "int64", "uint8")
     yield Case(

@@ -146,10 +146,11 @@ def _prior(latent: int = 2, scale: float = 1.0) -> Any:
 
 def _floor(p: Place) -> Callable[[], Any]:
     """An auxiliary model that repeats its data: every sigma at the floor."""
-    from warmflow.networks import Auxiliary
     from warmflow.recipes import priors
     from warmflow.recipes.build import plan_of
     from warmflow.recipes.settings import settings_of
+
+    from warmflow.networks import Auxiliary
 
     plan = plan_of("lediflow.digits", settings_of("lediflow.digits"))
     auxiliary = Auxiliary(plan.data.shape, latent=8, width=8)

@@ -136,7 +136,7 @@ def text_calls() -> Iterator[Case]:
     )
     yield Case("patterns of two lengths", lambda p: lambda: _together([1], [2, -1]), "1 and 2", "same length")
     yield Case("float starts", lambda p: lambda: _jump(torch.zeros(3, 4)), "float32", "int64")
-    yield Case("symbols outside the alphabet", lambda p: _encode("caf\xe9"), "'\xe9' at place 3", "normalise")
+    yield Case("symbols outside the alphabet", lambda p: _encode("caf\xe9"), "'\xe9' at position 3", "normalise")
     yield Case("temperature 0", lambda p: lambda: _tempered(temperature=0.0), "temperature is 0.0", "positive")
     yield Case("top_p 2", lambda p: lambda: _tempered(top_p=2.0), "top_p is 2.0", "(0, 1]")
     yield Case("a corrector of 1", lambda p: lambda: _renoise(1.0), "renoise is 1.0", "0 is off")

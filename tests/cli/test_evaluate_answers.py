@@ -100,7 +100,7 @@ def test_inputs_that_do_not_fit_are_refused_with_the_remedy(words: list[object],
     np.save(one, kept[0])
     refused(words, "cold/1@0.npy has shape (180, 2); with inputs, give draws of every answer: (draws, inputs, ...)")
     np.save(one, kept[:, :-1])
-    refused(words, "cold/1@0.npy has 716 samples and", "bring equally many of every method")
+    refused(words, "cold/1@0.npy has 716 samples and", "give equally many of every method")
     np.save(one, kept)
     (tmp_path / "warm" / "1@0" / "3.npy").unlink()
     save(tmp_path / "warm" / "1@0" / "3.npy", torch.zeros(REAL - 1, 2))

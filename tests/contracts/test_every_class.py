@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from examples import BASES, EXAMPLES, batch_of, below, concrete, example, matching, start_of
 
+from examples import BASES, EXAMPLES, batch_of, below, concrete, example, matching, start_of
 from warmflow.contracts import Coupling, Field, Objective, Path, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.networks import seeded

@@ -177,7 +177,7 @@ def test_a_collapsed_latent_is_named_and_so_is_a_sigma_at_its_bounds(tmp_path: P
 
 def test_a_collapsed_prior_is_warned_of_in_the_report_of_its_method(tmp_path: Path) -> None:
     setup = Digits().setup(**TRAINING)
-    method = settled(LearnedPrior(auxiliary_updates=20, auxiliary_width=16, latent_updates=0, kl=1e3), setup)
+    method = settled(replace(PRIOR, latent_updates=0, kl=1e3), setup)
     assert "posterior collapse" in method.facts(Parts(setup, 0, tmp_path))["warning"]
 
 

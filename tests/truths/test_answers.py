@@ -102,7 +102,7 @@ def test_answers_are_looked_up_by_input_and_refused_where_they_cannot_be() -> No
     assert torch.equal(found(3, steps=2, seed=6, inputs=inputs[rows]), x[2, rows])
     with pytest.raises(ValueError, match=r"warm at 2 calls has answers of shape \(1, 30, 1\); give at least 4 draws"):
         Answers.of({2: x[:1]}, inputs, "warm")
-    with pytest.raises(ValueError, match="inputs has 1 rows that are there already; .* give a generator"):
+    with pytest.raises(ValueError, match="inputs has 1 duplicate rows; .* give a generator"):
         Answers.of({2: x}, inputs[[0, *range(29)]], "warm")
     with pytest.raises(ValueError, match=r"inputs\.real has 449 rows and real 450; give one input for each row"):
         evaluate(REAL[1], baseline={"cold": BASELINE}, candidates={"warm": BASELINE}, train=TRAIN[1], clip=(-9, 9),

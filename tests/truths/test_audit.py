@@ -171,7 +171,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"data_size": 49}, "data_size is 49"),
     ({"index": torch.arange(49), "x0": gaussian(0, 50, 2)}, "one number a pair"),
     ({"index": torch.arange(1, 51)}, "from 1 to 50"),
-    ({"labels_of_data": torch.arange(49)}, "one a datum"),
+    ({"labels_of_data": torch.arange(49)}, "one for each data point"),
 ]
 
 

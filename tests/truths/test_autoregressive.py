@@ -288,7 +288,7 @@ def test_training_leaves_torch_s_generator_alone():
 @pytest.mark.parametrize(
     ("tokens", "more", "match"),
     [
-        (TEXT + 1, {}, r"tokens hold 5; with a vocabulary of 5 they lie in 0 \.\. 4"),
+        (TEXT + 1, {}, r"tokens hold 5; with a vocabulary of 5 they must be in 0 \.\. 4"),
         (TEXT - 1, {}, "tokens hold -1"),
         (TEXT.int(), {}, "tokens are int32"),
         (TEXT[0], {}, r"of shape \(24,\); give int64 \(n, L\), a long text cut into windows"),
@@ -308,7 +308,7 @@ def test_impossible_networks_and_sources_are_named():
     for name in ("vocabulary", "width", "layers"):
         with pytest.raises(ValueError, match=f"{name} is 0"):
             TokenLSTM(**{"vocabulary": V, "width": 8, "layers": 1, name: 0})
-    with pytest.raises(ValueError, match="even width a head"):
+    with pytest.raises(ValueError, match="even width per head"):
         CausalTransformer(V, width=20, heads=4)
     with pytest.raises(ValueError, match=r"shape is \(2, 3\)"):
         LSTM(reader("LSTM"), (2, 3))

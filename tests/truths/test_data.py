@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from warmflow.data import DataSet, load
 from warmflow.data.arrays import from_array, from_file
 from warmflow.data.images import digits, folder, read_image, to_images
-from warmflow.data.toy import LAWS, draw, draw_labelled, toy
+from warmflow.data.toy import TOYS, draw, draw_labelled, toy
 from warmflow.noise import Noise
 
 
@@ -31,7 +31,7 @@ def parts(data: DataSet) -> list[Any]:
 # toys
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", TOYS)
 def test_toys_have_zero_mean_and_unit_variance(name: str) -> None:
     n = 200_000
     x, label = draw_labelled(name, n, Noise.of(0, n))
@@ -40,13 +40,13 @@ def test_toys_have_zero_mean_and_unit_variance(name: str) -> None:
     # the variance of a squared unit variable is at most 2 here (lighter tails than a Gaussian's)
     assert (x.var(0) - 1).abs().max() < 4 * math.sqrt(2 / n)
     share = torch.bincount(label).double() / n
-    assert len(share) == len(LAWS[name].classes)
+    assert len(share) == len(TOYS[name].classes)
     assert (share - 1 / len(share)).abs().max() < 4 * math.sqrt(0.25 / n)
 
 
 def test_moons_lie_on_their_half_circles() -> None:
     x, label = draw_labelled("moons", 5_000, Noise.of(1, 5_000))
-    law = LAWS["moons"]
+    law = TOYS["moons"]
     raw = x.double() * torch.tensor(law.variance).double().sqrt() + torch.tensor(law.mean).double()
     centre = torch.where(label[:, None] == 0, torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.5]))
     radius = (raw - centre).norm(dim=1)
@@ -70,7 +70,7 @@ def test_eight_gaussians_are_eight() -> None:
         assert (own.mean(0) - centre).abs().max() < 0.05 and (own.std(0) - 0.5).abs().max() < 0.03
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", TOYS)
 def test_a_draw_depends_on_its_own_stream_only(name: str) -> None:
     noise = Noise.of(0, 50)
     assert torch.equal(draw(name, 50, noise)[10:20], draw(name, 10, noise[10:20]))
@@ -202,7 +202,7 @@ def test_images_beside_subfolders_have_no_classes_and_a_note(tmp_path: Path) -> 
         save(tmp_path / f"{k}.png", grey(k))
         save(tmp_path / "sub" / f"{k}.png", grey(k))
     data = folder(tmp_path, size=8)
-    assert data.classes == () and not data.train.condition and "beside subfolders" in data.notes["classes"]
+    assert data.classes == () and not data.train.condition and "outside of the subfolders" in data.notes["classes"]
 
 
 def test_every_kind_of_file_becomes_eight_bits(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("kind", points(), {"kind": "image"}, 'did you mean "images"'),
     ("points as images", points(), {"kind": "images"}, r"give \(N, H, W\)"),
     ("images as points", torch.zeros(300, 1, 4, 4), {"kind": "points"}, 'kind="images"'),
-    ("images to 255", torch.full((300, 1, 4, 4), 255.0), {}, "out of"),
+    ("images to 255", torch.full((300, 1, 4, 4), 255.0), {}, "outside"),
     ("integer images", torch.zeros(300, 1, 4, 4, dtype=torch.int64), {}, "dtype int64"),
     ("boolean images", torch.zeros(300, 4, 4, dtype=torch.bool), {}, "dtype bool"),
     ("nan images", torch.full((300, 1, 4, 4), math.nan), {}, "300 of 300"),
@@ -328,7 +328,7 @@ def test_bad_files_are_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             load(str(tmp_path / name))
         assert "\n" not in str(caught.value) and name in str(caught.value)
-    with pytest.raises(ValueError, match='say "folder:'):
+    with pytest.raises(ValueError, match='give "folder:'):
         load(str(tmp_path))
     with pytest.raises(ValueError, match="is a folder"):
         from_file(tmp_path)

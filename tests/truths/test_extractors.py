@@ -331,7 +331,7 @@ def test_files_that_are_no_torchscript_are_refused_and_run_nothing(kind: str, tm
     elif kind == "cut":
         raw = scripted(Pooled(), path).read_bytes()
         path.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(ValueError, match=r"torch\.jit\.save wrote") as error:
+    with pytest.raises(ValueError, match=r"written by torch\.jit\.save") as error:
         Scripted.load(path, size=16)
     assert not mark.exists() and "\n" not in str(error.value)
 
@@ -347,5 +347,5 @@ def test_a_named_classifier_is_the_classifier_under_a_name() -> None:
     assert named.name == "small classifier of squares on 16 numbers"
     assert torch.equal(named.features(x), first.features(x))
     assert named.digest == Classified(first, "others").digest != Classified(second, "squares").digest
-    with pytest.raises(ValueError, match="name the data set"):
+    with pytest.raises(ValueError, match="the name of the data set"):
         Classified(first, " ")

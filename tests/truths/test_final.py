@@ -72,8 +72,8 @@ def test_real_images_as_an_arm_are_at_zero_and_one() -> None:
 @pytest.mark.parametrize(
     ("arms", "message"),
     [
-        ({}, "at least one arm"),
-        ({"warm": images(1), "few": images(2, 59)}, r"arm 'few' is \(59, 1, 4, 4\).*give 60 samples"),
+        ({}, "at least one method"),
+        ({"warm": images(1), "few": images(2, 59)}, r"samples of 'few' are \(59, 1, 4, 4\).*give 60 samples"),
         ({"many": images(2, 61)}, "cut both to one number"),
         ({"flat": images(2).reshape(60, 16)}, r"of shape \(1, 4, 4\)"),
     ],

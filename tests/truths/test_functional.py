@@ -325,6 +325,7 @@ def test_diffusers_outputs_are_read():
         (lambda: path_points(DRAFT, DATA, t=torch.full((64,), 2.0)), r"give 64 times in \[0, 1\]"),
         (lambda: sample(Net()), "n is missing"),
         (lambda: sample(Net(), n=3), "give shape, the shape of one sample"),
+        (lambda: sample(Net(), "mixture", n=3), "start is 'mixture'; give drafts"),
         (lambda: sample(Net(), DRAFT, n=3), "n is 3 and there are 64 drafts"),
         (lambda: sample(Net(), DRAFT, step=3), "step is no option of sampling; did you mean 'steps'"),
         (lambda: sample(Net(), DRAFT, steps=0), "steps is 0"),

@@ -188,7 +188,7 @@ def test_bad_data_and_sizes_are_named(kind: str) -> None:
 
 
 def test_a_gan_draws_images_alone() -> None:
-    with pytest.raises(ValueError, match=r"draws images.*take vae or mixture"):
+    with pytest.raises(ValueError, match=r"draws images.*use vae or mixture"):
         train_gan(torch.zeros(20, 2), **SMALL)
     source = train_vae(Noise.of(0, 200).normal("points", 2), **SMALL)
     assert source.draw(3, noise=Noise.of(0, 3)).x0.shape == (3, 2)
@@ -200,8 +200,8 @@ def test_drafts_that_are_all_alike_are_an_error() -> None:
     network = seeded(0, lambda: Auxiliary((1, 8, 8), latent=2, width=8, depth=1)).eval().requires_grad_(False)
     network.decoder[-1].weight.zero_()
     source = Decoded(StandardNormal((2,)), network, (1, 8, 8))
-    with pytest.raises(ValueError, match=r"the vae's drafts are all alike: .* wait"):
+    with pytest.raises(ValueError, match=r"the vae's drafts have collapsed: .* wait"):
         _alive(source, waves(100), "vae", "wait")
     network.decoder[-1].bias.fill_(float("nan"))
-    with pytest.raises(ValueError, match="draws NaN"):
+    with pytest.raises(ValueError, match="generates NaN"):
         _alive(source, waves(100), "vae", "wait")

@@ -129,7 +129,7 @@ def test_what_it_cannot_use_is_one_clear_line(tmp_path: Path) -> None:
         ((table(),), {"image": "pictur"}, 'did you mean "picture"'),
         ((table(),), {"caption": "label"}, 'column "label" holds no texts'),
         ((table(),), {"size": 2}, "size is 2"),
-        ((table(tags=(datasets.Sequence(number), [[1, 2]] * N)),), {"label": "tags"}, "several values a row"),
+        ((table(tags=(datasets.Sequence(number), [[1, 2]] * N)),), {"label": "tags"}, "several values per row"),
         ((table(),), {"mode": "rgb"}, "known: RGB, L"),
         ((table(),), {"most": -1}, "most is -1"),
         ((table(50),), {}, "too few to tell: 50 rows"),
@@ -139,7 +139,7 @@ def test_what_it_cannot_use_is_one_clear_line(tmp_path: Path) -> None:
         (
             (table(picture=(image, [None, *(picture(k) for k in range(1, N))])),),
             {},
-            "the image in row 0 .*there is none",
+            "the image in row 0 .*there is no image",
         ),
         ((table(label=(number, [None, *range(1, N)])),), {}, '1 rows have no "label"'),
         ((table(label=(number, [7] * (N - 1) + [8])),), {}, 'class "8" has one member'),

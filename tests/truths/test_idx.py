@@ -30,8 +30,8 @@ def test_an_array_is_read_as_it_was_written(tmp_path: Path, zipped: bool) -> Non
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b"", "no IDX file"),
-        (b"PK\x03\x04 a zip", "no IDX file"),
+        (b"", "not an IDX file"),
+        (b"PK\x03\x04 a zip", "not an IDX file"),
         (written(np.zeros((2, 2), np.uint8), 13), "IDX type 13"),
         (written(np.zeros((2, 2), np.uint8))[:-1], r"holds 3 bytes, its header says \(2, 2\)"),
         (written(np.zeros((2, 2), np.uint8)) + b"x", "holds 5 bytes"),

@@ -29,7 +29,7 @@ def table(request: pytest.FixtureRequest):
         x, _ = cifar10_test(2 * n)
     else:
         if fashion_folder() is None:
-            pytest.skip("Fashion-MNIST is nowhere to be found: set WARMFLOW_DATA")
+            pytest.skip("Fashion-MNIST was not found: set WARMFLOW_DATA")
         n, data = 2_000, fashion(most=5_000)
         classifier = train_classifier(data.train.x1, data.train.condition["label"], classes=10, seed=0, steps=400)
         extractor, x = Classified(classifier, "Fashion-MNIST"), data.heldout.x1[: 2 * n]

@@ -199,7 +199,7 @@ def test_a_prior_is_gaussian_around_its_mean_given_z() -> None:
             "which StandardNormal does not take: use LearnedPrior",
         ),
         (lambda: VarianceGuided(network := auxiliary(), Player(network), -1.0), "weight is -1.0"),
-        (lambda: VarianceGuided(auxiliary(), Player(auxiliary())), "another than the objective's"),
+        (lambda: VarianceGuided(auxiliary(), Player(auxiliary())), "not the objective's network"),
     ],
 )
 def test_bad_parts_are_named(build, says) -> None:  # type: ignore[no-untyped-def]

@@ -44,7 +44,7 @@ def test_the_latent_has_its_spread_and_a_flat_border_the_floor() -> None:
     ("more", "says"),
     [
         ({"shape": (8, 8)}, "takes images"),
-        ({"shape": (1, 7, 8)}, "sides it divides"),
+        ({"shape": (1, 7, 8)}, "multiples of it"),
         ({"shape": (1, 8, 8), "factor": 1}, "factor >= 2"),
         ({"shape": (1, 8, 8), "spread": 0.0}, "spread is 0"),
     ],

@@ -66,7 +66,7 @@ def test_folders_are_paired_by_name(tmp_path: Path) -> None:
     data = paired_folders(tmp_path / "in", tmp_path / "out", 6, mode="L")
     assert torch.allclose(data.train.condition["input"], -data.train.x1, atol=1e-6)
     (tmp_path / "in" / "3.png").unlink()
-    with pytest.raises(ValueError, match=r"3 is among the targets alone \(1 such names\)"):
+    with pytest.raises(ValueError, match=r"3 is only among the targets \(1 such names\)"):
         paired_folders(tmp_path / "in", tmp_path / "out", 6)
     (tmp_path / "in" / "3.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"3\.png cannot be read"):
@@ -174,7 +174,7 @@ def test_exact_draws_recover_the_variance_and_a_regression_none() -> None:
 def test_psnr_is_its_formula_and_ssim_one_for_the_same() -> None:
     y = draw("y", 3, 1, 16, 16).clamp(-1, 1)
     assert psnr(y + 0.1, y) == pytest.approx(20 * math.log10(2 / 0.1), abs=1e-4)
-    with pytest.raises(ValueError, match="one for each"):
+    with pytest.raises(ValueError, match="one sample for each"):
         psnr(y[:2], y)
     pytest.importorskip("torchmetrics")
     assert ssim(y, y) == pytest.approx(1.0, abs=1e-5) and ssim(-y, y) < 0.1

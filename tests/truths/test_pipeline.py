@@ -50,15 +50,15 @@ def test_another_size_keeps_the_mean_and_what_does_not_fit_is_taken_out() -> Non
 @pytest.mark.parametrize(
     ("made", "shape", "says"),
     [
-        (pictures(2, 4, 4, 1) * 255, (1, 4, 4), r"values from .* pictures lie in \[0, 1\]"),
-        (pictures(2, 4, 4, 1) * 2 - 1, (1, 4, 4), r"pictures lie in \[0, 1\]"),
+        (pictures(2, 4, 4, 1) * 255, (1, 4, 4), r"values from .* images must lie in \[0, 1\]"),
+        (pictures(2, 4, 4, 1) * 2 - 1, (1, 4, 4), r"images must lie in \[0, 1\]"),
         (np.full((2, 4, 4, 1), np.nan), (1, 4, 4), "NaN"),
         (pictures(2, 4, 8, 1), (1, 4, 4), "4 x 8, the data have 4 x 4"),
         (pictures(2, 4, 4, 4), (3, 4, 4), "4 channels, the data have 3"),
         (pictures(2, 4, 4, 3), (2, 4, 4), "3 channels, the data have 2"),
-        (pictures(3, 4, 4, 1), (1, 4, 4), r"2 pictures \(n, h, w, c\)"),
+        (pictures(3, 4, 4, 1), (1, 4, 4), r"expected 2 float images of shape \(n, h, w, c\)"),
         ((pictures(2, 4, 4, 1) * 255).astype(np.uint8), (1, 4, 4), "uint8"),
-        (pictures(2, 4, 4), (1, 4, 4), "of floats are asked for"),
+        (pictures(2, 4, 4), (1, 4, 4), "expected 2 float images"),
     ],
 )
 def test_pictures_of_another_form_are_named(made: np.ndarray, shape: tuple[int, ...], says: str) -> None:

@@ -279,10 +279,10 @@ def test_sets_are_named_by_their_values() -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"metrics": []}, "at least one, each with a name of its own"),
-        ({"metrics": [MMD("a", 1.0), MMD("a", 2.0)]}, "each with a name of its own"),
+        ({"metrics": []}, "at least one, each with its own name"),
+        ({"metrics": [MMD("a", 1.0), MMD("a", 2.0)]}, "each with its own name"),
         ({"test": normal(0, 19, 2)}, "test has 19 samples; a distance needs at least 20"),
-        ({"validation": normal(0, 50, 3)}, r"validation has samples of shape \(3,\), real data \(2,\)"),
+        ({"validation": normal(0, 50, 3)}, r"validation has samples of shape \(3,\), the real data \(2,\)"),
         ({"test": torch.full((50, 2), float("nan"))}, "test has 50 of 50 samples with NaN"),
         ({"train": normal(0, 50, 3)}, r"train has samples of shape \(3,\)"),
     ],

@@ -88,9 +88,7 @@ def test_a_range_maps_black_to_minus_one_and_white_to_one(tmp_path: Path) -> Non
     found = read_samples(path, Reading({str(path): (0.0, 1.0)}))
     assert torch.allclose(found, x, atol=1e-6)
     big = saved(tmp_path / "big.npy", (x + 1) * 127.5)
-    with pytest.raises(
-        ValueError, match=r"out of -1 \.\. 1; give uint8 \(0\.\.255\), or say --range .*big\.npy=LOW,HIGH"
-    ):
+    with pytest.raises(ValueError, match=r"outside -1 \.\. 1; give uint8 \(0\.\.255\), or --range .*big\.npy=LOW,HIGH"):
         read_samples(big)
     assert torch.allclose(read_samples(big, Reading({"": (0.0, 255.0)})), x, atol=1e-5)
 
@@ -153,14 +151,14 @@ def with_bright_value(x: Tensor) -> Tensor:
 
 Change = Callable[[Tensor], Tensor]
 BAD: list[tuple[str, str, Change, str]] = [
-    ("unit range", "b", unit, r"b\.npy has values from 0 to 1 and .*\.npy from -1 to 1: .*say --range .*b\.npy=0,1"),
-    ("real in unit range", "real", unit, r"real\.npy has values from .* beside \[-1, 1\]; say --range .*real\.npy=0,1"),
-    ("0 to 255", "b", lambda x: unit(x) * 255, r"b\.npy has values from 0 to 255, out of -1 \.\. 1; .*--range"),
-    ("real beyond 1", "real", lambda x: x * 1.5, r"real\.npy has values from -1\.5 to .*, out of -1 \.\. 1; .*--range"),
+    ("unit range", "b", unit, r"b\.npy has values from 0 to 1 and .*\.npy from -1 to 1: .*give --range .*b\.npy=0,1"),
+    ("real in unit range", "real", unit, r"real\.npy has values from .* beside \[-1, 1\]; give --range .*real\.npy=0,1"),
+    ("0 to 255", "b", lambda x: unit(x) * 255, r"b\.npy has values from 0 to 255, outside -1 \.\. 1; .*--range"),
+    ("real beyond 1", "real", lambda x: x * 1.5, r"real\.npy has values from -1\.5 to .*, outside -1 \.\. 1; .*--range"),
     ("colour", "b", lambda x: x.expand(-1, 3, -1, -1), r"b\.npy is in colour and .*real\.npy is grey; .*--mode L"),
     ("size", "b", lambda x: x[..., :6], r"real\.npy is 8 x 8 pixels and .*b\.npy 6 x 8; resize all images to one size"),
     ("points", "b", lambda x: x.flatten(1), r"real\.npy holds images and .*b\.npy points; give samples of one kind"),
-    ("unequal", "b", lambda x: x[:-3], r"a\.npy has 120 samples and .*b\.npy 117; bring equally many"),
+    ("unequal", "b", lambda x: x[:-3], r"a\.npy has 120 samples and .*b\.npy 117; give equally many"),
     ("few", "b", lambda x: x[:99], r"b\.npy has 99 rows; a verdict needs at least 100, better 2,000: draw more"),
     ("few real", "real", lambda x: x[:99], r"real\.npy has 99 rows; .*: hold out more real data"),
     ("NaN", "b", with_nan, r"b\.npy has NaN or infinite values in 2 of 120 samples \(the first is sample 17\); repair"),
@@ -194,7 +192,7 @@ def test_the_remedies_for_ranges_work(sets: dict[str, Path], tmp_path: Path) -> 
         after = read(changed, ranges={str(changed[name]): (0.0, 1.0)})
         assert torch.allclose(after.real, before.real, atol=1e-6)
         assert torch.allclose(after.methods["b"], before.methods["b"], atol=1e-6)
-    with pytest.raises(ValueError, match=r"--range is for 'elsewhere', which is no set of this evaluation"):
+    with pytest.raises(ValueError, match=r"--range is for 'elsewhere', which is not a set of this evaluation"):
         read(sets, ranges={"elsewhere": (0.0, 1.0)})
 
 
@@ -219,7 +217,7 @@ def test_notes_tell_what_is_no_error(sets: dict[str, Path], tmp_path: Path) -> N
     sets["b"] = saved(tmp_path / "b.npy", x)
     notes = read(sets).notes
     assert any("10% of the samples in" in note and "b.npy" in note for note in notes)
-    assert any("120 samples a set are few" in note for note in notes)
+    assert any("120 samples per set are few" in note for note in notes)
     jpegs = write_images(x, tmp_path / "jpegs", "jpg")
     assert any("jpegs holds JPEG files" in note for note in read({**sets, "b": jpegs}).notes)
 
@@ -273,6 +271,9 @@ def test_ends_that_are_shared_or_not_passed_are_no_fault() -> None:
     checks.one_clipped({"a": [x.clamp(-1, 1)], "b": [y.clamp(-1, 1)]})
     checks.one_clipped({"a": [x.clamp(-1, 1)], "b": [y * (0.999 / y.abs().max())]})
     checks.one_clipped({"a": [x], "b": [y]})
+    checks.one_clipped(
+        {"a": [x], "b": [torch.zeros_like(y) + 1e-7 * y]}
+    )  # one point: an exact flow after one Euler step
     with pytest.raises(ValueError, match="samples of b are clipped at 1 "):
         checks.one_clipped({"a": [x], "b": [y.clamp(max=1.0)]})
 

@@ -375,7 +375,10 @@ def test_gaps_are_differences_of_plain_numbers() -> None:
         (lambda: KGrams("g", 2, 27, 1), "bag is 1"),
         (lambda: kgrams_for(2, 27, 7), "size is 7"),
         (lambda: KGrams("g", 5, 27, 2).features(tokens(0, 4, 3, 27)), "windows of 3 tokens"),
-        (lambda: KGrams("g", 1, 27, 4).distance(*(tokens(i, 7, 3, 27) for i in range(2))), "7 windows; it needs two"),
+        (
+            lambda: KGrams("g", 1, 27, 4).distance(*(tokens(i, 7, 3, 27) for i in range(2))),
+            "7 windows; it needs at least two",
+        ),
         (lambda: gram_hashes(tokens(0, 1, 5, 3), 6), "k is 6"),
         (lambda: CopiedRuns.of(tokens(0, 1, 5, 3)[0], 20), "text has 5 tokens"),
         (lambda: Words.of(["it's"]), "words holds"),

@@ -1,4 +1,4 @@
-"""Who is paired with whom."""
+"""Couplings: the rules that pair starts with data points."""
 
 from warmflow.couplings.assignment import Assignment
 from warmflow.couplings.encoded import Encoded

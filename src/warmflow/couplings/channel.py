@@ -1,28 +1,29 @@
-"""Texts near a given one: exact draws by messages from the right, and many guided draws where a model is too large.
+"""Sampling texts near a given one: exactly by backward messages, or approximately by guided particles for large models.
 
-The law is that of a text x of the model p that was seen through a channel as y, lambda being the channel's strength:
+The target distribution is the posterior of a text x of the model p that was observed as y through a noisy channel with strength
+lambda:
 
-    pi(x | y)  in proportion to  p(x) exp(-lambda d(x, y)),        d the number of positions that differ
+    pi(x | y)  proportional to  p(x) exp(-lambda d(x, y)),        d the number of positions that differ
 
-x and y have one length and stay aligned. **A rule that looks only at the text so far is not this law**: drawing the next
-token in proportion to p(w | x^1 .. x^(i-1)) exp(-lambda [w != y^i]) does not know that, having left y, it may not find back.
-What it lacks is the message from the right: with r a state of the model and r w the state after one more token,
+x and y have the same length and stay aligned. **A rule that uses only the text so far does not sample pi**: drawing the next
+token in proportion to p(w | x^1 .. x^(i-1)) exp(-lambda [w != y^i]) ignores whether the rest of y can still be followed
+afterwards. The missing information is a backward message. With r a state of the model and r w the state after one more token,
 
     b_L(r) = 1,        b_i(r) = sum over w of p(w | r) exp(-lambda [w != y^i]) b_(i+1)(r w)
     draw  x^i = w  in proportion to  p(w | r) exp(-lambda [w != y^i]) b_(i+1)(r w)
 
-b_i(r) is the mass of all continuations, so the product of these draws is pi exactly, for any model with few states (a
-chain, an n-gram of low order). One step of the messages is a product with the model's sparse table of transitions T,
+b_i(r) is the total mass of all continuations, so the product of these conditionals is exactly pi, for any model with few states
+(a Markov chain, an n-gram of low order). One step of the messages is a product with the model's sparse transition matrix T,
 T(r, r w) = p(w | r), because with e = exp(-lambda)
 
     b_i(r) = e (T b_(i+1))(r) + (1 - e) p(y^i | r) b_(i+1)(r y^i)
 
-**A large model** (an n-gram of high order, a network) is run forwards with the messages of a small one, g, whose state s is
-kept beside it. Each of K texts (particles) draws with p(w | r) exp(-lambda [w != y^i]) b^g_(i+1)(s w), which sums to N_i, and is
-weighted by N_i / b^g_i(s). The weights are those of the targets p(x^1 .. x^i) exp(-lambda d) b^g_i, the last of which is pi;
-texts are resampled by them whenever their effective number falls below K/2, and one of the K is kept. K = 1 is guided but not
-exact, K large approaches pi, and g = p is exact with K = 1. With a g of one state the messages say nothing and the draws are the
-plain rule above.
+**A large model** (an n-gram of high order, a network) is sampled with the messages of a small model g, whose state s is tracked
+beside the large one's. Each of K particles draws w in proportion to p(w | r) exp(-lambda [w != y^i]) b^g_(i+1)(s w), which sums
+to N_i, and is weighted by N_i / b^g_i(s). The weights are those of the targets p(x^1 .. x^i) exp(-lambda d) b^g_i, the last of
+which is pi. Particles are resampled when their effective number falls below K/2, and one of the K is returned. K = 1 is guided
+but not exact, large K approaches pi, and g = p is exact with K = 1. If g has a single state, the messages carry no information,
+and the samples follow the rule above that uses only the text so far.
 
 References:
     A tutorial on hidden Markov models and selected applications in speech recognition, Rabiner, Proc. IEEE 1989 (messages)
@@ -45,29 +46,34 @@ from warmflow.couplings.tokens import Writer, within
 from warmflow.noise import Noise, inverse
 
 ENTRIES = 2**25
-"""How many numbers of 8 bytes one chunk of texts may hold at once: 256 MiB."""
+"""Number of 8-byte entries that one chunk of texts may use at once: 256 MiB."""
 
 STATES = 2**15
-"""The most states whose messages are formed: beyond it a single text costs a second and more."""
+"""Largest number of states for which messages are computed: above it, a single text takes more than a second."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A model with few states as tables: chances (R, V) float64 and the state after a token (R, V) int64; state 0 is first."""
+    """A model with few states as tables: probabilities (R, V) float64 and the state after each token (R, V) int64. State 0 is
+    the initial state.
+    """
 
     chances: Tensor
     after: Tensor
 
 
 def table_of(model: Writer, name: str) -> Table:
-    """All states that a model can reach, found by writing every token in each; ``name`` is the argument an error speaks of.
+    """Tabulates all states that a model can reach, by appending every token in every state.
+
+    Args:
+        name: the argument named in error messages.
 
     Raises:
-        ValueError: a model whose state is not one whole number a text, or with too many of them.
+        ValueError: a model whose state is not one integer per text, or one with too many states.
     """
     state = model.first(1, "cpu")
     if not isinstance(state, Tensor) or state.shape != (1,) or state.is_floating_point():
-        raise ValueError(_unlisted(name, f"is a {type(model).__name__}, whose states cannot be listed"))
+        raise ValueError(_cannot_tabulate(name, f"is a {type(model).__name__}, whose states cannot be listed"))
     token, number = torch.arange(model.vocabulary), {int(state): 0}
     chances: list[Tensor] = []
     after: list[Tensor] = []
@@ -77,7 +83,7 @@ def table_of(model: Writer, name: str) -> Table:
         found = [k for k in follow.unique().tolist() if k not in number]
         number |= {k: len(number) + i for i, k in enumerate(found)}
         if len(number) > STATES:
-            raise ValueError(_unlisted(name, f"has more than {STATES} states, too many for messages"))
+            raise ValueError(_cannot_tabulate(name, f"has more than {STATES} states, too many for messages"))
         after.append(follow.reshape(-1, len(token)))
         state = torch.tensor(found, dtype=state.dtype)
     known = torch.tensor(sorted(number))
@@ -85,14 +91,14 @@ def table_of(model: Writer, name: str) -> Table:
     return Table(torch.cat(chances), place[torch.searchsorted(known, torch.cat(after).long())])
 
 
-def _unlisted(name: str, why: str) -> str:
+def _cannot_tabulate(name: str, why: str) -> str:
     if name == "lookahead":
         return f"lookahead {why}: use an NGram of order 2 or 3"
     return f"the model {why}: pass lookahead, an NGram of order 2 or 3 of the same text, and a few particles"
 
 
 def messages(table: Table, text: Tensor, off: Tensor) -> Tensor:
-    """(L + 1, R, B) float64: b_0 .. b_L of the texts (B, L), each scaled to a maximum of 1 over the states.
+    """The messages b_0 .. b_L (L + 1, R, B) float64 of the texts (B, L), each scaled to a maximum of 1 over the states.
 
     Args:
         off: (B, L) the factor exp(-lambda) of a token that differs; 0 where the text is fixed.
@@ -102,7 +108,8 @@ def messages(table: Table, text: Tensor, off: Tensor) -> Tensor:
     states, vocabulary = table.chances.shape
     rows = torch.arange(states).repeat_interleave(vocabulary)
     where = (rows.numpy(), table.after.flatten().numpy())
-    transition = csr_matrix((table.chances.flatten().numpy(), where), shape=(states, states))  # equal places are summed
+    # csr_matrix sums duplicate entries
+    transition = csr_matrix((table.chances.flatten().numpy(), where), shape=(states, states))
     n, length = text.shape
     out = torch.ones(length + 1, states, n, dtype=torch.float64)
     for i in reversed(range(length)):
@@ -123,19 +130,19 @@ def drawn_near(
     particles: int = 1,
     fixed: Tensor | None = None,
 ) -> Tensor:
-    """(B, L) int64: a text in proportion to p(x) exp(-strength d(x, y)) for each text y (B, L).
+    """Draws, for each text y (B, L), a text x (B, L) int64 with probability proportional to p(x) exp(-strength d(x, y)).
 
     Args:
         model: p, any model that writes from left to right.
-        strength: lambda in [0, 100]; 0 draws from p, a large one returns y.
-        lookahead: an NGram or MarkovChain whose messages guide the draws; None takes the model's own: then draws are exact.
-            What it holds impossible is never drawn, so it must be smoothed as an NGram is.
-        particles: texts that are weighted against each other, for a ``lookahead`` that is not the model.
-        fixed: (B, L) bool, positions that stay as they are.
+        strength: lambda in [0, 100]; 0 samples from p, a large value returns y.
+        lookahead: an NGram or MarkovChain whose messages guide the sampling; None uses the model's own, and samples are then
+            exact. A text to which it gives probability 0 is never drawn, so it must be smoothed, as an NGram is.
+        particles: number of weighted particles per text, used if ``lookahead`` is given.
+        fixed: (B, L) bool, positions that are not changed.
 
     Raises:
-        ValueError: impossible settings, tokens the model does not know, a model too large for exact messages, fixed tokens
-            that the model holds impossible.
+        ValueError: invalid settings, tokens outside the model's vocabulary, a model too large for exact messages, or fixed tokens
+            to which the model gives probability 0.
     """
     table = guide(model, strength, lookahead, particles)
     within("the texts", text, model.vocabulary)
@@ -154,11 +161,11 @@ def drawn_near(
 
 
 def guide(model: Writer, strength: float, lookahead: Writer | None, particles: int) -> Table:
-    """The tables whose messages guide the draws, after a check of all settings; see :func:`drawn_near`."""
+    """Checks all settings and returns the tables whose messages guide the sampling; see :func:`drawn_near`."""
     if not 0 <= strength <= 100:
-        raise ValueError(f"strength is {strength}; it lies in [0, 100], 0 for none, about 4 for English letters")
+        raise ValueError(f"strength is {strength}; it must lie in [0, 100]; 0 is off, about 4 suits English letters")
     if isinstance(particles, bool) or not isinstance(particles, int) or particles < 1:
-        raise ValueError(f"particles is {particles!r}; it is a whole number of at least 1")
+        raise ValueError(f"particles is {particles!r}; it must be a whole number of at least 1")
     if lookahead is None:
         return table_of(model, "model")
     if lookahead.vocabulary != model.vocabulary:
@@ -170,7 +177,7 @@ def guide(model: Writer, strength: float, lookahead: Writer | None, particles: i
 
 @torch.no_grad()
 def _forward(model: Writer, table: Table, ahead: Tensor, text: Tensor, off: Tensor, many: int, noise: Noise) -> Tensor:
-    """The draws from left to right: ``many`` particles for each text (B, L), of which one is kept."""
+    """Samples from left to right with ``many`` particles for each text (B, L), and returns one of them per text."""
     (n, length), device = text.shape, text.device
     ahead, off, after = ahead.to(device), off.to(device), table.after.to(device)
     row = torch.arange(n, device=device).repeat_interleave(many)  # the text of each particle
@@ -187,8 +194,8 @@ def _forward(model: Writer, table: Table, ahead: Tensor, text: Tensor, off: Tens
         weight = torch.where(total > 0, weight + gained, -torch.inf)
         if bool((weight.amax(1) == -torch.inf).any()):
             raise ValueError(
-                f"position {i} of a text cannot be written: the model gives its fixed tokens, or all that lookahead "
-                "allows, no chance at all; smooth the model, or fix fewer tokens"
+                f"position {i} of a text cannot be sampled: the model gives probability 0 to its fixed tokens, or to all tokens "
+                "that lookahead allows; smooth the model, or fix fewer tokens"
             )
         if many > 1:
             if i + 1 == length:
@@ -208,8 +215,9 @@ def _forward(model: Writer, table: Table, ahead: Tensor, text: Tensor, off: Tens
 
 
 def _resampled(weight: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Parents (n K,) of the particles with log weights (n, K), and the weights then: systematic draws where the effective
-    number of particles is below K/2, else all stay."""
+    """Parents (n K,) of particles with log weights (n, K), and the weights after resampling: systematic resampling where the
+    effective number of particles is below K/2; elsewhere all particles are kept.
+    """
     n, many = weight.shape
     share = torch.softmax(weight, 1)
     poor = 1 / share.square().sum(1, keepdim=True) < many / 2
@@ -222,7 +230,7 @@ def _resampled(weight: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows(state: Any, rows: Tensor) -> Any:
-    """A model's state at some rows: a tensor with a row a text, or a tuple or dictionary of them."""
+    """Selects rows of a model's state: a tensor with one row per text, or a tuple, list or mapping of them."""
     if isinstance(state, Tensor):
         return state[rows]
     if isinstance(state, Mapping):
@@ -230,6 +238,6 @@ def _rows(state: Any, rows: Tensor) -> Any:
     if isinstance(state, tuple | list):
         return type(state)(_rows(v, rows) for v in state)
     raise ValueError(
-        f"the model keeps its state in a {type(state).__name__}; several particles need tensors with a row a text: use "
+        f"the model keeps its state in a {type(state).__name__}; several particles need tensors with one row per text: use "
         "particles=1"
     )

@@ -1,9 +1,9 @@
-"""The encoder as a coupling: a datum is paired with a start drawn from the latent that it is encoded to.
+"""The encoder as a coupling: a data point is paired with a start drawn from the latent to which it is encoded.
 
     z ~ q(z | y),    x0 ~ N(mu(z), sigma^2(z)),    x1 = y
 
-The data's law is kept exactly. The source's is kept where the encoded z have the law of the sampled ones: compare the two
-(``metrics.audit.auc``), for this is what the flow cannot mend.
+The data distribution is preserved exactly. The source distribution is preserved if encoded latents z have the same distribution
+as sampled ones. Compare the two (``metrics.audit.auc``), because the flow cannot correct a difference.
 
 References:
     LeDiFlow: Learned Distribution-guided Flow Matching to Accelerate Image Generation, Zwick et al., 2025, arXiv 2505.20723
@@ -24,7 +24,14 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Encoded(Coupling):
-    """Args: auxiliary: a module with ``encode(y) -> mean, log spread`` of its latent."""
+    """Pairs each data point y with a start given z ~ q(z | y).
+
+    Args:
+        auxiliary: a module with ``encode(y) -> mean, log standard deviation`` of the latent.
+
+    Raises:
+        ValueError: the source does not take "z".
+    """
 
     auxiliary: Any
 
@@ -41,6 +48,6 @@ class Encoded(Coupling):
 
     @torch.no_grad()
     def encoded(self, y: Tensor, *, noise: Noise) -> Tensor:
-        """A draw (n, d) of q(z | y) for each y (n, *S)."""
+        """A sample (n, d) of q(z | y) for each y (n, *S)."""
         mean, log_spread = self.auxiliary.encode(y)
         return mean + log_spread.exp() * noise.normal("eps", mean.shape[1]).to(mean.device)

@@ -1,7 +1,7 @@
-"""Pairs made beforehand: by ``prepare``, by a user, by another model.
+"""Existing pairs: made by ``prepare``, by a user, or by another model.
 
-Where the source takes the draft as a condition (``Blurred``), only its own noise is drawn, afresh at every visit; the
-stored draft is never blurred twice.
+If the source takes the draft as a condition (``Blurred``), only the source's noise is drawn anew on each visit; the stored
+draft is never blurred twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True)
 class Given(Coupling):
-    """The batch's own starts. What marginals they keep is what their maker kept: the audit measures it."""
+    """Uses the starts of the batch. Which marginals are preserved depends on how the pairs were made; the audit measures it.
+
+    Raises:
+        ValueError: the data has no starts.
+    """
 
     preserves: ClassVar[frozenset[str]] = frozenset()
 

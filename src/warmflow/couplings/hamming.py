@@ -1,16 +1,16 @@
-"""Pairs by how many positions differ: the nearest datum, the nearest draft, the optimal assignment, for tokens.
+"""Couplings of tokens by Hamming distance: the nearest data point, the nearest draft, and the optimal assignment.
 
     d(a, b) = sum over positions i of 1{a^i != b^i}
 
-A mixture path leaves alone every position at which a start and its datum agree, so d counts the positions that a flow has
-to decide. Each coupling keeps and bends the marginals that its namesake for floats does.
+A mixture path does not change a position at which the start and the data point agree, so d counts the positions that a flow has
+to decide. Each coupling preserves and changes the same marginals as its counterpart for floats.
 
-Such distances are whole numbers, and many are equal. Where several are least, one of them is drawn: the first in the order
-of the block would be chosen far more often than its equals.
+Hamming distances are integers, and many are equal. Ties are broken at random: choosing the first in the order of the block would
+select it far more often than its equals.
 
 References:
     Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Minyoung Kim, 2026, arXiv 2603.19360 (each draft
-        to its nearest datum)
+        to its nearest data point)
     Multisample Flow Matching, Pooladian et al., 2023, arXiv 2304.14772 (assignment of blocks)
 """
 
@@ -28,21 +28,23 @@ from warmflow.couplings.tokens import tokens_at, tokens_of
 from warmflow.noise import Noise
 
 ENTRIES = 2**20
-"""How many distances a block holds: about what a cache keeps."""
+"""Number of distances in a block: about what fits in the cache."""
 
 
 def hamming(a: Tensor, b: Tensor) -> Tensor:
-    """(n, m) int32: at how many positions the rows of a (n, L) and b (m, L) differ.
+    """The number of positions (n, m) int32 at which the rows of a (n, L) and b (m, L) differ.
 
-    Position after position, in blocks of rows: the work is n m L comparisons whatever the vocabulary.
+    Computed position by position, in blocks of rows: n m L comparisons, for any vocabulary.
 
     Raises:
-        ValueError: tables of different lengths.
+        ValueError: texts of different lengths.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(f"a and b are {tuple(a.shape)} and {tuple(b.shape)}; texts to compare have one length")
+        raise ValueError(
+            f"a and b are {tuple(a.shape)} and {tuple(b.shape)}; the texts to compare must have one length"
+        )
     out = torch.zeros(len(a), len(b), dtype=torch.int32, device=a.device)
-    kind = torch.int16 if _largest(a, b) < 2**15 else torch.int64  # narrow numbers compare faster
+    kind = torch.int16 if _largest(a, b) < 2**15 else torch.int64  # small integers compare faster
     a, columns = a.to(kind), b.to(a.device, kind).T.contiguous()
     height = max(1, ENTRIES // max(1, len(b)))
     for first in range(0, len(a), height):
@@ -57,7 +59,7 @@ def _largest(*tables: Tensor) -> int:
 
 
 def _nearest(distance: Tensor, noise: Noise) -> Tensor:
-    """(n,) int64: the column of the least entry of each row (n, m) of whole numbers, one of them at random."""
+    """The column (n,) int64 of the smallest entry of each row of integers (n, m); ties are broken at random."""
     rows, height = [torch.empty(0, dtype=torch.int64, device=distance.device)], max(1, ENTRIES // distance.shape[1])
     for first in range(0, len(distance), height):
         part = slice(first, first + height)
@@ -68,7 +70,9 @@ def _nearest(distance: Tensor, noise: Noise) -> Tensor:
 
 @dataclass(frozen=True)
 class NearestDatumHamming(Coupling):
-    """Each start goes to a datum of the block at least Hamming distance; a datum may be chosen often or never."""
+    """Pairs each start with a data point of the block at the smallest Hamming distance; a data point may be used any number of
+    times.
+    """
 
     preserves: ClassVar[frozenset[str]] = frozenset({"source"})
 
@@ -80,7 +84,9 @@ class NearestDatumHamming(Coupling):
 
 @dataclass(frozen=True)
 class NearestDraftHamming(Coupling):
-    """Each datum takes a start of the block at least Hamming distance; a start may be taken often or never."""
+    """Pairs each data point with a start of the block at the smallest Hamming distance; a start may be used any number of
+    times.
+    """
 
     preserves: ClassVar[frozenset[str]] = frozenset({"data"})
 

@@ -1,4 +1,4 @@
-"""Independent pairs: any start with any datum. Keeps both marginals and straightens nothing."""
+"""Independent pairs: any start with any data point. Preserves both marginals and does not straighten paths."""
 
 from __future__ import annotations
 

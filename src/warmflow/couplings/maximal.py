@@ -1,28 +1,29 @@
-"""Drafts written beside their datum, token by token, as alike as two texts of two laws can be.
+"""Maximal coupling, token by token: a draft that agrees with its data point at as many positions as the two distributions allow.
 
-Given a datum x1, and a draft model q, the draft x0 is written from left to right. With p_i = p(. | x1^1 .. x1^(i-1)) the
-data model's chances after the datum's own text so far, and q_i = q(. | x0^1 .. x0^(i-1)) the draft model's after the draft's,
+Given a data point x1 and a draft model q, the draft x0 is written from left to right. With p_i = p(. | x1^1 .. x1^(i-1)) the data
+model's probabilities given the data point's own prefix, and q_i = q(. | x0^1 .. x0^(i-1)) the draft model's given the draft's,
 
     x0^i = x1^i              with probability min(1, q_i(x1^i) / p_i(x1^i))
-    x0^i ~ (q_i - p_i)+ / sum (q_i - p_i)+        else
+    x0^i ~ (q_i - p_i)+ / sum (q_i - p_i)+        otherwise
 
-**If p is the data's law, the draft's law is exactly q.** Given the datum's text before i and the draft's, x1^i ~ p_i: the
-draft so far is a function of x1^1 .. x1^(i-1) and of draws that know nothing of x1, so it adds nothing about x1^i. Hence, for
+**If p is the data distribution, the draft's distribution is exactly q.** Given both prefixes, x1^i ~ p_i: the draft's prefix is a
+function of x1^1 .. x1^(i-1) and of random numbers independent of x1, so it carries no further information about x1^i. Hence, for
 any token v,
 
-    P(x0^i = v | both texts so far) = p_i(v) min(1, q_i(v)/p_i(v)) + r (q_i(v) - p_i(v))+ / sum (q_i - p_i)+
-                                    = min(p_i(v), q_i(v)) + (q_i(v) - p_i(v))+ = q_i(v)
+    P(x0^i = v | both prefixes) = p_i(v) min(1, q_i(v)/p_i(v)) + r (q_i(v) - p_i(v))+ / sum (q_i - p_i)+
+                                = min(p_i(v), q_i(v)) + (q_i(v) - p_i(v))+ = q_i(v)
 
-because the chance r not to keep is 1 - sum min(p_i, q_i) = sum (q_i - p_i)+. This depends on the draft's text alone, so x0 is
-written by q: the product over i is q(x0). And x0^i = x1^i has the probability sum min(p_i, q_i) = 1 - TV(p_i, q_i), the most
-that two tokens of these laws can agree; what is chosen greedily here is the token, not the whole text.
+because the probability r of not keeping the token is 1 - sum min(p_i, q_i) = sum (q_i - p_i)+. The result depends only on the
+draft's prefix, so x0 has the distribution q, the product over i. The tokens agree, x0^i = x1^i, with probability
+sum min(p_i, q_i) = 1 - TV(p_i, q_i), the maximum for two tokens with these distributions. The maximum is taken token by token,
+not over whole texts.
 
-**With an estimated p the draft's law is off**, by as much as p_i is: the data are kept, the source only as well as it is
-known. The audit's draft shift measures it.
+**With an estimated p, the draft's distribution is off** by as much as p_i is: the data marginal is preserved exactly, the source
+marginal only as well as p is known. The audit's draft shift measures the difference.
 
 References:
     Fast Inference from Transformers via Speculative Decoding, Leviathan, Kalman, Matias, 2022, arXiv 2211.17192 (the rule
-        of one token, with the parts of draft and datum exchanged)
+        for one token, with the roles of draft and data exchanged)
     Accelerating Large Language Model Decoding with Speculative Sampling, Chen et al., 2023, arXiv 2302.01318
 """
 
@@ -40,12 +41,12 @@ from warmflow.noise import Noise, inverse
 
 @dataclass(frozen=True, eq=False)
 class Maximal(Coupling):
-    """Each datum with a draft that the source's own model writes beside it, from left to right.
+    """Pairs each data point with a draft that the source's own model writes, from left to right, to agree with it.
 
-    Keeps the data exactly; keeps the source's law exactly where ``data_model`` is the data's law, and only there.
+    Preserves the data exactly. Preserves the source exactly if ``data_model`` is the data distribution, and only then.
 
     Raises:
-        ValueError: a source that is not written from left to right, another vocabulary, tokens that are given.
+        ValueError: a source that does not write from left to right, another vocabulary, or data with given tokens.
     """
 
     data_model: Writer
@@ -61,7 +62,7 @@ class Maximal(Coupling):
             )
         if "given" in batch.condition:
             raise ValueError(
-                "the data name tokens that are given; Maximal writes its drafts from nothing: drop the condition 'given'"
+                "the data have given tokens; Maximal cannot write drafts around them: drop the condition 'given'"
             )
         n, length = x1.shape
         keep, other = noise.uniform("keep", length).to(x1.device), noise.uniform("other", length).to(x1.device)
@@ -71,7 +72,7 @@ class Maximal(Coupling):
             p, q, here = model.chances(beside), draft.chances(state), x1[:, i]
             kept = keep[:, i] * p.gather(1, here[:, None])[:, 0] < q.gather(1, here[:, None])[:, 0]
             rest = (q - p).clamp(min=0).cumsum(1)
-            kept |= rest[:, -1] <= 0  # p = q but for rounding
+            kept |= rest[:, -1] <= 0  # p = q up to rounding
             x0[:, i] = torch.where(kept, here, inverse(rest, other[:, i]))
             if i + 1 < length:
                 beside, state = model.after(beside, here), draft.after(state, x0[:, i])
@@ -82,11 +83,11 @@ class Maximal(Coupling):
 
 
 def writer(source: Source) -> Writer:
-    """The model that writes a source's drafts: the source itself, or the one inside a source that takes its draft."""
+    """The model that writes a source's drafts: the source itself, or the inner one of a source that takes a draft."""
     inner = getattr(source, "source", None) if "draft" in source.takes else source
     if not isinstance(inner, Writer):
         raise ValueError(
             f"the source is a {type(source).__name__}; Maximal writes drafts token by token with the source's own "
-            "chances, so it needs an Autoregressive one, such as an NGram"
+            "probabilities, so it needs an Autoregressive source, such as an NGram"
         )
     return inner

@@ -1,11 +1,11 @@
-"""Nearest neighbours, in both directions. Each keeps one marginal and bends the other.
+"""Nearest neighbours in either direction. Each preserves one marginal and changes the other.
 
-Draft -> nearest datum (the recipe of the warm-start paper for images): the law of the targets becomes that of NN(draft).
-Modes the draft misses are lost, and training points are copied. Datum -> nearest draft: the data's law is kept, but
-the drafts trained on are a biased pick of those met at inference.
+Draft -> nearest data point (used by the warm-start paper for images): the distribution of the targets becomes that of NN(draft).
+Modes that the draft misses are lost, and training points are copied. Data point -> nearest draft: the data distribution is
+preserved, but the drafts seen in training are a biased selection of those drawn at inference.
 
-A capacity bounds how often a datum is chosen: without it few data take most of the drafts, the more so the more dimensions.
-The pairs are then those of the stable matching (``stable``), which needs no matrix of all distances.
+A capacity limits how often a data point is chosen. Without it a few data points receive most of the drafts, more so in higher
+dimensions. With a capacity, the pairs are those of the stable matching (``stable``), which needs no full distance matrix.
 
 References:
     Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Minyoung Kim, 2026, arXiv 2603.19360
@@ -26,21 +26,22 @@ from warmflow.noise import Noise
 
 
 def nearest(x: Tensor, y: Tensor) -> Tensor:
-    """(n,) int64: for each row of x (n, d) the nearest row of y (m, d), without a matrix of all distances."""
+    """The nearest row of y (m, d) for each row of x (n, d), as (n,) int64, without a full distance matrix."""
     parts = x.split(max(1, ENTRIES // max(1, len(y))))
     return torch.cat([torch.cdist(part, y).argmin(1) for part in parts])
 
 
 @dataclass(frozen=True)
 class NearestDatum(Coupling):
-    """Each start goes to its nearest datum of the block; a datum may be chosen often or never.
+    """Pairs each start with its nearest data point of the block; a data point may be used any number of times, up to
+    ``capacity``.
 
     Args:
-        capacity: how often a datum may be chosen in a block; None for any number. The nearest start and datum are joined
-            first, then the nearest of what is left, and so on: no start is nearer to a datum than to its own, unless that
-            datum is full of starts that are nearer still. Capacity 1 uses every datum once; it is not the assignment, whose
-            total cost is less.
-        space: measures distances by what it makes of starts and data (n, *S), such as ``Principal``.
+        capacity: how often a data point may be used in a block; None for no limit. The nearest start and data point are paired
+            first, then the nearest among the rest, and so on. No start is nearer to another data point than to its own, unless
+            that data point is full and all its starts are nearer still. Capacity 1 uses every data point exactly once; this is
+            not the assignment, which has a lower total cost.
+        space: a function of starts and data (n, *S), such as ``Principal``, in whose values distances are measured.
 
     Raises:
         ValueError: a capacity below 1.
@@ -53,7 +54,7 @@ class NearestDatum(Coupling):
     def __post_init__(self) -> None:
         c = self.capacity
         if c is not None and (isinstance(c, bool) or not isinstance(c, int) or c < 1):
-            raise ValueError(f"capacity is {c!r}; a datum may be chosen a whole number of times, at least 1, or None")
+            raise ValueError(f"capacity is {c!r}; it must be a whole number of at least 1, or None for no limit")
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         start = starts(batch, source, noise=noise)
@@ -68,7 +69,9 @@ class NearestDatum(Coupling):
 
 @dataclass(frozen=True)
 class NearestDraft(Coupling):
-    """Each datum takes its nearest start of the block; a start may be taken often or never. ``space`` as of ``NearestDatum``."""
+    """Pairs each data point with its nearest start of the block; a start may be used any number of times. ``space`` as in
+    ``NearestDatum``.
+    """
 
     space: Space | None = field(default=None, metadata=LATER)
     preserves: ClassVar[frozenset[str]] = frozenset({"data"})

@@ -1,16 +1,16 @@
-"""Any coupling, offline, on large blocks: own pairs, reflow and aligned drafts are the same thing.
+"""Prepares the pairs of any coupling offline, on large blocks. Own pairs, reflow and aligned drafts use the same mechanism.
 
-The data is visited ``rounds`` times, each time in a new order, in blocks; every block's pairs are one safetensors file,
-written under a temporary name and renamed. Run again, finished blocks are read and missing ones are made; a folder made
-with other settings, other data or another source is an error that names the difference. A source is known by what it
-draws: a draft model that was trained further is another source under the same name. A coupling is known by its settings,
-a model among them by the bytes of its tensors, a space of the user's by what it makes of the first data.
+The data is visited ``rounds`` times, each time in a new order, in blocks. The pairs of every block are stored in a safetensors
+file, written under a temporary name and renamed. When run again, finished blocks are read and missing ones are computed; a
+folder made with other settings, other data or another source is an error that names the difference. A source is identified by
+its samples: a draft model that was trained further counts as another source. A coupling is identified by its settings: a model
+among them by the bytes of its tensors, a user's space by its values on the first data points.
 
-Where pairs stay within a condition (``Assignment(within="label")``), a random block of many classes would hold few rows of each.
-Blocks are then made of whole classes, small ones together, and a class larger than a block in equal parts.
+If pairs stay within a condition (``Assignment(within="label")``), a random block of many classes would hold few rows of each.
+Blocks then consist of whole classes: small classes share a block, and a class larger than a block is split into equal parts.
 
-Whole sets are too many to be assigned at once. Passes over the pairs of a round (``refine``) come within a few percent of it;
-each is a file of its own, so that more passes go on where fewer ended.
+Large data sets cannot be assigned at once. Refinement passes over the pairs of a round (``refine``) come within a few percent of
+the optimum. Each pass is stored in its own file, so that further passes continue from the last one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, temporary)  # no two may share memory
+    save_file({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, temporary)  # tensors must not share memory
     os.replace(temporary, path)
 
 
@@ -64,7 +64,7 @@ def _read(path: Path) -> Pair:
 
 
 def digest(*values: Tensor | dict[str, Tensor] | None) -> str:
-    """Sixteen hexadecimal digits of tensors' names, shapes and bytes."""
+    """Sixteen hexadecimal digits that identify tensors by their names, shapes, dtypes and bytes."""
     found = hashlib.sha256()
     for value in values:
         for name, tensor in sorted(value.items()) if isinstance(value, dict) else [("", value)]:
@@ -83,8 +83,9 @@ def _data_digest(data: Data, rows: int = 4096) -> str:
 
 
 def _source_digest(data: Data, source: Source, n: int = 16) -> str:
-    """A source by its first draws, under the data's own conditions where it takes some; one that draws otherwise when
-    asked the same again can only be known by its name."""
+    """A digest of a source's first samples, given the data's conditions if it takes any. A source that does not repeat its
+    samples can only be identified by its class.
+    """
     rows = torch.arange(n) % len(data)
     condition = {k: v for k, v in data[rows].condition.items() if k in source.takes}
     noise = Noise.of(0, n).fold("fingerprint")
@@ -92,9 +93,11 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     return once if once == again else "not repeatable"
 
 
-def _named(part: Any) -> str:
-    """A part as its repr would have it, with tensors as their digests: a table's repr shows its corners only. Fields that came
-    later are named where they are set, callables by their names: their repr is an address."""
+def _description(part: Any) -> str:
+    """A description of a part, like its repr, with tensors replaced by digests, because the repr of a large tensor is
+    abbreviated. Fields marked ``LATER`` are included only if they are set; callables are described by name, because their repr
+    contains an address.
+    """
     if isinstance(part, Tensor):
         return digest(part)
     if isinstance(part, torch.nn.Module):
@@ -102,13 +105,13 @@ def _named(part: Any) -> str:
     if is_dataclass(part) and not isinstance(part, type):
         held = {f.name: getattr(part, f.name) for f in fields(part)}
         held = {f.name: held[f.name] for f in fields(part) if held[f.name] is not None or "later" not in f.metadata}
-        return f"{type(part).__name__}({', '.join(f'{k}={_named(v)}' for k, v in held.items())})"
+        return f"{type(part).__name__}({', '.join(f'{k}={_description(v)}' for k, v in held.items())})"
     if callable(part) and not isinstance(part, type):
         return getattr(part, "__qualname__", type(part).__qualname__)
     return repr(part)
 
 
-def _agree(folder: Path, settings: dict[str, Any]) -> None:
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     note = folder / "pairs.json"
     if note.exists():
         before = json.loads(note.read_text())
@@ -127,7 +130,7 @@ def _agree(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _groups(data: Data, within: str | None, rows: int = 4096) -> Tensor | None:
-    """(n,) the condition that pairs stay within; None where there is none, or the data do not carry it."""
+    """The condition (n,) that pairs must share, or None if there is none or the data do not have it."""
     if within is None or within not in data[torch.arange(1)].condition:
         return None
     parts = (torch.arange(first, min(first + rows, len(data))) for first in range(0, len(data), rows))
@@ -135,8 +138,10 @@ def _groups(data: Data, within: str | None, rows: int = 4096) -> Tensor | None:
 
 
 def blocks(order: Tensor, groups: Tensor | None, block: int) -> list[Tensor]:
-    """The rows ``order`` (n,) of a round in blocks of at most ``block`` rows: equal ones, because a small last block would be
-    paired badly; or, where pairs stay within the groups (n,), whole groups, and the large ones in equal parts."""
+    """Divides the rows ``order`` (n,) of a round into blocks of at most ``block`` rows. Blocks have equal sizes, because a
+    small last block would be paired badly. If pairs stay within groups (n,), blocks consist of whole groups, and larger groups
+    are split into equal parts.
+    """
     n = len(order)
     if groups is None:
         return list(order.split(-(-n // -(-n // block))))
@@ -156,8 +161,8 @@ def blocks(order: Tensor, groups: Tensor | None, block: int) -> list[Tensor]:
     return found
 
 
-def _made(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
-    """The pairs of one block of the data, written where there is a path."""
+def _block_pairs(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
+    """Computes the pairs of one block of the data, and stores them if a path is given."""
     batch = data[rows].to("cpu")
     if batch.index is None:
         batch = replace(batch, index=rows)
@@ -167,9 +172,9 @@ def _made(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: N
     return pair
 
 
-def _passed(pair: Pair, coupling: Assignment, names: list[str], block: int, noise: Noise,
+def _refined_round(pair: Pair, coupling: Assignment, names: list[str], block: int, noise: Noise,
             files: list[Path | None], tell: Callable[[], None]) -> Pair:  # fmt: skip
-    """The pairs of a round after a pass for each file; ``names`` are the conditions that belong to the data."""
+    """Applies one refinement pass per file to the pairs of a round; ``names`` are the conditions that belong to the data."""
     from safetensors.torch import load_file
 
     x0, x1 = place(pair.start, coupling.space).cpu(), seen(pair.x1, coupling.space).cpu()
@@ -199,29 +204,29 @@ def prepare(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Batch:
-    """Pairs of the whole set: a Batch with ``rounds`` x len(data) rows that carry their starts.
+    """Pairs the whole data set: returns a Batch of ``rounds`` x len(data) rows with their starts.
 
-    Pairs are made on the CPU, wherever the data lie. ``index`` names the datum each pair ends in, or is None where the coupling
-    makes targets of its own (``Rewritten``).
+    Pairs are made on the CPU, wherever the data are. ``index`` is the data point of each pair, or None for couplings that make
+    their own targets (``Rewritten``).
 
     Args:
-        folder: where blocks are kept and found again; None keeps them in memory only.
-        block: rows paired at once. Assignment costs about block^3 operations and block^2 x 12 bytes.
-        rounds: fresh starts for every datum, that many times: the more, the less the pairs can be memorised.
-        passes: how often the pairs of a round are assigned anew in blocks of near ones, all over the set; Assignment only. A
-            pass never raises the cost. On drafts of images, blocks of 512 and five passes come nearer to the assignment of
-            the whole set, in less time, than blocks of 4,096 without.
-        progress: told (blocks and passes done, blocks and passes in all).
+        folder: where blocks are stored and found again; None keeps them in memory only.
+        block: rows paired at once. Assignment takes about block^3 operations and block^2 x 12 bytes.
+        rounds: number of fresh starts per data point. More rounds make it harder to memorise the pairs.
+        passes: number of refinement passes, in which the pairs of a round are assigned again in blocks of nearby pairs;
+            Assignment only. A pass never increases the cost. For drafts of images, blocks of 512 with five passes come closer
+            to the assignment of the whole set, in less time, than blocks of 4,096 without passes.
+        progress: called with (finished blocks and passes, their total number).
 
     Raises:
-        ValueError: a folder of pairs made with other settings, data or another source; a block or rounds below 1; passes
-            below 0, over pairs that are no assignment, or in blocks of one row.
+        ValueError: a folder of pairs made with other settings, data or source; a block or rounds below 1; passes below 0, for
+            another coupling than Assignment, or with blocks of one row.
     """
     _check(coupling, block, rounds, passes)
     n, where = len(data), None if folder is None else Path(folder)
     groups = _groups(data, getattr(coupling, "within", None))
     if where is not None:
-        _agree(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
+        _check_settings(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
     done, total, pairs = 0, rounds * (len(blocks(torch.arange(n), groups, block)) + passes), []
 
     def tell() -> None:
@@ -241,18 +246,18 @@ def prepare(
                 found.append(_read(path))
             else:
                 for stale in where.glob(f"round-{k:04d}-pass-*.safetensors") if where is not None else ():
-                    stale.unlink()  # a pass over other pairs than these will be
+                    stale.unlink()  # its pairs will be replaced
                 noise = Noise.of(seed, len(rows), first).fold("prepare")
-                found.append(_made(coupling, data, source, rows, noise, path))
+                found.append(_block_pairs(coupling, data, source, rows, noise, path))
             first += len(rows)
             tell()
         if passes:
             assert isinstance(coupling, Assignment)
             files = [file(k, f"pass-{p:04d}") for p in range(passes)]
             names = [name for name in data[torch.arange(1)].condition if name != "draft"]
-            found = [concatenate(found)]  # the blocks are let go of: a set may be large
+            found = [concatenate(found)]  # frees the blocks: a data set may be large
             noise = Noise.of(seed, n, k * n).fold("refine")
-            found = [_passed(found[0], coupling, names, block, noise, files, tell)]
+            found = [_refined_round(found[0], coupling, names, block, noise, files, tell)]
         pairs += found
     whole = pairs[0] if len(pairs) == 1 else concatenate(pairs)
     return Batch(whole.x1, {}, whole.index, whole.start)
@@ -260,7 +265,7 @@ def prepare(
 
 def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
     if block < 1 or rounds < 1:
-        raise ValueError(f"block is {block} and rounds is {rounds}; both are at least 1")
+        raise ValueError(f"block is {block} and rounds is {rounds}; both must be at least 1")
     if passes < 0 or (passes and not isinstance(coupling, Assignment)):
         raise ValueError(
             f"passes is {passes} with the coupling {type(coupling).__name__}; only Assignment takes passes, 0 or more"
@@ -270,10 +275,10 @@ def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
 
 
 def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, Any]:
-    """What pairs are known by, beside their block and seed."""
+    """The values that identify pairs, in addition to block and seed."""
     n, space = len(data), getattr(coupling, "space", None)
     facts = {
-        "coupling": _named(coupling),
+        "coupling": _description(coupling),
         "source": f"{type(source).__name__} {_source_digest(data, source)}",
         "data": f"{n} rows {_data_digest(data)}",
     }

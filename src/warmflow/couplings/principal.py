@@ -1,13 +1,14 @@
-"""Principal components: the plane in which data vary most, as a space to pair in.
+"""Principal components: a space in which to measure pairing costs.
 
     p(x) = A (x - m),        A (k, d) with orthonormal rows: the eigenvectors of the covariance with the largest eigenvalues
 
-Distances on the plane are never above those of the whole space, and what they lack is little where the variance left out is:
+Distances between projections are never larger than between the samples, and the difference is small if little variance is left
+out:
 
     |x0 - x1|^2 = |p(x0) - p(x1)|^2 + |(1 - A'A)(x0 - x1)|^2
 
-Where all starts lie on the plane through m (a mixture of as many components, not blurred), the second term is a number of the
-datum's own, so an assignment on the plane is one of the whole space.
+If all starts lie in the affine subspace through m spanned by the components (such as drafts of a mixture with as many components,
+without blur), the second term depends only on the data point, so an assignment in the subspace is optimal in the whole space.
 
 References:
     On lines and planes of closest fit to systems of points in space, Pearson, 1901
@@ -23,9 +24,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Principal:
-    """axes (k, d), centre (d,), float64: x (n, *S) to its coordinates (n, k) float32; d is the product of S.
+    """Projects x (n, *S) to coordinates (n, k) float32, with axes (k, d) and centre (d,) in float64; d is the product of S.
 
-    ``left`` is the share of the variance of the data that was fitted which lies off the plane.
+    ``left`` is the share of the fitted data's variance that the components leave out.
     """
 
     axes: Tensor
@@ -34,7 +35,7 @@ class Principal:
 
     @staticmethod
     def fit(x: Tensor, *, dimensions: int = 50) -> Principal:
-        """The first ``dimensions`` components of x (n, *S); fewer where x has fewer numbers, or fewer rows.
+        """Fits the first ``dimensions`` components of x (n, *S); fewer if x has fewer rows or fewer entries per row.
 
         Raises:
             ValueError: fewer than two rows, no dimensions, NaN or infinite values.
@@ -44,11 +45,11 @@ class Principal:
         flat = x.flatten(1)
         centre = flat.double().mean(0)
         covariance = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64, device=x.device)
-        for rows in flat.split(4096):  # so that no second copy of the data is held
+        for rows in flat.split(4096):  # avoids a second copy of the data
             off = rows.double() - centre
             covariance.addmm_(off.T, off)
         if not bool(torch.isfinite(covariance).all()):
-            raise ValueError("the data hold NaN or infinite values: remove or repair these rows")
+            raise ValueError("the data contain NaN or infinite values: remove or repair these rows")
         variances, vectors = torch.linalg.eigh(covariance)  # ascending
         k = min(dimensions, *flat.shape)
         total = float(variances.sum())

@@ -1,17 +1,17 @@
-"""Passes that lower the cost of a pairing too large to be solved at once.
+"""Refinement passes that lower the cost of a pairing too large to be solved at once.
 
-Exact assignment of n rows takes about n^3 operations and n^2 numbers. A pairing is optimal if and only if no cycle of its
-pairs can be lowered by passing starts along it (cyclical monotonicity):
+Exact assignment of n rows takes about n^3 operations and n^2 numbers. A pairing is optimal if and only if no cycle of its pairs
+can be improved by passing starts along it (cyclical monotonicity):
 
     sum_i |x0_i - x1_i|^2  <=  sum_i |x0_i+1 - x1_i|^2        for all cycles of pairs
 
-and the cycles that can be lowered run through pairs that lie near each other. A pass divides the pairs into blocks of near
-ones and assigns each block anew. The old pairs of a block are one of the permutations that are searched, so **no pass raises
-the cost** and a permutation stays one; after it, no cycle within a block can be lowered. The next pass draws other blocks.
+Cycles that can be improved run through nearby pairs. A pass divides the pairs into blocks of nearby ones and assigns each block
+again. The old pairs of a block are among the permutations searched, so **no pass increases the cost**, and a permutation
+remains a permutation; afterwards no cycle within a block can be improved. The next pass uses other blocks.
 
-Blocks come from a random tree over the middles m_i = (x0_i + x1_i) / 2 of the pairs: a set of pairs is sorted by its
-component along the difference of two of its middles, drawn at random, and cut into two, until the parts fit into a block. Sizes
-differ by one row at most.
+Blocks come from a random tree over the midpoints m_i = (x0_i + x1_i) / 2 of the pairs: a set of pairs is sorted by its component
+along the difference of two randomly drawn midpoints and cut in two, until the parts fit into a block. Block sizes differ by one
+row at most.
 
 References:
     Optimal Transport, Old and New, Villani, Springer 2009, chapter 5 (cyclical monotonicity)
@@ -28,14 +28,14 @@ from warmflow.noise import Noise
 
 
 def refined(x0: Tensor, x1: Tensor, rows: Tensor, groups: Tensor | None = None, *, block: int, noise: Noise) -> Tensor:
-    """One pass: rows (n,) such that x0[rows] is nearer to x1, in sum of squares, than it was by the rows given, or as near.
+    """One pass: returns rows (n,) such that the total squared distance from x0[rows] to x1 is at most that of the given rows.
 
     Args:
-        x0, x1: (n, d) starts and data, as costs see them.
-        rows: (n,) int64, the start of each datum: a permutation.
-        groups: (n,) whole numbers; starts stay within the group of their datum. None for one group.
-        block: rows assigned at once, at most; at least 2.
-        noise: one stream a row; each pass takes a room of its own.
+        x0, x1: (n, d) starts and data, in the space of the costs.
+        rows: (n,) int64, the start of each data point: a permutation.
+        groups: (n,) integers; starts stay within the group of their data point. None for one group.
+        block: largest number of rows assigned at once; at least 2.
+        noise: one stream per row; each pass needs its own ``fold``.
 
     Raises:
         ValueError: a block below 2; NaN or infinite values.
@@ -50,13 +50,13 @@ def refined(x0: Tensor, x1: Tensor, rows: Tensor, groups: Tensor | None = None, 
         for near in halved(middle, group, block, noise):
             old = rows[near]
             new = old[assign(x0[old], x1[near])]
-            if _cost(x0[new], x1[near]) < _cost(x0[old], x1[near]):  # of equal costs the old pairs stay
+            if _cost(x0[new], x1[near]) < _cost(x0[old], x1[near]):  # at equal cost the old pairs are kept
                 out[near] = new
     return out
 
 
 def halved(x: Tensor, members: Tensor, block: int, noise: Noise) -> list[Tensor]:
-    """The rows ``members`` of x (n, d) in parts of at most ``block`` that lie near each other, by a random tree."""
+    """Divides the rows ``members`` of x (n, d) into parts of at most ``block`` nearby rows, by a random tree."""
     count = -(-len(members) // block)
     if count < 2:
         return [members]

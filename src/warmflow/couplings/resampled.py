@@ -1,15 +1,15 @@
-"""Data first: for each datum a draft that the draft model writes near it.
+"""Data first: each data point is paired with a draft that the draft model writes near it.
 
-    x1 a datum,        x0 in proportion to q(x0) exp(-lambda d(x0, x1)),        d the number of positions that differ
+    x1 a data point,      x0 with probability proportional to q(x0) exp(-lambda d(x0, x1)),      d the number of differing
+        positions
 
-The targets are exactly the data. The starts are texts of q, but those near some datum: their law is the mean of these
-posteriors over the data, not q, and a flow trained on them meets other starts at inference. The larger lambda, the more so:
-in the limit the start is the datum. The audit's draft shift measures it. How the draws are made, exactly or by guided
-particles, is told in ``channel``.
+The targets are exactly the data. The starts are texts of q, but only those near some data point: their distribution is the mean
+of these posteriors over the data, not q, so the starts at inference differ from those in training. The difference grows with
+lambda: in the limit the start equals the data point. The audit's draft shift measures it. ``channel`` describes how the drafts
+are sampled, exactly or by guided particles.
 
 References:
-    Non-autoregressive generation from drafts drawn given the data: Step-unrolled Denoising Autoencoders for Text Generation,
-        Savinov et al., 2021, arXiv 2112.06749 (starts made from data)
+    Step-unrolled Denoising Autoencoders for Text Generation, Savinov et al., 2021, arXiv 2112.06749 (starts made from data)
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Resampled(Coupling):
-    """Each datum with a draft that ``model`` writes near it.
+    """Pairs each data point with a draft that ``model`` writes near it.
 
-    The source itself is not drawn from: ``model`` stands for it, and is the source where that has the tables it needs, else
-    an NGram fitted to its draws. Tokens that the data name as given are written as they are.
+    The source itself is not sampled; ``model`` stands for it. It is the source if that has few enough states, else an NGram
+    fitted to the source's samples. Given tokens of the data are copied.
 
     Args:
-        model: the draft model; with no lookahead an NGram of low order or a MarkovChain.
-        strength: lambda in [0, 100], what a token unlike the datum's costs in nats; 0 is independent pairs.
-        lookahead: an NGram of order 2 or 3 that guides a ``model`` too large for exact draws.
-        particles: texts weighted against each other where there is a lookahead: 1 is guided, many approach exactness.
+        model: the draft model; without ``lookahead``, an NGram of low order or a MarkovChain.
+        strength: lambda in [0, 100], the cost in nats of a token that differs from the data point's; 0 gives independent pairs.
+        lookahead: an NGram of order 2 or 3 that guides a ``model`` too large for exact sampling.
+        particles: number of weighted particles if ``lookahead`` is given: 1 is guided only, more approach exact sampling.
 
     Raises:
-        ValueError: impossible settings, or a model too large without a lookahead.
+        ValueError: invalid settings, or a model too large to be used without ``lookahead``.
     """
 
     model: Writer

@@ -1,11 +1,11 @@
-"""Draft first: each draft is rewritten by a stronger model, and the rewriting is what the flow is to reach.
+"""Draft first: each draft is rewritten by a stronger model, and the rewritten text is the target of the flow.
 
-    x0 ~ the source,        x1 in proportion to p(x1) exp(-lambda d(x1, x0)),        d the number of positions that differ
+    x0 ~ source,      x1 with probability proportional to p(x1) exp(-lambda d(x1, x0)),      d the number of differing positions
 
-The starts are exactly those met at inference. The targets are not the data's: they are texts of p near a draft, as fluent as
-p and lambda allow. A small lambda gives texts of p that keep little of the draft, a large one leaves the draft as it is.
-Draft and target have one length and stay aligned position by position, which a mixture path needs. How the draws are made,
-exactly or by guided particles, is told in ``channel``.
+The starts have exactly the distribution met at inference. The targets are not data: they are texts of p near a draft, as fluent
+as p and lambda allow. A small lambda gives texts of p that keep little of the draft; a large lambda leaves the draft unchanged.
+Draft and target have the same length and stay aligned position by position, as a mixture path requires. ``channel`` describes
+how the targets are sampled, exactly or by guided particles.
 
 References:
     Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Minyoung Kim, 2026, arXiv 2603.19360 (drafts
@@ -26,19 +26,19 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Rewritten(Coupling):
-    """Each of the source's draws with a text that ``model`` writes near it.
+    """Pairs each of the source's samples with a text that ``model`` writes near it.
 
-    Of the batch only its size is used, and those conditions that the source's law depends on: the targets are not its rows,
-    so ``index`` is None and the rows' other conditions stay behind. Fixed positions of a start are left as they are.
+    Only the size of the batch and the conditions that the source takes are used. The targets are not rows of the batch, so
+    ``index`` is None and the rows' other conditions are dropped. Fixed positions of a start are not changed.
 
     Args:
-        model: the stronger model, of the source's vocabulary; with no lookahead an NGram of low order or a MarkovChain.
-        strength: lambda in [0, 100], what a changed token costs in nats.
-        lookahead: an NGram of order 2 or 3 that guides a ``model`` too large for exact draws.
-        particles: texts weighted against each other where there is a lookahead: 1 is guided, many approach exactness.
+        model: the stronger model, with the source's vocabulary; without ``lookahead``, an NGram of low order or a MarkovChain.
+        strength: lambda in [0, 100], the cost of a changed token in nats.
+        lookahead: an NGram of order 2 or 3 that guides a ``model`` too large for exact sampling.
+        particles: number of weighted particles if ``lookahead`` is given: 1 is guided only, more approach exact sampling.
 
     Raises:
-        ValueError: impossible settings, or a model too large without a lookahead.
+        ValueError: invalid settings, or a model too large to be used without ``lookahead``.
     """
 
     model: Writer

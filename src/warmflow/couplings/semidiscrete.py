@@ -1,24 +1,28 @@
-"""Semidiscrete optimal transport: starts of any law to the data of a set, by one number for each datum.
+"""Semidiscrete optimal transport: from any source distribution to the points of a data set, by one dual variable per data point.
 
-    max over g in R^N of   E min_j (|x0 - y_j|^2 - g_j)  +  sum_j b_j g_j,        b_j the share of datum j (1/N)
+    max over g in R^N of   E min_j (|x0 - y_j|^2 - g_j)  +  sum_j b_j g_j,        b_j the share of data point j (1/N)
 
-At the maximum every start goes to the datum where |x0 - y_j|^2 - g_j is least, and this map is the optimal transport of the
-starts' *law* to the data: no block, no bias of a minibatch, and a fresh start finds its datum by one search. A datum's cell, the
-starts that go to it, is a polytope of mass p_j(g), and the gradient is b_j - p_j(g). With B fresh starts, n_j of them in
-cell j, an unbiased estimate of it over b_j gives the averaged stochastic gradient ascent
+At the maximum every start is mapped to the data point with the least |x0 - y_j|^2 - g_j, and this map is the optimal transport
+from the source *distribution* to the data: there are no blocks and no minibatch bias, and a new start finds its data point by
+one search. The cell of a data point, the set of starts mapped to it, is a polytope of mass p_j(g), and the gradient is b_j -
+p_j(g). With B new starts, n_j of them in cell j, an unbiased estimate of the gradient over b_j gives averaged stochastic
+gradient ascent:
 
-    g_j <- g_j + eta_k (1 - n_j / (B b_j)),        eta_k = a^(1 - k/K) b^(k/K),    g the mean of the last quarter of K steps
+    g_j <- g_j + eta_k (1 - n_j / (B b_j)),        eta_k = a^(1 - k/K) b^(k/K),    g the mean over the last quarter of K steps
 
-where a lets an unused datum climb by half of the costs' range in all, and b is small beside the gap between the best and the
-second best cost. Starts are moved to the data's mean meanwhile, which changes g by a linear function of y. Data much nearer to
-each other than most are cannot be told apart by such steps: they share the mass of their cells, not evenly.
+a is large enough that the g_j of an unused data point can rise by half of the range of the costs in total; b is small compared
+with the gap between the best and the second best cost. During the ascent, starts are shifted to the data's mean, which changes
+g by a linear function of y. The steps cannot separate data points that are much closer together than most: these share the mass
+of their cells, but not evenly.
 
-Two data y = -1, 1 on the line and starts of the distribution function F: the cells meet at x = (g_1 - g_2) / 4 = F^-1(b_1).
+For two data points y = -1, 1 on the line and starts with distribution function F, the cells meet at
+x = (g_1 - g_2) / 4 = F^-1(b_1).
 
-**The masses are as good as the fit.** What is left of |p_j / b_j - 1| is measured on fresh starts, beside what exact cells
-would show by counting so many. In a block of n starts, chance alone uses some data often and a third of them never; so a
-datum is used at most ceil(most n b_j) times there, and starts beyond that go where the stable matching of the same costs
-sends them (``stable``). The starts' law is kept as it is, the data's nearly.
+**The masses are as accurate as the fit.** The remaining error |p_j / b_j - 1| is measured on new starts, and reported beside the
+error that exact cells would show for the same number of starts. In a block of n starts, by chance alone, some data points are
+used often and a third never. Therefore a data point is used at most ceil(most n b_j) times, and excess starts go where the
+stable matching of the same costs sends them (``stable``). The source distribution is preserved exactly, the data distribution
+nearly.
 
 References:
     Stochastic Optimization for Large-scale Optimal Transport, Genevay, Cuturi, Peyre, Bach, 2016, arXiv 1605.08527,
@@ -37,25 +41,28 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Pair, Source
-from warmflow.couplings.base import Space, permuted, place, seen, starts, unmixed
+from warmflow.couplings.base import Space, check_labels, permuted, place, seen, starts
 from warmflow.couplings.stable import ENTRIES, stable
 from warmflow.noise import Noise
 
 CLIMB = 3.0
-"""The first step is this times the costs' range over the number of steps: all steps together climb about half of it."""
+"""The first step size is this times the range of the costs over the number of steps: all steps sum to about half the range."""
 
 AVERAGED = 0.25
-"""The share of the steps, the last ones, whose duals are averaged."""
+"""The dual is averaged over this last share of the steps."""
 
 SETTLE = 3e-3
-"""The last step is this times the gap between the two best costs and the number of starts to a datum (at most 0.3 gaps): the
-masses then waver by about sqrt(SETTLE / 2) of themselves, before averaging, and forget what they were in N / (B SETTLE) steps."""
+"""The last step size is this times the gap between the two best costs times the number of starts per data point (at most 0.3
+gaps). Before averaging, the masses then fluctuate by about sqrt(SETTLE / 2) relative to themselves, and their correlation time
+is N / (B SETTLE) steps.
+"""
 
 
 @dataclass(frozen=True)
 class Masses:
-    """How far the cells' masses are from the shares: the worst and the mean of |p_j / b_j - 1| over the data, measured on so
-    many fresh ``starts``, and the same two numbers of cells that are exact, where all of it is chance."""
+    """How far the masses of the cells are from the shares: the maximum and the mean of |p_j / b_j - 1| over the data, measured on
+    ``starts`` new starts, and the same two numbers for exact cells, where they are due to sampling alone.
+    """
 
     worst: float
     mean: float
@@ -66,18 +73,19 @@ class Masses:
 
 @dataclass(frozen=True, eq=False)
 class Semidiscrete(Coupling):
-    """Each start goes to the datum where |x0 - y_j|^2 - g_j is least, in a block that holds the whole set:
+    """Maps each start to the data point with the least |x0 - y_j|^2 - g_j, in a block that holds the whole data set:
     ``prepare(coupling, data, source, block=len(data))``.
 
     Args:
-        dual: (N,) float64, g, in squared units of the data (or of ``space``): from :meth:`fit`.
-        shares: (N,) the data's shares, which sum to 1; None for equal ones.
-        most: how many times its share of a block a datum may be used, at least 1: ceil(most n b_j) times among n starts.
-            Infinite for no bound.
-        space: measures costs by what it makes of starts and data (n, *S), such as ``Principal``; that of the fit.
+        dual: (N,) float64, g, in squared units of the data (or of ``space``), from :meth:`fit`.
+        shares: (N,) shares of the data points, with sum 1; None for equal ones.
+        most: how many times its share of a block a data point may be used, at least 1: ceil(most n b_j) times among n starts.
+            Infinite for no limit.
+        space: a function of starts and data (n, *S), such as ``Principal``, in whose values costs are measured; the same as in
+            the fit.
 
     Raises:
-        ValueError: impossible settings; a block that is not the whole set; a source that takes labels that the data carry.
+        ValueError: invalid settings; a block that is not the whole data set; a source that takes labels, if the data have labels.
     """
 
     dual: Tensor
@@ -88,16 +96,16 @@ class Semidiscrete(Coupling):
 
     def __post_init__(self) -> None:
         if not self.most >= 1:
-            raise ValueError(f"most is {self.most}; a datum may be used at least once its share of a block")
+            raise ValueError(f"most is {self.most}; it must be at least 1, the data point's own share of a block")
         _checked(self.shares, len(self.dual))
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
-        unmixed(batch, source, "fit one to each label's data, or use Assignment(within='label')")
+        check_labels(batch, source, "fit one to each label's data, or use Assignment(within='label')")
         n, index = len(self.dual), batch.index
         if index is None or not torch.equal(index.sort().values.cpu(), torch.arange(n)):
             raise ValueError(
-                f"the dual was fitted to a set of {n} data, and this block of {len(batch)} rows is not that set: its cells are "
-                f"those of all data, so prepare the pairs with block={n}"
+                f"the dual was fitted to a set of {n} data points, and this block of {len(batch)} rows is not that set: its "
+                f"cells are those of all data points, so prepare the pairs with block={n}"
             )
         start = starts(batch, source, noise=noise)
         shares = _checked(self.shares, n)[index.cpu()]
@@ -121,27 +129,29 @@ class Semidiscrete(Coupling):
         seed: int = 0,
         check: int = 20,
     ) -> tuple[Semidiscrete, Masses]:
-        """The coupling of a source with the data x (N, *S), and how good its masses are.
+        """Fits the coupling of a source with the data x (N, *S), and measures the accuracy of its masses.
 
         Args:
-            steps: gradient steps, each of ``batch`` fresh starts and a search of batch x N costs.
-            check: fresh starts a datum, on the average, that the masses are measured on: counting alone leaves a mean error
-                of about 0.8 / sqrt(check).
+            steps: gradient steps, each with ``batch`` new starts and a search over batch x N costs.
+            check: average number of new starts per data point on which the masses are measured: sampling alone gives a mean
+                error of about 0.8 / sqrt(check).
 
         Raises:
-            ValueError: no steps, starts or data; shares that are no shares of the data; NaN or infinite values.
+            ValueError: no steps, starts or data; invalid shares; NaN or infinite values.
         """
         if min(len(x), steps, batch, check) < 1:
-            raise ValueError(f"{len(x)} data, steps={steps}, batch={batch}, check={check}: each is at least 1")
+            raise ValueError(
+                f"{len(x)} data points, steps={steps}, batch={batch}, check={check}: each must be at least 1"
+            )
         b, noise = _checked(shares, len(x)), Noise.of(seed, batch)
         y = seen(x, space).float()
         if not bool(torch.isfinite(y).all()):
-            raise ValueError("the data hold NaN or infinite values: remove or repair these rows")
+            raise ValueError("the data contain NaN or infinite values: remove or repair these rows")
         y, middle = y - y.mean(0), y.mean(0)
         height = y.square().sum(1)
 
         def fresh(name: str) -> Tensor:
-            """(batch, d) starts that were never drawn before, around their own mean once it is known."""
+            """New starts (batch, d), relative to ``middle``."""
             x0 = place(source.draw(batch, noise=noise.fold(name)), space).to(y.device) - middle
             if not bool(torch.isfinite(x0).all()):
                 raise ValueError(
@@ -150,18 +160,18 @@ class Semidiscrete(Coupling):
             return x0
 
         middle = middle + (apart := fresh("middle").mean(0))
-        g = _ascended(fresh, y, height, b, steps, batch)
+        g = _gradient_ascent(fresh, y, height, b, steps, batch)
         rounds = math.ceil(check * len(y) / batch)
         used = sum((_used(fresh(f"check {k}"), y, height, g) for k in range(rounds)), torch.zeros(len(y)))
-        # |x0 - a - y|^2 is |x0 - y|^2 + 2 a y, but for a number of the start's own: starts moved by a have the dual g + 2 a y
+        # |x0 - a - y|^2 = |x0 - y|^2 + 2 a y + a number that depends on x0 only: starts shifted by a have the dual g + 2 a y
         g = g - 2 * (y @ apart).double().cpu()
         return Semidiscrete(g - g.mean(), shares, most, space), _masses(used, b, rounds * batch, seed)
 
 
-def _ascended(
+def _gradient_ascent(
     fresh: Callable[[str], Tensor], y: Tensor, height: Tensor, shares: Tensor, steps: int, batch: int
 ) -> Tensor:
-    """(N,) float64: the dual of fresh starts and data y (N, d), by averaged stochastic gradients."""
+    """The dual (N,) float64 for new starts and data y (N, d), by averaged stochastic gradient ascent."""
     span, gap = _scales(2 * fresh("scale")[:64] @ y.T, height)
     last = gap * min(SETTLE * batch / len(y), 0.3)
     first = max(CLIMB * span / steps, last)
@@ -176,7 +186,7 @@ def _ascended(
 
 
 def _checked(shares: Tensor | None, n: int) -> Tensor:
-    """(n,) float64 shares: the given ones, or equal ones."""
+    """The shares (n,) float64: the given ones, or equal ones."""
     if shares is None:
         return torch.full((n,), 1 / n, dtype=torch.float64)
     if shares.shape != (n,) or not bool((shares > 0).all()) or abs(float(shares.double().sum()) - 1) > 1e-4:
@@ -188,7 +198,7 @@ def _checked(shares: Tensor | None, n: int) -> Tensor:
 
 
 def _scales(gain: Tensor, height: Tensor) -> tuple[float, float]:
-    """The mean range of a start's costs, and the mean gap between its best and second best; 1 where there is none."""
+    """The mean range of a start's costs, and the mean gap between its best and second best cost; 1 if there is none."""
     cost = height - gain
     best = cost.topk(min(2, cost.shape[1]), largest=False).values
     span, gap = float((cost.amax(1) - best[:, 0]).mean()), float((best[:, -1] - best[:, 0]).mean())
@@ -196,7 +206,7 @@ def _scales(gain: Tensor, height: Tensor) -> tuple[float, float]:
 
 
 def _used(x0: Tensor, y: Tensor, height: Tensor, g: Tensor) -> Tensor:
-    """(N,) float64: how many of the starts go to each datum."""
+    """The number (N,) float64 of starts mapped to each data point."""
     bar = height - g.to(height)
     parts = x0.split(max(1, ENTRIES // len(y)))
     chosen = torch.cat([torch.addmm(bar, part, y.T, alpha=-2).argmin(1) for part in parts])

@@ -1,6 +1,4 @@
-"""What couplings of tokens share: data that are tokens and not yet paired, starts of tokens, drawn or written, and the
-models that write them.
-"""
+"""Shared by the couplings of tokens: checks of the data, starts of drawn or written tokens, and the models that write them."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from warmflow.noise import Noise
 
 @runtime_checkable
 class Writer(Protocol):
-    """A model that writes from left to right, as every ``sources.Autoregressive`` does."""
+    """A model that writes tokens from left to right, such as every ``sources.Autoregressive``."""
 
     @property
     def vocabulary(self) -> int: ...
@@ -28,31 +26,32 @@ class Writer(Protocol):
         """The state of n empty texts."""
 
     def chances(self, state: Any) -> Tensor:
-        """(n, V) float64 chances of the next token, rows summing to 1."""
+        """The probabilities (n, V) float64 of the next token; each row sums to 1."""
 
     def after(self, state: Any, token: Tensor) -> Any:
-        """The state after the tokens (n,)."""
+        """The state after appending the tokens (n,)."""
 
 
 def tokens_of(batch: Batch) -> Tensor:
-    """The batch's data x1 (B, L), refused where they are paired already or are no tokens.
+    """The batch's data x1 (B, L), checked to be tokens that are not yet paired.
 
     Raises:
-        ValueError: data that carry starts, or that are not int64 of shape (B, L).
+        ValueError: data with starts, or data that are not int64 of shape (B, L).
     """
     if batch.start is not None:
-        raise ValueError("this data is already paired: train it with the coupling Given, or drop its starts")
+        raise ValueError("this data is already paired: train on it with the coupling Given, or drop its starts")
     return checked("the data", batch.x1)
 
 
 def tokens_at(start: Start) -> Tensor:
-    """(B, L) int64: what a start is paired by, its draft where it has one, else x0."""
+    """The tokens (B, L) int64 by which a start is paired: its draft if it has one, else x0."""
     return checked("the source's draws", start.condition.get("draft", start.x0))
 
 
 def start_at(x0: Tensor, condition: Condition, source: Source, *, noise: Noise, fixed: Tensor | None = None) -> Start:
-    """The start of drafts x0 (B, L) that the coupling itself wrote: a source that takes a draft is given it, and adds what
-    a start of its own has."""
+    """Makes starts from drafts x0 (B, L) that the coupling wrote itself. A source that takes a draft receives it and adds the
+    other parts of its starts.
+    """
     if "draft" not in source.takes:
         return Start(x0, dict(condition), fixed)
     taken = {k: v for k, v in condition.items() if k in source.takes}
@@ -61,17 +60,17 @@ def start_at(x0: Tensor, condition: Condition, source: Source, *, noise: Noise, 
 
 
 def checked(name: str, x: Tensor) -> Tensor:
-    """x, if it is (B, L) of whole numbers."""
+    """Returns x if it is integers of shape (B, L), and raises ValueError otherwise."""
     if x.ndim != 2 or x.is_floating_point():
         raise ValueError(f"{name} are {x.dtype} of shape {tuple(x.shape)}; this coupling pairs tokens, int64 (B, L)")
     return x
 
 
 def within(name: str, x: Tensor, vocabulary: int) -> Tensor:
-    """x, if all its tokens lie in 0 .. vocabulary - 1."""
+    """Returns x if all its tokens lie in 0 .. vocabulary - 1, and raises ValueError otherwise."""
     if x.numel() and (int(x.min()) < 0 or int(x.max()) >= vocabulary):
         bad = int(x.min()) if int(x.min()) < 0 else int(x.max())
         raise ValueError(
-            f"{name} hold token {bad}, the model knows 0 .. {vocabulary - 1}: give a model of the same vocabulary"
+            f"{name} hold token {bad}, the model's tokens are 0 .. {vocabulary - 1}: give a model with the same vocabulary"
         )
     return x

@@ -1,9 +1,9 @@
-"""What a trained flow makes of a start is its datum: the pairs of reflow.
+"""Reflow: each start is paired with the sample that a trained flow generates from it.
 
-    x0 from the source,    x1 = the flow's walk from x0
+    x0 from the source,    x1 = the end point of the flow's trajectory from x0
 
-Trained on such pairs a flow bends less, and its first step goes further (rectified flow). The starts' law is kept; the data's
-is the flow's own.
+A flow trained on such pairs has straighter paths, so it needs fewer steps (rectified flow). The source distribution is preserved;
+the targets have the distribution that the flow generates instead of the data distribution.
 
 References:
     Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow, Liu et al., 2022, arXiv 2209.03003
@@ -21,7 +21,12 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Walked(Coupling):
-    """Args: flow: a sampler, called ``flow(start=start, steps=steps)``; steps: how many it takes."""
+    """Pairs each start with the flow's sample from it.
+
+    Args:
+        flow: a sampler, called as ``flow(start=start, steps=steps)``.
+        steps: number of sampling steps.
+    """
 
     flow: Any
     steps: int

@@ -1,19 +1,19 @@
-"""Data: what a flow is trained on and judged against, one file a kind (``toy``, ``images``, ``cifar10``, ``arrays``, ...).
+"""Data sets for training and evaluation, one file per kind (``toy``, ``images``, ``cifar10``, ``arrays``, ...).
 
 A :class:`DataSet` is three disjoint parts of one data set, each a :class:`~warmflow.contracts.Batch` in memory:
 
-    train        what networks learn from and drafts are fitted to
-    validation   what choices may be made on (None where fresh samples are as good, as for toys)
-    heldout      what verdicts are read on, and nothing is ever tuned on
+    train        networks are trained on it and drafts are fitted to it
+    validation   used for model selection (None where fresh samples can be drawn instead, as for toys)
+    heldout      used for the final evaluation only, never for tuning
 
-In every part ``index`` counts the rows of *that part*, so ``part[part.index]`` is the part itself and the audit counts
-over 0 .. len(part) - 1; ``DataSet.rows`` says which row of the user's array (or of the sorted file list) each one was,
-which is what drafts aligned with the user's data need, and captions: they are text, so no tensor of a Batch can hold
-them, and stay in the order of the user's rows. :func:`load` is the one entrance for everything a user may name.
+In every part ``index`` numbers the rows of *that part* from 0, so ``part[part.index]`` is the part itself.
+``DataSet.rows`` maps them to the rows of the user's array (or of the sorted file list). Drafts aligned with the user's
+data need this map, and so do captions, which are strings: a Batch holds tensors only, so captions are stored in the
+order of the user's rows. :func:`load` accepts every form of data.
 
-What is larger than memory (``demand``) has its training part twice: ``whole`` reads rows when a step asks for them, and
-``train`` holds as many of its first rows as memory may, for all that must see its data at once (drafts, offline pairing,
-rulers). Where ``whole`` is None, ``train`` is all there is.
+A data set larger than memory (``demand``) has its training part in two forms: ``whole`` reads rows on demand, and
+``train`` holds as many of its first rows as fit in memory, for steps that need their data at once (drafts, offline
+pairing, margins). If ``whole`` is None, ``train`` is the complete training part.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from warmflow.noise import permutation
 Kind = Literal["points", "images", "tokens"]
 
 LEAST = 200
-"""Rows below which no verdict is given."""
+"""Fewest rows for which a verdict is given."""
 
 NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits", "cifar10", "emoji")
 ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "checkerboard": "toy.checkerboard"} | {
@@ -48,21 +48,21 @@ class DataSet:
     """A data set in memory, in three disjoint parts.
 
     Args:
-        name: what the user called it.
+        name: the name that the user gave.
         kind: "points", (N, d) floats in the user's own units; "images", (N, C, H, W) floats in [-1, 1]; or "tokens",
             (N, L) int64.
-        train, validation, heldout: the parts. Labels travel as ``condition["label"]`` (n,) int64; ``index`` counts the
-            rows of the part.
-        classes: the name of each label, empty where there are none.
-        notes: facts worth telling, ready for JSON (files that could not be read, for example).
-        rows: for each part the (n,) int64 rows it has in the user's array or in the sorted list of readable files;
-            empty where the data is drawn.
-        codec: what the tokens stand for: an ``Alphabet``, or the ``Grid`` of a plane; None for floats.
-        streams: of a text, the tokens (T,) of the parts "train" and "judge", uncut.
-        captions: a text for each of the user's rows, in their order; empty where there are none. ``captions_of`` gives
-            those of a part.
-        whole: the training part read on demand, where it is larger than memory; ``train`` is then its first rows, and
-            ``rows["whole"]`` numbers all of them.
+        train, validation, heldout: the parts. Labels are stored as ``condition["label"]`` (n,) int64; ``index`` numbers
+            the rows of the part.
+        classes: the name of each label; empty for data without labels.
+        notes: facts about how the data was read, as JSON values (unreadable files, for example).
+        rows: for each part, the (n,) int64 rows of the user's array or of the sorted list of readable files; empty for
+            data drawn from a distribution.
+        codec: the meaning of the tokens: an ``Alphabet``, or the ``Grid`` of a plane; None for floats.
+        streams: for a text, the tokens (T,) of the parts "train" and "judge" before they are cut into windows.
+        captions: one string for each of the user's rows, in their order; empty if there are none. ``captions_of``
+            returns those of a part.
+        whole: the training part, read on demand, if it is larger than memory; ``train`` then holds its first rows, and
+            ``rows["whole"]`` lists all of them.
         of: the data set that this one was pruned or re-weighted from.
     """
 
@@ -87,21 +87,21 @@ class DataSet:
 
     @property
     def everything(self) -> Tensor:
-        """(N, *shape): train, validation and held-out rows, in this order; those in memory.
+        """(N, *shape): the train, validation and held-out rows in memory, in this order.
 
-        Of a pruned or re-weighted set, the rows of the set it was made from: margins are distances between real sets, and
-        repeated rows would stand in both of them.
+        For a pruned or re-weighted set, the rows of the original set: margins are distances between real sets, and
+        repeated rows would occur in both of them.
         """
         return torch.cat([part.x1 for part in self._parts()])
 
     @property
     def apart(self) -> Batch:
-        """The part that settings are chosen on and inputs are taken from: validation where there is one, else held out."""
+        """The part for choosing settings and for taking inputs: validation if there is one, else held out."""
         return self.validation if self.validation is not None and len(self.validation) else self.heldout
 
     @property
     def total(self) -> int:
-        """How many rows ``everything`` has."""
+        """Number of rows of ``everything``."""
         return sum(len(part) for part in self._parts())
 
     def _parts(self) -> list[Batch]:
@@ -111,13 +111,13 @@ class DataSet:
 
     @property
     def numbered(self) -> int:
-        """How many rows the user's array or list of files has, which ``rows`` counts; 0 where the data is drawn."""
+        """Number of rows of the user's array or list of files, to which ``rows`` refers; 0 for data that is drawn."""
         if self.of is not None:
             return self.of.numbered
         return max((1 + int(rows.max()) for rows in self.rows.values() if len(rows)), default=0)
 
     def captions_of(self, part: str) -> tuple[str, ...]:
-        """The captions of a part ("train", "validation", "heldout" or "whole"), one a row.
+        """The captions of a part ("train", "validation", "heldout" or "whole"), one per row.
 
         Raises:
             ValueError: data without captions, or an unknown part.
@@ -130,7 +130,7 @@ class DataSet:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of how the data was read, a line each: files left out, classes not taken, a likely range."""
+        """Warnings about how the data was read, one line each: skipped files, ignored classes, a suspicious range."""
         lost = self.notes.get("unreadable_files") or ()
         found = [str(self.notes[key]) for key in ("classes", "range", "drafts", "unused") if key in self.notes]
         if lost:
@@ -142,39 +142,39 @@ class DataSet:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The range that samples of *every* arm are clamped to before they are compared; None for points."""
+        """The range that the samples of *every* method are clamped to before they are compared; None for points."""
         return (-1.0, 1.0) if self.kind == "images" else None
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """The end of an error about an unknown name: the nearest known name, if any is near, and all that are known."""
+    """The end of an error about an unknown name: the closest known name, if one is close, and all known names."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f'did you mean "{near[0]}"? ' if near else ""
     return f"{guess}known: {', '.join(known)}"
 
 
 def enough(n: int, what: str = "data") -> None:
-    """Raise ValueError where n rows are too few for a verdict."""
+    """Raises ValueError if n rows are too few for a verdict."""
     if n < LEAST:
         raise ValueError(f"{what}: too few to tell: {n} rows; a verdict needs at least {LEAST}")
 
 
 def roots() -> list[Path]:
-    """Where published data is looked for: ``$WARMFLOW_DATA``, then ``../shared/data``."""
+    """Folders that are searched for published data sets: ``$WARMFLOW_DATA``, then ``../shared/data``."""
     return [Path(root) for root in (os.environ.get("WARMFLOW_DATA"), "../shared/data") if root]
 
 
-def peopled(name: str, classes: Sequence[str], label: Tensor | None) -> None:
-    """Raise ValueError where a class has a single member: whichever part it fell into, another would lack the class."""
+def check_classes(name: str, classes: Sequence[str], label: Tensor | None) -> None:
+    """Raises ValueError if a class has a single member: only one of the parts could contain that class."""
     lonely = [] if label is None else (torch.bincount(label) == 1).nonzero().flatten().tolist()
     if lonely:
         others = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
-        remedy = "bring more of it, join it to another class, or leave it out"
+        remedy = "add more members, merge it into another class, or remove it"
         raise ValueError(f'{name}: class "{classes[lonely[0]]}"{others} has one member; {remedy}')
 
 
 def part(x1: Tensor, label: Tensor | None = None) -> Batch:
-    """A part of a data set: its rows, their labels, and their numbers 0 .. n - 1."""
+    """A part of a data set: its rows x1 (n, *shape), their labels (n,), and ``index`` 0 .. n - 1."""
     return Batch(x1, {} if label is None else {"label": label}, torch.arange(len(x1)))
 
 
@@ -191,15 +191,15 @@ def split(
     notes: dict[str, Any] | None = None,
     captions: tuple[str, ...] = (),
 ) -> DataSet:
-    """A data set of the rows of x (N, *shape), divided by the permutation that ``seed`` names.
+    """A data set made of the rows of x (N, *shape), split by the random permutation of ``seed``.
 
-    The last ``heldout`` rows of the permutation are held out, the ``validation`` rows before them validate (none where
-    0), the rest trains.
+    The last ``heldout`` rows of the permutation are held out, the ``validation`` rows before them are the validation
+    part (None if 0), and the rest is the training part.
 
     Raises:
         ValueError: a class with one member.
     """
-    peopled(name, classes, label)
+    check_classes(name, classes, label)
     order = permutation(seed, len(x), "data.split")
     first, last = len(x) - heldout - validation, len(x) - heldout
     rows = {"train": order[:first], "validation": order[first:last], "heldout": order[last:]}
@@ -218,13 +218,13 @@ def split(
 
 
 def load(what: Any, **options: Any) -> DataSet:
-    """Everything a user may call data, as a DataSet.
+    """Loads data in any supported form.
 
     Args:
-        what: a DataSet (returned as it is); "toy.moons", "toy.eight_gaussians", "toy.checkerboard" (or without
-            "toy."); "digits"; "cifar10"; "emoji"; "folder:PATH"; "hf:NAME" or "hf:PATH" (the package ``datasets``); the
-            path of a .npy or .npz file; a tensor, array or nested list.
-        options: what the reader takes: ``train, heldout, seed`` (toys), ``seed`` (digits), ``most, folder, seed``
+        what: a DataSet (returned unchanged); "toy.moons", "toy.eight_gaussians", "toy.checkerboard" (or without
+            "toy."); "digits"; "cifar10"; "emoji"; "folder:PATH"; "hf:NAME" or "hf:PATH" (needs the package
+            ``datasets``); the path of a .npy or .npz file; a tensor, array or nested list.
+        options: arguments of the reader: ``train, heldout, seed`` (toys), ``seed`` (digits), ``most, folder, seed``
             (cifar10), ``size, file, seed`` (emoji), ``size, mode, seed, heldout, stream, memory`` (folders),
             ``image, label, caption, size, mode, most, config, seed`` (hf), ``labels, kind, name, seed`` (arrays),
             ``labels, kind, memory, seed`` (files).
@@ -263,7 +263,7 @@ def load(what: Any, **options: Any) -> DataSet:
 
 
 def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, Any], *given: Any) -> DataSet:
-    """The reader's answer, after its options are known to exist."""
+    """Calls the reader after checking that it accepts every option."""
     taken = list(inspect.signature(reader).parameters)[len(given) :]
     for key in options:
         if key not in taken:
@@ -275,7 +275,7 @@ def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, Any],
 def _unknown(what: str) -> str:
     path = Path(what).expanduser()
     if what and path.is_dir():
-        return f'data "{what}" is a folder; to read its images say "folder:{what}"'
+        return f'data "{what}" is a folder; to read its images, give "folder:{what}"'
     if what and path.is_file():
         return f'data "{what}" is not a .npy or .npz file; save the array with numpy.save, or give "folder:PATH"'
     names = [*NAMES, *ALIASES]

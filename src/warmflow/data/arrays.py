@@ -1,11 +1,10 @@
-"""The user's own tensors and arrays, and the files that hold them (.npy, .npz).
+"""Data sets from tensors and arrays, and from files of them (.npy, .npz).
 
-Two dimensions are points, (N, d), kept in the user's own units: a silent standardisation would change what a distance
-means. Three or four are images, by the rule of :func:`warmflow.data.images.to_images`. A quarter of the rows is held
-out, a tenth validates, the rest trains, by the permutation that ``seed`` names.
+Two-dimensional arrays are points (N, d) and keep the user's units: silent standardisation would change the meaning of
+distances. Three- and four-dimensional arrays are images, converted by :func:`warmflow.data.images.to_images`. A quarter of
+the rows is held out, a tenth is the validation part, the rest the training part, by the random permutation of ``seed``.
 
-A .npy file that would take more memory than it may is mapped, not read: its training rows come off the disk when a step asks
-for them, and are checked then (``demand``).
+A .npy file larger than the memory limit is memory-mapped: its training rows are read, and checked, on demand (``demand``).
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
 
 LARGEST = 1e4
-"""Points farther than this from 0 are refused: networks and kernels are built for values of order 1."""
+"""Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
 
 def from_array(x: Any, labels: Any = None, kind: Kind | None = None, name: str = "array", seed: int = 0) -> DataSet:
-    """A data set of a tensor, array or nested list.
+    """A data set from a tensor, array or nested list.
 
     Args:
-        x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N of at least 200.
-        labels: (N,) whole numbers or strings; they become 0 .. K - 1 in sorted order, their names ``classes``.
-        kind: "points" or "images"; by default the number of dimensions decides.
+        x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N at least 200.
+        labels: (N,) integers or strings; mapped to 0 .. K - 1 in sorted order, with their names in ``classes``.
+        kind: "points" or "images"; by default inferred from the number of dimensions.
 
     Raises:
-        ValueError: anything else, NaN or infinite values, points beyond 1e4, rows that are all alike.
+        ValueError: another shape or dtype, NaN or infinite values, points beyond 1e4, or identical rows only.
     """
     raw = as_tensor(x, name)
     kind = _kind(tuple(raw.shape), kind, name)
@@ -53,7 +52,7 @@ def from_array(x: Any, labels: Any = None, kind: Kind | None = None, name: str =
 
 
 def _kind(shape: tuple[int, ...], kind: Kind | None, name: str) -> Kind:
-    """What an array of this shape is, unless it is told; ValueError where it can be nothing of ours, or is too small."""
+    """The kind of data of an array of this shape, unless ``kind`` is given; ValueError for unsupported or too small shapes."""
     if kind not in (None, *get_args(Kind)):
         raise ValueError(f'{name}: kind "{kind}" is unknown; {suggest(str(kind), get_args(Kind))}')
     if math.prod(shape) == 0:
@@ -66,9 +65,9 @@ def _kind(shape: tuple[int, ...], kind: Kind | None, name: str) -> Kind:
 
 
 def _points(raw: Tensor, name: str) -> Tensor:
-    """(N, d) float32, in the user's units."""
+    """Checked points (N, d) float32, in the user's units."""
     if raw.ndim != 2:
-        raise ValueError(f'{name}: shape {tuple(raw.shape)} is not (N, d); reshape it, or say kind="images"')
+        raise ValueError(f'{name}: shape {tuple(raw.shape)} is not (N, d); reshape it, or set kind="images"')
     if raw.dtype.is_complex or raw.dtype == torch.bool:
         raise ValueError(f"{name}: dtype {str(raw.dtype).removeprefix('torch.')}; give real numbers")
     bad = int((~torch.isfinite(raw)).any(1).sum())
@@ -87,7 +86,7 @@ def _notes(raw: Tensor) -> dict[str, Any]:
 
 
 def labels_of(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
-    """Class names in sorted order and (n,) int64 labels below their number."""
+    """Class names in sorted order, and labels (n,) int64 that index them; ((), None) without labels."""
     if labels is None:
         return (), None
     y = np.asarray(labels.detach().cpu().tolist() if isinstance(labels, Tensor) else labels)
@@ -112,19 +111,18 @@ def from_file(
     seed: int = 0,
     memory: float = MEMORY,
 ) -> DataSet:
-    """A data set of a .npy file, or of a .npz file: its array ``x`` (or its only array), labels ``y`` if there are any.
+    """A data set from a .npy or .npz file. A .npz file has the data as ``x`` (or its only array), and optional labels ``y``.
 
-    A .npy file whose rows would take more than ``memory`` as float32 is mapped: ``whole`` reads training rows off the disk
-    as they are asked for, and the parts in memory share ``memory`` (see :mod:`warmflow.data.demand`). A .npz file is always
-    read whole.
+    A .npy file whose rows take more than ``memory`` as float32 is memory-mapped: ``whole`` reads training rows from disk on
+    demand, and the parts in memory share ``memory`` (see :mod:`warmflow.data.demand`). A .npz file is always read completely.
 
     Args:
-        labels: (N,) labels, as in :func:`from_array`, in place of the file's own.
-        memory: GB (1e9 bytes).
+        labels: (N,) labels as in :func:`from_array`; they replace the file's own.
+        memory: memory limit in GB (1e9 bytes).
 
     Raises:
-        ValueError: a missing or damaged file, an archive without a clear x, pickled objects, memory for fewer than 200 rows,
-            all that :func:`from_array` rejects.
+        ValueError: a missing or damaged file, an ambiguous archive, pickled objects, memory for fewer than 200 rows, or
+            anything that :func:`from_array` rejects.
     """
     name = str(path)
     mapped = _mapped(path, gigabytes(memory, name))
@@ -135,8 +133,8 @@ def from_file(
 
 
 def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
-    """The array of a .npy file that takes more than ``memory`` GB as float32, mapped; None for any other file, which the
-    reader of whole files judges."""
+    """The memory-mapped array of a .npy file that takes more than ``memory`` GB as float32; None for any other file, which
+    ``read_arrays`` reads or rejects."""
     try:
         array = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile):
@@ -162,16 +160,19 @@ def _from_map(x: np.ndarray, labels: Any, *, kind: Kind | None, name: str, seed:
 
 
 def read_arrays(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",)) -> tuple[np.ndarray, np.ndarray | None]:
-    """(x, labels or None) of a .npy or .npz file, without pickle; errors as in :func:`from_file`.
+    """(x, labels or None) of a .npy or .npz file, without pickle.
 
     Args:
-        known: the names that x may have beside other arrays, the first that is there; an array alone may have any.
+        known: accepted names of x in an archive of several arrays, in order of preference; a single array may have any name.
+
+    Raises:
+        ValueError: a missing or damaged file, pickled objects, or an archive without a known name.
     """
     file = Path(path).expanduser()
     if not file.exists():
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
     if file.is_dir():
-        raise ValueError(f'file "{path}" is a folder; for images in it say "folder:{path}"')
+        raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
     try:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):

@@ -1,14 +1,14 @@
-"""Checks on sets of samples before anything is measured: what would make a distance mean something else.
+"""Checks on sets of samples before they are measured, for faults that would make distances meaningless.
 
     overlaps        real data that a method was trained on, or that are a method's own samples
-    one_clipped     one method's samples are clipped to a range and another's are not
-    copied          samples that are rows of the held-out data with a little noise
-    distinct        sets that are one and the same
-    repeats         samples of a set that are copies of others in it
+    one_clipped     the samples of one method are clipped to a range and those of another are not
+    copied          samples that are rows of the held-out data plus a little noise
+    distinct        two sets that are identical
+    repeats         samples that are copies of others in the same set
 
-A clipped set has an *atom* at its end: many entries are equal to the largest (or smallest) one, which in samples of a
-continuous distribution has probability 0. An atom alone is no fault, for all methods may be clipped, or the data may be
-bounded; an atom of one method and values of another beyond it are two post-processings.
+A clipped set has an *atom* at the end of its range: many entries are equal to the largest (or smallest) one, which has
+probability 0 for samples of a continuous distribution. An atom alone is not an error, because all methods may be clipped or
+the data may be bounded. An atom of one method and values of another beyond it mean different post-processing.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from torch import Tensor
 from warmflow.metrics.copying import CopyingReference
 
 ATOM = 0.001
-"""The share of entries equal to the extreme value that is called an atom."""
+"""Share of entries equal to the extreme value from which on they count as an atom."""
 FEWEST = 3
-"""So many entries at least: the extreme of a continuous distribution is taken once."""
+"""Fewest entries of an atom: a continuous distribution takes its extreme value once."""
 BEYOND = 1e-4
-"""Values past an atom by less than this share of the range are rounding."""
+"""Values past an atom by less than this share of the range are attributed to rounding."""
 IN_RANGE = 2.0
-"""Images whose largest value is between 0.5 and this one are taken to lie in [-1, 1]; samples may reach past 1."""
+"""Images whose largest absolute value is in (0.5, IN_RANGE] are assumed to be in [-1, 1]; samples may exceed 1."""
 OVERLAP = 0.01
-"""Of the real rows, the share that may be found again before it is an error."""
+"""Largest share of the real rows that may occur in another set."""
 
 
 def are_images(x: Tensor) -> bool:
-    """Whether x (n, *S) holds images in [-1, 1]."""
+    """Returns True if x (n, *S) looks like images in [-1, 1]."""
     return x.ndim == 4 and x.is_floating_point() and 0.5 < float(x.abs().max()) <= IN_RANGE
 
 
 def keys(x: Tensor, as_8_bits: bool) -> list[bytes]:
-    """Each row of x (n, *S) as bytes; images in [-1, 1] may be rounded to 8 bits first, as a file of them rounds them."""
+    """Each row of x (n, *S) as bytes; ``as_8_bits`` first rounds images in [-1, 1] to 8 bits, as saving to a file does."""
     flat = x.reshape(len(x), -1)
     if as_8_bits:
         flat = ((flat.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -51,16 +51,18 @@ def keys(x: Tensor, as_8_bits: bool) -> list[bytes]:
 
 
 def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real data") -> None:
-    """ValueError where rows of a set are rows of the real data: a distance to these means nothing.
+    """Raises ValueError if rows of a set are rows of the real data, which makes distances to them meaningless.
 
-    Data of few possible values (short texts, counts) repeat by themselves: four times the share of rows that two halves of the
-    real data have in common is allowed.
+    Data with few possible values (short texts, counts) repeat by chance, so four times the share of rows that two halves of
+    the real data have in common is allowed.
 
     Args:
         real: (m, *S).
-        sets: by the name that the error calls them; ``name`` is that of the real data.
+        sets: the other sets by their name in error messages; ``name`` is that of the real data.
     """
-    as_8_bits = are_images(real)  # all sets alike: one bright value in a set of copies changes nothing
+    as_8_bits = are_images(
+        real
+    )  # decided once for all sets, so that one bright value in a set of copies changes nothing
     rows = keys(real, as_8_bits)
     known, half = set(rows), len(rows) // 2
     first = set(rows[:half])
@@ -74,18 +76,20 @@ def overlaps(real: Tensor, sets: Mapping[str, Tensor], name: str = "the real dat
 
 
 HELD_OUT_QUANTILE, SURE, MOST_NEAR = 0.05, 4.0, 0.5
-"""Near is what 5 % of new real data are; a set fails where its share of near samples is above a half by 4 standard deviations."""
+"""A sample is near if it is nearer than 95 % of new real data; a set fails if its share of near samples is above one half by
+4 standard deviations."""
 
 
 def copied(test: Tensor, validation: Tensor, sets: Mapping[str, Tensor]) -> None:
-    """ValueError where samples of a set are near copies of the test data: nearer to them than real data ever are.
+    """Raises ValueError if many samples of a set are near copies of the test data.
 
-    Half of the validation set gives the distance that new data have from real ones, the other half shows what share of new data
-    is nearer to the test set than that (``metrics.copying``); five in a hundred are by definition, and half of a set are too many
-    for any mixture of classes. A smaller share of near copies is not noticed.
+    The copying ratio (``metrics.copying``) of a sample compares its distance to the test set with its distance to one half of
+    the validation set. The other half gives the 5 % quantile of this ratio for new real data. A set fails if more than half of
+    its samples are below it, which no mixture of classes explains. A smaller share of near copies is not detected.
 
     Args:
-        test, validation: held-out real data (m, *S), floats. Where a half has fewer than 20 rows nothing is checked.
+        test, validation: held-out real data (m, *S), floats. Nothing is checked if half of ``validation`` has fewer than 20
+            rows.
     """
     half = len(validation) // 2
     if half < 1 / HELD_OUT_QUANTILE or not test.is_floating_point():
@@ -97,13 +101,13 @@ def copied(test: Tensor, validation: Tensor, sets: Mapping[str, Tensor]) -> None
         if share - SURE * noise**0.5 > MOST_NEAR:
             raise ValueError(
                 f"{share:.0%} of {name} are nearer to the held-out data than {HELD_OUT_QUANTILE:.0%} of new real data are: near "
-                "copies of it; hold out real data that nothing was made from"
+                "copies of it; hold out real data from which no samples were made"
             )
 
 
 def distinct(sets: Mapping[tuple[str, int], Sequence[Tensor]]) -> None:
-    """ValueError where two methods, or two training seeds of one, have a set in common: a model that is given twice is no second
-    one. A method may have equal samples at several numbers of calls.
+    """Raises ValueError if two methods, or two training seeds of one method, share a set of samples, as when one model is given
+    twice. One method may have equal samples at several numbers of calls.
 
     Args:
         sets: by method and training seed.
@@ -118,12 +122,12 @@ def distinct(sets: Mapping[tuple[str, int], Sequence[Tensor]]) -> None:
 
 
 def repeats(x: Tensor) -> float:
-    """The share of the rows of x that are copies of another row."""
+    """The share of the rows of x (n, *S) that are copies of another row."""
     return 1 - len(set(keys(x, are_images(x)))) / len(x)
 
 
 def _end(x: Tensor, sign: float) -> tuple[float, bool]:
-    """The largest finite entry of sign * x, and whether it is an atom."""
+    """The largest finite entry of sign * x, and True if it is an atom."""
     values = sign * x[torch.isfinite(x)].reshape(-1)
     if not values.numel():
         return float("-inf"), False
@@ -133,13 +137,13 @@ def _end(x: Tensor, sign: float) -> tuple[float, bool]:
 
 
 def one_clipped(samples: Mapping[str, Sequence[Tensor]]) -> None:
-    """ValueError where a method's samples end in an atom and another method's go beyond it.
+    """Raises ValueError if the samples of one method end in an atom and those of another exceed it.
 
     Args:
-        samples: by method, sets of its samples (n, *S); tokens pass.
+        samples: by method, sets of its samples (n, *S); tokens are not checked.
     """
     sets = [(name, x) for name, parts in samples.items() for x in parts if x.is_floating_point()]
-    if all(bool((x == x.round()).all()) for _, x in sets):  # counts end in an atom by themselves
+    if all(bool((x == x.round()).all()) for _, x in sets):  # integers always end in an atom
         return
     span = max((float(x.max() - x.min()) for _, x in sets if bool(torch.isfinite(x).all())), default=1.0)
     # samples that are all one point (an exact flow's after one Euler step) end in an atom without being clipped

@@ -1,15 +1,15 @@
-"""CIFAR-10, read from wherever it is, in either of two forms.
+"""CIFAR-10, from local files in either of two forms, or from the Hugging Face hub.
 
     grids      cifar10_00.webp .. cifar10_29.webp, lossless, each 40 rows of 50 images, and labels.npy (60000,): the official
                training part in its own order, then the test part
     batches    data_batch_1.bin .. data_batch_5.bin and test_batch.bin, the official "binary version": 10,000 records of a
                label's byte and 3 x 32 x 32 bytes, red first, row by row
 
-The official Python version (``data_batch_1`` without .bin) is a pickle, which could run anything when it is opened; it is
-never read.
+The official Python version (``data_batch_1`` without .bin) is a pickle, which can run arbitrary code when it is opened; it
+is never read.
 
-CIFAR-10 is looked for, in this order: below ``$WARMFLOW_DATA`` and ``../shared/data``, in ``images/cifar10`` and
-``cifar-10-batches-bin``; then with the package ``datasets`` on the Hugging Face hub.
+The files are searched for in this order: below ``$WARMFLOW_DATA`` and ``../shared/data``, in ``images/cifar10`` and
+``cifar-10-batches-bin``; then on the Hugging Face hub with the package ``datasets``.
 
 References:
     Learning Multiple Layers of Features from Tiny Images, Krizhevsky, 2009 (technical report, University of Toronto)
@@ -41,22 +41,22 @@ TRAIN, TEST, BATCH = 50_000, 10_000, 10_000
 def cifar10(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
     """CIFAR-10: 60,000 photographs of ten classes, (3, 32, 32) in [-1, 1].
 
-    45,000 train, the last 5,000 of the official training part validate, the official 10,000 test images are held out (in an
-    order of their own, so that the first of them are a fair sample). ``rows`` counts in the official order, the test part
-    from 50,000 on.
+    45,000 images are for training, the last 5,000 of the official training part for validation, and the official 10,000 test
+    images are held out (in a fixed random order, so that the first n are a random sample). ``rows`` refers to the official
+    order, with the test part from 50,000 on.
 
     Args:
-        most: the largest number of training images, 0 for all; chosen by ``seed``.
-        folder: where the grids or the binary batches are; None to look in the places above.
+        most: the largest number of training images, 0 for all; selected by ``seed``.
+        folder: the folder of the grids or the binary batches; None to search the places above.
 
     Raises:
-        ValueError: the files are nowhere, incomplete or damaged, or are not CIFAR-10's.
+        ValueError: the files are missing, incomplete or damaged, or are not CIFAR-10's.
     """
     where = Path(folder).expanduser() if folder is not None else cifar10_folder()
     if where is None:
         x, label, place = *_from_hub(), HUB
     elif (form := _form(where)) is None:
-        raise ValueError(f"{where} holds neither {GRIDS[0]} nor {BATCHES[0]}: give the folder that CIFAR-10 lies in")
+        raise ValueError(f"{where} holds neither {GRIDS[0]} nor {BATCHES[0]}: give the folder that contains CIFAR-10")
     elif form == "pickles":
         raise ValueError(
             f"{where} holds CIFAR-10 as pickles, which are never opened: fetch its binary version "
@@ -71,13 +71,13 @@ def cifar10(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | No
 
 
 def cifar10_folder() -> Path | None:
-    """The first known folder that holds CIFAR-10, whole or in part; None where there is none."""
+    """The first known folder that contains files of CIFAR-10, complete or not; None if there is none."""
     places = [root / name for root in roots() for name in ("images/cifar10", "cifar-10-batches-bin")]
     return next((place for place in places if _form(place) is not None), None)
 
 
 def _form(folder: Path) -> str | None:
-    """What a folder holds some file of: "grids", "batches", "pickles" or nothing."""
+    """The form of which a folder contains at least one file: "grids", "batches", "pickles", or None."""
     forms = {"grids": GRIDS, "batches": BATCHES, "pickles": [name.removesuffix(".bin") for name in BATCHES]}
     return next((form for form, names in forms.items() if any((folder / n).is_file() for n in names)), None)
 
@@ -86,11 +86,11 @@ def _complete(folder: Path, names: tuple[str, ...]) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         others = f" and {len(missing) - 1} more of its files" if len(missing) > 1 else ""
-        raise ValueError(f"{folder} has no {missing[0]}{others}: all {len(names)} files of CIFAR-10 belong there")
+        raise ValueError(f"{folder} has no {missing[0]}{others}: it needs all {len(names)} files of CIFAR-10")
 
 
 def _grids(folder: Path) -> tuple[Tensor, Tensor]:
-    """(60000, 3, 32, 32) and (60000,) uint8."""
+    """Images (60000, 3, 32, 32) and labels (60000,), both uint8."""
     _complete(folder, (*GRIDS, LABELS))
     path = folder / LABELS
     labels, _ = read_arrays(path)
@@ -113,7 +113,7 @@ def read_grid(path: str | os.PathLike[str]) -> Tensor:
     """The images (2000, 3, 32, 32) uint8 of one grid, row by row.
 
     Raises:
-        ValueError: a file that is damaged, no WebP, or of another size.
+        ValueError: a file that is damaged, not a WebP file, or of another size.
     """
     from PIL import Image
 
@@ -140,7 +140,7 @@ def read_batch(path: str | os.PathLike[str], rows: int = BATCH) -> tuple[Tensor,
     """The images (rows, 3, 32, 32) and labels (rows,), both uint8, of one file of the binary version.
 
     Raises:
-        ValueError: a file of another length, or labels beyond 9.
+        ValueError: a file of another length, or labels above 9.
     """
     raw = np.fromfile(path, np.uint8)
     if raw.size != rows * RECORD:
@@ -153,7 +153,7 @@ def read_batch(path: str | os.PathLike[str], rows: int = BATCH) -> tuple[Tensor,
 
 
 def _balanced(label: Tensor, place: str) -> None:
-    """ValueError where the classes are not equally many, as they are in CIFAR-10: labels of something else, or moved."""
+    """Raises ValueError if the classes are not of equal size, as they are in CIFAR-10: the labels are wrong or shifted."""
     for name, part in (("training", label[:TRAIN]), ("test", label[TRAIN:])):
         counts = torch.bincount(part.long(), minlength=len(CLASSES)).tolist()
         each = len(part) // len(CLASSES)
@@ -161,7 +161,7 @@ def _balanced(label: Tensor, place: str) -> None:
         if wrong is not None:
             raise ValueError(
                 f'{place}: {counts[wrong]} {name} images are labelled "{CLASSES[wrong]}", in CIFAR-10 there are {each}: '
-                "the labels are of something else, fetch them again"
+                "these are not the labels of CIFAR-10, fetch them again"
             )
 
 
@@ -172,7 +172,7 @@ def _from_hub() -> tuple[Tensor, Tensor]:
         tables = opened(HUB)
     except ValueError as error:
         raise ValueError(
-            "CIFAR-10 is nowhere to be found: set WARMFLOW_DATA to a folder with images/cifar10 or cifar-10-batches-bin "
+            "CIFAR-10 was not found: set WARMFLOW_DATA to a folder with images/cifar10 or cifar-10-batches-bin "
             f"(data_batch_1.bin ...); {error}"
         ) from None
     parts = [tables[part] for part in ("train", "test")]

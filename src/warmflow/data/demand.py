@@ -1,14 +1,14 @@
-"""Data larger than memory: rows that are read when they are asked for.
+"""Data larger than memory: rows are read on demand.
 
-Training asks for the rows of one batch at a time, so it needs no more of a data set than these (``contracts.Data``). All that
-must see its data at once - drafts, offline pairing, classifiers, rulers - is given as many rows as memory may hold:
+Training needs the rows of one batch at a time (``contracts.Data``). Steps that need their data at once - drafts, offline
+pairing, classifiers, margins - get as many rows as fit in memory:
 
-    room = memory / (4 bytes x numbers in a row)      rows of float32
-    heldout, validation                               the shares asked for, at most a quarter and a tenth of the room, and
-                                                      at most 10,000 and 5,000 rows: margins are measured on no more
-    train                                             the first rows of ``whole``, as many as are left of the room
+    room = memory / (4 bytes x numbers per row)       rows of float32 that fit
+    heldout, validation                               the requested sizes, at most a quarter and a tenth of the room, and at
+                                                      most 10,000 and 5,000 rows, because margins use no more
+    train                                             the first rows of ``whole`` that fit in the rest of the room
 
-The permutation is that of :func:`warmflow.data.split`: where everything fits, the parts are the same, row by row.
+The permutation is that of :func:`warmflow.data.split`: if everything fits, the parts are the same, row by row.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch
-from warmflow.data import LEAST, DataSet, Kind, part, peopled
+from warmflow.data import LEAST, DataSet, Kind, check_classes, part
 from warmflow.noise import permutation
 
 MEMORY = 2.0
-"""GB (1e9 bytes) that the parts of a data set may take as float32 before its rows are read on demand."""
+"""Memory limit in GB (1e9 bytes) of the parts of a data set as float32; larger data sets are read on demand."""
 HELDOUT, VALIDATION = 10_000, 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class OnDemand:
-    """Rows that are read when they are asked for.
+    """Rows that are read on demand.
 
     Args:
-        read: rows (b,) int64 of the user's array, rising -> x1 (b, *S) float32.
-        rows: (n,) int64, which of the user's rows these are.
+        read: takes rows (b,) int64 of the user's array in ascending order, returns x1 (b, *S) float32.
+        rows: (n,) int64, the user's rows that belong to this part.
         label: (n,) int64, or None.
     """
 
@@ -48,15 +48,15 @@ class OnDemand:
         return len(self.rows)
 
     def __getitem__(self, rows: Tensor) -> Batch:
-        """The rows (b,) int64 asked for, in this order; ``index`` is their number here, as in a part in memory."""
+        """The batch of these rows (b,) int64, in this order; ``index`` numbers rows of this part, as for a part in memory."""
         mine = self.rows[rows]
-        there, back = mine.unique(return_inverse=True)  # files are read forwards, and no row twice
+        there, back = mine.unique(return_inverse=True)  # files are read in ascending order, and no row twice
         condition = {} if self.label is None else {"label": self.label[rows]}
         return Batch(self.read(there)[back], condition, torch.arange(len(self))[rows])
 
 
 def gigabytes(memory: float, name: str) -> float:
-    """``memory`` where it is a positive number; ValueError where it is not."""
+    """``memory`` as a float; ValueError unless it is a positive number."""
     if isinstance(memory, bool) or not isinstance(memory, int | float) or not 0 < memory < math.inf:
         raise ValueError(f"{name}: memory is {memory!r}; give a positive number of GB")
     return float(memory)
@@ -76,17 +76,17 @@ def on_demand(
     classes: tuple[str, ...] = (),
     notes: dict[str, Any] | None = None,
 ) -> DataSet:
-    """A data set of n rows whose training part is read on demand (``whole``), and of which memory holds the rest.
+    """A data set of n rows whose training part is read on demand (``whole``), with the other parts in memory.
 
     Args:
-        read: rows (b,) int64 -> x1 (b, *S) float32; it checks what it reads.
-        validation, heldout: rows of these parts, cut to what this module's docstring says.
-        memory: GB that ``train``, ``validation`` and ``heldout`` may take together, as float32.
+        read: takes rows (b,) int64, returns x1 (b, *S) float32; it checks the values that it reads.
+        validation, heldout: sizes of these parts, limited as in the docstring of this module.
+        memory: memory limit in GB of ``train``, ``validation`` and ``heldout`` together, as float32.
 
     Raises:
-        ValueError: memory for fewer than 200 rows, a class with one member, rows that are all alike, what ``read`` raises.
+        ValueError: memory for fewer than 200 rows, a class with one member, identical rows only, or an error of ``read``.
     """
-    peopled(name, classes, label)
+    check_classes(name, classes, label)
     size = 4 * read(torch.tensor([0])).numel()
     room = min(n, int(gigabytes(memory, name) * 1e9) // size)
     if n >= LEAST > room:
@@ -105,7 +105,7 @@ def on_demand(
     x = parts["train"].x1
     if bool((x == x[:1]).all()):
         raise ValueError(f"{name}: all {len(x)} rows are the same; there is nothing to learn, check the file")
-    told = f"{first} training rows are read on demand; memory holds the first {len(x)} for drafts, pairing and rulers"
+    told = f"{first} training rows are read on demand; memory holds the first {len(x)} for drafts, pairing and margins"
     return DataSet(
         name,
         kind,

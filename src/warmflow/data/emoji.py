@@ -1,11 +1,11 @@
-"""Emoji: 3,786 pictures of Twemoji, 64 x 64 on white, with their categories and with captions from their code points.
+"""Emoji: 3,786 images of Twemoji, 64 x 64 on white, with their categories and with captions from their code points.
 
-A caption is made of the Unicode names of the code points, in lower case, joined by commas: "woman, emoji modifier fitzpatrick
-type-5, personal computer". What only joins or selects (U+200D, U+FE0F) is passed over; the letters of a flag become "flag
-fr", the tags of a regional flag join it. A code point that this Python's Unicode does not know yet is "u+1fa75", and
-``notes`` counts them.
+A caption consists of the Unicode names of the code points, in lower case, joined by commas: "woman, emoji modifier fitzpatrick
+type-5, personal computer". Joiners and variation selectors (U+200D, U+FE0F) are skipped. The letters of a flag become "flag
+fr"; the tags of a regional flag are appended. A code point unknown to this Python's Unicode version becomes "u+1fa75";
+``notes`` counts the captions with one.
 
-The pictures are looked for below ``$WARMFLOW_DATA`` and ``../shared/data``, in ``images/emoji/emoji_twitter_64.npz``: x
+The file is searched for below ``$WARMFLOW_DATA`` and ``../shared/data``, as ``images/emoji/emoji_twitter_64.npz``: x
 (N, 64, 64, 3) uint8, y (N,) categories, code (N,) code points as hexadecimal numbers joined by "-", categories (their names).
 
 Source:
@@ -37,16 +37,16 @@ SILENT = (0x200D, 0xFE0E, 0xFE0F, CANCEL)
 def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | None = None) -> DataSet:
     """3,786 emoji, (3, size, size) in [-1, 1], labelled by category, with captions.
 
-    A quarter is held out, a tenth validates, the rest trains, by the permutation that ``seed`` names. The pictures are not a
-    sample of anything: 2,261 of them are people in five tones of skin, so parts share near-duplicates, and copying is to be
-    read against the held-out pictures only.
+    A quarter is held out, a tenth is for validation, the rest for training, by the random permutation of ``seed``. The images
+    are not independent samples: 2,261 of them are people in five skin tones, so parts share near-duplicates. Compare copying
+    with that of the held-out images only.
 
     Args:
-        size: 64, or 32, 16 or 8, where each pixel is the mean of those it stands for.
-        file: the .npz file; None to look in the places above.
+        size: 64, or 32, 16 or 8 (block means of pixels).
+        file: the .npz file; None to search the places above.
 
     Raises:
-        ValueError: the file is nowhere, damaged or not that file; another size.
+        ValueError: the file is missing, damaged or another file; another size.
     """
     if size not in SIZES or isinstance(size, bool):
         raise ValueError(f"emoji: size is {size!r}; known: {', '.join(map(str, SIZES))}")
@@ -54,7 +54,7 @@ def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | Non
         Path(file).expanduser() if file is not None else next((p for r in roots() if (p := r / FILE).is_file()), None)
     )
     if path is None:
-        raise ValueError(f"the emoji are nowhere to be found: set WARMFLOW_DATA to a folder with {FILE}")
+        raise ValueError(f"the emoji were not found: set WARMFLOW_DATA to a folder with {FILE}")
     found = _arrays(path)
     names = tuple(str(name) for name in found["categories"])
     x, label = found["x"], torch.from_numpy(found["y"].astype(np.int64))
@@ -76,7 +76,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             found = {key: archive[key] for key in ARRAYS if key in archive.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else "damaged, or no .npz file"
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else "damaged, or not a .npz file"
         raise ValueError(f"{path} cannot be read ({why}): {remedy}") from None
     missing = [key for key in ARRAYS if key not in found]
     if missing:
@@ -86,14 +86,14 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: x is {x.dtype} of shape {x.shape}, not uint8 of (N, {SIDE}, {SIDE}, 3): {remedy}")
     n = len(x)
     if y.shape != (n,) or code.shape != (n,) or categories.ndim != 1:
-        raise ValueError(f"{path}: {n} pictures, {y.size} categories and {code.size} codes: {remedy}")
+        raise ValueError(f"{path}: {n} images, {y.size} categories and {code.size} codes: {remedy}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"{path}: the categories y are {y.dtype}, not whole numbers: {remedy}")
     if y.min() < 0 or y.max() >= len(categories):
         raise ValueError(f"{path}: categories from {y.min()} to {y.max()}, known 0 .. {len(categories) - 1}: {remedy}")
     wrong = next((str(c) for c in code if not all(_is_point(p) for p in str(c).split("-"))), None)
     if wrong is not None:
-        raise ValueError(f"{path}: the code {wrong!r} is not of hexadecimal numbers joined by '-': {remedy}")
+        raise ValueError(f"{path}: the code {wrong!r} is not made of hexadecimal numbers joined by '-': {remedy}")
     return found
 
 
@@ -105,7 +105,7 @@ def _is_point(text: str) -> bool:
 
 
 def caption(points: list[int]) -> str:
-    """The caption of an emoji's code points, by the rule of this module's docstring."""
+    """The caption of an emoji's code points, as described at the top of this module."""
     words, letters = [], ""
     for point in points:
         if LETTERS <= point < LETTERS + 26:

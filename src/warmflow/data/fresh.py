@@ -1,4 +1,4 @@
-"""A toy as a source of fresh points: what drafts of known grade are made from."""
+"""A toy distribution as a source of fresh points, for drafts of known quality."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class FreshToy(Source):
-    """Points of a toy's own law, (n, 2), of zero mean and unit variance; never those it was trained on."""
+    """Fresh points (n, 2) of a toy distribution, with zero mean and unit variance; independent of the training points."""
 
     name: str
     shape: tuple[int, ...] = (2,)

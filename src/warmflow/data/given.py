@@ -1,6 +1,6 @@
-"""Sets that a user brings, brought to one form and checked, whatever they came as: arrays, tensors on any device, uint8 images.
+"""Converts and checks sets of samples given by the user: arrays, tensors on any device, uint8 images.
 
-Each fault is one line that names the set and says what to do. Checks between sets are in ``checks``.
+Every error is one line that names the set and the remedy. Checks between sets are in ``checks``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ KINDS = "floats (n, ...), uint8 images (n, C, H, W) or int64 tokens (n, L)"
 
 
 def as_set(x: Any, name: str, like: Tensor | None = None, draws: bool = False) -> Tensor:
-    """The set as a tensor on the CPU: float32 or float64, images of uint8 as x / 127.5 - 1, tokens as int64.
+    """A set of samples as a tensor on the CPU: float32 or float64, uint8 images as x / 127.5 - 1, tokens as int64.
 
     Args:
-        x: a tensor or anything that becomes one.
-        like: a set of the same data, whose kind and shape of a sample it must have.
+        x: a tensor or anything that ``torch.as_tensor`` accepts.
+        like: a set of the same data; kind and sample shape must be equal to its own.
         draws: x is (K, n, *S), K draws of every answer.
 
     Raises:
-        ValueError: no numbers, no rows, another kind or shape, NaN or infinite values.
+        ValueError: not numeric, no rows, another kind or shape, NaN or infinite values.
     """
     try:
         found = torch.as_tensor(x).detach().cpu()
@@ -45,28 +45,28 @@ def as_set(x: Any, name: str, like: Tensor | None = None, draws: bool = False) -
         raise ValueError(f"{name} holds {str(rows.dtype)[6:]} numbers of shape {tuple(found.shape)}; give {KINDS}")
     if like is not None and rows.is_floating_point() != like.is_floating_point():
         kinds = ["floats" if y.is_floating_point() else "whole numbers" for y in (like, rows)]
-        raise ValueError(f"{name} holds {kinds[1]} and the real data {kinds[0]}; bring all sets to one kind")
+        raise ValueError(f"{name} holds {kinds[1]} and the real data {kinds[0]}; convert all sets to one kind")
     if like is not None and rows.shape[1:] != like.shape[1:]:
         raise ValueError(
-            f"{name} has samples of shape {tuple(rows.shape[1:])} and the real data {tuple(like.shape[1:])}; bring all to one"
+            f"{name} has samples of shape {tuple(rows.shape[1:])} and the real data {tuple(like.shape[1:])}; use one shape"
         )
     bad = ~torch.isfinite(rows).flatten(1).all(1)
     if bool(bad.any()):
         raise ValueError(
-            f"{name} has {int(bad.sum())} of {len(rows)} rows with NaN or infinite values: repair what made them"
+            f"{name} has {int(bad.sum())} of {len(rows)} rows with NaN or infinite values: repair that method"
         )
     return rows.unflatten(0, found.shape[:2]) if draws else rows
 
 
 DARK, DARK_SHARE, NO_DARK = -0.25, 0.02, 0.001
-"""A set in [-1, 1] has values below -0.25; one in [0, 1] has none, even where its samples are not clipped."""
+"""A set in [-1, 1] has values below DARK; a set in [0, 1] has none, even if its samples are not clipped."""
 
 
 def one_range(sets: Mapping[str, Tensor], real: Tensor) -> None:
-    """ValueError where the real data lie in [-1, 1] with values below -0.25, and a method's samples in [0, 1] have none.
+    """Raises ValueError if the real data are in [-1, 1] with values below -0.25, and the samples of a method in [0, 1].
 
     Args:
-        sets: of methods, by the names that the error calls them.
+        sets: the samples of methods, by their names in error messages.
     """
     if (
         not real.is_floating_point()
@@ -78,7 +78,7 @@ def one_range(sets: Mapping[str, Tensor], real: Tensor) -> None:
         if float((x < DARK).float().mean()) < NO_DARK and float(x.max()) <= 1.25:
             raise ValueError(
                 f"{name} has values from {float(x.min()):.3g} to {float(x.max()):.3g} and the real data from "
-                f"{float(real.min()):.3g} to {float(real.max()):.3g}: [0, 1] beside [-1, 1]; bring all to [-1, 1]"
+                f"{float(real.min()):.3g} to {float(real.max()):.3g}: [0, 1] beside [-1, 1]; scale all to [-1, 1]"
             )
 
 
@@ -86,11 +86,9 @@ LEAST = 20
 
 
 def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
-    """Errors of one set of samples: shape, number, NaN."""
+    """Raises ValueError if a set has another sample shape, fewer than 20 samples, or NaN or infinite entries."""
     if tuple(x.shape[1:]) != shape:
-        raise ValueError(
-            f"{name} has samples of shape {tuple(x.shape[1:])}, real data {shape}; bring them to one shape"
-        )
+        raise ValueError(f"{name} has samples of shape {tuple(x.shape[1:])}, the real data {shape}; use one shape")
     if len(x) < LEAST:
         raise ValueError(f"{name} has {len(x)} samples; a distance needs at least {LEAST}")
     if x.is_floating_point():
@@ -100,7 +98,7 @@ def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def halves(real: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """(test, validation): real data (m, *S) divided two to one by the permutation that the seed names."""
+    """(test, validation): real data (m, *S) split two to one by the random permutation of ``seed``."""
     order = permutation(seed, len(real), "evaluation.split")
     third = len(real) // 3
     return real[order[third:]], real[order[:third]]

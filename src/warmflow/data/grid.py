@@ -1,9 +1,9 @@
-"""The toys as tokens: a point of the plane is two tokens, its column and its row on a grid.
+"""Toy data as tokens: a point of the plane becomes two tokens, its column and its row on a grid.
 
-    token = floor((x - low) / (high - low) * levels), kept in 0 .. levels - 1
+    token = floor((x - low) / (high - low) * levels), clamped to 0 .. levels - 1
 
-on [-3, 3] of the standardised toys: 128 levels are steps of 0.047, below the moons' own noise of 0.11. Back in the plane a
-token stands for the middle of its cell.
+The grid covers [-3, 3] of the standardised toys: 128 levels are steps of 0.047, below the noise of 0.11 of the moons. A token
+is decoded to the middle of its cell.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True)
 class Grid:
-    """``levels`` cells an axis on [low, high]."""
+    """A grid of ``levels`` cells per axis on [low, high]."""
 
     levels: int = 128
     low: float = -3.0
@@ -28,27 +28,27 @@ class Grid:
 
     @property
     def classes(self) -> int:
-        """Coarse cells: 4 an axis."""
+        """Number of coarse cells, 4 per axis."""
         return 16
 
     def __len__(self) -> int:
         return self.levels
 
     def encode(self, x: Tensor) -> Tensor:
-        """Tokens (n, d) int64 of points (n, d); what lies outside goes to the edge."""
+        """Tokens (n, d) int64 of points (n, d); points outside the grid are moved to its edge."""
         cell = ((x.double() - self.low) / (self.high - self.low) * self.levels).floor().long()
         return cell.clamp(0, self.levels - 1)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Points (n, d) float32 in the middle of their cells; a mask, beyond the last level, lands outside the grid."""
+        """Points (n, d) float32 in the middle of their cells; a mask token (``levels``) is decoded outside the grid."""
         return (self.low + (tokens.double() + 0.5) * (self.high - self.low) / self.levels).float()
 
     def features(self, tokens: Tensor) -> Tensor:
-        """The points, for metrics."""
+        """The decoded points (n, d), as features for metrics."""
         return self.decode(tokens)
 
     def labels(self, tokens: Tensor) -> Tensor:
-        """Which of the 4 x 4 coarse cells a point lies in: (n,) int64."""
+        """The coarse cell (of 4 x 4) of each point: (n,) int64."""
         coarse = (tokens * 4 // self.levels).clamp(max=3)
         return coarse[:, 0] * 4 + coarse[:, 1]
 
@@ -74,7 +74,7 @@ class Gridded(Source):
 
 
 def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
-    """A toy (:func:`warmflow.data.toy.toy`) on the grid: (N, 2) tokens below ``levels``.
+    """A toy data set (:func:`warmflow.data.toy.toy`) as tokens (N, 2) below ``levels``.
 
     Raises:
         ValueError: an unknown toy, a part without rows, fewer than 8 levels.

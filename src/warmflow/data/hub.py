@@ -1,15 +1,15 @@
-"""Image data sets of the Hugging Face hub, and those saved to disk, through the package ``datasets``.
+"""Image data sets from the Hugging Face hub or saved to disk, read with the package ``datasets``.
 
-    "hf:NAME"     a data set of the hub, fetched once and kept by the package; without internet, one fetched before
-    "hf:PATH"     a folder that ``save_to_disk`` wrote, or one that the package can read (parquet, a folder of images)
+    "hf:NAME"     a data set of the hub, downloaded once and cached by the package; offline, a cached one
+    "hf:PATH"     a folder written by ``save_to_disk``, or one that the package can read (parquet, a folder of images)
 
-An image column is needed; a label column and a caption column are taken where there are some. Images become (C, size, size) by
-the rule of :mod:`warmflow.data.images`, from the bytes of their files.
+An image column is required; a label column and a caption column are optional. Images are converted to (C, size, size) as in
+:mod:`warmflow.data.images`, from the bytes of their files.
 
-Parts. A split called "test" is held out (else "validation", "valid", "val" or "dev"), at most 10,000 rows of it in an order of
-their own; another of these names validates, at most 5,000 rows, else a tenth of "train" does; the rest of "train" trains.
-Where there is one split alone, a quarter of it is held out and a tenth validates, at most as many. ``rows`` counts through the
-splits that are used: train, the one that validates, the one held out.
+Parts. The split "test" is held out (else "validation", "valid", "val" or "dev"), at most 10,000 rows in a fixed random order.
+Another split with one of these names is the validation part, at most 5,000 rows; without one, a tenth of "train" is. The rest
+of "train" is the training part. If there is a single split, a quarter of it is held out and a tenth is for validation, with
+the same limits. ``rows`` numbers the rows of the used splits in this order: train, validation, held out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data import DataSet, enough, part, peopled, suggest
+from warmflow.data import DataSet, check_classes, enough, part, suggest
 from warmflow.data.arrays import labels_of
 from warmflow.data.demand import HELDOUT, VALIDATION
 from warmflow.data.images import FORMATS, MODES, from_uint8, read_image, reason
@@ -34,7 +34,7 @@ VALIDATING = ("validation", "valid", "val", "dev")
 LABELS = ("label", "labels", "class")
 CAPTIONS = ("caption", "captions", "text", "prompt", "sentence")
 LARGEST = 64
-"""Square images up to this side keep their size unless another is asked for."""
+"""Square images up to this side keep their size by default."""
 USUAL = 32
 
 
@@ -52,22 +52,22 @@ def hub(
 ) -> DataSet:
     """An image data set by its name on the hub, or by its path.
 
-    ``notes``: the columns that were read and the splits that the parts come from.
+    ``notes`` lists the columns that were read and the split of each part.
 
     Args:
-        image: the column of images; "" for the first one.
-        label: the column of classes; None for a ClassLabel column (called "label" where there are several), or a column of
-            that name; "" for none. Names of a ClassLabel become ``classes``, other values theirs in sorted order.
-        caption: the column of captions (texts, or lists of them, of which the first is taken); None for a column of
-            texts called "caption", "text", "prompt" or the like; "" for none.
-        size: the side of the square, at least 4; 0 for the first image's own where it is square and at most 64, else 32.
-        mode: "RGB" or "L"; "" for L where the first image is grey.
-        most: the largest number of training images, 0 for all; chosen by ``seed``.
-        config: which of a data set's configurations.
+        image: the image column; "" for the first one.
+        label: the label column; None for a ClassLabel column ("label" is preferred if there are several) or a column named
+            "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the sorted values.
+        caption: the caption column (strings, or lists of strings of which the first is used); None for a column of
+            strings named "caption", "text", "prompt" or similar; "" for none.
+        size: the side of the square, at least 4; 0 for that of the first image if it is square and at most 64, else 32.
+        mode: "RGB" or "L"; "" for L if the first image is grey, else RGB.
+        most: the largest number of training images, 0 for all; selected by ``seed``.
+        config: the configuration of the data set.
 
     Raises:
-        ValueError: no package ``datasets``, no such data set, no internet, no image column, columns that do not exist or
-            hold something else, labels out of range, images that cannot be read, fewer than 200 rows.
+        ValueError: the package ``datasets`` is missing, no such data set, no internet, no image column, missing columns or
+            columns of another type, labels out of range, unreadable images, or fewer than 200 rows.
     """
     what = f"hf:{name}"
     for word, value in (("size", size), ("most", most)):
@@ -85,7 +85,7 @@ def hub(
     rows = _rows({key: len(table) for key, (_, table) in splits.items()}, most, seed)
     classes, labels = _labels(splits, columns["label"], what)
     if labels is not None:
-        peopled(what, classes, labels)
+        check_classes(what, classes, labels)
     images = _Images(splits, columns["image"], what)
     size, mode = images.as_asked(size, mode)
     parts = {}
@@ -102,10 +102,10 @@ def hub(
 
 
 def opened(name: str, config: str = "") -> Mapping[str, Any]:
-    """The splits of a data set, by name; "train" where it has none.
+    """The splits of a data set, by name; a data set without splits is returned as "train".
 
     Raises:
-        ValueError: no package ``datasets``, a path or name that leads nowhere, no internet.
+        ValueError: the package ``datasets`` is missing, an unknown path or name, no internet.
     """
     what, path = f"hf:{name}", Path(name).expanduser()
     if not name:
@@ -116,7 +116,7 @@ def opened(name: str, config: str = "") -> Mapping[str, Any]:
             f"{what}: the path {kind}; give a folder that datasets' save_to_disk wrote, or a name of the hub"
         )
     try:
-        from datasets import load_dataset, load_from_disk  # an extra: nothing else needs it
+        from datasets import load_dataset, load_from_disk  # an optional dependency
     except ImportError:
         raise ValueError(
             f"{what} is read by the package datasets, which is not installed: pip install datasets"
@@ -126,7 +126,7 @@ def opened(name: str, config: str = "") -> Mapping[str, Any]:
             found = load_from_disk(str(path))
         else:
             found = load_dataset(str(path) if path.is_dir() else name, config or None)
-    except Exception as error:  # a hub client raises nearly anything; its first line says which
+    except Exception as error:  # a hub client raises many kinds of errors; the first line says which
         remedy = "check the folder" if path.is_dir() else "check the name and the connection, or give hf:PATH"
         raise ValueError(f"{what} cannot be opened ({_short(error)}): {remedy}") from None
     return found if isinstance(found, Mapping) else {"train": found}
@@ -138,7 +138,7 @@ def _short(error: Exception, most: int = 150) -> str:
 
 
 def _splits(tables: Mapping[str, Any], what: str) -> dict[str, tuple[str, Any]]:
-    """The splits that parts come from: train, validation where there is one of its own, heldout; (name, table) each."""
+    """The splits (name, table) of the parts: train, and validation and heldout if they have a split of their own."""
     names = list(tables)
     if "train" not in names and len(names) != 1:
         raise ValueError(
@@ -152,7 +152,7 @@ def _splits(tables: Mapping[str, Any], what: str) -> dict[str, tuple[str, Any]]:
 
 
 def _columns(table: Any, what: str, asked: Mapping[str, str | None]) -> dict[str, str]:
-    """The columns of images, labels and captions by name; "" for none."""
+    """The names of the image, label and caption columns; "" for none."""
     from datasets import ClassLabel, Image
 
     kinds = table.features
@@ -191,7 +191,7 @@ def _agree(table: Any, first: Any, what: str) -> None:
 
 
 def _rows(counts: Mapping[str, int], most: int, seed: int) -> dict[str, Tensor]:
-    """The rows of each part, counted through the splits."""
+    """The rows of each part, numbered through the splits."""
     n = counts["train"]
     if "heldout" not in counts:
         order = permutation(seed, n, "data.split")
@@ -210,7 +210,7 @@ def _rows(counts: Mapping[str, int], most: int, seed: int) -> dict[str, Tensor]:
 
 
 def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tuple[tuple[str, ...], Tensor | None]:
-    """Class names, and (n,) int64 labels of all rows of the splits."""
+    """Class names, and labels (n,) int64 of all rows of the splits."""
     from datasets import ClassLabel
 
     if not column:
@@ -218,10 +218,10 @@ def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tu
     values = [v for _, table in splits.values() for v in table[column][:]]
     if any(v is None for v in values):
         raise ValueError(
-            f'{what}: {values.count(None)} rows have no "{column}"; fill them, or say label="" to go without'
+            f'{what}: {values.count(None)} rows have no "{column}"; fill them, or set label="" to read no labels'
         )
     if any(isinstance(v, list | dict) for v in values):
-        raise ValueError(f'{what}: the column "{column}" holds several values a row; name another, or say label=""')
+        raise ValueError(f'{what}: the column "{column}" holds several values per row; name another, or set label=""')
     kind = splits["train"][1].features[column]
     if not isinstance(kind, ClassLabel):
         return labels_of(values, len(values), f'{what}, column "{column}"')
@@ -233,7 +233,7 @@ def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tu
         if len(mine) and not 0 <= int(mine.min()) <= int(mine.max()) < k:
             raise ValueError(
                 f'{what}: "{column}" of split "{name}" runs from {int(mine.min())} to {int(mine.max())}, known 0 .. {k - 1} '
-                '(-1 where labels are kept secret); mend it, or say label="" to go without'
+                '(-1 marks hidden labels); repair them, or set label="" to read no labels'
             )
     return tuple(str(c) for c in kind.names), label
 
@@ -244,7 +244,7 @@ def _captions(tables: Sequence[Any], column: str) -> tuple[str, ...]:
 
 
 class _Images:
-    """The images of all splits, by their row counted through them, from the bytes of their files."""
+    """The images of all splits, decoded from the bytes of their files; rows are numbered through the splits."""
 
     def __init__(self, splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> None:
         from datasets import Image
@@ -254,7 +254,7 @@ class _Images:
                        for name, table in splits.values()]  # fmt: skip
 
     def _file(self, row: int) -> tuple[Any, str]:
-        """What Pillow can open, and where it stands."""
+        """The file of a row, as Pillow can open it, and its position for error messages."""
         for name, table in self.splits:
             if row < len(table):
                 found, where = table[row][self.column] or {}, f'row {row} of split "{name}"'
@@ -268,14 +268,14 @@ class _Images:
         file, where = self._file(row)
         try:
             if file is None:
-                raise ValueError("there is none")
+                raise ValueError("there is no image")
             return act(file)
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes
             why = reason(error).replace(repr(file), "it")
             raise ValueError(f"{self.what}: the image in {where} cannot be read ({why}); filter that row out") from None
 
     def as_asked(self, size: int, mode: str) -> tuple[int, str]:
-        """The size and mode asked for, or those of the first image."""
+        """The given size and mode, or those of the first image."""
         from PIL import Image
 
         def look(file: Any) -> tuple[int, str]:
@@ -287,7 +287,7 @@ class _Images:
         return size or own_size, mode or own_mode
 
     def read(self, rows: Tensor, size: int, mode: str) -> Tensor:
-        """(n, C, size, size) uint8."""
+        """The images (n, C, size, size) uint8 of these rows (n,)."""
         x = np.empty((len(rows), len(mode), size, size), np.uint8)
         for k, row in enumerate(rows.tolist()):
             x[k] = self._act(row, lambda file: read_image(file, size, mode))

@@ -1,10 +1,10 @@
-"""IDX files, as the MNIST family is published in, and Fashion-MNIST read from wherever it is.
+"""IDX files, the format of the MNIST family, and Fashion-MNIST from local files or the Hugging Face hub.
 
-An IDX file is a header of big-endian numbers (two zero bytes, a type, the number of axes, each axis' length), then the array.
-``.gz`` is opened as it is.
+An IDX file is a header of big-endian numbers (two zero bytes, a type, the number of axes, the length of each axis), followed by
+the array. Gzipped files are supported.
 
-Fashion-MNIST is looked for, in this order: ``$WARMFLOW_DATA/images/fashion-mnist``, ``../shared/data/images/fashion-mnist``,
-where Debian's ``dataset-fashion-mnist`` puts it, and with the package ``datasets`` on the Hugging Face hub.
+Fashion-MNIST is searched for in this order: ``$WARMFLOW_DATA/images/fashion-mnist``, ``../shared/data/images/fashion-mnist``,
+the folder of Debian's package ``dataset-fashion-mnist``, and the Hugging Face hub (with the package ``datasets``).
 
 References:
     Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, Xiao, Rasul, Vollgraf, 2017,
@@ -38,10 +38,10 @@ UNSIGNED_BYTES = 8
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The uint8 array of an IDX file, ``.gz`` or not.
+    """The uint8 array of an IDX file, plain or gzipped.
 
     Raises:
-        ValueError: no such file, another kind of file, another type than bytes, fewer or more bytes than the header says.
+        ValueError: no such file, not an IDX file, another type than bytes, or a length that differs from the header's.
     """
     path = Path(path)
     try:
@@ -52,7 +52,9 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}): fetch it again") from None
     if len(raw) < 4 or raw[:2] != b"\x00\x00" or raw[3] == 0:
-        raise ValueError(f"{path} is no IDX file: it does not begin with two zero bytes, a type and a number of axes")
+        raise ValueError(
+            f"{path} is not an IDX file: it does not begin with two zero bytes, a type and a number of axes"
+        )
     kind, axes = raw[2], raw[3]
     if kind != UNSIGNED_BYTES:
         raise ValueError(f"{path} holds IDX type {kind}; only unsigned bytes (8) are read")
@@ -66,7 +68,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def fashion_folder() -> Path | None:
-    """The first known folder that holds Fashion-MNIST's files; None where there is none."""
+    """The first known folder that contains Fashion-MNIST's files; None if there is none."""
     places = [root / "images" / "fashion-mnist" for root in roots()] + [DEBIAN]
     return next((p for p in places if _named(p, FILES["train"][0]) is not None), None)
 
@@ -78,15 +80,15 @@ def _named(folder: Path, name: str) -> Path | None:
 def fashion(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
     """Fashion-MNIST: 70,000 images of clothes, (1, 28, 28) in [-1, 1], ten classes.
 
-    55,000 train, the last 5,000 of the official training part validate, the official 10,000 test images are held out (in an
-    order of their own, so that the first of them are a fair sample).
+    55,000 images are for training, the last 5,000 of the official training part for validation, and the official 10,000 test
+    images are held out (in a fixed random order, so that the first n are a random sample).
 
     Args:
-        most: the largest number of training images, 0 for all; chosen by ``seed``.
-        folder: where the four IDX files are; None to look in the places above.
+        most: the largest number of training images, 0 for all; selected by ``seed``.
+        folder: the folder of the four IDX files; None to search the places above.
 
     Raises:
-        ValueError: the files are nowhere, or damaged.
+        ValueError: the files are missing or damaged.
     """
     where = Path(folder) if folder is not None else fashion_folder()
     parts = {k: _part(where, k) for k in FILES} if where is not None else _from_hub()
@@ -102,7 +104,7 @@ def _part(folder: Path, part: str) -> tuple[Tensor, Tensor]:
     for name in FILES[part]:
         path = _named(folder, name)
         if path is None:
-            raise ValueError(f"{folder} has no {name}(.gz): all four IDX files of Fashion-MNIST belong there")
+            raise ValueError(f"{folder} has no {name}(.gz): it needs all four IDX files of Fashion-MNIST")
         found.append(torch.from_numpy(read_idx(path).copy()))
     x, label = found
     if x.ndim != 3 or label.ndim != 1 or len(x) != len(label) or len(x) < 6000:
@@ -112,15 +114,15 @@ def _part(folder: Path, part: str) -> tuple[Tensor, Tensor]:
 
 def _from_hub() -> dict[str, tuple[Tensor, Tensor]]:
     try:
-        from datasets import load_dataset  # an extra: the last resort, and the only one that needs the internet
+        from datasets import load_dataset  # an optional dependency; the only place that needs the internet
     except ImportError:
         raise ValueError(
-            "Fashion-MNIST is nowhere to be found: set WARMFLOW_DATA to a folder with images/fashion-mnist/*.gz, install "
+            "Fashion-MNIST was not found: set WARMFLOW_DATA to a folder with images/fashion-mnist/*.gz, install "
             f"Debian's dataset-fashion-mnist, or pip install datasets to fetch {HUB}"
         ) from None
     try:
         parts = {k: load_dataset(HUB, split=k) for k in FILES}
-    except Exception as error:  # whatever a hub client raises where there is no internet
+    except Exception as error:  # a hub client raises many kinds of errors without internet
         first = str(error).split("\n")[0]
         raise ValueError(f"Fashion-MNIST cannot be fetched from {HUB} ({first}): set WARMFLOW_DATA instead") from None
     return {

@@ -1,11 +1,11 @@
-"""Images: scikit-learn's digits, folders of image files, and the rule that makes an array an image.
+"""Images: scikit-learn's digits, folders of image files, and the conversion of arrays to images.
 
-The rule, everywhere: an image is a float (C, H, W) in [-1, 1]. uint8 is converted, x/127.5 - 1; anything else out of
-range is an error, for a wrong guess about someone's scale is a silent one.
+An image is a float tensor (C, H, W) in [-1, 1]. uint8 is converted by x/127.5 - 1; floats outside of this range are an
+error, because a wrong guess of their scale would go unnoticed.
 
-A file becomes an image by: EXIF orientation, 8 bits a channel (16 bits are divided by 257), transparency composited on
-white, the mode asked for (RGB or L), the shorter side resized to ``size`` by an antialiased bicubic filter, the centre
-kept. Files are taken in the order of their names, whatever the file system says.
+A file is converted in these steps: EXIF orientation, 8 bits per channel (16 bits are divided by 257), transparency
+composited on white, the requested mode (RGB or L), the shorter side resized to ``size`` by an antialiased bicubic filter,
+center crop. Files are sorted by name, independently of the file system.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
-"""What Pillow may open: formats it decodes itself (EPS, for one, would start another program)."""
+"""Formats that Pillow may open: those that it decodes itself (EPS, for example, would start another program)."""
 
 MODES = ("RGB", "L")
 ROUNDING = 1e-6
@@ -39,8 +39,8 @@ ROUNDING = 1e-6
 def digits(seed: int = 0) -> DataSet:
     """scikit-learn's 1,797 handwritten digits, (1, 8, 8) as x/8 - 1: 997 train, 300 validation, 500 held out.
 
-    The split is the permutation that ``seed`` names; keep the default, or what was tuned under one seed is judged on
-    rows it has seen under another.
+    ``seed`` determines the split. Keep the default: a model tuned under one seed would be evaluated on its training rows
+    under another.
 
     Source:
         Optical Recognition of Handwritten Digits, Alpaydin, Kaynak, UCI, 1998 (test part, as scikit-learn ships it)
@@ -66,17 +66,17 @@ def official(
     validation: int = 5000,
     notes: dict[str, Any] | None = None,
 ) -> DataSet:
-    """A data set whose authors held a part out, from the images (n, C, H, W) uint8 and labels (n,) of their two parts.
+    """A data set with an official test part, from the images (n, C, H, W) uint8 and labels (n,) of its two parts.
 
-    The last ``validation`` images of the training part validate; the test part is held out, in an order of its own (the
-    same under every seed), so that its first images are a fair sample; of the others the first ``most`` of the permutation
-    that ``seed`` names train, all where it is 0. ``rows`` counts through the training part, then the test part.
+    The last ``validation`` images of the training part are the validation part. The test part is held out, in a random
+    order that does not depend on ``seed``, so that its first n images are a random sample. Of the other images, ``most``
+    are for training, selected by ``seed`` (all if 0). ``rows`` numbers the training part, then the test part.
 
     Args:
-        word: what the two permutations are named by.
+        word: prefix of the names of the two permutations.
 
     Raises:
-        ValueError: ``most`` is no whole number, or negative.
+        ValueError: ``most`` is negative or not an integer.
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise ValueError(f"{name}: most is {most!r}; give a whole number of training images, or 0 for all")
@@ -102,18 +102,18 @@ def official(
 
 
 def from_uint8(x: Tensor) -> Tensor:
-    """float32 x/127.5 - 1 in [-1, 1] of uint8 x, any shape."""
-    return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place: a second copy of a large set is felt
+    """x/127.5 - 1, float32 in [-1, 1], of uint8 x of any shape."""
+    return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place, to avoid a second copy of a large set
 
 
 def to_images(array: Any, name: str = "images") -> Tensor:
-    """(N, C, H, W) float32 in [-1, 1] of a tensor, array or nested list of images.
+    """Converts a tensor, array or nested list of images to (N, C, H, W) float32 in [-1, 1].
 
-    Layouts: (N, H, W), (N, H, W, C) and (N, C, H, W) with C of 1 or 3. The channels are axis 1 where that is 1 or 3,
-    else the last axis. uint8 is converted as x/127.5 - 1; floats must lie in [-1, 1] already (to rounding, 1e-6).
+    Layouts: (N, H, W), (N, H, W, C) and (N, C, H, W) with C of 1 or 3. Axis 1 is the channel axis if its size is 1 or 3,
+    else the last axis is. uint8 is converted by x/127.5 - 1; floats must already be in [-1, 1] (up to rounding, 1e-6).
 
     Raises:
-        ValueError: another dtype or layout, no rows, NaN or infinite values, floats out of [-1, 1].
+        ValueError: another dtype or layout, no rows, NaN or infinite values, floats outside [-1, 1].
     """
     x = as_tensor(array, name)
     if x.dtype != torch.uint8 and not x.dtype.is_floating_point:
@@ -131,15 +131,15 @@ def to_images(array: Any, name: str = "images") -> Tensor:
     low, high = float(x.min()), float(x.max())
     if low < -1 - ROUNDING or high > 1 + ROUNDING:
         remedy = "give uint8 (0..255), or scale floats to [-1, 1]"
-        raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} lie out of [-1, 1]; {remedy}")
+        raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} are outside [-1, 1]; {remedy}")
     return x.clamp(-1, 1).contiguous()
 
 
 def as_tensor(array: Any, name: str) -> Tensor:
-    """A CPU tensor of a tensor, numeric array or nested list, of the same dtype (unsigned beyond 8 bits: int64).
+    """Converts a tensor, numeric array or nested list to a CPU tensor of the same dtype (unsigned beyond 8 bits: int64).
 
     Raises:
-        ValueError: rows of different shapes, strings, objects.
+        ValueError: rows of different shapes, strings or objects.
     """
     if isinstance(array, Tensor):
         x = array.detach().cpu()
@@ -150,17 +150,17 @@ def as_tensor(array: Any, name: str) -> Tensor:
         raise ValueError(f"{name}: rows of different shapes; give every row the same shape") from None
     if found.dtype.kind not in "buif":
         remedy = "give numbers, in rows of one shape, without strings or None"
-        raise ValueError(f"{name}: dtype {found.dtype} holds no real numbers; {remedy}")
+        raise ValueError(f"{name}: dtype {found.dtype} is not a real number type; {remedy}")
     if found.dtype.kind == "f" and found.dtype.itemsize > 8:
         found = found.astype(np.float64)
     if found.dtype.kind == "u" and found.dtype.itemsize > 1:
         found = found.astype(np.int64)
-    # a copy: torch refuses read-only memory and foreign byte orders
+    # a copy: torch does not accept read-only memory and non-native byte orders
     return torch.from_numpy(np.array(found, dtype=found.dtype.newbyteorder("=")))
 
 
 def channels_first(x: Tensor, name: str) -> Tensor:
-    """(N, C, H, W) of images in one of the layouts of ``to_images``; their values are left as they are."""
+    """Images in one of the layouts of ``to_images`` as (N, C, H, W), with unchanged values."""
     if x.ndim == 3:
         return x[:, None]
     if x.ndim == 4 and x.shape[1] in (1, 3):
@@ -183,23 +183,23 @@ def folder(
     stream: bool = False,
     memory: float = MEMORY,
 ) -> DataSet:
-    """The images below a folder, at any depth, as (3 or 1, size, size) in [-1, 1].
+    """The images in a folder and its subfolders, as (3 or 1, size, size) in [-1, 1].
 
-    Classes are the folder's own subfolders (the first part of a file's path). Where images lie directly in the folder
-    *beside* subfolders, there are no classes and ``notes["classes"]`` says so. Hidden files are passed over; every
-    other file is tried. A tenth of the images validates, the share ``heldout`` is held out, by permutation.
+    Classes are the top-level subfolders (the first part of a file's path). If there are also images directly in the
+    folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every other file is tried. A
+    random tenth of the images is for validation, and the share ``heldout`` is held out.
 
-    ``notes``: read (how many), unreadable (how many), unreadable_files (path and reason each).
+    ``notes``: read (number of images), unreadable (number of files), unreadable_files (path and reason of each).
 
     Args:
         size: the side of the square, in pixels; at least 4.
         mode: "RGB" or "L" (grey); files of any other mode are converted.
-        stream: decode images when they are asked for (``DataSet.whole``) instead of all at once. Only the head of each
-            file is looked at beforehand: one that turns out to be damaged later is an error that names it.
-        memory: where ``stream`` is set, GB that the parts held in memory may take.
+        stream: decode images on demand (``DataSet.whole``) instead of all at once. Only the header of each file is
+            checked beforehand; a file that turns out to be damaged later raises an error that names it.
+        memory: with ``stream``, the memory limit in GB of the parts held in memory.
 
     Raises:
-        ValueError: a path that is missing or a file, no image that can be read, a bad size, mode, heldout or memory.
+        ValueError: a missing path or a file, no readable image, an invalid size, mode, heldout or memory.
     """
     if not str(path):
         raise ValueError("folder: the path is empty; give the path of a folder of images")
@@ -246,7 +246,7 @@ def folder(
 def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, str]]) -> str:
     kinds = "png, jpg, webp, bmp, gif, tiff"
     if read:
-        return f'folder: "{path}" holds one image that can be read; give at least two'
+        return f'folder: "{path}" holds one readable image; give at least two'
     if not failed:
         return f'folder: "{path}" holds no images; give a folder of {kinds} files'
     first, reason = failed[0]
@@ -256,7 +256,7 @@ def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, st
 
 
 def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
-    """(n, C, size, size) uint8, the n names relative to root in their order, and (name, reason) of all that could not be read."""
+    """Images (n, C, size, size) uint8, their n names relative to root, and (name, reason) of all unreadable files."""
     pixels: list[np.ndarray] = []
     files, failed = _tried(root, lambda file: pixels.append(read_image(file, size, mode)))
     shape = (0, len(mode), size, size)
@@ -264,14 +264,14 @@ def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], li
 
 
 def _heads(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """The names relative to root of the files that begin as images do, and (name, reason) of all others."""
+    """The names relative to root of the files with a valid image header, and (name, reason) of all others."""
     from PIL import Image
 
     return _tried(root, lambda file: Image.open(file, formats=FORMATS).close())
 
 
 def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tuple[str, str]]]:
-    """The names relative to root of the files that ``act`` takes, and (name, reason) of those it fails on."""
+    """The names relative to root of the files on which ``act`` succeeds, and (name, reason) of those on which it fails."""
     files = []
     names, failed = _names(root)
     for name in names:
@@ -280,13 +280,13 @@ def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tup
                 warnings.simplefilter("ignore")
                 act(root / name)
             files.append(name)
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes; each is reported
+        except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes; each is reported
             failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
     return files, failed
 
 
 def reason(error: Exception) -> str:
-    """Why an image could not be read, in a line."""
+    """The reason why an image could not be read, in one line."""
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image"
     return str(error).split("\n")[0] or type(error).__name__
@@ -300,12 +300,12 @@ def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
 
 
 def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:
-    """The relative names of a folder's files, in the order of its images."""
+    """The sorted relative names of a folder's files, except those in ``without``."""
     return [name for name in _names(root)[0] if name not in set(without)]
 
 
 def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Relative names of the files below root, sorted, links followed once; and what could not be listed."""
+    """Sorted relative names of the files below root, following each link once; and (name, reason) of unlistable entries."""
     found: list[str] = []
     failed: list[tuple[str, str]] = []
     seen = {os.path.realpath(root)}
@@ -328,7 +328,7 @@ def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
             name = os.path.join(here, file)
             if file.startswith(".") or file in ("Thumbs.db", "desktop.ini"):
                 continue
-            if os.path.isfile(name):  # a pipe would wait for ever
+            if os.path.isfile(name):  # reading a pipe would block
                 found.append(relative(name))
             else:
                 failed.append((relative(name), "not a regular file, or a broken link"))
@@ -336,23 +336,23 @@ def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _classes(files: list[str]) -> tuple[tuple[str, ...], Tensor | None, str | None]:
-    """Class names, labels (n,) int64, and a note where subfolders could not be taken as classes."""
+    """Class names, labels (n,) int64, and a note if subfolders could not be used as classes."""
     tops = [name.split("/")[0] if "/" in name else None for name in files]
     loose = tops.count(None)
     if loose == len(files):
         return (), None, None
     if loose:
-        note = f"{loose} images lie beside subfolders, so there are no classes; move them into a subfolder to have some"
+        note = f"{loose} images are outside of the subfolders, so there are no classes; move them into a subfolder"
         return (), None, note
     names = sorted({top for top in tops if top is not None})
     return tuple(names), torch.tensor([names.index(top) for top in tops if top is not None]), None
 
 
 def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "RGB") -> np.ndarray:
-    """(C, size, size) uint8 of one file (or of an open one), by the steps of this module's docstring.
+    """One image file (path or open file) as (C, size, size) uint8, by the steps at the top of this module.
 
     Raises:
-        OSError, ValueError: not an image, damaged, or of a float range that cannot be known.
+        OSError, ValueError: not an image, damaged, or grey values of unknown scale.
     """
     from PIL import Image
 
@@ -364,10 +364,10 @@ def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "
 
 
 def read_pixels(path: str | os.PathLike[str], mode: str = "") -> np.ndarray:
-    """(C, H, W) uint8 of one file with every pixel that it has: as ``read_image``, neither resized nor cut.
+    """One image file as (C, H, W) uint8 at full size: like ``read_image``, without resizing and cropping.
 
     Args:
-        mode: "RGB", "L", or "" for the file's own: L where it is grey.
+        mode: "RGB", "L", or "" for L if the file is grey, else RGB.
 
     Raises:
         OSError, ValueError: as ``read_image``.
@@ -381,7 +381,7 @@ def _channels(image: Image.Image) -> np.ndarray:
 
 
 def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
-    """The image of a file in 8 bits, turned by its EXIF orientation, on white, in this mode."""
+    """The image of a file with 8 bits per channel in this mode, rotated by its EXIF orientation and composited on white."""
     from PIL import Image, ImageOps
 
     with Image.open(path, formats=FORMATS) as file:
@@ -395,7 +395,7 @@ def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey (modes I;16 and I) and unit floats (F) as 8 bits; Pillow's own conversion would clip them."""
+    """Converts 16-bit grey (modes I;16 and I) and floats in [0, 1] (F) to 8 bits; Pillow's own conversion would clip them."""
     from PIL import Image
 
     if not image.mode.startswith(("I", "F")):
@@ -404,5 +404,5 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     low, high, top = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= top):
-        raise ValueError(f"grey values from {low:.4g} to {high:.4g}, of no known scale; save as 8 or 16 bits")
+        raise ValueError(f"grey values from {low:.4g} to {high:.4g} have no known scale; save as 8 or 16 bits")
     return Image.fromarray(np.round(values * (255 / top)).astype(np.uint8))

@@ -1,11 +1,11 @@
-"""Paired problems: every image with the input that it is to be restored from, as ``condition["input"]`` of the same shape.
+"""Paired data: every image with its degraded input, as ``condition["input"]`` of the same shape.
 
-    super-resolution   means over f x f pixels, brought back to size by a bicubic filter
-    denoising          y + sigma eps, one eps an image, clamped to nothing
+    super-resolution   means over f x f pixels, upsampled to full size by a bicubic filter
+    denoising          y + sigma eps, with independent noise for each image, not clamped
 
-or pairs of the user's own: two arrays in one order, or two folders with the same names.
+or pairs given by the user: two arrays in the same order, or two folders with the same file names.
 
-A flow that restores is judged on inputs that it was not trained on: the verdict's samples are drawn for the held-out ones.
+A restoration model is evaluated on inputs that it was not trained on: samples are drawn for held-out inputs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ from warmflow.noise import Noise
 
 INPUT = "input"
 ORIENTATION = 0x0112
-"""The EXIF tag; values 5 to 8 lie on their side."""
+"""The EXIF tag of the orientation; values 5 to 8 swap width and height."""
 
 
 def lowered(y: Tensor, factor: int) -> Tensor:
-    """(n, C, H, W): means over factor x factor pixels, back at full size by a bicubic filter; ValueError unless it divides."""
+    """Images (n, C, H, W) of lower resolution: means over factor x factor pixels, upsampled by a bicubic filter.
+
+    Raises:
+        ValueError: a factor below 2, or one that does not divide the sides.
+    """
     if factor < 2 or any(side % factor for side in y.shape[2:]):
         raise ValueError(f"factor is {factor}; it is at least 2 and divides the sides of {tuple(y.shape[2:])} pixels")
     small = F.avg_pool2d(y, factor)
@@ -41,7 +45,7 @@ def lowered(y: Tensor, factor: int) -> Tensor:
 
 
 def noised(y: Tensor, sigma: float, seed: int) -> Tensor:
-    """y (n, *S) + sigma eps."""
+    """y (n, *S) + sigma eps with eps ~ N(0, I)."""
     if not 0 < sigma < float("inf"):
         raise ValueError(f"noise is {sigma}; denoising needs a positive standard deviation")
     return y + sigma * Noise.of(seed, len(y)).normal("degraded", *y.shape[1:])
@@ -53,7 +57,7 @@ def super_resolution(data: DataSet, factor: int = 4) -> DataSet:
 
 
 def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
-    """The data with noisy inputs; each part has noise of its own."""
+    """The data with noisy inputs; each part has independent noise."""
     return _with_inputs(data, f"{data.name}, denoising {sigma:g}", lambda y, k: noised(y, sigma, seed + k))
 
 
@@ -62,7 +66,7 @@ def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
         raise ValueError(f"{data.name} holds {data.kind}; only images are restored")
     if data.whole is not None:
         raise ValueError(
-            f"{data.name} is read on demand, and its inputs are made in memory: raise memory, or take fewer"
+            f"{data.name} is read on demand, but inputs are made in memory: raise memory, or use fewer images"
         )
 
     def one(part: Batch, k: int) -> Batch:
@@ -73,17 +77,19 @@ def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
 
 
 def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> DataSet:
-    """Pairs of the user's own: two arrays of images in one order, of one number and size.
+    """Pairs given by the user: two arrays of images of the same length, order and size.
 
     Raises:
-        ValueError: unequal numbers or sizes, no images, fewer than ten.
+        ValueError: unequal lengths or sizes, not images, or fewer than ten pairs.
     """
     x, y = to_images(inputs, f"{name}: inputs"), to_images(targets, f"{name}: targets")
     if len(x) != len(y):
-        raise ValueError(f"{name}: {len(x)} inputs and {len(y)} targets; give one input for each target, in one order")
+        raise ValueError(
+            f"{name}: {len(x)} inputs and {len(y)} targets; give one input for each target, in the same order"
+        )
     if x.shape != y.shape:
         raise ValueError(
-            f"{name}: inputs are {tuple(x.shape[1:])}, targets {tuple(y.shape[1:])}; bring them to one size and colours"
+            f"{name}: inputs are {tuple(x.shape[1:])}, targets {tuple(y.shape[1:])}; convert them to one size and mode"
         )
     if len(y) < 10:
         raise ValueError(f"{name}: {len(y)} pairs; give at least ten")
@@ -93,7 +99,7 @@ def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> D
 
 
 def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The arrays ``inputs`` and ``targets`` of a .npz file; ValueError where they are not there."""
+    """The arrays ``inputs`` and ``targets`` of a .npz file; ValueError if one is missing or the file cannot be read."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f'file "{path}" does not exist; give a .npz file with the arrays inputs and targets')
@@ -105,16 +111,18 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 raise ValueError(f"it holds {has}, not {missing[0]}: name the arrays inputs and targets")
             return loaded["inputs"], loaded["targets"]
     except (OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        reason = "it is damaged, or no archive: write it with numpy.savez(file, inputs=..., targets=...)"
+        reason = "it is damaged, or not an archive: write it with numpy.savez(file, inputs=..., targets=...)"
     except ValueError as error:
-        reason = str(error) if "it holds" in str(error) else "it is damaged, or no archive: write it with numpy.savez"
+        reason = (
+            str(error) if "it holds" in str(error) else "it is damaged, or not an archive: write it with numpy.savez"
+        )
         if "Object arrays" in str(error):
             reason = "it holds objects, which are never unpickled: save arrays of numbers"
     raise ValueError(f'file "{path}" cannot be read as pairs: {reason}')
 
 
 def _ratio(file: Path) -> float:
-    """An image's width over its height, as it is shown."""
+    """An image's width divided by its height, in its EXIF orientation."""
     with Image.open(file) as image:
         turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
@@ -124,11 +132,11 @@ def _ratio(file: Path) -> float:
 def paired_folders(
     inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0
 ) -> DataSet:
-    """Pairs of two folders: files of the same name (without its suffix) belong together.
+    """Pairs from two folders: files with the same name (without suffix) form a pair.
 
     Raises:
-        ValueError: a folder that is missing, no common names, a name that only one folder has or that one has twice, pairs
-            of unequal shape.
+        ValueError: a missing folder, no images, a name that only one folder has or that one has twice, or pairs of
+            different aspect ratios.
     """
     found, ratios = {}, {}
     for what, path in (("inputs", inputs), ("targets", targets)):
@@ -137,20 +145,22 @@ def paired_folders(
             raise ValueError(f"{what}: {path} is not a folder; give two folders with the same file names")
         images, files, failed = read_folder(root, size, mode)
         if failed:
-            raise ValueError(f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): mend or remove the pair")
+            raise ValueError(
+                f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): repair or remove the pair"
+            )
         stems = [str(Path(f).with_suffix("")) for f in files]
         twice = next((s for s in stems if stems.count(s) > 1), None) if len(set(stems)) < len(stems) else None
         if twice is not None:
             same = [f for f, s in zip(files, stems, strict=True) if s == twice]
             raise ValueError(
-                f"{what}: {root} holds {' and '.join(same)}, one name but for the suffix: keep one of them"
+                f"{what}: {root} holds {' and '.join(same)}, which differ only in the suffix: keep one of them"
             )
         found[what] = dict(zip(stems, images, strict=True))
         ratios[what] = {s: _ratio(root / f) for s, f in zip(stems, files, strict=True)}
     odd = sorted(set(found["inputs"]) ^ set(found["targets"]))
     if odd:
         where = "inputs" if odd[0] in found["inputs"] else "targets"
-        raise ValueError(f"{odd[0]} is among the {where} alone ({len(odd)} such names): every image needs its pair")
+        raise ValueError(f"{odd[0]} is only among the {where} ({len(odd)} such names): every image needs its pair")
     names = sorted(found["inputs"])
     if not names:
         raise ValueError(f"{inputs} holds no images: give two folders with the same file names")
@@ -158,8 +168,8 @@ def paired_folders(
         a, b = ratios["inputs"][name], ratios["targets"][name]
         if abs(a / b - 1) > 0.02:
             raise ValueError(
-                f"{name} is {a:.2f} times as wide as high among the inputs and {b:.2f} among the targets: each is cut to a "
-                "square of its own middle, so cut pairs alike first"
+                f"{name} has aspect ratio {a:.2f} among the inputs and {b:.2f} among the targets: each image is center-cropped "
+                "to a square, so crop both to one aspect ratio first"
             )
     x, y = (from_uint8(torch.stack([found[w][n] for n in names])) for w in ("inputs", "targets"))
     return pairs(x, y, name=f"{inputs} -> {targets}", seed=seed)

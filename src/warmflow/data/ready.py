@@ -1,12 +1,12 @@
-"""Ready samples as generators, and the inputs of an evaluation whose samples answer one.
+"""Ready samples as generators, and the inputs of an evaluation whose samples answer an input.
 
     ready samples                           (n, *S) by number of calls
-    generator(n, steps=, seed=, inputs=)    inputs (n, *S') -> outputs (n, *S), a draw of each under this seed
+    generator(n, steps=, seed=, inputs=)    takes inputs (n, *S'), returns outputs (n, *S), one draw of each under this seed
     ready answers                           (K, m, *S) by number of calls: K draws for each of the m inputs, in their order
 
-A proper score needs the spread of a method's draws, so ready answers come with at least 4 of them. They are asked for by input,
-as a generator is: an evaluation measures answers to validation inputs against test pairs, and answers to test inputs against
-validation pairs.
+A proper score depends on the spread of a method's draws, so ready answers need at least 4 of them. They are looked up by
+input, so that they can be called like a generator: an evaluation measures answers to validation inputs against test pairs,
+and answers to test inputs against validation pairs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from warmflow.data.given import as_set, halves
 from warmflow.noise import permutation
 
 DRAWS = 4
-"""Draws of each answer at least: a proper score needs their spread."""
+"""Fewest draws of each answer; a proper score depends on their spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,10 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """Ready samples by number of calls, as a generator: n of them, in the order of one fixed permutation.
+    """Ready samples by number of calls, as a generator that returns n of them in a fixed random order.
 
-    Choices are made on the last quarter of a row. Samples that came class by class would be tested and chosen on different
-    classes; the same permutation for every set makes both parts random ones, and keeps pairs of sets together.
+    The last quarter of a row is used for model selection. If samples were sorted by class, the two parts would contain
+    different classes. One permutation for all sets makes both parts random and keeps paired sets aligned.
     """
 
     samples: Mapping[int, Tensor]
@@ -72,14 +72,14 @@ class Clipped:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The inputs (m, *S') of each row of ``real``, ``train`` and ``validation`` of an evaluation."""
+    """The inputs (m, *S') of the rows of ``real``, ``train`` and ``validation`` of an evaluation."""
 
     real: Tensor
     train: Tensor
     validation: Tensor | None = None
 
     def checked(self) -> Inputs:
-        """The same as checked sets."""
+        """The same inputs, converted and checked by ``as_set``."""
         real, train = as_set(self.real, "inputs.real"), as_set(self.train, "inputs.train")
         return Inputs(
             real, train, None if self.validation is None else as_set(self.validation, "inputs.validation", real)
@@ -87,11 +87,11 @@ class Inputs:
 
     @property
     def asked(self) -> Tensor:
-        """Every input that a method is asked to answer, in the order that ready answers have."""
+        """All inputs that a method has to answer, in the order of ready answers."""
         return self.real if self.validation is None else torch.cat([self.real, self.validation])
 
     def parts(self, real: Tensor, train: Tensor, validation: Tensor | None) -> tuple[Part, Part, Part]:
-        """(train, test, validation): inputs with their truths; a third of the real pairs validate where none are given."""
+        """(train, test, validation): inputs with their truths. Without ``validation``, a third of the real pairs is used."""
         for name, inputs, truth in (("real", self.real, real), ("train", self.train, train)):
             _aligned(name, inputs, truth)
         if validation is not None:
@@ -118,7 +118,7 @@ def _row_keys(inputs: Tensor) -> list[bytes]:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Ready answers (K, m, *S) by number of calls, looked up by input; build it with ``of``. A seed names a draw."""
+    """Ready answers (K, m, *S) by number of calls, looked up by input; the seed selects the draw. Build it with ``of``."""
 
     samples: Mapping[int, Tensor]
     rows: Mapping[bytes, int]
@@ -128,13 +128,13 @@ class Answers:
         """The answers to inputs (m, *S') of the method ``name``.
 
         Raises:
-            ValueError: equal inputs, answers that are not K draws of every input, or fewer than 4 draws.
+            ValueError: equal inputs, a shape other than (K, m, *S), or fewer than 4 draws.
         """
         rows = {key: i for i, key in enumerate(_row_keys(inputs))}
         if len(rows) < len(inputs):
             raise ValueError(
-                f"inputs has {len(inputs) - len(rows)} rows that are there already; ready answers are looked up by input: give "
-                "a generator instead"
+                f"inputs has {len(inputs) - len(rows)} duplicate rows; ready answers are looked up by input: give a generator "
+                "instead"
             )
         for calls, x in samples.items():
             if x.ndim < 3 or x.shape[1] != len(inputs) or len(x) < DRAWS:
@@ -150,12 +150,12 @@ class Answers:
 
 
 def most(test: int, validation: int) -> int:
-    """The most samples of a row so that no input is asked twice, as ``Paired.asked`` divides them."""
+    """The most samples of a row for which ``Paired.asked`` uses no input twice."""
     return min(4 * validation // 3, 4 * test + 3)
 
 
 def by_seed(name: str, given: object) -> dict[int, object]:
-    """Each training seed's generator or samples by number of calls."""
+    """The generator, or the samples by number of calls, of each training seed."""
     if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
         bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
         if bad:
@@ -170,23 +170,25 @@ def by_seed(name: str, given: object) -> dict[int, object]:
 
 
 def equally_many(ready: Mapping[str, Tensor]) -> None:
-    """ValueError where ready samples are unequally many."""
+    """Raises ValueError if sets of ready samples differ in size."""
     first = next(iter(ready.items()), None)
     for name, x in ready.items():
         if first is not None and len(x) != len(first[1]):
-            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; bring equally many of each")
+            raise ValueError(f"{name} has {len(x)} samples and {first[0]} {len(first[1])}; give equally many of each")
 
 
 def same_steps(name: str, sets: Mapping[int, Mapping[int, Tensor]]) -> list[int]:
-    """The numbers of calls of ready samples by seed and calls; ValueError where seeds differ in them, or sets in size."""
+    """The numbers of calls of ready samples; ValueError if they differ between seeds, or if sets differ in size."""
     first = next(iter(sets))
     for seed, samples in sets.items():
         if list(samples) != list(sets[first]):
             raise ValueError(
                 f"{name} has samples at {list(sets[first])} calls under seed {first} and at {list(samples)} under seed {seed}; "
-                "bring the same numbers of calls under every seed"
+                "give the same numbers of calls under every seed"
             )
         if len({len(x) for x in samples.values()}) > 1:
             have = ", ".join(f"{len(x)} at {k}" for k, x in samples.items())
-            raise ValueError(f"{name} has unequal numbers of samples ({have}); bring equally many at every step")
+            raise ValueError(
+                f"{name} has unequal numbers of samples ({have}); give equally many at every number of calls"
+            )
     return list(sets[first])

@@ -1,21 +1,21 @@
-"""Samples of anyone's, from files: read, brought to one form, and checked against each other.
+"""Reads sets of samples from files, converts them to one form and checks them against each other.
 
-    a folder            images below it, with every pixel they have; class folders are read as one set, their files in turn,
-                        each folder's in the natural order of their names (2.png before 10.png)
-    .npy, .npz          an array; of several the one named x, samples or arr_0
-    .safetensors        likewise
-    .txt                a text a line, all of equal length; the symbols of all sets together are one alphabet
+    a folder            the images in it and its subfolders, at full size; class folders are read as one set, with their files
+                        interleaved, each folder in natural order of the names (2.png before 10.png)
+    .npy, .npz          an array; of several, the one named x, samples or arr_0
+    .safetensors        a tensor; of several, the one named x, samples or arr_0
+    .txt                one text per line, all of equal length; all sets share one alphabet
 
-    images     (N, C, H, W) floats: uint8 becomes x/127.5 - 1; floats are taken to lie in [-1, 1] unless ``Reading.ranges``
-               says otherwise
-    points     (N, d) floats in the user's own units
+    images     (N, C, H, W) floats: uint8 becomes x/127.5 - 1; floats are assumed to be in [-1, 1] unless ``Reading.ranges``
+               gives another range
+    points     (N, d) floats in the user's units
     tokens     (N, L) int64
 
-Where samples answer an input, a set is several draws of every answer: a folder with a folder or file for each draw, or an array
-(K, m, ...), whose rows are in the order of the inputs.
+If samples answer an input, a set holds several draws of every answer: a folder with a folder or file for each draw, or an array
+(K, m, ...) whose rows are in the order of the inputs.
 
-An evaluation compares distances, so anything that differs between two sets and is no property of a method is an error: the
-scale, the size, the channels, the number of samples. Each is one line with both paths and the remedy.
+An evaluation compares distances, so any difference between two sets that is not a property of a method is an error: scale,
+size, channels, number of samples. Every error is one line with both paths and the remedy.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FEWEST = 100
 ADVISED = 1_000
 ROUNDING = 1e-4
 FAR, FAR_SHARE = 2.0, 0.1
-"""Images of which a tenth of the values are beyond 2 are not in [-1, 1]; samples that are not clipped may reach past 1."""
+"""Images with a tenth of their values beyond 2 are not in [-1, 1]; samples that are not clipped may exceed 1."""
 REPEATS = 0.05
 
 Kind = Literal["images", "points", "tokens", "text"]
@@ -54,11 +54,11 @@ Kind = Literal["images", "points", "tokens", "text"]
 
 @dataclass(frozen=True)
 class Reading:
-    """How files become samples.
+    """Options for reading files.
 
     Args:
-        ranges: the (low, high) that black and white are in files of floats, by path as it is given, or by "" for all.
-        mode: "RGB" or "L", which image files are converted to; "" leaves them as they are.
+        ranges: the values (low, high) of black and white in files of floats, by path as given, or by "" for all files.
+        mode: "RGB" or "L", the mode that image files are converted to; "" keeps their own.
     """
 
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """A set as it is stored: ``x`` uint8, floats or int64; of a text its lines and no ``x``. ``first`` names its first sample."""
+    """A set as it is stored: ``x`` as uint8, floats or int64, or the lines of a text. ``first`` names its first sample."""
 
     path: str
     kind: Kind
@@ -89,7 +89,7 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """Every set of an evaluation in one form; ``methods`` by the labels that they were given by."""
+    """All sets of an evaluation in one form; ``methods`` by their labels."""
 
     real: Tensor
     methods: Mapping[str, Tensor]
@@ -102,10 +102,10 @@ class Sets:
 def read_samples(
     path: str | os.PathLike[str], reading: Reading | None = None, *, alphabet: Alphabet | None = None
 ) -> Tensor:
-    """One set in the form above.
+    """Reads one set in the form described at the top of this module.
 
     Args:
-        alphabet: of a text; by default that of its own symbols, which only a text read alone can have.
+        alphabet: the alphabet of a text; by default its own symbols. Texts that are compared need a common alphabet.
 
     Raises:
         ValueError: a file that is missing, damaged or of another kind, samples of different sizes, values out of range, NaN.
@@ -127,16 +127,16 @@ def read_all(
     *,
     draws: bool = False,
 ) -> Sets:
-    """All sets of an evaluation, in one form.
+    """Reads all sets of an evaluation in one form.
 
     Args:
-        methods: the samples of each method at each number of calls and training seed, by any label.
-        draws: each set of a method holds K draws of an answer to every row of ``real`` and ``validation``, and becomes
-            (K, m, *S).
+        methods: the path of the samples of each method, number of calls and training seed, by label.
+        draws: each set of a method holds K draws of an answer to every row of ``real`` and ``validation``, and is returned
+            as (K, m, *S).
 
     Raises:
-        ValueError: as ``read_samples``; and two sets that differ in kind, size, channels, range or number, fewer than 100
-            samples, the same samples under two labels, or real data that are rows of another set.
+        ValueError: as in ``read_samples``; also sets that differ in kind, size, channels, range or number of samples, fewer
+            than 100 samples, the same samples under two labels, or real data that occur in another set.
     """
     reading = reading or Reading()
     _one_path_each(methods)
@@ -150,7 +150,7 @@ def read_all(
     for path in reading.ranges:
         if path and path not in {raw.path for raw in everything}:
             raise ValueError(
-                f"--range is for {path!r}, which is no set of this evaluation; name a path as it is given elsewhere"
+                f"--range is for {path!r}, which is not a set of this evaluation; write the path as in the other options"
             )
     for raw in everything:
         _alike(truth, raw)
@@ -197,12 +197,12 @@ def _raw(path: str | os.PathLike[str], reading: Reading) -> Raw:
     if suffix == ".txt":
         return _lines(file, name)
     raise ValueError(
-        f"{name} is of no kind that is read; give a folder of images, or a .npy, .npz, .safetensors or .txt file"
+        f"{name} has an unsupported suffix; give a folder of images, or a .npy, .npz, .safetensors or .txt file"
     )
 
 
 def _drawn(path: str | os.PathLike[str], reading: Reading) -> Raw:
-    """The draws (K, m, ...) of a method's answers as one set of K m rows, the first draw first."""
+    """The draws (K, m, ...) of a method's answers as one set of K m rows, draw by draw."""
     file, name = Path(path).expanduser(), str(path)
     if file.is_dir():
         inside = sorted((e for e in file.iterdir() if not e.name.startswith(".")), key=lambda e: natural(e.name))
@@ -236,15 +236,15 @@ def _drawn(path: str | os.PathLike[str], reading: Reading) -> Raw:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts numbers in names by their size: a2 before a10."""
+    """A sort key that orders numbers in names by value: a2 before a10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def files_of(root: Path) -> list[str]:
-    """The image files below a folder by their relative names, the files of its subfolders in turn.
+    """The relative names of the image files below a folder, with the files of its subfolders interleaved.
 
-    A set is cut into parts by the order of its rows. If one class came after the other, a part would lack classes; so the i-th
-    of the n files of a folder comes at (i + 1/2) / n.
+    A set is split into parts by the order of its rows. If the classes were in sequence, a part would lack classes; so files
+    are sorted by (i + 1/2) / n, for the i-th of the n files of a folder.
     """
     folders: dict[str, list[str]] = {}
     for name in sorted((n for n in names_of(root) if n.lower().endswith(SUFFIXES)), key=natural):
@@ -264,7 +264,7 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
     for file in files:
         try:
             pixels.append(read_pixels(root / file, mode))
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
+        except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes
             raise ValueError(f"{name}/{file} cannot be read ({reason(error)}); remove it or write it again") from None
         if pixels[-1].shape != pixels[0].shape:
             _differ(f"{name}/{files[0]}", pixels[0].shape, f"{name}/{file}", pixels[-1].shape)
@@ -287,7 +287,7 @@ def _safetensors(file: Path, name: str) -> Tensor:
 
 
 def _array(x: Tensor, name: str) -> Raw:
-    """What an array is, by its dimensions and type."""
+    """A set from an array, whose kind follows from its dimensions and dtype."""
     if not x.numel() or x.ndim not in (2, 3, 4):
         raise ValueError(f"{name} has shape {tuple(x.shape)}; give images (N, C, H, W), points (N, d) or tokens (N, L)")
     if x.ndim > 2:
@@ -320,7 +320,7 @@ def _tokens(raw: Raw, alphabet: Alphabet) -> Tensor:
 
 
 def _values(raw: Raw, reading: Reading, strict: bool = False) -> Tensor:
-    """The tensor of a set that is no text; ``strict`` where its images have to lie in their range."""
+    """The tensor of a set of images, points or tokens; ``strict`` requires images to be within their range."""
     if raw.kind != "images":
         return raw.x.float() if raw.kind == "points" else raw.x
     if raw.x.dtype == torch.uint8:
@@ -330,14 +330,14 @@ def _values(raw: Raw, reading: Reading, strict: bool = False) -> Tensor:
     end = float(x.abs().max())
     if (strict and end > 1 + ROUNDING) or float((x.abs() > FAR).float().mean()) > FAR_SHARE:
         raise ValueError(
-            f"{raw.path} has values from {float(raw.x.min()):.4g} to {float(raw.x.max()):.4g}, out of {low:g} .. {high:g}; "
-            f"give uint8 (0..255), or say --range {raw.path}=LOW,HIGH"
+            f"{raw.path} has values from {float(raw.x.min()):.4g} to {float(raw.x.max()):.4g}, outside {low:g} .. {high:g}; "
+            f"give uint8 (0..255), or --range {raw.path}=LOW,HIGH"
         )
     return x
 
 
 def _differ(first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...]) -> None:
-    """ValueError for two images of different channels or sizes (C, H, W)."""
+    """Raises ValueError for two images of different shapes (C, H, W)."""
     if shape[0] != other[0]:
         colour, grey = (first, second) if shape[0] == 3 else (second, first)
         raise ValueError(
@@ -349,7 +349,7 @@ def _differ(first: str, shape: tuple[int, ...], second: str, other: tuple[int, .
 
 
 def _alike(truth: Raw, raw: Raw) -> None:
-    """ValueError where two sets are of different kinds or shapes."""
+    """Raises ValueError if two sets differ in kind or sample shape."""
     if truth.kind != raw.kind:
         raise ValueError(f"{truth.path} holds {truth.kind} and {raw.path} {raw.kind}; give samples of one kind")
     if truth.shape == raw.shape:
@@ -358,7 +358,7 @@ def _alike(truth: Raw, raw: Raw) -> None:
         _differ(truth.first, truth.shape, raw.first, raw.shape)
     unit = {"points": "coordinates", "tokens": "tokens", "text": "symbols"}[truth.kind]
     raise ValueError(
-        f"{truth.path} has {truth.shape[0]} {unit} a sample and {raw.path} {raw.shape[0]}; bring all sets to one shape"
+        f"{truth.path} has {truth.shape[0]} {unit} per sample and {raw.path} {raw.shape[0]}; use one shape for all sets"
     )
 
 
@@ -369,12 +369,12 @@ def _finite(raw: Raw) -> None:
     if len(bad):
         raise ValueError(
             f"{raw.path} has NaN or infinite values in {len(bad)} of {len(raw)} samples (the first is sample {int(bad[0])}); "
-            "repair or leave out what made them"
+            "repair the method or leave it out"
         )
 
 
 def _one_range(raws: list[Raw], made: list[Tensor], reading: Reading) -> None:
-    """ValueError where one set has no dark values and another has them: floats in [0, 1] beside [-1, 1]."""
+    """Raises ValueError if one set has no dark values and another has them, as for floats in [0, 1] and in [-1, 1]."""
     dark = [float((x < DARK).float().mean()) for x in made]
     lightest, darkest = min(dark), max(dark)
     i, j = dark.index(lightest), dark.index(darkest)
@@ -388,8 +388,8 @@ def _one_range(raws: list[Raw], made: list[Tensor], reading: Reading) -> None:
         return
     raise ValueError(
         f"{raw.path} has values from {float(made[i].min()):.3g} to {float(made[i].max()):.3g} and {raws[j].path} from "
-        f"{float(made[j].min()):.3g} to {float(made[j].max()):.3g}: [0, 1] beside [-1, 1]; say --range {raw.path}=0,1 "
-        f"(or {raw.path}=-1,1 if it is so bright)"
+        f"{float(made[j].min()):.3g} to {float(made[j].max()):.3g}: [0, 1] beside [-1, 1]; give --range {raw.path}=0,1 "
+        f"(or {raw.path}=-1,1 if its images really have no dark values)"
     )
 
 
@@ -401,12 +401,12 @@ def _one_path_each(methods: Mapping[str, str | os.PathLike[str]]) -> None:
     for label, path in methods.items():
         real = os.path.realpath(Path(path).expanduser())
         if real in seen:
-            raise ValueError(f"{path} is given for {seen[real]} and for {label}; give each its own samples")
+            raise ValueError(f"{path} is given for {seen[real]} and for {label}; each needs its own samples")
         seen[real] = label
 
 
 def _enough(truth: Raw, raws: list[Raw]) -> None:
-    """ValueError where there are too few rows, or unequal numbers of samples."""
+    """Raises ValueError for too few rows, or unequal numbers of samples."""
     for raw in (truth, *raws):
         if len(raw) < FEWEST:
             what = "hold out more real data" if raw is truth else "draw more"
@@ -414,13 +414,13 @@ def _enough(truth: Raw, raws: list[Raw]) -> None:
     for raw in raws[1:]:
         if len(raw) != len(raws[0]):
             raise ValueError(
-                f"{raws[0].path} has {len(raws[0])} samples and {raw.path} {len(raw)}; bring equally many of every method at "
+                f"{raws[0].path} has {len(raws[0])} samples and {raw.path} {len(raw)}; give equally many of every method at "
                 "every number of calls"
             )
 
 
 def _answered(raws: list[Raw], inputs: int) -> None:
-    """ValueError where a set does not answer every input equally often."""
+    """Raises ValueError if a set does not answer every input equally often."""
     for raw in raws:
         if len(raw) % inputs:
             raise ValueError(
@@ -430,7 +430,7 @@ def _answered(raws: list[Raw], inputs: int) -> None:
 
 
 def _apart(truth: Raw, others: Mapping[str, Raw], raws: Mapping[str, Raw], found: Mapping[str, Tensor]) -> None:
-    """ValueError where real rows are rows of another set, or two methods' sets are one."""
+    """Raises ValueError if real rows occur in another set, or if two sets of methods are identical."""
     real = found[truth.path]
     overlaps(real, {raw.path: found[raw.path] for raw in (*others.values(), *raws.values())}, truth.path)
     if "validation" in others:
@@ -447,14 +447,14 @@ def _apart(truth: Raw, others: Mapping[str, Raw], raws: Mapping[str, Raw], found
 
 def _few(n: int) -> Iterator[str]:
     if n < ADVISED:
-        yield f"{n} samples a set are few: differences between methods nearer than {n} real samples will not show; draw 2,000"
+        yield f"{n} samples per set are few: differences beyond the quality of {n} real samples will not show; draw 2,000"
 
 
 def _compressed(raws: list[Raw]) -> Iterator[str]:
     lossy = next((raw for raw in raws if raw.compressed), None)
     lossless = next((raw for raw in raws if not raw.compressed), None)
     if lossy is not None and lossless is not None and lossy.kind == "images":
-        yield f"{lossy.path} holds JPEG files and {lossless.path} does not: the compression itself is a difference; write PNG"
+        yield f"{lossy.path} holds JPEG files and {lossless.path} does not: the compression changes distances; write PNG"
 
 
 def _repeated(truth: Raw, raws: Mapping[str, Raw], found: Mapping[str, Tensor]) -> Iterator[str]:
@@ -462,4 +462,4 @@ def _repeated(truth: Raw, raws: Mapping[str, Raw], found: Mapping[str, Tensor]) 
     for raw in raws.values():
         share = repeats(found[raw.path])
         if share >= max(REPEATS, 2 * own):
-            yield f"{share:.0%} of the samples in {raw.path} are copies of others there"
+            yield f"{share:.0%} of the samples in {raw.path} are copies of other samples in it"

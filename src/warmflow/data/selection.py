@@ -1,13 +1,13 @@
-"""Training on a part of the data, or on other shares of its classes: pruning by a score, then re-weighting.
+"""Training on a subset of the data, or with other class proportions: pruning by a score, and re-weighting.
 
-pruned        keeps the rows of the highest scores: of every class the same share, or of the whole training part
-reweighted    draws class k with probability w_k. Training visits its rows equally often, so the law of a drawn row is a
-              matter of how often it is repeated: n_k = w_k n rows of class k, rounded to the largest remainders so that
-              they sum to n; each of its m_k rows n_k // m_k times, and n_k % m_k of them, chosen by a permutation, once
-              more. So labels have the law w to within 1/n, exactly, and not only in expectation.
+pruned        keeps the rows with the highest scores, the same share of every class or of the whole training part
+reweighted    draws class k with probability w_k. Training visits all rows equally often, so rows are repeated: class k gets
+              n_k = w_k n rows, rounded by largest remainders so that they sum to n. Each of its m_k rows is repeated
+              n_k // m_k times, and n_k % m_k of them, selected by a permutation, once more. The class proportions therefore
+              equal w to within 1/n, not only in expectation.
 
-Both change the training part alone: validation and held-out rows keep the law of the data, which is what samples are judged
-by, and ``everything`` stays the rows of the set they were made from. ``rows`` still points at the user's array.
+Both change the training part only. Validation and held-out rows keep the distribution of the data, with which samples are
+compared, and ``everything`` remains the rows of the original set. ``rows`` still refers to the user's array.
 
 References:
     Pruning then Reweighting: Towards Data-Efficient Training of Diffusion Models, Li, Zhang, Liu, Lin, ICASSP 2025,
@@ -29,16 +29,16 @@ from warmflow.noise import permutation
 
 
 def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) -> DataSet:
-    """The data set with the best share of its training part, in its order.
+    """The data set with the rows of its training part that have the highest scores, in their order.
 
     Args:
-        scores: (n,) a number for each row of ``dataset.train``, the higher the better; equal scores are kept from the
-            first row on. Scores of the user's own rows are turned by ``scores[dataset.rows["train"]]``.
-        keep: the share to keep, above 0 and at most 1: of m rows round(keep m), one at least.
-        by_class: keep this share of every class, so that the shares of the classes stay; False for the whole.
+        scores: (n,) one number for each row of ``dataset.train``, higher is better; of equal scores the first rows are kept.
+            Scores in the order of the user's rows are converted by ``scores[dataset.rows["train"]]``.
+        keep: the share to keep, in (0, 1]: round(keep m) of m rows, at least one.
+        by_class: keep this share of every class, which preserves the class proportions; False for the whole part.
 
     Raises:
-        ValueError: scores of another number or not finite, a share out of range, classes where there are none, training
+        ValueError: scores of another shape or not finite, a share out of range, ``by_class`` without classes, or training
             rows that are read on demand.
     """
     _in_memory(dataset, "pruned")
@@ -49,7 +49,7 @@ def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) ->
     if not bool(given.double().isfinite().all()):
         raise ValueError("scores hold NaN or infinite values; give finite numbers, the higher the better")
     if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep <= 1:
-        raise ValueError(f"keep is {keep!r}; it is the share of the rows to keep, above 0 and at most 1")
+        raise ValueError(f"keep is {keep!r}; give the share of the rows to keep, above 0 and at most 1")
     label = _label(dataset, "prune by_class=False") if by_class else torch.zeros(n, dtype=torch.int64)
     best = given.double().argsort(descending=True, stable=True)
     kept = torch.zeros(n, dtype=torch.bool)
@@ -61,16 +61,16 @@ def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) ->
 
 
 def reweighted(dataset: DataSet, weights: Sequence[float] | Mapping[str, float], *, seed: int = 0) -> DataSet:
-    """The data set whose training rows are drawn with these shares of the classes; as many rows as before.
+    """The data set with these class proportions in its training part; the number of rows is unchanged.
 
     Args:
-        weights: one for each of ``dataset.classes`` in their order, or by name (0 for those not named); 0 or more, in any
-            unit. A class of weight 0 is not trained on.
-        seed: of which rows stand once more than others of their class.
+        weights: one for each of ``dataset.classes`` in order, or by name (0 for classes not named); non-negative, need not
+            sum to 1. Classes of weight 0 are not used for training.
+        seed: selects the rows that are repeated once more than others of their class.
 
     Raises:
         ValueError: data without classes, weights of another number, negative, not finite or all 0, weight on a class without
-            training rows, training rows that are read on demand.
+            training rows, or training rows that are read on demand.
     """
     _in_memory(dataset, "reweighted")
     label = _label(dataset, "leave the weights out")
@@ -88,12 +88,12 @@ def reweighted(dataset: DataSet, weights: Sequence[float] | Mapping[str, float],
         repeats[mine] = int(counts[k]) // len(mine)
         repeats[mine[permutation(seed, len(mine), f"reweighted.{k}")[: int(counts[k]) % len(mine)]]] += 1
     rows = torch.arange(n).repeat_interleave(repeats)
-    told = {name: int(count) / n for name, count in zip(dataset.classes, counts.tolist(), strict=True)}
-    return _chosen(dataset, rows, "reweighted", {"shares": told, "seed": seed})
+    shares = {name: int(count) / n for name, count in zip(dataset.classes, counts.tolist(), strict=True)}
+    return _chosen(dataset, rows, "reweighted", {"shares": shares, "seed": seed})
 
 
 def _shares(classes: Sequence[str], weights: Sequence[float] | Mapping[str, float]) -> Tensor:
-    """(K,) float64 shares that sum to 1."""
+    """Class proportions (K,) float64 that sum to 1."""
     if isinstance(weights, Mapping):
         for name in weights:
             if name not in classes:
@@ -117,12 +117,12 @@ def _label(dataset: DataSet, remedy: str) -> Tensor:
 def _in_memory(dataset: DataSet, what: str) -> None:
     if dataset.whole is not None:
         raise ValueError(
-            f"{dataset.name} is read on demand and cannot be {what}: choose the rows of the array yourself, or raise memory"
+            f"{dataset.name} is read on demand and cannot be {what}: select the rows of the array yourself, or raise memory"
         )
 
 
 def _chosen(dataset: DataSet, rows: Tensor, what: str, told: dict[str, Any]) -> DataSet:
-    """The data set with these rows of its training part, repeats included, numbered anew."""
+    """The data set with these rows (n,) of its training part, which may repeat, numbered from 0."""
     train = replace(dataset.train[rows], index=torch.arange(len(rows)))
     numbers = dict(dataset.rows)
     if "train" in numbers:

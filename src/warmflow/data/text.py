@@ -1,18 +1,18 @@
-"""Text as tokens: an alphabet, parts that share no line, and windows of equal length.
+"""Text as tokens: an alphabet, disjoint parts of contiguous text, and windows of equal length.
 
     text -> symbols -> tokens 0 .. V - 1 -> parts -> windows (n, L)
 
-Two alphabets. ``text8``: 27 symbols, space and a .. z, after the normaliser of the text8 corpus (lower case, accents taken
-off, each digit spelled out, everything else a space, runs of spaces one). ``full``: the symbols of the text itself, the
-rarest beyond the first 255 replaced.
+Two alphabets. ``text8``: 27 symbols, space and a .. z, with the normalisation of the text8 corpus (lower case, accents
+removed, digits spelled out, everything else a space, runs of spaces merged). ``full``: the symbols of the text itself; all
+but the 255 most frequent are replaced by one symbol.
 
-Windows that overlap, or stand side by side in two parts, would let a model that copies look like one that writes. So every
-document is cut into contiguous parts, in this order and by length:
+If windows of different parts overlapped or were mixed, a model that copies its training text would look good. So every
+document is cut by length into contiguous parts, in this order:
 
     train 70 %    judge 15 %    validation 5 %    held out 10 %
 
-Each document is in every part, so the parts have one mixture of authors; the judge's part trains the models that tell how
-likely a text is, and nothing else. Documents too short to be cut are joined first.
+Every part contains a piece of each document, so all parts have the same mixture of authors. The part "judge" is used only to
+train the models that compute the likelihood of a text. Documents too short to be cut are joined first.
 
 References:
     About the test data, Mahoney, 2011, mattmahoney.net/dc/textdata (the normaliser of text8)
@@ -38,13 +38,13 @@ LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SHARES = {"train": 0.70, "judge": 0.15, "validation": 0.05, "heldout": 0.10}
 MOST = 255
-"""Symbols a full alphabet holds, the stand-in for all others not counted."""
+"""Largest number of symbols of a full alphabet, not counting the replacement for all others."""
 ALPHABETS = ("text8", "full")
 OTHER = "\ufffd"
 
 
 def normalised(text: str) -> str:
-    """The text in 27 symbols, by the rules above."""
+    """The text in 27 symbols, normalised as described at the top of this module."""
     text = unicodedata.normalize("NFKD", text.lower())
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"[0-9]", lambda digit: f" {DIGITS[int(digit.group())]} ", text)
@@ -53,7 +53,7 @@ def normalised(text: str) -> str:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The symbols that tokens stand for, in the order of the tokens."""
+    """The symbols of the tokens 0, 1, ..., in this order."""
 
     symbols: tuple[str, ...]
 
@@ -64,7 +64,7 @@ class Alphabet:
         """Tokens (T,) int64.
 
         Raises:
-            ValueError: a symbol that is not of this alphabet, with its place.
+            ValueError: a symbol that is not in this alphabet; the message gives its position.
         """
         number = {symbol: i for i, symbol in enumerate(self.symbols)}
         other = number.get(OTHER)
@@ -75,17 +75,17 @@ class Alphabet:
         except KeyError as error:
             symbol = error.args[0]
             raise ValueError(
-                f"the text holds {symbol!r} at place {text.index(symbol)}, which is not among the {len(self)} symbols "
+                f"the text holds {symbol!r} at position {text.index(symbol)}, which is not among the {len(self)} symbols "
                 "of this alphabet: normalise it first (alphabet 'text8'), or train with alphabet 'full'"
             ) from None
 
     def decode(self, tokens: Tensor) -> str:
-        """The text of tokens (T,); a mask shows as an underscore."""
+        """The text of tokens (T,); mask tokens are shown as underscores."""
         return "".join(self.symbols[i] if i < len(self.symbols) else "_" for i in tokens.tolist())
 
     @staticmethod
     def of(text: str) -> Alphabet:
-        """The symbols of a text, in code order, with a stand-in where there are more than 255."""
+        """The symbols of a text, in code point order; the rarest are replaced by one symbol if there are more than 255."""
         counts = Counter(text)
         kept = sorted(c for c, _ in counts.most_common(MOST))
         return Alphabet(tuple(kept) + ((OTHER,) if len(counts) > MOST else ()))
@@ -98,7 +98,7 @@ def _fast(text: str) -> Tensor:
 
 
 def decoded(raw: bytes, name: str) -> str:
-    """The text of a file's bytes, UTF-8 with or without a mark; line ends made one.
+    """The text of a file's bytes (UTF-8, with or without a byte order mark), with line ends converted to newlines.
 
     Raises:
         ValueError: an empty file, one that is not text, or text in another encoding.
@@ -111,14 +111,14 @@ def decoded(raw: bytes, name: str) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} at {error.start}): convert it, for example with "
+            f"{name} is not UTF-8 (byte {raw[error.start]:#04x} at position {error.start}): convert it, for example with "
             f"iconv -f latin1 -t utf-8"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read(path: str | Path) -> dict[str, str]:
-    """The documents of a text file, of a folder (its .txt files, deep), or of a .tar archive of .txt files, by name.
+    """The documents of a text file, of a folder (recursively, its .txt files), or of a .tar archive of .txt files, by name.
 
     Raises:
         ValueError: a path that does not exist, a folder or archive without .txt files, a file that cannot be read as text.
@@ -161,15 +161,15 @@ def _archive(path: Path) -> dict[str, str]:
 
 
 def embedded() -> dict[str, str]:
-    """English prose that every Python brings: the help texts on the language's topics, about 0.5 MB."""
+    """English prose included with Python: the help texts on topics of the language, about 0.5 MB."""
     from pydoc_data.topics import topics
 
     return {name: str(topics[name]) for name in sorted(topics)}
 
 
 def parts_of(documents: Iterable[Tensor], least: int) -> dict[str, Tensor]:
-    """The token streams (T,) of the parts: every document of at least ``least`` tokens cut by the shares above, the shorter
-    ones joined and cut together."""
+    """The token streams (T,) of the parts. Documents of at least ``least`` tokens are cut by the shares above; shorter ones
+    are joined and cut together."""
     long_: list[Tensor] = []
     short: list[Tensor] = []
     for tokens in documents:
@@ -187,7 +187,7 @@ def parts_of(documents: Iterable[Tensor], least: int) -> dict[str, Tensor]:
 
 
 def windows(stream: Tensor, length: int) -> Tensor:
-    """(n, length): a stream (T,) cut into windows that do not overlap; what is left over is dropped."""
+    """A stream (T,) cut into disjoint windows (n, length); the remainder is dropped."""
     n = len(stream) // length
     return stream[: n * length].reshape(n, length)
 
@@ -200,7 +200,7 @@ def text(
     Args:
         source: "embedded", a path (see :func:`read`), or documents by name.
         alphabet: "text8" or "full".
-        most: the largest number of training windows, evenly spread over the training part; 0 for all.
+        most: the largest number of training windows, evenly spaced over the training part; 0 for all.
 
     Returns:
         A DataSet of kind "tokens"; ``codec`` is the alphabet, ``streams`` the tokens of the parts "train" and "judge".
@@ -245,8 +245,8 @@ def text(
 
 
 def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, Tensor | None]:
-    """Drafts (N, L), and the texts they were refined to where the file has them, from a .txt (one draft a line) or a
-    .jsonl (``{"draft": ..., "refined": ...}`` a line).
+    """Drafts (N, L), and their refined texts if the file has them, from a .txt file (one draft per line) or a .jsonl file
+    (one ``{"draft": ..., "refined": ...}`` per line).
 
     Raises:
         ValueError: an empty file, lines of another length, symbols outside the alphabet, JSON without a draft.
@@ -279,5 +279,7 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
                 except ValueError as error:
                     raise ValueError(f"{path}, line {i}: {error}") from None
     if refined and len(refined) < len(drafts):
-        raise ValueError(f"{path}: {len(drafts)} drafts and {len(refined)} refined texts: give one a draft, or none")
+        raise ValueError(
+            f"{path}: {len(drafts)} drafts and {len(refined)} refined texts: give one for each draft, or none"
+        )
     return torch.stack(drafts), torch.stack(refined) if refined else None

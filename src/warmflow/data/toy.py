@@ -1,7 +1,7 @@
-"""Toys in the plane: two moons, eight Gaussians, a checkerboard, drawn exactly and standardised by known constants.
+"""Toy distributions in the plane: two moons, eight Gaussians, a checkerboard, sampled exactly and standardised.
 
-Each law is a closed form, so its moments are too, and the same constants standardise every draw of any size (a sample's
-own mean would tie its rows together). With U uniform and e ~ N(0, I):
+The moments of each distribution are known in closed form, so every sample is standardised by the same constants (the mean of a
+finite sample would make its rows dependent). With U uniform and e ~ N(0, I):
 
 moons            upper (cos a, sin a), lower (1 - cos a, 1/2 - sin a), a ~ U[0, pi], each half the time, plus 0.1 e.
                  E cos a = 0, E sin a = 2/pi, E cos^2 a = E sin^2 a = 1/2. So
@@ -56,8 +56,8 @@ def _checkerboard(noise: Noise) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Law:
-    """A toy's sampler, its moments an axis before standardisation, and the names of its labels."""
+class Toy:
+    """A toy distribution: its sampler, mean and variance per axis before standardisation, and the names of its labels."""
 
     sample: Callable[[Noise], tuple[Tensor, Tensor]]
     mean: tuple[float, float]
@@ -65,56 +65,56 @@ class Law:
     classes: tuple[str, ...]
 
 
-LAWS = {
-    "moons": Law(_moons, (0.5, 0.25), (0.76, 9 / 16 - 1 / math.pi + 0.01), ("upper", "lower")),
-    "eight_gaussians": Law(_eight_gaussians, (0.0, 0.0), (8.25, 8.25), tuple(f"gaussian {k}" for k in range(8))),
-    "checkerboard": Law(_checkerboard, (0.0, 0.0), (4 / 3, 4 / 3), tuple(f"cell {k}" for k in range(8))),
+TOYS = {
+    "moons": Toy(_moons, (0.5, 0.25), (0.76, 9 / 16 - 1 / math.pi + 0.01), ("upper", "lower")),
+    "eight_gaussians": Toy(_eight_gaussians, (0.0, 0.0), (8.25, 8.25), tuple(f"gaussian {k}" for k in range(8))),
+    "checkerboard": Toy(_checkerboard, (0.0, 0.0), (4 / 3, 4 / 3), tuple(f"cell {k}" for k in range(8))),
 }
 
 
-def _law(name: str) -> Law:
-    if name not in LAWS:
-        raise ValueError(f'toy "{name}" is unknown; {suggest(name, tuple(LAWS))}')
-    return LAWS[name]
+def _toy(name: str) -> Toy:
+    if name not in TOYS:
+        raise ValueError(f'toy "{name}" is unknown; {suggest(name, tuple(TOYS))}')
+    return TOYS[name]
 
 
 def draw_labelled(name: str, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
-    """n exact, independent draws and what each came from: x (n, 2) float32 and label (n,) int64.
+    """n exact, independent samples x (n, 2) float32 with labels (n,) int64.
 
     Args:
         name: "moons", "eight_gaussians" or "checkerboard".
-        noise: n streams; a row depends on its own stream only.
+        noise: n streams; each row depends on its own stream only.
 
     Raises:
         ValueError: an unknown name, or another number of streams than n.
     """
-    law = _law(name)
+    found = _toy(name)
     if n != len(noise):
         raise ValueError(f"toy: n is {n} but noise has {len(noise)} streams; give Noise.of(seed, n)")
-    x, label = law.sample(noise.fold("toy").fold(name))
-    mean, variance = x.new_tensor(law.mean), x.new_tensor(law.variance)
+    x, label = found.sample(noise.fold("toy").fold(name))
+    mean, variance = x.new_tensor(found.mean), x.new_tensor(found.variance)
     return ((x - mean) / variance.sqrt()).float(), label
 
 
 def draw(name: str, n: int, noise: Noise) -> Tensor:
-    """n exact, independent draws (n, 2) float32 of zero mean and unit variance an axis; see :func:`draw_labelled`."""
+    """n exact, independent samples (n, 2) float32 of zero mean and unit variance per axis; see :func:`draw_labelled`."""
     return draw_labelled(name, n, noise)[0]
 
 
 def toy(name: str, *, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
-    """A toy data set, labelled by moon, Gaussian or cell. It has no validation part: fresh draws cost nothing.
+    """A toy data set, labelled by moon, Gaussian or cell. It has no validation part, because fresh samples can be drawn.
 
-    The two parts are independent streams of ``seed``: a longer part begins with the shorter one, and the size of one
-    changes nothing in the other.
+    The two parts use independent random streams of ``seed``: a larger part begins with the rows of a smaller one, and the
+    size of one part does not change the other.
 
     Raises:
         ValueError: an unknown name, or a part without rows.
     """
-    law = _law(name)
+    found = _toy(name)
     parts = {}
     for key, n in (("train", train), ("heldout", heldout)):
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"toy: {key} is {n!r}; give a whole number of at least 1")
         x1, label = draw_labelled(name, n, Noise.of(seed, n).fold(key))
         parts[key] = part(x1, label)
-    return DataSet(f"toy.{name}", "points", parts["train"], None, parts["heldout"], law.classes)
+    return DataSet(f"toy.{name}", "points", parts["train"], None, parts["heldout"], found.classes)

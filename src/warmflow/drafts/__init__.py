@@ -17,11 +17,14 @@ DRAFTS: dict[str, type[Draft]] = classes_in(sys.modules[__name__], Draft)  # typ
 
 
 def draft_of(given: object) -> Draft:
-    """The draft that a user means: a ``Draft``, the name of one, "diffusers:PATH", the path of a file or folder of drafts, a
-    callable draft(n, seed), or an array.
+    """Converts a user's argument to a ``Draft``.
+
+    Args:
+        given: a ``Draft``, the name of one, "diffusers:PATH", the path of a file or folder of drafts, a callable
+            draft(n, seed), or an array.
 
     Raises:
-        ValueError: a text that is neither a draft's name nor a path.
+        ValueError: a string that is neither the name of a draft nor a path.
     """
     if isinstance(given, Draft):
         return given
@@ -32,6 +35,6 @@ def draft_of(given: object) -> Draft:
             return DRAFTS[given]()
         if "/" not in given and "." not in given:
             raise ValueError(
-                f"the draft {given!r} is neither one of ours nor a file or folder; {suggestion(given, DRAFTS)}"
+                f"the draft {given!r} is neither a known draft nor a file or folder; {suggestion(given, DRAFTS)}"
             )
     return Own(samples=given)

@@ -1,6 +1,6 @@
-"""Networks that read tokens from left to right, trained: drafts to start from, and judges that tell how likely a text is.
+"""Trained autoregressive token models: drafts, and judges that compute the likelihood of a text.
 
-A judge must not learn from the rows that a draft or a flow learns from: give it text of its own.
+Train a judge on text that is not used to train a draft or a flow.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ def train_draft(
     device: str = "cpu",
     progress: str | None = None,
 ) -> LSTM:
-    """An LSTM trained to write what it has read, as a source of texts of the same length; averaged weights.
+    """Trains an LSTM language model and returns it, with averaged weights, as a source of texts of length L.
 
     Args:
-        tokens: (n, L) int64 below ``vocabulary``; or data whose x1 is that (a Batch, or anything that loads on demand).
-        seed: of the weights and of the order of the rows.
-        preset: "small" or "paper" (see ``networks.lstm``); ``width`` and ``layers`` replace its own.
-        ema: decay of the averaged weights, 0 for none.
-        folder: a run folder: training goes on from the checkpoint found there, and ``checkpoints.load_part(folder)`` is
-            the finished source. None to keep nothing.
-        progress: the label of a progress bar, None for no bar.
+        tokens: (n, L) int64 below ``vocabulary``; or data with such x1 (a Batch, or data read on demand).
+        seed: random seed of the weights and of the order of the rows.
+        preset: "small" or "paper" (see ``networks.lstm``); ``width`` and ``layers`` override its values.
+        ema: decay of the averaged weights; 0 for no averaging.
+        folder: a run folder: training resumes from its checkpoint, and ``checkpoints.load_part(folder)`` returns the trained
+            source. None to store nothing.
+        progress: the label of a progress bar; None for no bar.
 
     Raises:
-        ValueError: impossible tokens, sizes or steps; a folder that holds another run; training that diverged.
+        ValueError: invalid tokens, sizes or steps, a folder with another run, or diverged training.
     """
     data, length = _checked(tokens, vocabulary)
     sizes = sizes_of(lstm.PRESETS, preset, vocabulary, dropout=dropout, **_given(width=width, layers=layers))
@@ -63,7 +63,7 @@ def train_draft(
         "draft", lambda: TokenLSTM(**sizes), lambda network: LSTM(network, (length,)), data, length,
         steps, batch, seed, learning_rate, ema, folder, device, progress,
     )  # fmt: skip
-    network.lstm.flatten_parameters()  # averaged weights are a copy, which a GPU wants in one piece
+    network.lstm.flatten_parameters()  # cuDNN needs contiguous weights, and averaged weights are a copy
     return LSTM(network, (length,))
 
 
@@ -86,10 +86,10 @@ def train_judge(
     device: str = "cpu",
     progress: str | None = None,
 ) -> CausalTransformer:
-    """A causal transformer trained to tell how likely a text is, by ``networks.log_chances(judge, x)``.
+    """Trains a causal transformer; ``networks.log_chances(judge, x)`` returns its log-probabilities of tokens.
 
-    Arguments and errors are those of ``train_draft``, but for the sizes: presets "tiny", "small" and "base" (see
-    ``networks.causal``), replaced by ``width``, ``depth`` and ``heads``; ``tied`` for an output tied to the embeddings.
+    Arguments and errors are those of ``train_draft``, except for the sizes: presets "tiny", "small" and "base" (see
+    ``networks.causal``), overridden by ``width``, ``depth`` and ``heads``; ``tied`` shares the output and embedding weights.
     """
     data, length = _checked(tokens, vocabulary)
     changes = _given(width=width, depth=depth, heads=heads)
@@ -105,10 +105,10 @@ def _given(**changes: int | None) -> dict[str, int]:
 
 
 def _checked(tokens: Tensor | Data, vocabulary: int) -> tuple[Data, int]:
-    """The data and the length of its rows; of data that loads on demand only the first row is looked at."""
+    """The data and the length of its rows; for data read on demand only the first row is checked."""
     data = Batch(tokens, {}, torch.arange(len(tokens))) if isinstance(tokens, Tensor) else tokens
     if not len(data):
-        raise ValueError("tokens are (0, L): there is nothing to train on, give at least one row")
+        raise ValueError("tokens have no rows; give at least one row (n, L)")
     x = data.x1 if isinstance(data, Batch) else data[torch.arange(1)].x1
     if x.ndim != 2 or not x.shape[1] or x.dtype != torch.int64:
         kind = str(x.dtype).removeprefix("torch.")
@@ -118,7 +118,7 @@ def _checked(tokens: Tensor | Data, vocabulary: int) -> tuple[Data, int]:
     low, high = int(x.min()), int(x.max())
     if low < 0 or high >= vocabulary:
         bad = high if high >= vocabulary else low
-        raise ValueError(f"tokens hold {bad}; with a vocabulary of {vocabulary} they lie in 0 .. {vocabulary - 1}")
+        raise ValueError(f"tokens hold {bad}; with a vocabulary of {vocabulary} they must be in 0 .. {vocabulary - 1}")
     return data, x.shape[1]
 
 
@@ -126,7 +126,7 @@ def _trained(
     kind: str, build: Callable[[], N], finished: Callable[[N], Any], data: Data, length: int, steps: int, batch: int,
     seed: int, learning_rate: float, ema: float, folder: str | Path | None, device: str, progress: str | None,
 ) -> N:  # fmt: skip
-    """The trained network; in the folder, what ``finished`` makes of it as its model."""
+    """Trains a network; the folder stores ``finished`` of it as its model."""
     network = seeded(seed, build)
     asked = {"kind": kind, "network": network.arguments, "length": length, "learning_rate": learning_rate, "ema": ema}
     objective = NextToken(network, Player(network, learning_rate, ema=ema))
@@ -149,7 +149,7 @@ class NGramDraft(Draft):
 
     name: ClassVar[str] = "ngram"
     order: Count = 3
-    """Symbols that are looked at together."""
+    """Order n of the n-grams."""
 
     def fits(self, setup: Setup) -> str:
         most = most_order(setup.vocabulary)
@@ -165,11 +165,11 @@ class NGramDraft(Draft):
 
 @options
 class LSTMDraft(Draft):
-    """An LSTM of the training text."""
+    """An LSTM language model of the training text."""
 
     name: ClassVar[str] = "lstm"
     updates: Count = 2000
-    """Updates of the draft."""
+    """Number of training updates of the draft."""
 
     def fits(self, setup: Setup) -> str:
         return "" if setup.space == "tokens" else f"the draft 'lstm' is for tokens, and {setup.name} is of floats"

@@ -1,6 +1,6 @@
-"""What a draft model is: options, and one function that fits or trains it and returns a source.
+"""Base class of draft models: options, and a method that fits or trains the model and returns a source.
 
-A draft is an options class in a file of its own. It is found by its name ("mixture") and needs no registration.
+A draft model is an options class in its own file. It is found by its name ("mixture") without registration.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from warmflow.sources import ByLabel
 
 @dataclass(frozen=True)
 class Place:
-    """Where a part of a training seed is made.
+    """Where and how a part of a method is trained for one training seed.
 
     Args:
-        folder: where a trained part keeps its checkpoint and is read from when it is complete; None to keep nothing.
+        folder: folder of the part's checkpoints, from which a complete part is read; None to store nothing.
         seed: the training seed.
-        progress: whether a progress bar is shown.
+        progress: whether to show a progress bar.
     """
 
     folder: Path | None = None
@@ -31,7 +31,7 @@ class Place:
     progress: bool = False
 
     def within(self, name: str) -> Place:
-        """The same in a subfolder."""
+        """The same place with a subfolder of this name."""
         return self if self.folder is None else replace(self, folder=self.folder / name)
 
     def bar(self, label: str) -> str | None:
@@ -40,52 +40,52 @@ class Place:
 
 
 class Draft(ABC):
-    """A draft model's options."""
+    """Options of a draft model."""
 
     name: ClassVar[str]
     given: ClassVar[bool] = False
-    """Whether its samples are the user's own, the same for every training seed."""
+    """Whether the drafts are provided by the user, and thus the same for every training seed."""
     answers: ClassVar[bool] = False
-    """Whether a draft is made from the input that the sample answers."""
+    """Whether a draft is computed from the input that the sample answers."""
 
     @abstractmethod
     def fits(self, setup: Setup) -> str:
-        """Empty where it can be fitted to this problem, else one sentence that says why not."""
+        """An empty string if the draft can be fitted to this problem, else one sentence with the reason."""
 
     @abstractmethod
     def fit(self, setup: Setup, place: Place) -> Source:
-        """Fits, trains or fetches the draft on the training data.
+        """Fits, trains or loads the draft model for the training data.
 
         Raises:
-            ValueError: impossible options for these data.
+            ValueError: options that are invalid for these data.
         """
 
     def given_pairs(self, setup: Setup) -> Batch | None:
-        """The training data with the drafts that were brought for it, one for each sample; None where there are none."""
+        """The training data with one user-provided draft for each sample; None if there are none."""
         return None
 
     def warning(self, setup: Setup) -> str:
-        """What is odd about the drafts; empty for nothing."""
+        """A warning about the drafts; empty for none."""
         return ""
 
     def asked(self) -> dict[str, Any]:
-        """The draft as JSON."""
+        """The draft's class and options as JSON values, for config.json."""
         return {"class": type(self).__name__, **plain(self)}
 
     def of_class(self, classes: int, rows: int) -> Draft:
-        """The options of the draft of one class of several."""
+        """The options for the draft of one of several classes, which has this number of training rows."""
         return self
 
     def stand_in(self, setup: Setup) -> Source | None:
-        """A source that costs what the draft does and needs no training; None where the draft itself needs none."""
+        """An untrained source with the same cost per sample, for time estimates; None if the draft needs no training."""
         return None
 
 
 def fitted(draft: Draft, setup: Setup, place: Place) -> Source:
-    """The draft of a problem: one for all, or one for each label where flows are given the label.
+    """Fits a draft to a problem: one for all data, or one for each label if flows are conditional.
 
     Raises:
-        ValueError: what ``Draft.fits`` and ``Draft.fit`` say.
+        ValueError: the draft does not fit the problem, or its options are invalid (``Draft.fits``, ``Draft.fit``).
     """
     why = draft.fits(setup)
     if why:
@@ -94,7 +94,7 @@ def fitted(draft: Draft, setup: Setup, place: Place) -> Source:
         return draft.fit(setup, place)
     if draft.given:
         raise ValueError(
-            "conditional fits a draft to each class, and drafts of your own have none: leave one of the two out"
+            "conditional fits a draft to each class, which is impossible for your own drafts: leave one of the two out"
         )
     classes, train = classes_of(setup.data), setup.data.train
     label, sources = train.condition["label"], []

@@ -1,10 +1,10 @@
-"""Drafts of one pass through a small network: a variational autoencoder and a DC-GAN, trained on the training data.
+"""One-step draft generators: a variational autoencoder and a DC-GAN, trained on the training data.
 
-    vae    the auxiliary model of a learned prior on its bound (lambda = 1 / d), then a Gaussian mixture on encoded data; a
-           draft is the decoder's mean: smooth, and near to the data's distribution in what is coarse
-    gan    a DC-GAN: sharp, and it may lack what it does not need to fool its discriminator
+    vae    the auxiliary model of a learned prior, trained on the evidence lower bound (lambda = 1 / d), with a Gaussian mixture
+           fitted to the encoded data; a draft is the decoder's mean, which is smooth and close to the data at coarse scales
+    gan    a DC-GAN; its drafts are sharp, but modes of the data may be missing
 
-Both are ``Decoded`` sources. What was tried, and what each costs, is in runs/LOG.md.
+Both are ``Decoded`` sources. Experiments and costs are in runs/LOG.md.
 
 References:
     Auto-Encoding Variational Bayes, Kingma, Welling, 2013, arXiv 1312.6114, equation 10
@@ -33,11 +33,11 @@ from warmflow.sources import Decoded, GaussianMixture, StandardNormal
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
 GAN = {"updates": 8000, "width": 32, "latent": 64, "batch": 64}
-"""Settings of each where none are asked."""
+"""Default settings of both drafts."""
 ENCODED = 20_000
-"""Data that the mixture of latents is fitted to, at most."""
+"""Largest number of data points to which the mixture of latents is fitted."""
 ALIVE = 0.02
-"""Drafts whose variance is a smaller share of the data's are all alike."""
+"""Drafts have collapsed if their variance is a smaller share of that of the data."""
 
 
 def train_vae(
@@ -55,17 +55,17 @@ def train_vae(
     device: str = "cpu",
     progress: str | None = None,
 ) -> Decoded:
-    """A variational autoencoder of data x (n, *S), as a source of its decoder's means.
+    """Trains a variational autoencoder of data x (n, *S) and returns it as a source of its decoder's means.
 
     Args:
-        width: of the perceptrons that encode and decode.
-        latent: numbers in z.
-        components: of the mixture that z is drawn from, fitted to the encoded data; 0 for z from N(0, I).
-        folder: a run folder: training goes on from the checkpoint found there. None to keep nothing.
-        progress: the label of a progress bar, None for no bar.
+        width: width of the encoder and the decoder (perceptrons).
+        latent: dimension of z.
+        components: number of components of the mixture that z is sampled from, fitted to the encoded data; 0 for N(0, I).
+        folder: a run folder: training resumes from its checkpoint. None to store nothing.
+        progress: the label of a progress bar; None for no bar.
 
     Raises:
-        ValueError: no data, impossible sizes; a folder that holds another run; training that diverged, or drafts all alike.
+        ValueError: no data, invalid sizes, a folder with another run, diverged training, or collapsed drafts.
     """
     data = _data(x)
     _sizes("vae", width=width, latent=latent)
@@ -105,19 +105,19 @@ def train_gan(
     device: str = "cpu",
     progress: str | None = None,
 ) -> Decoded:
-    """A DC-GAN of images x (n, C, H, W) in [-1, 1], as a source of what its generator makes of N(0, I).
+    """Trains a DC-GAN of images x (n, C, H, W) in [-1, 1] and returns its generator, with latents from N(0, I), as a source.
 
     Args:
-        steps: updates of both players together; they take turns.
-        width: channels of the largest hidden picture, a multiple of 4.
-        penalty: gamma, what the squared slope of the discriminator at real data costs.
+        steps: number of updates of generator and discriminator together; they alternate.
+        width: number of channels of the largest hidden layer, a multiple of 4.
+        penalty: gamma, the weight of the squared gradient norm of the discriminator at real data.
 
-    Other arguments and errors are those of ``train_vae``; images alone, with sides of at least 4.
+    Other arguments and errors are those of ``train_vae``. Images only, with sides of at least 4.
     """
     data = _data(x)
     if x.ndim != 4:
         raise ValueError(
-            f"the draft 'gan' draws images (n, C, H, W); the data are {tuple(x.shape)}, take vae or mixture"
+            f"the draft 'gan' generates images (n, C, H, W); the data are {tuple(x.shape)}: use vae or mixture"
         )
     _sizes("gan", width=width, latent=latent)
     shape, n = tuple(x.shape[1:]), len(x)
@@ -139,7 +139,7 @@ def train_gan(
 
 
 BETAS = (0.0, 0.99)
-"""No momentum: the opponent's last move is what counts."""
+"""Adam without momentum, because the loss of each network changes with every update of the other."""
 
 
 def _data(x: Tensor) -> Data:
@@ -158,7 +158,7 @@ def _sizes(draft: str, **sizes: Any) -> None:
 
 @torch.no_grad()
 def _encoded(network: Auxiliary, x: Tensor, seed: int) -> Tensor:
-    """A draw (n, d) of q(z | x) for each row."""
+    """A sample (n, d) of q(z | x) for each row of x (n, *S)."""
     place, found = next(network.parameters()).device, []
     for part in x.split(1024):
         mean, log_spread = network.encode(part.to(place))
@@ -168,16 +168,16 @@ def _encoded(network: Auxiliary, x: Tensor, seed: int) -> Tensor:
 
 
 def _alive(source: Decoded, x: Tensor, draft: str, remedy: str) -> Decoded:
-    """The source; ValueError where its drafts are all alike, or no numbers."""
+    """Returns the source; ValueError if its drafts have collapsed, or are NaN or infinite."""
     rows = min(len(x), 512)
     drawn = source.draw(rows, noise=Noise.of(0, rows)).x0
     if not bool(torch.isfinite(drawn).all()):
-        raise ValueError(f"the {draft} draws NaN or infinite values: lower its learning rate")
+        raise ValueError(f"the {draft} generates NaN or infinite values: lower its learning rate")
     real = float((x[:rows] - x[:rows].mean(0)).square().mean())
     made = float((drawn - drawn.mean(0)).square().mean())
     if made < ALIVE * real:
         raise ValueError(
-            f"the {draft}'s drafts are all alike: their variance is {made:.2g}, the data's {real:.2g}; {remedy}"
+            f"the {draft}'s drafts have collapsed: their variance is {made:.2g}, that of the data {real:.2g}; {remedy}"
         )
     return source
 
@@ -188,17 +188,17 @@ def _trained(draft: Draft, setup: Setup) -> str:
 
 @options
 class VAEDraft(Draft):
-    """A variational autoencoder: the decoder's mean of a latent that is drawn where the encoder puts the data."""
+    """A variational autoencoder: the decoder's mean for latents sampled from a mixture fitted to the encoded data."""
 
     name: ClassVar[str] = "vae"
     updates: Count = 4000
-    """Updates of the draft."""
+    """Number of training updates of the draft."""
     width: Count = 256
     """Width of the encoder and the decoder."""
     latent: Count = 16
-    """Dimensions of the latent."""
+    """Dimension of the latent."""
     components: Whole | None = None
-    """Components of the mixture of latents; 0 for a standard Gaussian; by default the problem's."""
+    """Components of the mixture of latents; 0 for a standard Gaussian; by default that of the problem."""
 
     def fits(self, setup: Setup) -> str:
         return _trained(self, setup)
@@ -214,19 +214,19 @@ class VAEDraft(Draft):
 
 @options
 class GANDraft(Draft):
-    """A DC-GAN, for images of any channels with sides of 4 and more."""
+    """A DC-GAN, for images with any number of channels and sides of at least 4."""
 
     name: ClassVar[str] = "gan"
     updates: Count = 8000
-    """Updates of both players together."""
+    """Number of training updates of generator and discriminator together."""
     width: Annotated[Count, multiple_of(4)] = 32
-    """Channels of the largest hidden picture."""
+    """Number of channels of the largest hidden layer."""
     latent: Count = 64
-    """Dimensions of the latent."""
+    """Dimension of the latent."""
 
     def fits(self, setup: Setup) -> str:
         if setup.data.kind != "images":
-            return f"the draft 'gan' draws images (n, C, H, W), and {setup.name} has none: take vae or mixture"
+            return f"the draft 'gan' generates images (n, C, H, W), and {setup.name} has none: use vae or mixture"
         return _trained(self, setup)
 
     def fit(self, setup: Setup, place: Place) -> Source:

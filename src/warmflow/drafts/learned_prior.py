@@ -1,11 +1,11 @@
-"""A learned prior, trained in two stages of its own: the auxiliary model on the data, then a small flow on its latents.
+"""A learned prior, trained in two stages: an auxiliary model on the data, then a small flow on its latents.
 
     folder/auxiliary/    the run of the auxiliary model
-    folder/latent/       the run of the latent sampler, a flow from N(0, I) to q(z|y); never given a label
+    folder/latent/       the run of the latent sampler, an unconditional flow from N(0, I) to q(z|y)
 
-Both are resumed where they were cut off. What decides whether the prior is any good is told with it: the share of the data's
-variance that the decoded mean explains, the share of log sigma^2 at its bounds, how many numbers of the latent say anything, and
-how well sampled z are told from encoded ones.
+Interrupted runs are resumed. Facts about the quality of the prior are stored with it: the share of the data's variance
+explained by the decoded mean, the share of log sigma^2 at its bounds, the number of active dimensions of the latent, and the AUC
+of a classifier that distinguishes sampled from encoded latents.
 """
 
 from __future__ import annotations
@@ -42,51 +42,51 @@ from warmflow.training import train
 
 AT_FLOOR = 0.99
 SILENT = 0.01
-"""Nats below which a number of the latent says nothing."""
+"""KL divergence in nats below which a dimension of the latent is inactive."""
 LATENT_ROUNDS = 16
 PARTS = ("auxiliary model", "latent sampler")
-"""What a prior's parts are called in the bill."""
+"""Names of the parts of a prior in the bill."""
 FACTS = "prior_facts.json"
 
 
 @options
 class PriorOptions:
-    """Options of a learned prior. What is left open takes the problem's value."""
+    """Options of a learned prior. Options that are None take the problem's value."""
 
     prior: Literal["learned", "low_pass"] = "learned"
-    """What z is: learned, or the sample's own low frequencies (images)."""
+    """The latent z: learned, or the low frequencies of the sample (images only)."""
     factor: Count | None = None
-    """Low frequencies: pixels a side that one number stands for."""
+    """Low frequencies: side in pixels of the blocks that are averaged."""
     latent: Count | None = None
-    """Dimensions of z."""
+    """Dimension of z."""
     kl: NotNegative | None = None
-    """Weight of the latent's divergence in the auxiliary model's loss; too small, and z names the training sample."""
+    """Weight of the KL divergence in the auxiliary model's loss; if too small, z memorises the training samples."""
     auxiliary_updates: Count | None = None
-    """Updates of the auxiliary model."""
+    """Number of training updates of the auxiliary model."""
     auxiliary_width: Count = 256
     """Width of the auxiliary model."""
     auxiliary_dropout: Share = 0.1
-    """Dropout inside the auxiliary model."""
+    """Dropout in the auxiliary model."""
     latent_updates: Whole = 3000
-    """Updates of the latent sampler; 0 draws z from N(0, I)."""
+    """Number of training updates of the latent sampler; 0 to sample z from N(0, I) instead."""
     latent_width: Count | None = None
     """Width of the latent sampler."""
     latent_steps: Count | None = None
-    """Heun steps of the latent sampler."""
+    """Number of Heun steps of the latent sampler."""
 
     def prior_asked(self) -> dict[str, object]:
-        """What decides which prior it is."""
+        """The options that define the prior, for config.json."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(PriorOptions)}  # type: ignore[arg-type]
 
     def why_not(self, setup: Setup) -> str:
-        """Empty where these options suit the data, else a sentence."""
+        """An empty string if these options are valid for the data, else one sentence with the reason."""
         side, factor = setup.shape[-1], self.value("factor")
         if self.prior == "low_pass" and (setup.data.kind != "images" or factor < 2 or side % factor):
-            return f"factor is {factor}; low frequencies are of images whose side ({side}) it divides, and it is at least 2"
+            return f"factor is {factor}; low frequencies need images, and a factor of at least 2 that divides the side ({side})"
         return ""
 
     def value(self, name: str) -> Any:
-        """An option, or the value for small data where neither it nor the problem says one."""
+        """An option, or its default for small data if it is None."""
         given = getattr(self, name)
         return SMALL[name] if given is None else given
 
@@ -102,10 +102,10 @@ SMALL: Mapping[str, Any] = {
 
 
 def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedPrior, dict[str, float]]:
-    """The prior, trained in a folder (or read from it), with its parts' seconds; what was measured goes to prior_facts.json.
+    """Trains the prior in a folder (or reads it) and returns it with the seconds of its parts; facts go to prior_facts.json.
 
     Raises:
-        ValueError: options that do not suit the data; sigma at a bound everywhere.
+        ValueError: options that are invalid for the data, or sigma at its bounds almost everywhere.
     """
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(spare) if place.folder is None else place.folder
@@ -114,13 +114,13 @@ def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedP
         facts = _measured(auxiliary, data, place.seed)
         latent, more = _latent(s, data, auxiliary, folder / "latent", place.progress, place.seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
-        facts["latent_auc"] = _told_apart(prior, data, place.seed)
+        facts["latent_auc"] = _latent_auc(prior, data, place.seed)
         write_json(folder / FACTS, facts)
     return prior, dict(zip(PARTS, (seconds, more), strict=True))
 
 
 class _Settings:
-    """The options with the values for small data filled in."""
+    """The options, with defaults for small data instead of None."""
 
     def __init__(self, options: PriorOptions, batch: int) -> None:
         self.options, self.batch = options, batch
@@ -130,7 +130,7 @@ class _Settings:
 
 
 def _low_pass(s: _Settings, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
-    """The datum's own low frequencies: fitted, not trained."""
+    """The low frequencies of the data as auxiliary model; it is fitted, not trained."""
     asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
     if found["state"] == "complete":
@@ -171,10 +171,10 @@ def _auxiliary(
 
 @torch.no_grad()
 def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, Any]:
-    """Facts of the auxiliary model on data that it was not trained on.
+    """Facts about the auxiliary model, measured on data that it was not trained on.
 
     Raises:
-        ValueError: sigma at a bound everywhere, which is no spread to start from.
+        ValueError: sigma at its bounds almost everywhere, so that the spread of starts is not learned.
     """
     y = data.apart.x1
     mean, log_spread = auxiliary.encode(y)
@@ -184,8 +184,8 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     clamped = auxiliary.clamped(log_variance)
     if clamped >= AT_FLOOR:
         raise ValueError(
-            f"the auxiliary model's sigma is at its bounds on {clamped:.0%} of the pixels (from {log_variance.min() / 2:.2g} "
-            f"to {log_variance.max() / 2:.2g} in its logarithm): it repeats the data or has learned nothing; change "
+            f"the auxiliary model's sigma is at its bounds on {clamped:.0%} of the pixels (log sigma from "
+            f"{log_variance.min() / 2:.2g} to {log_variance.max() / 2:.2g}): it repeats the data or has learned nothing; change "
             "kl, latent or auxiliary_updates of learned-prior"
         )
     facts: dict[str, Any] = {
@@ -198,14 +198,14 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
     }
     if not facts["active"]:
         facts["warning"] = (
-            "posterior collapse: no number of the latent says anything about the image, the prior is one mean and one "
-            "sigma for all; lower kl of learned-prior"
+            "posterior collapse: no dimension of the latent carries information, so the prior has the same mean and sigma "
+            "for all samples; lower kl of learned-prior"
         )
     return facts
 
 
 def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int) -> Tensor:
-    """``rounds`` draws of q(z|y) for each row of the data."""
+    """``rounds`` samples of q(z|y) for each row of the data: (rounds n, latent)."""
     coupling, n = Encoded(auxiliary), len(data)
     return torch.cat([coupling.encoded(data.x1, noise=Noise.of(seed, n, k * n)) for k in range(rounds)])
 
@@ -213,7 +213,7 @@ def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int
 def _latent(
     s: _Settings, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
 ) -> tuple[Source, float]:
-    # the sampler is given no label: it would know what the other flows do not
+    # the latent sampler is unconditional: labels would be information that the other flows do not have
     source: Source = StandardNormal((auxiliary.latent,))
     if not s.latent_updates:
         return source, 0.0
@@ -244,8 +244,8 @@ def _latent(
     return sampler, float(facts["seconds"])
 
 
-def _told_apart(prior: LearnedPrior, data: DataSet, seed: int) -> float:
-    """The area under the ROC curve of classifiers that tell encoded data, not trained on, from sampled z; 0.5 is chance."""
+def _latent_auc(prior: LearnedPrior, data: DataSet, seed: int) -> float:
+    """AUC of a classifier that distinguishes encoded data, not used for training, from sampled z; 0.5 is no difference."""
     held = data.apart
     encoded = Encoded(prior.auxiliary).encoded(held.x1, noise=Noise.of(seed, len(held)).fold("encoded"))
     sampled = prior.draw(len(held), noise=Noise.of(seed, len(held)).fold("sampled")).condition["z"]

@@ -1,4 +1,4 @@
-"""A Gaussian mixture, or one Gaussian, fitted in seconds."""
+"""A Gaussian mixture or a single Gaussian, fitted to the training data in seconds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from warmflow.sources import GaussianMixture
 
 
 def only_floats(draft: Draft, setup: Setup) -> str:
-    """The sentence of drafts that are for floats."""
+    """``Draft.fits`` for drafts that support floats only."""
     return "" if setup.space == "floats" else f"the draft {draft.name!r} is for floats, and {setup.name} is of tokens"
 
 
 @options
 class Mixture(Draft):
-    """A Gaussian mixture on principal components."""
+    """A Gaussian mixture fitted to principal components of the data."""
 
     name: ClassVar[str] = "mixture"
     components: Count | None = None
-    """Number of components; by default the problem's (10, of larger images 30)."""
+    """Number of components; by default that of the problem (10, or 30 for larger images)."""
 
     def fits(self, setup: Setup) -> str:
         n = len(setup.data.train)
@@ -35,7 +35,7 @@ class Mixture(Draft):
         return self.components or int(setup.defaults.get("components", 10))
 
     def of_class(self, classes: int, rows: int) -> Mixture:
-        """The classes share the components."""
+        """Divides the number of components by the number of classes."""
         return changed(self, {"components": min(-(-(self.components or 10) // classes), rows // 2)})
 
     def fit(self, setup: Setup, place: Place) -> Source:

@@ -1,4 +1,4 @@
-"""No draft at all: noise in its place. The control of every warm start."""
+"""Noise instead of a draft, for controls of warm starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warmflow.setup import Setup
 
 @options
 class NoDraft(Draft):
-    """Noise: N(0, I) of floats, uniform tokens."""
+    """Noise: N(0, I) for floats, uniform tokens for text."""
 
     name: ClassVar[str] = "noise"
     answers: ClassVar[bool] = True

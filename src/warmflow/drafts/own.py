@@ -1,4 +1,4 @@
-"""Drafts that the user brings: a callable ``draft(n, seed)``, an array, a file or a folder of ready drafts."""
+"""User-provided drafts: a callable ``draft(n, seed)``, an array, or a file or folder of ready drafts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Own(Draft):
     samples: Any
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
     aligned: bool = False
-    """Whether there is one draft for each sample of the data, in the same order (texts: each with its refined text)."""
+    """Whether there is one draft for each sample of the data, in the same order (for texts: each with its refined text)."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Own) or (callable(self.samples) and self.samples is not other.samples):
@@ -79,16 +79,18 @@ class Own(Draft):
         return self._given(setup)[0] if self.aligned else None
 
     def warning(self, setup: Setup) -> str:
-        """Drafts that seem to be images in [0, 1]."""
+        """A warning if the drafts seem to be images in [0, 1]."""
         if setup.data.bounds is None or float(setup.data.train.x1.min()) > -0.5:
             return ""
         few = self.fit(setup, Place()).draw(16, noise=Noise.of(0, 16)).x0
         if float(few.min()) < 0:
             return ""
-        return "no draft is below 0, but the data go down to -1: if the drafts lie in [0, 1], give 2 x - 1"
+        return (
+            "the drafts have no values below 0, but the data are in [-1, 1]: if the drafts are in [0, 1], give 2 x - 1"
+        )
 
     def _given(self, setup: Setup) -> tuple[Batch, Source]:
-        """The pairs that were brought, and a source of the drafts that no pair holds, which samples start from."""
+        """The given pairs, and a source of the drafts that are in no pair, which is used for sampling."""
         if isinstance(setup.data.codec, Alphabet):
             return self._given_texts(setup, setup.data.codec)
         data, given = setup.data, self.samples
@@ -108,29 +110,29 @@ class Own(Draft):
         return replace(data.train, start=Start(drafts[data.rows["train"]], {})), fresh
 
     def _given_texts(self, setup: Setup, codec: Alphabet) -> tuple[Batch, Source]:
-        """Drafts of texts with what they were refined to: all but the last fifth are trained on."""
+        """Pairs of drafts and refined texts for training, and a source of the drafts of a random fifth held out."""
         path = path_of(str(self.samples))
         drafts, refined = drafts_of(path, codec, setup.shape[0])
         if refined is None:
             raise ValueError(
-                f'pairing is \'given\', but {path} holds drafts alone: give {{"draft": ..., "refined": ...}} lines'
+                f'pairing is \'given\', but {path} holds drafts only: give lines {{"draft": ..., "refined": ...}}'
             )
         if len(drafts) < LEAST_PAIRS:
-            raise ValueError(f"{path} holds {len(drafts)} pairs, which is too few: give at least {LEAST_PAIRS}")
+            raise ValueError(f"{path} holds {len(drafts)} pairs, which are too few: give at least {LEAST_PAIRS}")
         order = permutation(int(setup.asked.get("data_seed", 0)), len(drafts), "given")
         rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
         fresh = External.of(drafts[rest], setup.shape, None, len(codec))
         return Batch(refined[rows], {}, rows, Start(drafts[rows])), fresh
 
     def read(self, setup: Setup) -> Callable[[int, int], Any] | Tensor:
-        """The drafts as ``External`` takes them.
+        """The drafts in a form that ``External`` accepts.
 
         Raises:
             ValueError: a file that is missing or of another kind.
         """
         given, codec = self.samples, setup.data.codec
         if type(given).__module__.split(".")[0] == "diffusers":
-            raise ValueError(f"the draft is the pipeline {type(given).__name__}; keep it with save_pretrained(PATH), "
+            raise ValueError(f"the draft is the pipeline {type(given).__name__}; save it with save_pretrained(PATH), "
                              "give 'diffusers:PATH'")  # fmt: skip
         if not isinstance(given, str | Path):
             return given  # type: ignore[no-any-return]
@@ -138,20 +140,20 @@ class Own(Draft):
         if path.suffix.lower() in (".txt", ".jsonl"):
             if not isinstance(codec, Alphabet):
                 raise ValueError(
-                    f"the draft '{path}' is a file of texts, but the data are none; give .npy, .npz, or images"
+                    f"the draft '{path}' is a file of texts, but the data are not texts; give .npy, .npz, or images"
                 )
             return drafts_of(path, codec, setup.shape[0])[0]
         return read_drafts(path, setup.shape)
 
 
 def path_of(draft: str) -> Path:
-    """The file or folder of drafts; ValueError where there is none of this name."""
+    """The file or folder of drafts; ValueError if there is none, or if it is of an unsupported kind."""
     path = Path(draft).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz", ".txt", ".jsonl")):
         return path
     if path.is_file():
         raise ValueError(
-            f"the draft {draft!r} is a file of another kind; give drafts as .npy or .npz, a folder of images, or texts (.txt)"
+            f"the draft {draft!r} is of an unsupported kind; give drafts as .npy or .npz, a folder of images, or texts (.txt)"
         )
     raise ValueError(
         f"the draft {draft!r} does not exist; give the path of a .npy or .npz file of drafts, or of a folder"
@@ -159,8 +161,12 @@ def path_of(draft: str) -> Path:
 
 
 def read_drafts(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Ready drafts (N, *shape) of a file, or of a folder of images, by name, read at the data's own size and colours. The last
-    ones that were read stay in memory: every method and training seed asks for them."""
+    """Drafts (N, *shape) from a file, or from a folder of images, sorted by name and converted to the size and mode of the data.
+    The last ones stay in memory, because every method and training seed asks for them.
+
+    Raises:
+        ValueError: unreadable images, a folder without images, or an array that is not numeric.
+    """
     stats = [file.stat() for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     return _read_drafts(path, shape, tuple((s.st_size, s.st_mtime_ns) for s in stats))
 
@@ -176,7 +182,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
         images, _, failed = read_folder(path, shape[1], "L" if shape[0] == 1 else "RGB")
         if failed:
             name, reason = failed[0]
-            raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): mend or remove it")
+            raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): repair or remove it")
         if not len(images):
             raise ValueError(f"the draft {str(path)!r} is a folder without images: give a folder of png or jpg files")
         return from_uint8(images)
@@ -186,12 +192,12 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
     if x.dtype.kind not in "fiub":
         raise ValueError(f"the draft {str(path)!r} is of {x.dtype}; save an array of numbers, (N, *shape)")
     if len(shape) == 1 and x.dtype.kind in "iu":
-        return torch.as_tensor(x.astype(np.int64))  # tokens; on points the check of the drafts' type says so
+        return torch.as_tensor(x.astype(np.int64))  # tokens; for points the check of the drafts' dtype raises an error
     return torch.as_tensor(x.astype(np.float32))
 
 
 def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
-    """ValueError unless the drafts' files have the names of the images that were read, suffixes aside."""
+    """Raises ValueError unless the files of drafts have the same names as the images of the data, without suffixes."""
     unread = [one["file"] for one in data.notes.get("unreadable_files", ())]
     theirs, ours = (
         [str(Path(name).with_suffix("")) for name in names]
@@ -200,6 +206,6 @@ def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
     if theirs != ours:
         odd = next((name for name in sorted(set(theirs) ^ set(ours))), "the same name twice")
         raise ValueError(
-            f"pairing is 'given', and the files of {drafts} are not named as the images of {images} are (first: {odd}): give "
-            "every image that can be read one draft of its name, subfolder included"
+            f"pairing is 'given', but the files of {drafts} are not named like the images of {images} (first: {odd}): give "
+            "one draft with the same name and subfolder for every readable image"
         )

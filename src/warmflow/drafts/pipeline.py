@@ -1,4 +1,4 @@
-"""An unconditional image pipeline of the library diffusers as a draft."""
+"""An unconditional image pipeline of the diffusers library as a draft model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pipeline(Draft):
     path: str = ""
     """The pipeline's folder, or its name on the Hugging Face hub."""
     steps: Count = 50
-    """Denoising steps."""
+    """Number of denoising steps."""
 
     def fits(self, setup: Setup) -> str:
         if not self.path:

@@ -1,4 +1,4 @@
-"""Drafts of samples that answer an input: a regression of it, or the input itself."""
+"""Drafts for samples that answer an input: a regression on the input, or the input itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from warmflow.sources import Restored
 
 def _inputs(draft: Draft, setup: Setup) -> Tensor:
     if setup.inputs is None:
-        raise ValueError(f"the draft {draft.name!r} is made from an input, and samples of {setup.name} answer none")
+        raise ValueError(f"the draft {draft.name!r} needs inputs, and samples of {setup.name} have none")
     return setup.inputs
 
 
@@ -27,12 +27,12 @@ def _why(draft: Draft, setup: Setup) -> str:
 
 @options
 class Regression(Draft):
-    """The conditional mean E[sample | input], by a network of the flow's size."""
+    """The conditional mean E[sample | input], by a network of the same size as the flow."""
 
     name: ClassVar[str] = "regression"
     answers: ClassVar[bool] = True
     updates: Count = 1000
-    """Updates of the regression."""
+    """Number of training updates of the regression."""
 
     def fits(self, setup: Setup) -> str:
         return _why(self, setup)
@@ -58,7 +58,7 @@ class Regression(Draft):
 
 @options
 class Input(Draft):
-    """The input itself, at the size of the samples."""
+    """The input itself, which must have the shape of the samples."""
 
     name: ClassVar[str] = "input"
     answers: ClassVar[bool] = True

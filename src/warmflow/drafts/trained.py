@@ -1,4 +1,4 @@
-"""A part that is trained into a run folder of its own: begun, continued where it was cut off, or read where it is complete."""
+"""Training of a part of a method in its own run folder: it is started, resumed if interrupted, or read if complete."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def trained_part(
     device: str = "cpu",
     progress: str | None = None,
 ) -> Any:
-    """What ``finished`` makes of the objective's trained product (averaged weights).
+    """Trains an objective and returns ``finished`` of its trained network (averaged weights).
 
     Args:
-        finished: of the trained network, the part; its time is counted as training.
-        asked: what the folder's config.json says was asked, beside the arguments below.
-        folder: a run folder, with the part in it as ``model`` at the end; None to keep nothing.
-        progress: the label of a progress bar, None for no bar.
+        finished: converts the trained network to the part; its time counts as training time.
+        asked: options for the folder's config.json, in addition to the arguments below.
+        folder: a run folder, in which the part is saved as ``model``; None to store nothing.
+        progress: the label of a progress bar; None for no bar.
 
     Raises:
-        ValueError: a folder that holds another run; impossible steps; training that diverged.
+        ValueError: a folder with another run, an invalid number of steps, or diverged training.
     """
     where, found = None if folder is None else Path(folder), {}
     if where is not None:

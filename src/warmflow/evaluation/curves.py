@@ -1,24 +1,24 @@
-"""Distances against calls, and bounds on their differences.
+"""Distances by number of calls, and bounds on their differences.
 
-For one metric, k training seeds, and R resamplings of the real test set that all methods share, let D_s(n) be the distance of a
-method at n calls under seed s and D^r(n) its mean over seeds under resampling r. For a difference of two methods a and b
+For one metric, k training seeds, and R resamplings of the real test set shared by all methods, let D_s(n) be the distance of a
+method at n calls under seed s, and D^r(n) its mean over seeds under resampling r. For the difference of two methods a and b
 
     estimate   d  = mean_s D_s(a) - mean_s D_s(b)
     training   v  = var_s D_s(a) / k + var_s D_s(b) / k,      estimated, with Welch's degrees of freedom nu
     real       w  = var_r ( D^r(a) - D^r(b) ),                known, R is large
     bounds     d -/+ sqrt( t(level, nu)^2 v + z(level)^2 w )
 
-Methods are trained apart, so that their seeds are independent (Welch); the real set is shared, so that its resampling enters
-through the difference alone. The two allowances are added in quadrature: where v is small by chance, a t quantile for v + w with
-Satterthwaite's freedom is nearly normal, and was wrong in up to 6 % of tests at a nominal 2.5 % (two seeds, one method noisier).
+Methods are trained separately, so their seeds are independent (Welch). The real set is shared, so its resampling enters only
+through the difference. The two terms are added in quadrature: if v is small by chance, a t quantile for v + w with
+Satterthwaite's degrees of freedom is nearly normal, and had errors of up to 6 % at a nominal 2.5 % (two seeds, unequal noise).
 
-A *simultaneous* band over many numbers of calls takes, in place of t, the quantile of max_n |T_n|, T multivariate t with the
-estimated correlation of the estimates and the smallest nu. The estimates at neighbouring calls come from the same networks and
-are strongly correlated, so that this is well below Bonferroni's.
+A *simultaneous* band over many numbers of calls uses, instead of t, the quantile of max_n |T_n|, with T multivariate t with the
+estimated correlation of the estimates and the smallest nu. Estimates at neighbouring calls come from the same networks and are
+strongly correlated, so the band is much narrower than Bonferroni's.
 
-*One of several rows.* If any of n one-sided tests may make the claim, each is held to an error e* below the error e that they
-share: the e-quantile of min_n p_n under the estimated correlation. It is found by drawing 1 + nu Gaussian vectors with
-this correlation, the first the estimates and the others their variances, so that a small number of seeds is allowed for.
+*One of several rows.* If any of n one-sided tests may make the claim, each uses an error e* below their common error e: the
+e-quantile of min_n p_n under the estimated correlation. It is computed from 1 + nu Gaussian vectors with this correlation, the
+first for the estimates and the others for their variances, which accounts for a small number of seeds.
 
 References:
     The generalization of "Student's" problem when several different population variances are involved, Welch, Biometrika 1947
@@ -36,7 +36,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 DRAWS = 4_000
 NORMAL_FROM = 30
-"""Degrees of freedom from which t is drawn as if there were so many: the quantiles hardly move any more."""
+"""Largest number of degrees of freedom that is simulated: beyond it the quantiles of t hardly change."""
 MOST_FREEDOM = 1e6
 
 
@@ -48,8 +48,8 @@ class Curve:
         steps, calls: (n,) each.
         values: by metric, distances (k, n).
         replicates: by metric, (n, R) means over seeds under each resampling of the real test set.
-        validation: by metric, (n,) means over seeds against the validation set.
-        per_step: calls of a step: the least distance of two rows.
+        validation: by metric, (n,) mean distances over seeds to the validation set.
+        per_step: calls per step, the smallest possible spacing of rows.
     """
 
     name: str
@@ -69,15 +69,15 @@ class Curve:
         return np.asarray(self.values[metric].mean(0))
 
     def at(self, calls: float) -> int | None:
-        """The row at this number of calls."""
+        """The index of the row at this number of calls; None if there is none."""
         found = np.flatnonzero(np.isclose(self.calls, calls))
         return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """Estimates (n,) with the variances (n,) that come of training and of the real set, and the degrees of freedom (n,) of the
-    first."""
+    """Estimates (n,) with their variances (n,) due to training and due to the real set, and the degrees of freedom (n,) of the
+    former."""
 
     estimate: np.ndarray
     training: np.ndarray
@@ -91,12 +91,12 @@ class Bounds:
 
     @property
     def whole_freedom(self) -> np.ndarray:
-        """(n,) Satterthwaite's degrees of freedom of the whole variance."""
+        """(n,) Satterthwaite's degrees of freedom of the total variance."""
         share = self.training / np.maximum(self.training + self.real, 1e-300)
         return np.asarray(np.clip(self.freedom / np.maximum(share, 1e-3) ** 2, 1.0, MOST_FREEDOM))
 
     def reach(self, level: float) -> np.ndarray:
-        """(n,) from the estimate to its one-sided bound at a level, like 0.975."""
+        """(n,) the distance from the estimate to its one-sided bound at a level such as 0.975."""
         return np.asarray(np.sqrt(stdtrit(self.freedom, level) ** 2 * self.training + ndtri(level) ** 2 * self.real))
 
     def low(self, level: float) -> np.ndarray:
@@ -109,18 +109,18 @@ class Bounds:
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """(n,) variances of the means over seeds of values (k, n); 0 for one seed, which tells nothing of training."""
+    """(n,) variances of the means over seeds of values (k, n); 0 for one seed, which has no spread."""
     return values.var(0, ddof=1) / len(values) if len(values) > 1 else np.zeros(values.shape[1])
 
 
 def _freedom(parts: tuple[np.ndarray, ...], k: int) -> np.ndarray:
-    """Welch's degrees of freedom of the sum of variances (n,), each with k - 1."""
+    """Welch's degrees of freedom (n,) of the sum of variances (n,), each with k - 1 degrees of freedom."""
     below = sum(part**2 for part in parts) / max(k - 1, 1)
     return np.clip(sum(parts) ** 2 / np.maximum(below, 1e-300), max(k - 1, 1), MOST_FREEDOM)
 
 
 def difference(a: Curve, b: Curve, metric: str, rows: np.ndarray | None = None, other: np.ndarray | int = 0) -> Bounds:
-    """D(a) - D(b) of the rows (m,) of a (all by default) and the rows ``other`` (m,), or one row, of b."""
+    """D(a) - D(b) between the rows (m,) of a (default: all) and the rows ``other`` of b, (m,) or a single row."""
     rows = np.arange(len(a.calls)) if rows is None else rows
     others = np.broadcast_to(np.asarray(other), rows.shape)
     x, y = a.values[metric][:, rows], b.values[metric][:, others]
@@ -143,7 +143,7 @@ def covariance_of_means(values: np.ndarray) -> np.ndarray:
 
 
 def simultaneous(covariance: np.ndarray, freedom: float, level: float = 0.95) -> float:
-    """The critical value of a two-sided band over n estimates with this covariance (n, n): the quantile of max |T|."""
+    """The critical value of a two-sided band over n estimates with covariance (n, n): the quantile of max |T|."""
     generator = np.random.default_rng(0)
     z = np.abs(generator.standard_normal((DRAWS, len(covariance))) @ _root(covariance).T).max(1)
     chi = generator.chisquare(min(freedom, 1e4), DRAWS) / min(freedom, 1e4)
@@ -152,7 +152,7 @@ def simultaneous(covariance: np.ndarray, freedom: float, level: float = 0.95) ->
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """(n, n) root of the correlation, so that root @ z has it."""
+    """(n, n) a root of the correlation matrix: root @ z has this correlation for z ~ N(0, I)."""
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     correlation = covariance / spread[:, None] / spread[None]
     values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
@@ -166,10 +166,10 @@ def _normals(n: int) -> np.ndarray:
 
 
 def shared_error(covariance: np.ndarray, freedom: float, error: float) -> float:
-    """The error of each of n one-sided tests, any of which may make a claim, such that a false claim has probability ``error``.
+    """The error of each of n one-sided tests for which the probability that any of them makes a false claim is ``error``.
 
     Args:
-        covariance: (n, n) of the tests' estimates.
+        covariance: (n, n) covariance of the estimates.
         freedom: their degrees of freedom.
     """
     n = len(covariance)
@@ -184,7 +184,7 @@ def shared_error(covariance: np.ndarray, freedom: float, error: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Estimates (n,) with a two-sided 95 % band that holds at all of them together."""
+    """Estimates (n,) with a two-sided band that covers all of them simultaneously."""
 
     estimate: np.ndarray
     low: np.ndarray
@@ -206,7 +206,7 @@ def band(a: Curve, metric: str, level: float = 0.95) -> Band:
 def band_of_difference(
     a: Curve, b: Curve, metric: str, rows: np.ndarray, other: np.ndarray, level: float = 0.95
 ) -> Band:
-    """D(a) - D(b) of the rows (m,) of a beside the rows (m,) of b, with a simultaneous band over them."""
+    """D(a) - D(b) between the rows (m,) of a and ``other`` (m,) of b, with a simultaneous band over them."""
     covariance = covariance_of_means(a.values[metric][:, rows]) + covariance_of_means(b.values[metric][:, other])
     covariance = covariance + np.atleast_2d(np.cov(a.replicates[metric][rows] - b.replicates[metric][other]))
     return _band(difference(a, b, metric, rows, other), covariance, level)

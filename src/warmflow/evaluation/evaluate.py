@@ -1,4 +1,4 @@
-"""``warmflow.evaluate``: a verdict for generators or ready samples of anyone's; nothing is trained, and no plan is needed."""
+"""``warmflow.evaluate``: a verdict for arbitrary generators or ready samples, without training."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
     | Mapping[int, Tensor] | Sequence[Mapping[int, Tensor]] | Mapping[int, Mapping[int, Tensor]]
 )  # fmt: skip
-"""What a method may be given as: a generator; one a training seed; these by the name of their solver; or ready samples by
-number of calls, for one training seed, a mapping a seed, or these by the number of the seed."""
+"""Forms of a method: a generator; one generator per training seed; either of these by name of the solver; or ready samples by
+number of calls, for one training seed, as a sequence with one mapping per seed, or by the number of the seed."""
 SAMPLES = 2_000
-STUDIES = 60  # simulated for each size that a plan tries
+STUDIES = 60  # number of simulated studies for each size that a plan tries
 LEAST_REAL, MOST_REPEATS = 100, 0.5
 LOOKED_AT = 256
-"""Samples of a generator that are looked at before it is measured, at its fewest steps and at no more than 8."""
+"""Number of samples of a generator that are checked before it is measured, at its fewest steps and at 8 or fewer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A study and its verdicts, by candidate; ``plans`` say what it takes to tell where a verdict cannot."""
+    """A study and its verdicts, by candidate; ``plans`` has the planned study where a verdict cannot tell."""
 
     study: Study
     verdicts: Mapping[str, Verdict]
@@ -59,7 +59,7 @@ class Evaluation:
 
     @staticmethod
     def of(study: Study, choices: Sequence[Choice] = (), rules: Rules | None = None) -> Evaluation:
-        """The study judged; where seeds or samples are missing, planned."""
+        """Computes the verdicts of a study, and a plan where seeds or samples are missing."""
         verdicts = judge(study, rules)
         plans = {
             name: plan(study, name, studies=STUDIES, rules=rules)
@@ -84,17 +84,17 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Extras:
-    """What is known of the methods beside their samples; all of it may be left out, and the report says so.
+    """Optional facts about the methods; the report mentions missing ones.
 
     Args:
-        starts: what candidates start from, by candidate: a generator or ready samples, at 0 calls.
+        starts: the starts of candidates, by candidate: a generator or ready samples, at 0 calls.
         controls: the same recipe from noise, by candidate.
-        calls_per_step: network calls a step, by method, where it is not 1 (Heun 2, guidance doubles).
+        calls_per_step: network calls per step, by method, if not 1 (2 for Heun; guidance doubles it).
         bill: one-off seconds, by method and by name ("draft", "pairing", "training").
-        seconds: of ready samples, the seconds a sample, by method and number of calls.
-        trained: what was held equal.
+        seconds: for ready samples, the seconds per sample, by method and number of calls.
+        trained: what was held equal in training.
         given, counted: see ``Study``.
-        items: what samples are called in sentences.
+        items: the word for samples in sentences.
     """
 
     starts: Mapping[str, Given] = field(default_factory=dict)
@@ -123,26 +123,26 @@ def evaluate(
     rules: Rules | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Judges candidates against baselines from their samples.
+    """Compares candidates with baselines from their samples.
 
     Args:
-        real: (m, *S) real data that no method was trained on. A third of it is set aside for choices unless ``validation``
-            is given.
+        real: (m, *S) real data that no method was trained on. A third of it is used for choices unless ``validation`` is
+            given.
         baseline, candidates: methods by name; see ``Given``.
-        train: (n, *S) what the methods were trained on; without it copying is not checked, and the kernel's width is that of
-            ``validation``.
-        inputs: what each row of the sets is the answer to, where samples answer an input; generators are then called with
-            ``inputs=`` too, and ready samples are 4 draws or more of each input, see ``answers``.
-        metrics: the first is the primary one; by default MMD on pixels and on gradients of images, on values of points, and
-            divergences of 4- to 1-grams of tokens.
-        samples: drawn from each generator; ready samples are taken as they are, and must be equally many.
-        clip: a range that the samples of every method are clipped to, alike.
+        train: (n, *S) the training data of the methods. Without it copying is not checked, and the kernel's width is computed
+            from ``validation``.
+        inputs: the inputs of the rows of all sets, if samples answer an input. Generators are then called with ``inputs=``,
+            and ready samples are at least 4 draws for each input; see ``data.ready``.
+        metrics: the first is the primary one; by default MMD on pixels and gradients for images, on values for points, and
+            divergences of 4- to 1-grams for tokens.
+        samples: number of samples drawn from each generator; sets of ready samples must be of equal size.
+        clip: the range to which the samples of all methods are clipped.
 
     Returns:
         The study and the verdicts: ``.answers``, ``.verdicts[name].outcome``.
 
     Raises:
-        ValueError: bad input, named with its remedy.
+        ValueError: invalid input; the message names the remedy.
     """
     extras, rules = extras or Extras(), rules or Rules()
     real = as_set(real, "real")
@@ -182,7 +182,7 @@ def _checked(
     real: Tensor, train: Tensor | None, validation: Tensor | None, entries: Sequence[Entry], samples: int,
     asked: Tensor | None, clip: tuple[float, float] | None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """The ready samples of all methods, by what errors call them, after every check between sets."""
+    """The ready samples of all methods, by their names in error messages, after all checks between sets."""
     ready = _ready(entries)
     equally_many(ready)
     judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
@@ -216,7 +216,7 @@ def _paired_data(
 ) -> RealData:  # fmt: skip
     if metrics is not None or train is None:
         raise ValueError(
-            "inputs needs train, which scales the pairs, and has metrics of its own; give train, leave metrics out"
+            "inputs needs train, which scales the pairs, and uses its own metrics; give train, leave metrics out"
         )
     images = real.ndim == 4 and min(real.shape[2:]) >= 8
     return paired_data(
@@ -226,7 +226,7 @@ def _paired_data(
 
 
 def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready: Mapping[str, Tensor]) -> None:
-    """ValueError where real rows were trained on, chosen on, or are a method's samples."""
+    """Raises ValueError if real rows occur in the training or validation data or among the samples of a method."""
     others = {**({} if train is None else {"train": train}), **ready}
     overlaps(real, others if validation is None else {"validation": validation, **others})
     if validation is not None:
@@ -234,33 +234,33 @@ def _apart(real: Tensor, train: Tensor | None, validation: Tensor | None, ready:
 
 
 def _known(extras: Extras, names: Sequence[str], candidates: Sequence[str]) -> None:
-    """ValueError where something is said of a method that there is not, or a step costs less than a call."""
+    """Raises ValueError if an option names an unknown method, or if a step has less than one call."""
     for option, given, known in (
         ("starts", extras.starts, candidates), ("controls", extras.controls, candidates),
         ("calls_per_step", extras.calls_per_step, names), ("bill", extras.bill, names), ("seconds", extras.seconds, names),
     ):  # fmt: skip
         for name in given:
             if name not in known:
-                raise ValueError(f"{option} is of {name!r}, which is none of {', '.join(known)}")
+                raise ValueError(f"{option} names {name!r}, which is not one of {', '.join(known)}")
     for name, calls in extras.calls_per_step.items():
         if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
             raise ValueError(f"calls_per_step of {name} is {calls!r}; give a whole number of at least 1")
 
 
 def _distinct_seeds(rows: Sequence[Row]) -> None:
-    """ValueError where a method's rows under two training seeds have equal distances: they are the same samples."""
+    """Raises ValueError if the rows of a method under two training seeds have equal distances, as for equal samples."""
     seen: dict[tuple[object, ...], int] = {}
     for row in rows:
         key = (row.method, row.steps, *row.measure.distance.values())
         if key in seen:
             raise ValueError(
-                f"{row.method} gives the same samples under the training seeds {seen[key]} and {row.seed}: one model is one seed"
+                f"{row.method} gives the same samples under the seeds {seen[key]} and {row.seed}: give one model per seed"
             )
         seen[key] = row.seed
 
 
 def _counts(entry: Entry, inputs: Tensor | None) -> bool:
-    """Whether a method's samples come with counted calls."""
+    """Returns True if the samples of a method have counted calls."""
     solver, generators = next(iter(entry.generators.items()))
     given = {} if inputs is None else {"inputs": inputs[:2]}
     found = next(iter(generators.values()))(2, steps=min(entry.steps_of(solver)), seed=0, **given)
@@ -271,12 +271,12 @@ def _least(real: Tensor) -> Tensor:
     if len(real) < LEAST_REAL:
         raise ValueError(f"real has {len(real)} rows; a verdict needs at least {LEAST_REAL}: hold out more real data")
     if real.is_floating_point() and repeats(real) > MOST_REPEATS:
-        raise ValueError(f"{repeats(real):.0%} of the rows of real are copies of others there: give each row once")
+        raise ValueError(f"{repeats(real):.0%} of the rows of real are copies of other rows: give each row once")
     return real
 
 
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
-    """The ready samples of all methods (of answers every draw), by what errors call them; empty for generators."""
+    """The ready samples (and all draws of answers) of all methods, by their names in error messages; empty for generators."""
     return {
         f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x.flatten(0, 1)
         for e in entries
@@ -288,7 +288,7 @@ def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
 
 
 def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor]:
-    """Samples of a method's first seed, as they are: all ready ones, or some of the generator of each solver."""
+    """Samples of the first seed of a method: all ready samples, or a few of the generator of each solver."""
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
         generator = next(iter(generators.values()))
@@ -306,7 +306,7 @@ def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor
 
 @dataclass(frozen=True, eq=False)
 class _Sets:
-    """How ready samples become sets: like the real data, clipped, and with several draws where they answer an input."""
+    """Converts ready samples to sets: in the form of the real data, clipped, with several draws if they answer an input."""
 
     like: Tensor
     clip: tuple[float, float] | None
@@ -330,7 +330,7 @@ def _entries(
 
 
 def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _Sets) -> Entry:
-    """A method as it was given, in the one form that is measured."""
+    """Converts a method in any form of ``Given`` to an entry."""
     per_step = extras.calls_per_step.get(name, 1)
     calls: dict[str, Callable[[int], float]] = {}
     solvers: Mapping[str, object] = {"": given}

@@ -1,13 +1,13 @@
-"""Guards: a method may be near to the data for the wrong reason.
+"""Guards: checks for wrong class proportions and copying, which a small distance does not exclude.
 
-    variation   1/2 sum_c |p_c - q_c| between class (or cluster) shares of samples and of real data. Finite samples of one
-                distribution do not give 0: it is held against what sampling alone gives, or the baseline row's own if larger
-    copying     the share of samples that lie below the q-quantile of the copying ratio of new real data
-                (``metrics.copying``), against q, or the baseline row's own share if larger
+    variation   1/2 sum_c |p_c - q_c| between class (or cluster) shares of samples and of real data. It is not 0 for finite
+                samples of one distribution: the limit is the variation of sampling alone, or of the baseline row if larger
+    copying     the share of samples below the q-quantile of the copying ratio of new real data (``metrics.copying``); the
+                limit is q, or the share of the baseline row if larger
 
-Each fails where its lower bound is past the limit, on the mean over training seeds or on any one of them. The bounds are of
-sampling, for these networks: a bound over seeds would pass the more surely, the less alike the seeds are, as where one copies
-and the others do not.
+A guard fails if its lower bound is above the limit, for the mean over training seeds or for any single seed. The bounds account
+for sampling with these networks only: a bound over seeds would be less strict if the seeds differ more, for example if only
+one of them copies.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from scipy.special import ndtri
 from warmflow.evaluation.study import Measure, RealFacts
 
 LEVEL = 0.975
-COPYING_SLACK = 0.02  # two samples in a hundred: below it nobody would speak of copying
+COPYING_SLACK = 0.02  # a tolerated excess of two samples in a hundred
 
 
 @dataclass(frozen=True)
 class Guard:
-    """One check of a row: an estimate with its one-sided lower bound, and the limit that the bound may not pass."""
+    """One check of a row: an estimate with its one-sided lower bound, and the limit that the bound must not exceed."""
 
     name: str
     passes: bool
@@ -44,19 +44,19 @@ def _variations(measures: Sequence[Measure], real: RealFacts) -> np.ndarray:
 
 
 def variation_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: RealFacts) -> Guard | None:
-    """The class guard of a row (its measures by seed) beside the baseline's row it is exchanged for; None without classes."""
+    """The class guard of a row (its measures by seed) compared with its baseline row; None without classes."""
     if real.shares is None or any(m.classes is None for m in (*row, *baseline)):
         return None
     ours, theirs = _variations(row, real), _variations(baseline, real)
     allowed = real.variation_limit - real.variation_mean
     limit = max(real.variation_limit, (float(theirs.mean()) if len(theirs) else 0.0) + allowed)
-    mean, worst = float(ours.mean()), float(ours.max()) - allowed  # of one seed twice what sampling gives is allowed
+    mean, worst = float(ours.mean()), float(ours.max()) - allowed  # a single seed may have twice the allowance
     detail = "" if mean > limit or worst <= limit else f"one training seed: {ours.max():.3f}"
     return Guard("class variation", max(mean, worst) <= limit, mean, max(mean, worst), limit, detail)
 
 
 def copying_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: RealFacts) -> Guard | None:
-    """The copying guard of a row, at the quantile where it is worst; None without training data."""
+    """The copying guard of a row, at the quantile with the largest excess; None without training data."""
     if not real.quantiles or any(m.copies is None for m in (*row, *baseline)):
         return None
     z, n = ndtri(1 - (1 - LEVEL) / len(real.quantiles)), sum(m.samples for m in row) * 3 / 4
@@ -79,6 +79,6 @@ def copying_guard(row: Sequence[Measure], baseline: Sequence[Measure], real: Rea
 
 
 def guards(row: Sequence[Measure], baseline: Sequence[Measure], real: RealFacts) -> tuple[Guard, ...]:
-    """The guards that this study can have; without a baseline's row they are held against real data alone."""
+    """All guards that are available in this study; without a baseline row they compare with real data only."""
     found = (variation_guard(row, baseline, real), copying_guard(row, baseline, real))
     return tuple(g for g in found if g is not None)

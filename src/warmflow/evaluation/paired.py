@@ -1,14 +1,13 @@
-"""Samples that answer an input: a restoration, a forecast. Sets of outputs do not show whether each answers its own input.
+"""Samples that answer an input, like restorations and forecasts. Sets of outputs do not show whether each answers its own input.
 
-    pairs          MMD between (input, output) and (input, truth) as single points, both halves scaled alike; the primary metric
+    pairs          MMD between (input, output) and (input, truth), with both halves scaled to equal weight; the primary metric
     outputs        MMD on the outputs alone, as for samples without an input
-    energy score   of K = 4 draws for each of some inputs, a proper score; a baseline row that has a higher one is shown to be
-                   worse, a candidate's row that has a higher one forbids the claim
-    beside         CRPS, coverage of the central 90 % of the draws; with a range PSNR, SSIM and recovered variance. They decide
-                   nothing: a regression wins PSNR, and a sampler that ignores its input has a recovered variance of 1.01
+    energy score   a proper score, from K = 4 draws for each of some inputs; if it is higher, a baseline row is shown to be worse,
+                   or a candidate's row cannot be claimed to be faster
+    beside         CRPS, coverage of the central 90 % of the draws, recovered variance; with a range also PSNR and SSIM. They are
+                   reported only: a regression has the best PSNR, a sampler that ignores its input recovered variance 1.01
 
-The samples that are measured against the test pairs answer the validation inputs, and the other way round, so that both sides of
-a distance are independent.
+Samples compared with the test pairs answer the validation inputs, and vice versa: both sides of a distance are independent.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ LEVEL = 0.9
 
 
 Answer = Callable[[Tensor, int], Tensor]
-"""Outputs (n, *S) for inputs (n, *S') under a seed."""
+"""Returns outputs (n, *S) for inputs (n, *S') and a seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """What a study of answers has beside its sets; ``of`` makes both.
+    """Additional data of a study with inputs; built by ``paired_data``.
 
     Args:
-        span: the width of the outputs' range, for PSNR and SSIM; None leaves them out.
+        span: the width of the outputs' range, for PSNR and SSIM; None to omit them.
     """
 
     halves: Halves
@@ -56,7 +55,7 @@ class Paired:
     span: float | None
 
     def asked_rows(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Which inputs a row of n samples answers: validation inputs (for the test pairs), then test inputs."""
+        """The inputs that a row of n samples answers: rows of the validation set (for the test pairs), and of the test set."""
         last = n // VALIDATION_SHARE
 
         def rows(size: int, m: int) -> Tensor:
@@ -65,13 +64,13 @@ class Paired:
         return rows(len(self.validation), n - last), rows(len(self.test), last)
 
     def asked(self, n: int, seed: int) -> Tensor:
-        """The n inputs of a row."""
+        """The inputs (n, *S') of a row of n samples."""
         chosen, tested = self.asked_rows(n, seed)
         return torch.cat([self.validation.inputs[chosen], self.test.inputs[tested]])
 
     def resampled(self, real: RealData, measure: Measure, x: Tensor, seed: int) -> Measure:
-        """The measure with the noise of the inputs that were asked, which all methods and seeds share, so that neither the spread
-        over seeds nor the resampling of the test pairs shows it: inputs are drawn again with all their answers."""
+        """The measure with the noise of the selected inputs, by resampling inputs with their answers. All methods and seeds share
+        the inputs, so neither the spread over seeds nor the resampling of the test pairs includes this noise."""
         rows, replicates = self.asked_rows(len(x), seed)[0], dict(measure.replicates)
         counts = resampling_counts(len(self.validation), RESAMPLES, ASKED_SEED)[:, rows]
         for metric in real.metrics:
@@ -81,7 +80,7 @@ class Paired:
         return replace(measure, replicates=replicates)
 
     def scored(self, measure: Measure, answer: Answer) -> Measure:
-        """The measure with the energy score on test and validation inputs, and the numbers beside it."""
+        """The measure with the energy score on test and validation inputs, and additional numbers."""
         test, chosen = self.test.first(INPUTS), self.validation.first(INPUTS)
         draws = torch.stack([answer(test.inputs, k) for k in range(DRAWS)])
         other = torch.stack([answer(chosen.inputs, DRAWS + k) for k in range(DRAWS)])
@@ -106,11 +105,11 @@ def paired_data(
     train: Part, test: Part, validation: Part, *, extractors: Sequence[tuple[str, Extractor]] = (),
     labeller: Labeller | None = None, span: float | None = None, samples: int = 2_000, seed: int = 0,
 ) -> RealData:  # fmt: skip
-    """Real data of inputs with their truths, made ready.
+    """Prepares real data of inputs with their truths.
 
     Args:
-        extractors: more features of the outputs, by name.
-        span: the width of the outputs' range [-1, 1], for PSNR and SSIM.
+        extractors: additional features of the outputs, by name.
+        span: the width of the outputs' range, for PSNR and SSIM; None to omit them.
     """
     halves = Halves(tuple(train.inputs.shape[1:]), tuple(train.truth.shape[1:]))
     joined = [halves.joined(part.inputs, part.truth) for part in (train, test, validation)]

@@ -1,21 +1,20 @@
-"""From a pilot study to the number of training seeds and samples that a verdict takes.
+"""From a pilot study to the number of training seeds and samples needed for a verdict.
 
-Studies are simulated that are like the pilot, with more seeds and samples, and judged as real ones are; the *power* is the share
-of them whose certified exchange rate is above 1. Let the pilot have k seeds, N samples a row and m real ones. A simulated study
-has
+Studies like the pilot, with more seeds and samples, are simulated and evaluated like real ones. The *power* is the share of them
+with a certified exchange rate above 1. Let the pilot have k seeds, N samples per row and m real samples. A simulated study has
 
-    true curves     the pilot's means, plus a draw of their standard error: the pilot is not taken at its word
-    training noise  draws with the covariance S over rows, pooled over all methods with the same rows, of which the
-                    off-diagonal is shrunk by 1 / (1 + nu), nu its degrees of freedom, and which is multiplied by
-                    nu / chi^2(nu): a small pilot does not know S well
-    samples         the part of S that comes of finite samples falls with 1/N. A sample moves a distance about as much as a real
-                    row does, so this part is estimated from the resamplings of the real set: var_r D^r m / (3 N / 4)
+    true curves     the pilot's means plus a sample of their standard error, because the pilot's means are uncertain
+    training noise  with the covariance S over rows, pooled over all methods with the same rows. Its off-diagonal is shrunk by
+                    1 / (1 + nu), nu its degrees of freedom, and S is multiplied by nu / chi^2(nu), because a small pilot
+                    estimates S poorly
+    samples         the part of S due to finite samples is proportional to 1/N. One sample changes a distance about as much as
+                    one real row, so this part is estimated from the resamplings of the real set: var_r D^r m / (3 N / 4)
     the real set    one of the pilot's resamplings, shared by all methods
-    validation      the true curves with the simulated seeds' own mean, another resampling of the real set scaled to the
-                    validation set's size, and the part of the samples again, for a third as many samples
+    validation      the true curves with the mean noise of the simulated seeds, another resampling of the real set scaled to the
+                    size of the validation set, and again the part due to samples, for a third as many samples
 
-The power is therefore an expectation over what the pilot leaves open (an *assurance*). A candidate that is truly no faster has a
-power of at most the error of the claim, unless the pilot happened to favour it.
+The power is thus an expectation over the uncertainty of the pilot (an *assurance*). For a candidate that is not faster it is
+at most the error of the claim, unless the pilot favoured the candidate by chance.
 
 References:
     Assurance in clinical trial design, O'Hagan, Stevens, Campbell, Pharmaceutical Statistics 2005
@@ -39,13 +38,13 @@ STUDIES = 120
 LADDER = (1, 2, 5)
 """Multiples of the pilot's number of samples."""
 SAMPLING_COST = 0.1
-"""What sampling and measuring as many samples as the pilot's costs, as a share of training one seed."""
+"""Cost of sampling and measuring as many samples as in the pilot, as a share of training one seed."""
 REPLICATES = 50
 
 
 @dataclass(frozen=True)
 class Point:
-    """The power of studies with so many seeds and samples."""
+    """The power of studies with these numbers of seeds and samples."""
 
     seeds: int
     samples: int
@@ -54,12 +53,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a verdict takes; ``seeds`` and ``samples`` are None where no number up to ``MOST_SEEDS`` would do.
+    """The study needed for a verdict; ``seeds`` and ``samples`` are None if no number of seeds up to ``MOST_SEEDS`` suffices.
 
     Args:
-        power: of the planned study, or the best that was found.
-        curve: every number of seeds and samples that was tried.
-        pilot_seeds, pilot_samples: what the pilot had.
+        power: that of the planned study, or the highest power found.
+        curve: all numbers of seeds and samples that were tried.
+        pilot_seeds, pilot_samples: the numbers of the pilot.
     """
 
     candidate: str
@@ -78,7 +77,7 @@ class Plan:
         if self.seeds is None:
             why = "the pilot shows no speed-up" if self.power < self.asked / 2 else "its noise is too large"
             return (
-                f"No number of training seeds up to {MOST_SEEDS} would do: {why} "
+                f"No number of training seeds up to {MOST_SEEDS} is sufficient: {why} "
                 f"(a speed-up of {self.candidate} would be certified in {self.power:.0%} of studies)."
             )
         return (
@@ -89,12 +88,12 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class _Pilot:
-    """The curves of a pilot (the candidate first), and what is drawn from them.
+    """The curves of a pilot (the candidate first), with the statistics for simulating studies.
 
     Args:
-        residuals: by curve and metric, (d, n) rows whose Gaussian sums, divided by sqrt(nu), have the covariance S.
+        residuals: by curve and metric, (d, n) rows; sums with Gaussian weights, divided by sqrt(nu), have the covariance S.
         freedom: nu of S, by curve.
-        share: by curve and metric, the part of S that comes of finite samples.
+        share: by curve and metric, the part of S due to finite samples.
     """
 
     curves: tuple[Curve, ...]
@@ -111,7 +110,7 @@ def _pilot(curves: Sequence[Curve], samples: int, test: int, validation: int) ->
     k = curves[0].seeds
     if k < 2:
         raise ValueError(
-            "the pilot has one training seed, which says nothing of the noise of training; train at least two"
+            "the pilot has one training seed, from which training noise cannot be estimated; train at least two"
         )
     residuals, freedom, share, replicates = [], [], [], []
     tested = samples - samples // VALIDATION_SHARE
@@ -143,7 +142,7 @@ def _pilot(curves: Sequence[Curve], samples: int, test: int, validation: int) ->
 
 
 def _noise(pilot: _Pilot, i: int, k: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """(k, n) by metric: draws with the covariance S of the i-th curve; metrics share their weights, as they share networks."""
+    """(k, n) by metric: noise with the covariance S of the i-th curve; metrics share weights because they share networks."""
     nu = pilot.freedom[i]
     shrunk = 1 / (1 + nu)
     rows = next(iter(pilot.residuals[i].values()))
@@ -156,7 +155,7 @@ def _noise(pilot: _Pilot, i: int, k: int, generator: np.random.Generator) -> dic
 
 
 def _simulated(pilot: _Pilot, k: int, samples: int, generator: np.random.Generator) -> list[Curve]:
-    """The curves of one study that is like the pilot, with k seeds and other numbers of samples."""
+    """The curves of one simulated study like the pilot, with k seeds and ``samples`` samples."""
     found = []
     count = next(iter(pilot.replicates[0].values())).shape[1]
     r, v = (int(generator.integers(count)) for _ in range(2))
@@ -181,7 +180,7 @@ def _simulated(pilot: _Pilot, k: int, samples: int, generator: np.random.Generat
 
 
 def power(pilot: _Pilot, seeds: int, samples: int, rules: Rules, studies: int, seed: int = 0) -> Point:
-    """The share of simulated studies whose certified rate is above 1."""
+    """The share of simulated studies with a certified rate above 1."""
     generator, above = np.random.default_rng([seed, seeds, samples]), 0
     for _ in range(studies):
         candidate, *baselines = _simulated(pilot, seeds, samples, generator)
@@ -194,16 +193,16 @@ def plan_of(
     curves: Sequence[Curve], samples: int, test: int, validation: int, *, rules: Rules | None = None, asked: float = POWER,
     studies: int = STUDIES, ladder: Sequence[int] = LADDER,
 ) -> Plan:  # fmt: skip
-    """The cheapest study that has this power, from the pilot's curves, the candidate's first.
+    """The cheapest study with the power ``asked``, from the pilot's curves, with the candidate's first.
 
-    For each number of samples the fewest seeds are found by bisection; of these the cheapest is taken: seeds times
-    (1 + ``SAMPLING_COST`` times samples, in multiples of the pilot's).
+    For each number of samples the fewest seeds are found by bisection, and the cheapest combination is chosen. Its cost is
+    seeds times (1 + ``SAMPLING_COST`` times samples, in multiples of the pilot's).
 
     Raises:
         ValueError: a pilot of one seed.
     """
     pilot, rules = _pilot(curves, samples, test, validation), rules or Rules()
-    enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # so that a lucky simulation does not pass
+    enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # a margin for simulation error
     tried: list[Point] = []
     plans: list[tuple[float, Point]] = []
     for multiple in ladder:
@@ -237,7 +236,7 @@ def plan_of(
 def plan(
     study: Study, candidate: str = "", *, asked: float = POWER, studies: int = STUDIES, rules: Rules | None = None
 ) -> Plan:
-    """The seeds and samples that a verdict on this candidate (the first one by default) takes, from this study as a pilot.
+    """The seeds and samples needed for a verdict on a candidate (default: the first), with this study as the pilot.
 
     Raises:
         ValueError: a pilot of one seed, or an unknown candidate.
@@ -254,6 +253,6 @@ def plan(
 
 
 def plans_of(study: Study, candidate: str | None = None, asked: float = POWER) -> list[Plan]:
-    """The plan of one candidate, or of each."""
+    """The plan of one candidate, or of all candidates."""
     names = [candidate] if candidate else [m.name for m in study.named(Role.CANDIDATE)]
     return [plan(study, name, asked=asked) for name in names]

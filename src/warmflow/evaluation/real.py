@@ -1,12 +1,12 @@
-"""Real data, made ready to measure samples against: everything here is fixed before anything is sampled.
+"""Real data, prepared for measuring distances of samples: everything here is fixed before anything is sampled.
 
-    test         distances are reported against it; its R multinomial resamplings are the same for every row
-    validation   choices are made on it: solver and time grid of each method, and which rows are useful
-    train        what the methods were trained on: the kernel's width, copying; it may be missing
+    test         distances to it are reported; its R multinomial resamplings are the same for every row
+    validation   used for choices: the solver and time grid of each method, and which rows are useful
+    train        the training data of the methods, for the kernel's width and for copying; optional
 
-Of the N samples of a row the last quarter is measured against the validation set and the others against the test set, so that
-nothing is chosen on samples that the verdict is read from: with one set for both, rows would be called useful because their
-samples happened to be near, and identical methods be called faster in 7.5 % of simulated studies instead of 3.9 %.
+Of the N samples of a row, the last quarter is compared with the validation set and the others with the test set, so that choices
+do not use the samples of the verdict. If they did, rows would be called useful because their samples happened to be near the
+data, and identical methods would be called faster in 7.5 % of simulated studies instead of 3.9 %.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 RESAMPLES = 200
 VALIDATION_SHARE = 4
-"""One in so many samples is set aside for choices."""
+"""One in this many samples is used for choices."""
 TRAINING_ROWS = 60_000
 QUANTILES = (0.01, 0.05)
-"""Levels at which copying is measured; higher ones move with how blurred the samples are."""
+"""Levels at which copying is measured; higher levels also depend on the blur of samples."""
 
 
 class Copies(Protocol):
-    """A measure of copying: the share of samples (n, *S) below each of its quantiles on new real data."""
+    """A measure of copying: the shares of samples (n, *S) below each of its quantiles of new real data."""
 
     @property
     def quantiles(self) -> tuple[float, ...]: ...
@@ -51,9 +51,9 @@ class Copies(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class RealData:
-    """The held-out sets under each metric; build it with ``of``. ``beside`` metrics are shown and decide nothing.
+    """The held-out sets, prepared for each metric; build it with ``of``. ``beside`` metrics are reported only.
 
-    Where samples answer an input, rows are joint ones (input, output), and ``paired`` says how they are asked for."""
+    If samples answer an input, rows are joint rows (input, output), and ``paired`` selects the inputs."""
 
     metrics: tuple[ResampledMetric, ...]
     test: Mapping[str, Reference]
@@ -83,14 +83,14 @@ class RealData:
         samples: int = 2_000,
         seed: int = 0,
     ) -> RealData:
-        """The sets made ready for rows of ``samples`` samples.
+        """Prepares the sets for rows of ``samples`` samples.
 
         Args:
             test, validation: (m, *S) each, disjoint.
-            train: (n, *S) what the methods were trained on; a fixed 60,000 rows of more. Copying is measured against it,
-                unless another measure of ``copying`` is given; without both it is left out.
-            labeller: gives samples a class (or cluster); None leaves class variation out.
-            bounds: the range that the samples of all methods were clipped to, which is checked; None for none.
+            train: (n, *S) the training data of the methods, of which at most a fixed 60,000 rows are used to measure copying,
+                unless another measure ``copying`` is given; without both, copying is not measured.
+            labeller: assigns samples to classes (or clusters); None for no class variation.
+            bounds: the range to which the samples of all methods were clipped, which is checked; None for none.
         """
         _check_metrics(metrics)
         for name, x in (("test", test), ("validation", validation)):
@@ -128,7 +128,7 @@ class RealData:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What is fixed before anything is sampled, for a configuration: sets, metrics with their widths, levels."""
+        """Everything fixed before sampling, as JSON values for a configuration: sets, metrics with their widths, levels."""
         return {
             "metrics": [
                 {"name": m.name, "kind": type(m).__name__, "width": getattr(m, "scale", None), "k": getattr(m, "k", None)}
@@ -144,14 +144,14 @@ class RealData:
         }  # fmt: skip
 
     def _floor(self, metric: ResampledMetric) -> float:
-        """The standard deviation of a metric whose expectation is 0, for a row's validation samples; 0 where it is not known."""
+        """The standard deviation of a metric with expectation 0, for a row's validation samples; 0 if unknown."""
         if not isinstance(metric, MMD):
             return 0.0
         return metric.null_spread(self.validation[metric.name].features, max(self.samples // VALIDATION_SHARE, 2))
 
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:
-        """What a study says of the metrics."""
+        """The facts about the metrics for a study."""
         scores = () if self.paired is None else (MetricFacts("energy score", None, False, "units of one coordinate"),)
         found = [
             MetricFacts(m.name, 1 - self.test[m.name].own if isinstance(m, MMD) else None, m.has_zero,
@@ -161,7 +161,7 @@ class RealData:
         return (*found, *scores)
 
     def measure(self, x: Tensor, name: str = "samples") -> Measure:
-        """Every number that a verdict needs of samples x (N, *S); ``name`` is what errors call them."""
+        """All numbers about samples x (N, *S) that a verdict needs; ``name`` is used in error messages."""
         check_set(name, x, self.shape)
         if self.bounds is not None and (
             float(x.min()) < self.bounds[0] - 1e-4 or float(x.max()) > self.bounds[1] + 1e-4
@@ -186,7 +186,7 @@ class RealData:
         return Measure(len(x), distance, replicates, validation, classes, copies, beside)
 
     def validated(self, x: Tensor, metric: str) -> float:
-        """The distance of samples to the validation set alone, for choices."""
+        """The distance of samples to the validation set, for choices."""
         chosen = next(m for m in self.metrics if m.name == metric)
         return float(chosen.against(chosen.features(x), self.validation[metric])[0])
 
@@ -201,4 +201,4 @@ def _digest(*sets: Tensor) -> str:
 def _check_metrics(metrics: Sequence[ResampledMetric]) -> None:
     names = [m.name for m in metrics]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"metrics are named {names}; give at least one, each with a name of its own")
+        raise ValueError(f"metrics are named {names}; give at least one, each with its own name")

@@ -1,8 +1,8 @@
-"""Studies and verdicts as files: plain JSON, and the resamplings as safetensors.
+"""Files of studies and verdicts: plain JSON, with the resamplings as safetensors.
 
-FOLDER/study.json, study.safetensors    methods, metrics, rows: everything a verdict is computed from, so that it can be
-                                        judged again without sampling
-FOLDER/verdict.json                     what a report shows: null stands for what is undefined or infinite
+FOLDER/study.json, study.safetensors    methods, metrics, rows: everything from which a verdict is computed, so that it can be
+                                        recomputed without sampling
+FOLDER/verdict.json                     the content of a report; null for undefined or infinite values
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from warmflow.evaluation.verdict import Verdict, bands_of
 
 JSON = dict[str, Any]
 UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high", "_band_high": "band_low"}
-"""n_eq by its suffix and the number on the distance that it comes of: a large distance is a small n_eq."""
+"""Suffixes of n_eq, with the distance that each is computed from: n_eq decreases with the distance, so bounds are swapped."""
 
 
 def plain(value: Any) -> Any:
-    """JSON values: null for NaN and infinity, lists for tensors and arrays, the value of an enum."""
+    """Converts to JSON values: NaN and infinity to null, tensors and arrays to lists, enums to their values."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -71,13 +71,13 @@ def _row(line: JSON, tensors: Mapping[str, Tensor], prefix: str) -> Row:
 
 
 def save_row(folder: Path, row: Row) -> None:
-    """Writes row.safetensors, then row.json, whose presence says that the row is whole."""
+    """Writes row.safetensors, then row.json, which exists only if the row is complete."""
     write_tensors(folder / "row.safetensors", _tensors(row, "0"))
     write_json(folder / "row.json", plain(_line(row)))
 
 
 def read_row(folder: Path) -> Row:
-    """The row that ``save_row`` wrote."""
+    """Reads a row written by ``save_row``."""
     return _row(read_json(folder / "row.json"), read_tensors(folder / "row.safetensors")[0], "0")
 
 
@@ -99,10 +99,10 @@ def save_study(folder: Path, study: Study) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """The study that ``save_study`` wrote.
+    """Reads a study written by ``save_study``.
 
     Raises:
-        ValueError: no such file, or one that is half-written.
+        ValueError: a missing or incomplete file.
     """
     found = read_json(folder / "study.json")
     tensors, _ = read_tensors(folder / "study.safetensors")
@@ -118,11 +118,11 @@ def read_study(folder: Path) -> Study:
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- what a report shows
+# ---------------------------------------------------------------- the content of a report
 
 
 def verdict_json(evaluation: Evaluation) -> JSON:
-    """verdict.json: the verdicts by candidate, the curves of every method, and what they were measured with."""
+    """The content of verdict.json: the verdicts by candidate, the curves of all methods, and facts about the measurement."""
     study, words = evaluation.study, evaluation.answers
     found: JSON = plain({
         "version": 2,
@@ -186,7 +186,7 @@ def _median_seconds(times: Sequence[Times], name: str, steps: int) -> float | No
 
 
 def _curves(study: Study) -> list[JSON]:
-    """Every method with a point for each number of calls: distances with their pointwise and simultaneous intervals, n_eq."""
+    """All methods, with a point for each number of calls: distances with pointwise and simultaneous intervals, and n_eq."""
     found, bands = [], bands_of(study)
     for method in study.methods:
         curve = study.curve(method.name)

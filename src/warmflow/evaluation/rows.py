@@ -1,11 +1,11 @@
 """From generators to the rows of a study: the choice of a solver on validation data, then the whole grid of calls.
 
-A *generator* is anything that can be called as ``generator(n, steps=, seed=)`` and returns samples (n, *S), as a tensor or as
-``contracts.Samples`` (which count their calls and seconds): a ``Sampler`` is one, so is a user's own function.
+A *generator* is called as ``generator(n, steps=, seed=)`` and returns samples (n, *S), as a tensor or as ``contracts.Samples``
+(which count calls and seconds). A ``Sampler`` is a generator, and so is a suitable function of the user.
 
-Every method is measured at the same numbers of calls. A method that comes with several solvers (or time grids) is first measured
-with each at a few calls, on the validation set alone. The one with the lowest mean distance over those numbers of calls at which
-some solver is useful is then measured on the whole grid (``best_solver``). The choices are kept.
+Every method is measured at the same numbers of calls. A method with several solvers (or time grids) is first measured with each
+of them at a few calls, on the validation set only. The solver with the lowest mean distance over those numbers of calls at which
+some solver is useful is then measured on the whole grid (``best_solver``). The choices are stored.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ GRID = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 32, 50)
 CHOSEN_AT = (2, 4, 8)
 """Numbers of calls at which solvers are compared on validation data."""
 CHOICE_SEED = 2**31 - 1
-"""The seed of the samples that solvers are chosen on; no row is measured with it."""
+"""The seed of the samples for choosing solvers; no row is measured with it."""
 ROUNDS = 9
 TIMED = 64
 
 
 class Generator(Protocol):
-    """Draws n samples in so many steps; the same seed gives the same samples. Where samples answer an input it is called with
-    ``inputs=`` (n, *S') too."""
+    """Draws n samples (n, *S) with the given number of steps; the same seed gives the same samples. If samples answer an input,
+    it is also called with ``inputs=`` (n, *S')."""
 
     def __call__(self, n: int, *, steps: int, seed: int) -> Tensor | Samples: ...
 
@@ -47,14 +47,14 @@ class Entry:
     """A method with everything that is needed to sample it.
 
     Args:
-        generators: by solver name ("" where there is one of no name), by training seed, a generator. All solvers have the same
+        generators: by solver name ("" for a single unnamed solver) and training seed, a generator. All solvers have the same
             seeds.
-        steps: by solver name, the numbers of steps it is measured at; ``GRID`` where it is not named.
-        calls: by solver name, calls of the network in so many steps, where samples do not count them; as many as steps.
-        of: of a control or a start, the candidate it belongs to.
-        ready: the samples are ready ones: choices are then made on the last quarter of them. ``steps`` are then calls, of
-            which a step makes ``per_step``.
-        seconds: of ready samples, the seconds a sample by number of steps, where they are known.
+        steps: by solver name, the numbers of steps at which it is measured; ``GRID`` by default.
+        calls: by solver name, a function from steps to network calls, for samples without counts; default: equal to steps.
+        of: for a control or a start, the candidate it belongs to.
+        ready: whether the samples are ready samples. Choices then use the last quarter of them, ``steps`` are numbers of
+            calls, and a step has ``per_step`` calls.
+        seconds: for ready samples, the seconds per sample by number of steps, if known.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Entry:
         return tuple(self.steps.get(solver, (0,) if self.role is Role.START else GRID))
 
     def counted(self, solver: str, steps: int) -> float:
-        """The declared calls of so many steps."""
+        """The declared network calls of this number of steps."""
         return float(self.calls[solver](steps)) if solver in self.calls else float(steps)
 
     def method(self, chosen: str, tried: Iterable[str] = ()) -> Method:
@@ -88,7 +88,7 @@ class Entry:
 def drawn(
     generator: Generator, n: int, steps: int, seed: int, inputs: Tensor | None = None
 ) -> tuple[Tensor, float | None, float]:
-    """Samples (n, *S) on the CPU, calls a sample where they were counted, and seconds of everything."""
+    """Samples (n, *S) on the CPU, calls per sample if counted, and the total seconds."""
     began = time.perf_counter()
     given = {} if inputs is None else {"inputs": inputs}
     found = generator(n, steps=steps, seed=seed, **given)
@@ -102,7 +102,7 @@ def drawn(
 
 
 def _row(generator: Generator, real: RealData, n: int, steps: int, seed: int) -> tuple[Tensor, float | None, float]:
-    """The samples of a row, as they are measured: joint rows (input, output) where they answer inputs."""
+    """The samples of a row as ``drawn``, or as joint rows (input, output) if they answer inputs."""
     if real.paired is None:
         return drawn(generator, n, steps, seed)
     inputs = real.paired.asked(n, seed)
@@ -112,7 +112,7 @@ def _row(generator: Generator, real: RealData, n: int, steps: int, seed: int) ->
 
 @dataclass(frozen=True)
 class Choice:
-    """What was measured to choose a solver: by solver and calls, the mean validation distance over seeds."""
+    """The choice of a solver, with the mean validation distances over seeds, by solver and number of calls."""
 
     method: str
     chosen: str
@@ -120,11 +120,11 @@ class Choice:
 
 
 def choose(entry: Entry, real: RealData, samples: int) -> Choice:
-    """The solver of a method that ``best_solver`` takes, by validation distances at 2, 4 and 8 calls. The distances that are kept
-    are those of the primary metric.
+    """Chooses the solver of a method by ``best_solver``, from validation distances at 2, 4 and 8 calls. The stored distances are
+    those of the primary metric.
 
     Raises:
-        ValueError: no solver has a row at so few calls.
+        ValueError: no solver can be measured at 8 calls or fewer.
     """
     if len(entry.generators) == 1:
         return Choice(entry.name, next(iter(entry.generators)), {})
@@ -153,11 +153,11 @@ def choose(entry: Entry, real: RealData, samples: int) -> Choice:
 
 
 def best_solver(found: Mapping[str, Mapping[int, Mapping[str, float]]], floors: Mapping[str, float]) -> str:
-    """The solver with the lowest geometric mean of max(D, floor) over the metrics and over those numbers of calls at which some
-    solver is useful: its n_eq is at least half of the best. At fewer calls all are far from the data; they break ties alone.
+    """The solver with the lowest geometric mean of max(D, floor) over the metrics and over the numbers of calls at which some
+    solver is useful (n_eq at least half of the best). Other numbers of calls, where all are far from the data, only break ties.
 
     Args:
-        found: by solver and number of calls the distances, by metric, the primary one first.
+        found: by solver and number of calls, the distances by metric, the primary one first.
     """
     both = sorted(set.intersection(*(set(at) for at in found.values()))) or sorted(set().union(*found.values()))
     primary = next(iter(floors))
@@ -173,18 +173,18 @@ def best_solver(found: Mapping[str, Mapping[int, Mapping[str, float]]], floors: 
 
 
 Kept = Callable[[str, str, int, int], Row | None]
-"""A row that was measured before, by method, solver, steps and seed; None where there is none."""
+"""Returns a row measured before, by method, solver, steps and seed; None if there is none."""
 
 
 def measured(
     entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, *,
     kept: Kept | None = None, keep: Callable[[str, Row], None] | None = None, progress: bool = False, backwards: bool = False,
 ) -> Iterator[Row]:  # fmt: skip
-    """Every row of these methods with their chosen solvers.
+    """Yields all rows of these methods with their chosen solvers.
 
     Args:
-        kept: asked for a row that was measured before; ``keep`` is given each new one (solver, row).
-        backwards: from the last row to the first, beside a process that begins with the first.
+        kept: returns a row that was measured before; ``keep`` is called with each new one (solver, row).
+        backwards: measure from the last row to the first, next to a process that starts with the first.
     """
     from tqdm import tqdm
 
@@ -219,7 +219,7 @@ def timed(
     entries: Sequence[Entry], choices: Mapping[str, str], *, rounds: int = ROUNDS, samples: int = TIMED,
     inputs: Tensor | None = None,
 ) -> tuple[Times, ...]:  # fmt: skip
-    """Interleaved timings of every row of the first seed: in each round all rows are timed once, in another order."""
+    """Interleaved timings of all rows of the first seed: each round times all rows once, in a random order."""
     given = {} if inputs is None else {"inputs": inputs[:samples]}
     samples = samples if inputs is None else min(samples, len(inputs))
     jobs = [(entry, steps) for entry in entries for steps in entry.steps_of(choices[entry.name])]
@@ -228,7 +228,7 @@ def timed(
     for entry, steps in jobs:
         if steps == min(entry.steps_of(choices[entry.name])):
             solver = choices[entry.name]
-            entry.generators[solver][entry.seeds[0]](samples, steps=steps, seed=0, **given)  # caches and compilers
+            entry.generators[solver][entry.seeds[0]](samples, steps=steps, seed=0, **given)  # warm-up
     for k in range(rounds):
         for j in generator.permutation(len(jobs)):
             entry, steps = jobs[int(j)]

@@ -1,4 +1,4 @@
-"""The verdict in words: a question, an answer that a newcomer understands, and what stands behind it. Made last, from values."""
+"""The verdict as text: a question, an answer for readers without background, and its conditions, generated from values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSING: Mapping[Missing, str] = {
     Missing.SEEDS: "more training seeds are needed",
     Missing.SAMPLES: "more samples and more held-out real data are needed",
     Missing.TRAINING: "the baseline is farther from the data than the draft alone: it is not trained enough",
-    Missing.QUALITY: "no number of calls brings the candidate near enough to the data to be useful: it needs more training",
+    Missing.QUALITY: "the candidate is not near enough to the data to be useful at any number of calls: it needs more training",
     Missing.SOLVERS: "the baseline was not measured with the candidate's solver",
     Missing.GRID: "the baseline was not measured at as few calls as the candidate: measure it there too",
 }
@@ -24,12 +24,12 @@ MISSING: Mapping[Missing, str] = {
 NOTES: Mapping[Note, str] = {
     Note.UNTRAINED_BASELINE: "The draft alone is nearer to the data than every baseline row, which may be trained too little.",
     Note.METRICS_DISAGREE: "The metrics disagree: one of them alone would give half of this rate, or less.",
-    Note.GRID: "The baseline was not measured at every number of calls in question, and may be good enough there: measure it.",
+    Note.GRID: "The baseline was not measured at all relevant numbers of calls, and may be good enough there: measure it.",
     Note.NO_SECONDS: "Seconds were not measured.",
-    Note.UNKNOWN_TRAINING: "Whether the methods were trained alike is not known.",
+    Note.UNKNOWN_TRAINING: "It is not known whether the methods had equal training.",
     Note.NO_TRAINING_DATA: "Copying was not checked: no training data were given.",
-    Note.CALLS_GIVEN: "The numbers of calls are those that the samples were given under; they were not counted.",
-    Note.SOLVERS_UNKNOWN: "Which solvers were used is not known.",
+    Note.CALLS_GIVEN: "The numbers of calls were stated with the samples and not counted.",
+    Note.SOLVERS_UNKNOWN: "It is not known which solvers were used.",
     Note.SEEDS_WITH_GAPS: "The training seeds are not consecutive: say why the others were left out.",
 }
 
@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The answer with what it is credited to, as one paragraph."""
+        """The answer and its credit as one paragraph."""
         return f"{self.answer} {self.credit}".strip()
 
 
@@ -66,7 +66,7 @@ def _good(quality: Interval | None, study: Study) -> str:
     if quality is None:
         return "reaches this quality"
     if math.isinf(quality.estimate):
-        return f"cannot be told from real {study.items} by {study.primary.name}"
+        return f"cannot be distinguished from real {study.items} by {study.primary.name}"
     return f"is as good as {rounded(quality.estimate)} real {study.items}"
 
 
@@ -94,18 +94,18 @@ def _credited(verdict: Verdict, study: Study) -> str:
         return f"The draft is credited: {same}, which is shown to be worse."
     if verdict.credit is Credit.UNDECIDED:
         return (
-            f"Whether the draft or the pairing does it is undecided: {same}, and the difference may be large or none."
+            f"It is undecided whether the gain is due to draft or pairing: {same}; the difference may be large or none."
         )
-    return f"The pairing does most of it: {same}, and the difference between the two is small or none."
+    return f"Most of the gain is due to the pairing: {same}, and the difference between the two is small or none."
 
 
 def _time(verdict: Verdict) -> str:
-    """What the exchange is worth in seconds."""
+    """A sentence on the ratio of seconds; empty unless the outcome is faster and seconds were measured."""
     s = verdict.seconds
     if s is None or verdict.outcome is not Outcome.FASTER:
         return ""
     shown = "" if s.low > 1 else ": the candidate is slower" if s.high < 1 else ": undecided"
-    ratio = f"{s.estimate:.2f} times as long a sample (95 % interval {s.low:.2f} to {s.high:.2f})"
+    ratio = f"{s.estimate:.2f} times as long per sample (95 % interval {s.low:.2f} to {s.high:.2f})"
     return f"In time, everything counted, the baseline takes {ratio}{shown}."
 
 
@@ -117,7 +117,7 @@ def _noted(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _failed(verdict: Verdict) -> str:
-    """Which guards the faster rows fail, and by how much the first of them."""
+    """The guards that the faster rows fail, with the numbers of the first."""
     faster = [guards for e, guards in zip(verdict.rows, verdict.guarded, strict=True) if e.useful and e.rate > 1]
     failed = [g for guards in faster for g in guards if not g.passes]
     if not failed:
@@ -149,13 +149,13 @@ def _answer(verdict: Verdict, study: Study) -> str:
     if verdict.outcome is Outcome.NO_FASTER:
         return f"{name} is no faster: {them} is as good with as few calls"
     if len(study.seeds) < 2:
-        return "One training seed tells nothing of the training's luck: no verdict; train at least two more"
+        return "No verdict: one training seed does not show the variation of training; train at least two more"
     why = [_failed(verdict) if m is Missing.GUARDS else MISSING[m] for m in verdict.missing]
     return f"Cannot tell whether {ours} is faster: {' and '.join(why)}"
 
 
 def answer(verdict: Verdict, study: Study, plan: str = "") -> Answer:
-    """The words for one verdict; ``plan`` is what it takes to tell, where that was planned."""
+    """The text of one verdict; ``plan`` is the text of a plan, if there is one."""
     *most, last = (m.shown for m in study.named(Role.BASELINE))
     baselines = f"{', '.join(most)} or {last}" if most else last
     said = conditions(study, verdict.candidate)

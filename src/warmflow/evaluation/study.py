@@ -1,7 +1,7 @@
-"""A study: what was measured of every method, as numbers only. Everything a verdict says is computed from it.
+"""A study: the measurements of all methods, as numbers only, from which verdicts are computed.
 
-A *method* is measured at several numbers of steps and under several training seeds; each of these is a *row*. All methods are
-measured with the same number of samples, against the same held-out real data, and under the same training seeds.
+A *method* is measured at several numbers of steps and under several training seeds; each combination is a *row*. All methods are
+measured with the same number of samples, the same held-out real data, and the same training seeds.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from warmflow.evaluation.curves import Curve
 
 
 class Role(StrEnum):
-    """What a method is to the verdict."""
+    """The role of a method in the verdict."""
 
-    BASELINE = "baseline"  # the candidate has to be faster than every one of these
+    BASELINE = "baseline"  # the candidate has to be faster than all baselines
     CANDIDATE = "candidate"
-    CONTROL = "control"  # the candidate's recipe, pairing included, from noise in place of its draft
-    START = "start"  # what a candidate starts from (a draft, a learned prior), measured as it is: 0 calls
-    SHOWN = "shown"  # in the tables and figures, not in the verdict
+    CONTROL = "control"  # the candidate's recipe, pairing included, from noise instead of its draft
+    START = "start"  # the start of a candidate (a draft, a learned prior) itself: 0 calls
+    SHOWN = "shown"  # in tables and figures only, not in the verdict
 
 
 class Training(StrEnum):
-    """What was held equal between the methods."""
+    """The condition under which the methods were trained."""
 
     EQUAL = "equal training"
-    EQUAL_FLOWS = "equal training of the flows"  # a learned prior's own training comes on top
+    EQUAL_FLOWS = "equal training of the flows"  # the training of a learned prior is additional
     CONVERGENCE = "convergence"
     DISTILLED = "distilled"  # the candidate was distilled from a trained flow
     UNKNOWN = "unknown"  # samples from elsewhere
@@ -40,15 +40,15 @@ class Training(StrEnum):
 
 @dataclass(frozen=True)
 class Method:
-    """What is known of a method beside its samples.
+    """Facts about a method, apart from its samples.
 
     Args:
-        solver: the solver it was measured with; empty where it is not known.
-        solvers: all that were tried on validation data.
-        of: of a control or a start, the candidate it belongs to.
-        bill: one-off seconds that this method spends before its first sample, by name ("draft", "pairing", "training").
-        title: what sentences and figures call it; its name where empty.
-        calls_per_step: calls of a step of its solver, where steps are not known (ready samples).
+        solver: the solver it was measured with; empty if unknown.
+        solvers: all solvers tried on validation data.
+        of: for a control or a start, the candidate it belongs to.
+        bill: one-off seconds before the first sample, by name ("draft", "pairing", "training").
+        title: the name in sentences and figures; empty for ``name``.
+        calls_per_step: calls per step of its solver, if steps are unknown (ready samples).
     """
 
     name: str
@@ -71,11 +71,11 @@ class MetricFacts:
     """A metric of a study.
 
     Args:
-        scatter: 1 - E k(X, X') of its kernel on real data, which turns a distance D into n_eq = scatter / D; None for metrics
-            that keep their own unit.
-        zero: whether the distance of the data's own distribution is 0 (a score has no zero).
+        scatter: 1 - E k(X, X') of its kernel on real data, which converts a distance D to n_eq = scatter / D; None for metrics
+            with their own unit.
+        zero: whether the expected distance is 0 for samples of the data distribution (False for scores).
         unit: the unit of its numbers in words.
-        floor: the standard deviation on validation data of a distance whose expectation is 0; 0 where it is not known.
+        floor: the standard deviation on validation data of a distance whose expectation is 0; 0 if unknown.
     """
 
     name: str
@@ -87,16 +87,16 @@ class MetricFacts:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """What is kept of one set of samples.
+    """The measurements of one set of samples.
 
     Args:
-        samples: how many there were.
-        distance: by metric, against the held-out test set.
+        samples: the number of samples.
+        distance: by metric, the distance to the held-out test set.
         replicates: by metric, (R,) distances under the R resamplings of the test set, which all rows share.
-        validation: by metric, the distance against the validation set; choices are made on it.
-        classes: (C,) counts of the samples' classes or clusters; None where there are none.
-        copies: the share of samples below each quantile of the copying ratio; None without training data.
-        beside: numbers that are shown and decide nothing.
+        validation: by metric, the distance to the validation set, used for choices.
+        classes: (C,) counts of the samples' classes or clusters; None without classes.
+        copies: (Q,) shares of samples below each quantile of the copying ratio; None without training data.
+        beside: numbers that are reported only.
     """
 
     samples: int
@@ -112,8 +112,8 @@ class Measure:
 class Row:
     """One method at one number of steps under one training seed.
 
-    ``calls`` are evaluations of the flow's network a sample, counted on the network. ``seconds`` are per sample with
-    everything counted, of a large batch; None where they are not known.
+    ``calls`` are evaluations of the flow's network per sample, counted on the network. ``seconds`` are per sample in a large
+    batch, with everything counted; None if unknown.
     """
 
     method: str
@@ -126,15 +126,15 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class RealFacts:
-    """What is fixed by the real data before anything is sampled.
+    """Facts about the real data, fixed before anything is sampled.
 
     Args:
-        test, validation: rows of the two held-out sets; 0 rows of validation where choices were made elsewhere.
+        test, validation: numbers of rows of the two held-out sets; validation is 0 if choices were made elsewhere.
         shares: (C,) class shares of the test set; None without classes.
-        variation_limit, variation_mean: the total variation between class shares that sampling alone gives, its 95 %
-            quantile and mean.
-        quantiles: levels at which copying is measured: a share q of new real data lies below its q-quantile.
-        copying_noise: the standard error of each such share that comes of the real data.
+        variation_limit, variation_mean: the 95 % quantile and the mean of the total variation between class shares that is
+            due to sampling alone.
+        quantiles: levels q at which copying is measured: a share q of new real data is below the q-quantile.
+        copying_noise: the standard error of each such share due to the real data.
     """
 
     test: int
@@ -148,8 +148,8 @@ class RealFacts:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a sample of one method at one number of steps, a value for each round of interleaved timing: everything that
-    the method does to make a sample is counted, its draft included."""
+    """Seconds per sample of one method at one number of steps, one value for each round of interleaved timing. Everything that
+    is needed to draw a sample is counted, including its draft."""
 
     method: str
     steps: int
@@ -158,15 +158,15 @@ class Times:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Methods, their rows, and what they were measured with. The first metric is the primary one.
+    """Methods, their rows, and the metrics and data of the measurement. The first metric is the primary one.
 
     Args:
-        given: what every training seed shares ("draft", "pairing"): the claim then says *given this draft*.
-        counted: what the candidate's cost counts beside its flow ("draft", "pairing", "prior").
+        given: parts shared by all training seeds ("draft", "pairing"): the claim then says *given this draft*.
+        counted: parts included in the candidate's cost besides its flow ("draft", "pairing", "prior").
         times: interleaved timings of the rows that were timed.
-        items: what the samples are called in sentences: "images", "texts", "samples".
-        apart: of candidates that differ from the others, what is held equal for them and what their cost counts.
-        calls_counted: whether calls were counted on the networks; else they are what the samples were given under.
+        items: the word for samples in sentences: "images", "texts", "samples".
+        apart: by candidate that differs from the others, its own ``trained`` and ``counted``.
+        calls_counted: whether calls were counted on the networks, rather than stated with the samples.
     """
 
     methods: tuple[Method, ...]
@@ -186,8 +186,8 @@ class Study:
 
     @property
     def floors(self) -> dict[str, float]:
-        """By metric with a zero, the distance below which rows are not told apart on validation data. Where it is not known, half
-        of the least standard deviation that the resampling of the test set shows."""
+        """By metric with a zero, the distance below which rows are not distinguished on validation data. If unknown, half of the
+        smallest standard deviation under resampling of the test set."""
         found = {}
         for metric in self.metrics:
             if metric.zero:
@@ -206,7 +206,7 @@ class Study:
         return [m for m in self.methods if m.role is role]
 
     def rows_of(self, name: str, steps: int | None = None) -> list[Row]:
-        """The rows of a method (at one number of steps), by seed."""
+        """The rows of a method (at one number of steps), sorted by steps and seed."""
         found = [r for r in self.rows if r.method == name and steps in (None, r.steps)]
         return sorted(found, key=lambda r: (r.steps, r.seed))
 
@@ -245,7 +245,7 @@ class Study:
         )
 
     def _per_step(self, name: str, table: Sequence[Sequence[Row]]) -> float:
-        """Calls of a step: what each further step of the rows cost at least, and 1 at least."""
+        """Calls per step: the smallest cost of an additional step among the rows, at least 1."""
         calls, steps = (
             np.array([float(np.mean([getattr(r, k) for r in rows])) for rows in table]) for k in ("calls", "steps")
         )
@@ -255,16 +255,16 @@ class Study:
 
 
 def _check(study: Study) -> None:
-    """Errors of a study as a whole, each naming the method, the value and the remedy."""
+    """Raises ValueError if a study is inconsistent; messages name the method, the value and the remedy."""
     names = [m.name for m in study.methods]
     if len(set(names)) < len(names):
-        raise ValueError(f"methods are named {', '.join(names)}; give each method a name of its own")
+        raise ValueError(f"methods are named {', '.join(names)}; give each method its own name")
     if not study.named(Role.BASELINE) or not study.named(Role.CANDIDATE):
         raise ValueError(f"the methods are {', '.join(names)}; a verdict needs a baseline and a candidate")
     seeds: dict[str, dict[int, set[int]]] = {name: {} for name in names}
     for row in study.rows:
         if row.method not in seeds:
-            raise ValueError(f"a row is of {row.method!r}, which is no method of this study; known: {', '.join(names)}")
+            raise ValueError(f"a row is of {row.method!r}, which is not in this study; known: {', '.join(names)}")
         have = seeds[row.method].setdefault(row.steps, set())
         if row.seed in have:
             raise ValueError(f"{row.method} has two rows at {row.steps} steps under seed {row.seed}; give one")
@@ -278,7 +278,7 @@ def _check(study: Study) -> None:
 
 
 def _check_seeds(seeds: Mapping[str, Mapping[int, set[int]]], methods: Sequence[Method]) -> None:
-    """Every method, and every number of steps, under the same training seeds: seeds left out are seeds chosen afterwards."""
+    """Raises ValueError unless every method and number of steps has the same training seeds, which rules out selected seeds."""
     missing = [m.name for m in methods if m.name not in seeds]
     if missing:
         raise ValueError(f"{missing[0]} has no samples; give it at least one number of steps, or leave it out")
@@ -287,6 +287,6 @@ def _check_seeds(seeds: Mapping[str, Mapping[int, set[int]]], methods: Sequence[
         for steps, have in found.items():
             if have != every:
                 raise ValueError(
-                    f"{name} at {steps} steps has the training seeds {sorted(have)} and others have {sorted(every)}; a verdict "
-                    "from chosen seeds is none: measure every method under the same seeds"
+                    f"{name} at {steps} steps has the training seeds {sorted(have)} and others have {sorted(every)}; selected "
+                    "seeds make a verdict invalid: measure every method under the same seeds"
                 )

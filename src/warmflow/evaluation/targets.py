@@ -1,11 +1,11 @@
-"""Beside the headline: fewest calls for qualities that were fixed beforehand, and the gain at equal calls.
+"""In addition to the exchange rate: fewest calls for targets of quality fixed beforehand, and the gain at equal calls.
 
-    ladder     n_eq of 25, 50, 100, ..., doubling: a method meets a target where the upper bounds of all metrics with a unit do,
-               scanned from many calls to few up to the first failure; it is *refuted* where some metric's lower bound misses it
+    ladder     targets n_eq of 25, 50, 100, ..., doubling. A row meets a target if the upper bounds of all metrics with a unit
+               do, scanned from many calls to the first failure; it is *refuted* if the lower bound of some metric misses it
     rate       (fewest baseline calls not refuted) / (fewest calls at which the candidate meets it)
 
-Numbers of calls that are doubtful count as not refuted, as in ``exchange``. A false speed-up needs a target that the candidate
-meets by luck *and* baseline rows refuted by bad luck; it reads low where a target is near a method's best.
+Doubtful numbers of calls count as not refuted, as in ``exchange``. A false speed-up requires that the candidate meets a target by
+chance *and* baseline rows are refuted by chance. The rate is too low if a target is near a method's best n_eq.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ FIRST = 25
 
 @dataclass(frozen=True)
 class Target:
-    """One rung: calls are infinite where no measured row will do.
+    """One target; numbers of calls are infinite if no measured row meets the condition.
 
     Args:
-        n_eq: as good as so many real samples.
+        n_eq: the target, as good as this number of real samples.
         candidate_calls: fewest calls at which the candidate meets the target.
         baseline_calls: fewest baseline calls that are not refuted.
-        candidate_possible, baseline_certain: the same the other way round, for *no faster*.
+        candidate_possible, baseline_certain: the same with candidate and baseline exchanged, for *no faster*.
     """
 
     n_eq: float
@@ -41,17 +41,17 @@ class Target:
 
     @property
     def rate(self) -> float | None:
-        """None where the candidate does not meet the target."""
+        """baseline_calls / candidate_calls; None if the candidate does not meet the target."""
         return self.baseline_calls / self.candidate_calls if math.isfinite(self.candidate_calls) else None
 
 
 def rungs(most: float) -> list[float]:
-    """25, 50, 100, ... up to ``most``."""
+    """The targets 25, 50, 100, ... up to ``most``."""
     return [FIRST * 2.0**j for j in range(64) if FIRST * 2.0**j <= most]
 
 
 def meets(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> float:
-    """Fewest calls at which every upper bound meets the target, scanned from many calls to few up to the first failure."""
+    """Fewest calls at which all upper bounds meet the target, scanned from many calls to the first failure."""
     passes = np.ones(len(curve.calls), dtype=bool)
     for metric, value in scatter.items():
         passes &= distances(curve, metric).high(1 - error) <= value / n_eq
@@ -64,7 +64,7 @@ def meets(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float 
 
 
 def refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> np.ndarray:
-    """(n,) bool: where some lower bound misses the target."""
+    """(n,) bool: True for rows with a lower bound that misses the target."""
     level = 1 - error / max(len(scatter), 1)
     found = np.zeros(len(curve.calls), dtype=bool)
     for metric, value in scatter.items():
@@ -73,7 +73,7 @@ def refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: floa
 
 
 def not_refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: float = ERROR) -> float:
-    """Fewest calls at which no lower bound misses the target; one more than the last that does, where there is a gap."""
+    """Fewest calls at which no lower bound misses the target; in a gap of the grid, one more than the last row that misses it."""
     missed = refuted(curve, scatter, n_eq, error)
     if missed.all():
         return math.inf
@@ -85,7 +85,7 @@ def not_refuted(curve: Curve, scatter: Mapping[str, float], n_eq: float, error: 
 def ladder(
     candidate: Curve, baselines: Sequence[Curve], scatter: Mapping[str, float], most: float, error: float = ERROR
 ) -> list[Target]:
-    """Every rung up to ``most`` real samples that some method may reach."""
+    """All targets up to ``most`` real samples that some method may reach."""
     if not scatter:
         return []
     found, doubtful = [], all_doubtful(candidate, baselines)
@@ -116,9 +116,9 @@ class Gains:
 
 
 def gain_at_equal_calls(candidate: Curve, baselines: Sequence[Curve], metric: str) -> Gains | None:
-    """Beside each row of the candidate the baseline method that is best at the same calls, chosen on the validation set.
+    """The gain of each row of the candidate over the best baseline method at the same calls, chosen on the validation set.
 
-    The band is over the rows of one baseline method at a time: that which is best at most numbers of calls.
+    The band is simultaneous over the rows that are compared with the same baseline method.
     """
     shared: dict[str, list[tuple[int, int]]] = {}
     for i, calls in enumerate(candidate.calls):

@@ -1,12 +1,12 @@
-"""From a study to a verdict: one of five outcomes for each candidate, with everything it was read from.
+"""From a study to a verdict: one of five outcomes for each candidate, with the numbers that it is based on.
 
     faster        the certified exchange rate is above 1: every baseline row with as few calls is shown to be worse
     nearer        better than every baseline row up to the horizon, but not with fewer calls than the horizon
-    draft enough  what the candidate starts from is as near to the data as any flow that was measured: no flow is needed
+    draft enough  the candidate's start is as near to the data as every measured flow: no flow is needed
     no faster     certified: the baseline reaches every target that either reaches, in as few calls as the candidate may
-    cannot tell   none of these is shown; ``missing`` says what it takes
+    cannot tell   none of these is shown; ``missing`` says what is needed
 
-Outcomes are values. Sentences are made from them in ``sentences``, last, and never read back.
+Outcomes are values. ``sentences`` converts them to text at the end; the text is never parsed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from warmflow.evaluation.study import Method, Role, Study, Times
 from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder
 
 MOST_RUNGS = 4.0
-"""The ladder ends at this multiple of the test set's size: beyond it n_eq is known poorly."""
-GROWS = 1.5  # how much longer the most calls must take than the fewest, for time to depend on the calls at all
+"""The targets end at this multiple of the test set's size, because larger n_eq have a large error."""
+GROWS = 1.5  # least ratio of the times at most and fewest calls for which time is considered to depend on the calls
 SMALL_EFFECT = 1.0
-"""A start effect whose band ends below this multiple of the candidate's own distance halves n_eq at most."""
-COSTLY_START = 0.5  # calls of its own network that a start may cost before the report speaks of it
+"""A start effect with an upper bound below this multiple of the candidate's distance at most halves n_eq."""
+COSTLY_START = 0.5  # cost of a start, in network calls, above which the report mentions it
 
 
 class Outcome(StrEnum):
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 
 class Missing(StrEnum):
-    """What it takes to tell."""
+    """What is needed for a definite outcome."""
 
     SEEDS = "seeds"  # more training seeds
     SAMPLES = "samples"  # more samples and more real data
@@ -49,37 +49,39 @@ class Missing(StrEnum):
     QUALITY = "quality"  # no row of the candidate is near enough to the data to be useful
     SOLVERS = "solvers"  # the baseline was not measured with the candidate's solver
     GRID = "grid"  # the baseline was not measured at the numbers of calls in question
-    GUARDS = "guards"  # a row is faster, but fails a guard
+    GUARDS = "guards"  # a row is faster, but fails a guard or is worse on another metric
 
 
 class Credit(StrEnum):
-    """What the gain is due to, where the same recipe from noise was measured beside it."""
+    """The cause of the gain, if the same recipe from noise (the control) was measured."""
 
-    DRAFT = "draft"  # the recipe from noise is shown to be worse
-    PAIRING = "pairing"  # it is at least half as good: every bound of the difference is below the candidate's distance
+    DRAFT = "draft"  # the control is shown to be worse
+    PAIRING = (
+        "pairing"  # the control is at least half as good: all differences are certain to be below the own distance
+    )
     UNDECIDED = "undecided"
     UNKNOWN = "unknown"
 
 
 class Note(StrEnum):
-    """Facts that a reader must know beside the outcome."""
+    """Facts to report with the outcome."""
 
     UNTRAINED_BASELINE = "untrained baseline"  # the start alone is nearer to the data than every baseline row
     METRICS_DISAGREE = "metrics disagree"  # by one metric alone the rate would be half, or less
-    GRID = "grid"  # the baseline was not measured at the calls that the rate is read at
-    COSTLY_START = "costly start"  # the time before the first call is worth several calls
+    GRID = "grid"  # the baseline was not measured at the number of calls that determines the rate
+    COSTLY_START = "costly start"  # the time before the first call is a sizeable part of a call, or more
     SLOWER = "slower"  # fewer calls, but more seconds
     NO_SECONDS = "no seconds"
     UNKNOWN_TRAINING = "unknown training"
     NO_TRAINING_DATA = "no training data"  # copying was not checked
-    CALLS_GIVEN = "calls given"  # the numbers of calls were given with the samples, and not counted
+    CALLS_GIVEN = "calls given"  # the numbers of calls were stated with the samples, and not counted
     SOLVERS_UNKNOWN = "solvers unknown"
     SEEDS_WITH_GAPS = "seeds with gaps"  # seeds that are not consecutive may have been chosen
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with a 95 % interval; an n_eq is infinite where the distance is at most 0."""
+    """An estimate with a 95 % interval; an n_eq is infinite if the distance is at most 0."""
 
     estimate: float
     low: float
@@ -88,14 +90,14 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """The verdict on one candidate; see the module for the outcomes.
+    """The verdict on one candidate; outcomes are defined at the top of the module.
 
     Args:
-        exchange: the quoted row; None where no useful row passes the guards.
-        quality, control_quality: n_eq of that row, and of the same recipe from noise at the same calls.
+        exchange: the quoted row; None if no useful row passes the guards.
+        quality, control_quality: n_eq of that row, and of the control at the same calls.
         rows: the exchange of every row of the candidate, with its guards in ``guarded``.
-        start_effect: by metric, the same recipe from noise less from the draft, at equal calls.
-        seconds: the baseline's row over the candidate's, by medians of interleaved rounds.
+        start_effect: by metric, the distance of the control minus that of the candidate, at equal calls.
+        seconds: seconds of the baseline row divided by those of the candidate's, by medians of interleaved rounds.
     """
 
     candidate: str
@@ -116,12 +118,12 @@ class Verdict:
 
     @property
     def rate(self) -> float | None:
-        """The certified exchange rate; None where nothing is certified to be faster."""
+        """The certified exchange rate; None unless the outcome is faster."""
         return self.exchange.rate if self.exchange is not None and self.outcome is Outcome.FASTER else None
 
 
 def judge(study: Study, rules: Rules | None = None) -> dict[str, Verdict]:
-    """The verdict on each candidate of a study; the error of the claims is shared over the candidates."""
+    """The verdict on each candidate of a study; the probability of error is divided by the number of candidates."""
     rules = rules or Rules()
     candidates = study.named(Role.CANDIDATE)
     zero = {m.name: m.zero for m in study.metrics}
@@ -199,7 +201,7 @@ def _outcome(
         return (Outcome.NEARER if best.calls >= best.horizon else Outcome.FASTER), ()
     faster = [e for e in found if e.useful and e.rate > 1]
     if faster and (not all(e.worse_on for e in faster) or len(faster) == sum(e.useful for e in found)):
-        return Outcome.CANNOT_TELL, (Missing.GUARDS,)  # else the rows that are not worse are not shown to be faster
+        return Outcome.CANNOT_TELL, (Missing.GUARDS,)  # otherwise some useful row passes, but is not shown to be faster
     if _no_faster(targets) and _as_good(candidate, baselines, found, rules):
         return Outcome.NO_FASTER, ()
     if not any(e.useful for e in found):
@@ -210,7 +212,7 @@ def _outcome(
 
 
 def solvers_tried(study: Study, method: Method) -> bool:
-    """Whether every baseline was tried with the candidate's solver (or its solvers are not known)."""
+    """Returns True if every baseline was tried with the candidate's solver, or if solvers are unknown."""
     return not method.solver or all(not m.solvers or method.solver in m.solvers for m in study.named(Role.BASELINE))
 
 
@@ -220,8 +222,8 @@ def _all_worse(start: Curve, baselines: Sequence[Curve], rules: Rules) -> bool:
 
 
 def _start_is_enough(study: Study, start: Curve, flows: Sequence[Curve], rules: Rules) -> bool:
-    """No flow's row is shown to be nearer than the start on any metric, and the start's upper bounds are within the useful
-    range of the best row's distance."""
+    """Returns True if no row of a flow is shown to be nearer than the start on any metric, and the upper bounds of the start
+    are within the useful range of the best row's distance."""
     metrics = list(start.values)
     level = 1 - rules.error / len(metrics)
     for metric in metrics:
@@ -239,16 +241,16 @@ def _start_is_enough(study: Study, start: Curve, flows: Sequence[Curve], rules: 
 
 
 def _no_faster(targets: Sequence[Target]) -> bool:
-    """The baseline is certain to reach a target, and each target that one of the two is certain to reach in as few calls as
-    the candidate possibly does."""
+    """Returns True if at least one target is certainly reached by either, and the baseline certainly reaches each of them with
+    as few calls as the candidate possibly does."""
     certain = [t for t in targets if math.isfinite(min(t.baseline_certain, t.candidate_calls))]
     reached = all(math.isfinite(t.baseline_certain) and t.baseline_certain <= t.candidate_possible for t in certain)
     return bool(certain) and reached
 
 
 def _as_good(candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange], rules: Rules) -> bool:
-    """For each useful row of the candidate some baseline row with as few calls is certain, on every metric, to be farther from
-    the data by no more than a tenth of its own distance."""
+    """Returns True if for each useful row of the candidate some baseline row with as few calls is certain, on every metric, to be
+    farther from the data by at most a tenth of its own distance."""
 
     def near(b: Curve, j: int, i: int, metric: str) -> bool:
         slack = TOLERANCE * abs(float(b.mean(metric)[j])) if (rules.zero or {}).get(metric, True) else 0.0
@@ -263,7 +265,7 @@ def _as_good(candidate: Curve, baselines: Sequence[Curve], found: Sequence[Excha
 
 
 def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange]) -> Missing:
-    """Whether training seeds or samples (and real data) are the larger part of the uncertainty at the useful rows."""
+    """The larger source of uncertainty at the useful rows: training seeds, or samples and real data."""
     metric, seeds, real = study.primary.name, 0.0, 0.0
     for i, e in enumerate(found):
         if e.useful:
@@ -275,7 +277,7 @@ def _largest_noise(study: Study, candidate: Curve, baselines: Sequence[Curve], f
     return Missing.SEEDS if seeds >= real else Missing.SAMPLES
 
 
-# ---------------------------------------------------------------- what stands beside it
+# ---------------------------------------------------------------- beside the outcome
 
 
 def _quality(study: Study, curve: Curve, calls: float) -> Interval | None:
@@ -289,8 +291,8 @@ def _quality(study: Study, curve: Curve, calls: float) -> Interval | None:
 
 
 def _credit(effects: Mapping[str, Gains], candidate: Curve, best: Exchange | None) -> Credit:
-    """The draft is credited where some metric's band at the quoted row lies above 0 and none lies below it. The pairing is where
-    every band ends below the candidate's own distance: without the draft n_eq is at least half."""
+    """The draft is credited if the band of some metric at the quoted row is above 0 and none is below it. The pairing is credited
+    if all bands end below the candidate's own distance, so that n_eq without the draft is at least half."""
     row = None if best is None else candidate.at(best.calls)
     if not effects or row is None:
         return Credit.UNKNOWN
@@ -310,11 +312,11 @@ def _rounds(times: Sequence[Times], method: str, steps: int) -> np.ndarray | Non
 
 
 def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Interval | None:
-    """The ratio of medians over rounds, with a bootstrap interval over the rounds (which both share)."""
+    """The ratio of medians over rounds, with a bootstrap interval over the rounds, which both methods share."""
     ours, theirs = _rounds(times, candidate, e.steps), _rounds(times, e.baseline, e.baseline_steps)
     if ours is None or theirs is None or len(ours) != len(theirs):
         return None
-    if not e.measured:  # at fewer calls than this row's: the time falls in proportion at most
+    if not e.measured:  # the exchange is at fewer calls than this row: time decreases at most in proportion
         theirs = theirs * e.baseline_calls / e.row_calls
     chosen = np.random.default_rng(0).integers(len(ours), size=(2_000, len(ours)))
     ratios = np.median(theirs[chosen], axis=1) / np.median(ours[chosen], axis=1)
@@ -324,7 +326,7 @@ def _seconds(times: Sequence[Times], candidate: str, e: Exchange) -> Interval | 
 
 
 def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float | None:
-    """The time before the first call, in calls: where the line through (calls, median seconds) meets 0 calls."""
+    """The time before the first call, in calls: the intercept of a line through (calls, median seconds), over its slope."""
     medians = [(c, np.median(r)) for s, c in zip(curve.steps, curve.calls, strict=True)
                if (r := _rounds(times, candidate, int(s))) is not None]  # fmt: skip
     if len(medians) < 3:
@@ -332,7 +334,7 @@ def _start_calls(times: Sequence[Times], candidate: str, curve: Curve) -> float 
     calls, seconds = np.array(medians).T
     weights = 1 / seconds
     slope, start = np.polyfit(calls, seconds, 1, w=weights)
-    grows = seconds[calls.argmax()] > GROWS * seconds[calls.argmin()]  # else the time does not depend on the calls
+    grows = seconds[calls.argmax()] > GROWS * seconds[calls.argmin()]  # otherwise time does not depend on the calls
     return float(max(start, 0.0) / slope) if grows and slope > 0 else None
 
 
@@ -358,5 +360,5 @@ def _notes(
 
 
 def bands_of(study: Study) -> dict[str, dict[str, Band]]:
-    """By method and metric, every row's distance with its simultaneous 95 % band."""
+    """The distances of all rows with a simultaneous 95 % band, by method and metric."""
     return {m.name: {f.name: band(study.curve(m.name), f.name) for f in study.metrics} for m in study.methods}

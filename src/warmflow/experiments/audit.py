@@ -1,16 +1,16 @@
-"""Will a warm start help? The answer of a minute, before anything is trained.
+"""A quick estimate, without training, of whether a warm start will help.
 
-    the audit     each pairing of drafts with data: what is never chosen, what is copied, what x0 explains
-    the draft     its distance from the data, in margins: within one margin, the draft alone does as well
-    the factor    how many calls the *exact* velocities of this finite data set need, cold and warm. Cold is the better of two
-                  fields: N(0, I) and the training set paired independently, and noise assigned over the training set,
-                  blurred. Warm is the field of the assigned drafts, blurred alike; both are blind to what was paired. What
-                  the exact field cannot do in few calls no network will; what it can, a network may.
+    the audit     of each pairing of drafts with data: data that are never chosen, class proportions, variance explained by x0
+    the draft     its distance from the data, in margins: within one margin, the draft alone is as good as the data
+    the factor    the ratio of calls that the *exact* velocity fields of this finite data set need, cold over warm. Cold is the
+                  better of two fields: N(0, I) paired independently with the training set, and noise assigned to the
+                  training set, blurred. Warm is the field of the assigned drafts, blurred in the same way. Neither field is
+                  conditioned on the draft.
 
-Drafts and noise are assigned alike, so that the factor shows what the draft gains and not what the assignment does.
+Drafts and noise are assigned in the same way, so that the factor shows the effect of the draft and not of the assignment.
 
-The exact field shows the discretisation alone: a network that sees the draft may need fewer steps, one trained on little
-data has errors of its own. It is a prospect, not a verdict.
+The exact fields have discretisation errors only: a network conditioned on the draft may need fewer steps, and a network trained
+on little data has errors of its own. The result is a forecast, not a verdict.
 """
 
 from __future__ import annotations
@@ -41,16 +41,23 @@ from warmflow.sources import Blurred, StandardNormal
 
 ROWS = 1000
 SIGMA = 0.1
-WALKS: list[tuple[Solver, int]] = [
+SOLVERS_AND_STEPS: list[tuple[Solver, int]] = [
     *((Euler(), n) for n in (1, 2, 4, 8, 20, 50)), *((Heun(), n) for n in (2, 3, 5, 8, 10, 16)),
     *((AdamsBashforth(), n) for n in (1, 2, 3, 4, 6, 8, 15, 20, 30)),
 ]  # fmt: skip
-"""Solvers and numbers of steps of every exact field, cold and warm alike."""
+"""Solvers and numbers of steps with which every exact field is integrated."""
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """What the audit found: ``sentence`` sums it up, ``pairings`` holds the audit of each pairing."""
+    """The result: ``sentence`` is a summary, ``pairings`` has the audit of each pairing.
+
+    Args:
+        margin: the 95 % quantile of the distance (MMD^2) between two real sets.
+        draft_distance: the distance of the draft to the training data.
+        cold_calls, warm_calls: the fewest calls of the exact fields; None if more than tried.
+        factor: cold_calls / warm_calls.
+    """
 
     sentence: str
     pairing: str
@@ -71,10 +78,10 @@ class Prospect:
         }  # fmt: skip
 
     def text(self) -> str:
-        """A table for the terminal, ending in the sentence."""
+        """A table for the terminal, followed by the sentence."""
         heads = {
             "never_chosen": "never chosen", "effective_sample_size": "effective use", "variation": "class variation",
-            "mean_cost": "mean cost", "explained": "velocity expl.", "explained_data": "datum expl.",
+            "mean_cost": "mean cost", "explained": "velocity expl.", "explained_data": "data expl.",
             "draft_shift": "draft shift",
         }  # fmt: skip
         lines = [*(f"warning: {line}" for line in self.warnings), f"{self.data}: the pairings of drafts with data", ""]
@@ -98,18 +105,18 @@ class Prospect:
         return "\n".join(lines)
 
 
-def _calls(field: Field, source: Source, walks: list[tuple[Solver, int]], hooks: Any, n: int,
+def _calls(field: Field, source: Source, settings: list[tuple[Solver, int]], hooks: Any, n: int,
            far: Callable[[Tensor], float]) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
-    """(calls, distance) of each walk, by solver, from many steps to few."""
+    """(calls, distance) of each solver and number of steps, by solver, from many steps to few."""
     found: dict[str, list[tuple[int, float]]] = {}
-    for solver, steps in sorted(walks, key=lambda w: -w[1]):
+    for solver, steps in sorted(settings, key=lambda s: -s[1]):
         drawn = Sampler(source, field, solver, steps, hooks)(n, seed=0)
         found.setdefault(label(solver), []).append((int(drawn.calls[0]), far(drawn.x)))
     return found
 
 
 def _fewest(found: Mapping[str, list[tuple[int, float]]], reference: float, margin: float) -> int | None:
-    """The fewest calls that stay within a margin of the reference, scanned from many to few, stopping at a failure."""
+    """The fewest calls with a distance within one margin of the reference, scanned from many calls to the first failure."""
     best: int | None = None
     for series in found.values():
         for calls, distance in series:
@@ -135,23 +142,23 @@ def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, *
     Args:
         problem, training: as in ``warmflow.compare``.
         draft: the draft of the warm start; by default the problem's.
-        method: the warm start, with its pairing and sigma, in place of ``draft``.
+        method: the warm start, with its pairing and sigma, instead of ``draft``.
 
     Raises:
-        ValueError: bad input, named with its remedy.
+        ValueError: a problem of tokens or with inputs, ``conditional``, or invalid options.
     """
     setup = problem_of(problem).setup(**training)
     if setup.space == "tokens":
         raise ValueError(
-            f"{setup.name} is of tokens, which this audit does not integrate: warmflow compare {setup.name} audits its pairing"
+            f"{setup.name} has tokens, for which there is no exact field here: warmflow compare {setup.name} audits its pairing"
         )
     if setup.inputs is not None:
         raise ValueError(
             f"every sample of {setup.name} has an input and a draft of its own, so there are no pairings to audit: "
-            f"warmflow compare {setup.name} tells what a warm start is worth"
+            f"use warmflow compare {setup.name} instead"
         )
     if setup.training.conditional:
-        raise ValueError("conditional is about flows that are trained, and this audit trains none: leave it out")
+        raise ValueError("conditional applies to training, and this audit trains nothing: leave it out")
     warm = settled(WarmStart(draft=None if draft is None else draft_of(draft)) if method is None else method, setup)
     once = changed(warm, {"rounds": 1})
     parts = Parts(setup, 0)
@@ -168,7 +175,7 @@ def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, *
 
 
 def _exact(setup: Setup, drafted: Drafted, own_noise: float) -> tuple[float, float, int | None, int | None, float]:
-    """The draft's distance, the margin, the fewest calls of the exact cold and warm fields, and the best cold distance."""
+    """The draft's distance, the margin, the fewest calls of the exact cold and warm fields, and the lowest cold distance."""
     train, source, block = setup.data.train, drafted.draft, drafted.pairing.block or 512
     data_seed = int(setup.asked.get("data_seed", 0))
     few = train[permutation(data_seed, len(train), "prospect")[:ROWS]]
@@ -181,38 +188,38 @@ def _exact(setup: Setup, drafted: Drafted, own_noise: float) -> tuple[float, flo
         return metric.distance(metric.features(setup.clip(x)), real)
 
     def assigned(start: Source) -> Field:
-        """The exact field of these starts assigned over the training set, blurred."""
+        """The exact field of these starts, blurred, after assignment to the training set."""
         paired = prepare(Assignment(), few, start, block=block, seed=data_seed)
         assert paired.start is not None
         return finite_data(paired.x1, paired.start.x0, sigma)
 
     sigma, noise = max(own_noise, SIGMA), StandardNormal(setup.shape)
-    cold = _calls(finite_data(few.x1), noise, WALKS, setup.hooks, n, far)
-    whole = _calls(assigned(noise), Blurred(noise, sigma), WALKS, setup.hooks, n, far)
+    cold = _calls(finite_data(few.x1), noise, SOLVERS_AND_STEPS, setup.hooks, n, far)
+    whole = _calls(assigned(noise), Blurred(noise, sigma), SOLVERS_AND_STEPS, setup.hooks, n, far)
     cold |= {f"{name}, assigned": series for name, series in whole.items()}
-    warm = _calls(assigned(source), Blurred(source, sigma), WALKS, setup.hooks, n, far)
+    warm = _calls(assigned(source), Blurred(source, sigma), SOLVERS_AND_STEPS, setup.hooks, n, far)
     best = min(d for series in cold.values() for _, d in series)
     distance = far(source.draw(n, noise=Noise.of(0, n)).x0)
     return distance, margin, _fewest(cold, best, margin), _fewest(warm, best, margin), best
 
 
 def _sentence(
-    draft_does: bool, factor: float | None, cold: int | None, warm: int | None, flags: list[str], pairing: str
+    draft_enough: bool, factor: float | None, cold: int | None, warm: int | None, flags: list[str], pairing: str
 ) -> str:
-    if draft_does:
-        return "The draft alone is as near to the data as the margin can tell: refine it only if a closer look says otherwise."
+    if draft_enough:
+        return "The distance of the draft alone to the data is within the margin: it may need no refinement."
     warning = f" But the pairing {pairing} is flagged: {flags[0]}" if flags else ""
     if factor is None:
         return (
-            "A warm start is unlikely to help as it stands: even exact velocities do not bring these drafts to the data's "
-            "law; look at the draft shift, or take a better draft." + warning
+            "A warm start is unlikely to help: even exact velocities do not transport these drafts to the data distribution; "
+            "check the draft shift, or use a better draft." + warning
         )
     if factor <= 1:
         return (
-            f"A warm start is unlikely to help: exact velocities need {warm} calls warm and {cold} cold; take a better draft."
+            f"A warm start is unlikely to help: exact velocities need {warm} calls warm and {cold} cold; use a better draft."
             + warning
         )
     return (
-        f"A warm start may help: with exact velocities {warm} calls do what takes the best cold flow {cold}, "
-        f"{factor:.3g} times fewer; train to know." + warning
+        f"A warm start may help: with exact velocities it needs {warm} calls and the best cold flow {cold}, "
+        f"{factor:.3g} times as many; train both to verify." + warning
     )

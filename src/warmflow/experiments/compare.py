@@ -103,8 +103,8 @@ def compare(
     """
     asked = problem_of(problem)
     how = Asked(
-        _seeds(seeds), whole(calls), _samples(asked.samples if samples is None else samples), _minutes(minutes), convergence, device,
-        _positive("jobs", jobs) if device == "cpu" else 1, progress,
+        _seeds(seeds), whole(calls), _samples(asked.samples if samples is None else samples), _minutes(minutes), convergence,
+        device, _positive("jobs", jobs) if device == "cpu" else 1, progress,
     )  # fmt: skip
     device_of(device)
     setup = asked.setup(**training)

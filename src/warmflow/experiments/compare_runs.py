@@ -337,8 +337,8 @@ def compare_runs(
 
 
 def judge_student(
-    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None, draft: Any = None, device: str = "cpu",
-    progress: bool = True,
+    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None, draft: Any = None,
+    device: str = "cpu", progress: bool = True,
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     members = with_teachers(members_of([read_run(run, draft)]), draft)

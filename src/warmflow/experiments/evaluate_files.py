@@ -1,12 +1,12 @@
-"""``warmflow evaluate``: a verdict for samples in files, with its folder and report.
+"""``warmflow evaluate``: a verdict for samples in files, with a run folder and a report.
 
-    OUT/config.json        what was asked, what was read, notes
-    OUT/study.*            everything the verdict is computed from
-    OUT/verdict.json       outcomes, words, numbers
+    OUT/config.json        options, facts about the data, notes
+    OUT/study.*            all measurements from which the verdict is computed
+    OUT/verdict.json       outcomes, sentences, numbers
     OUT/pictures.safetensors, OUT/report.html
 
-A set of samples is named on the command line by NAME:CALLS@SEED=PATH, or all sets of a method by NAME=FOLDER, where FOLDER holds
-folders or files named CALLS or CALLS@SEED. Where samples answer an input (``--inputs``), each set holds several draws.
+On the command line, one set of samples is given as NAME:CALLS@SEED=PATH, or all sets of a method as NAME=FOLDER, where FOLDER
+contains folders or files named CALLS or CALLS@SEED. If samples answer an input (``--inputs``), each set holds several draws.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHAPE = "NAME:CALLS@SEED=PATH, like {flag} cold:4@0=PATH"
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command, as they were typed."""
+    """The options of the command line, as strings."""
 
     real: str
     baseline: tuple[str, ...]
@@ -62,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one set of samples is: of a method, at a number of calls, under a training seed."""
+    """The path of one set of samples, with its method, number of calls and training seed."""
 
     flag: str
     name: str
@@ -76,10 +76,15 @@ class Place:
 
 
 def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Callable[[str], None] = print) -> Evaluation:
-    """The evaluation of files, with everything written to ``out``.
+    """Evaluates samples in files and writes a run folder.
+
+    Args:
+        out: the run folder.
+        progress: whether to show a progress bar.
+        say: receives notes for the user.
 
     Raises:
-        ValueError: bad input, named with its remedy; nothing is written then.
+        ValueError: invalid options or files; nothing is written then.
     """
     places = _places(asked)
     seconds, trained = _seconds(asked.seconds, places), _trained(asked.trained)
@@ -87,7 +92,7 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
     rules = _rules(asked.useful)
     reading = Reading(_ranges(asked.ranges), _mode(asked.mode))
     if (out / "config.json").exists():
-        open_run(out, _json(asked))  # another run's folder is refused before anything is measured
+        open_run(out, _json(asked))  # rejects the folder of another run before anything is measured
     inputs = _inputs(asked, reading)
     paths = {p.label: p.path for p in places}
     sets = read_all(asked.real, paths, asked.train, asked.validation, reading, draws=inputs is not None)
@@ -132,7 +137,7 @@ def _kind(x: Tensor) -> str:
 
 
 def _inputs(asked: Asked, reading: Reading) -> Inputs | None:
-    """What the rows of the real, training and validation data are the answers to."""
+    """The inputs of the rows of the real, training and validation data; None without ``--inputs``."""
     pairs = [
         ("--inputs", asked.inputs, "--real", asked.real),
         ("--train-inputs", asked.train_inputs, "--train", asked.train),
@@ -152,7 +157,7 @@ def _inputs(asked: Asked, reading: Reading) -> Inputs | None:
     found = [None if path is None else read_samples(path, reading) for _, path, _, _ in pairs]
     for (name, path, _, _), x in zip(pairs, found, strict=True):
         if x is not None and not x.is_floating_point():
-            raise ValueError(f"{name} {path} holds texts or tokens; inputs have to be images or points")
+            raise ValueError(f"{name} {path} holds texts or tokens; inputs must be images or points")
     real, train, validation = found
     if real is None or train is None:
         raise AssertionError("checked above")
@@ -160,7 +165,7 @@ def _inputs(asked: Asked, reading: Reading) -> Inputs | None:
 
 
 def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
-    """ValueError where a set of real data has more or fewer rows than inputs."""
+    """Raises ValueError if a set of real data and its inputs have different numbers of rows."""
     for name, path, x, of, truth, rows in (
         ("--inputs", asked.inputs, inputs.real, "--real", asked.real, sets.real),
         ("--train-inputs", asked.train_inputs, inputs.train, "--train", asked.train, sets.train),
@@ -173,7 +178,7 @@ def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
 
 
 def _text_metrics(sets: Sets) -> Any:
-    """k-grams over the alphabet of all sets: the validation data alone may lack a symbol."""
+    """k-grams over the alphabet of all sets (the validation data may lack a symbol); None for floats."""
     if sets.real.is_floating_point():
         return None
     every = [sets.real, *sets.methods.values(), *(x for x in (sets.train, sets.validation) if x is not None)]
@@ -184,9 +189,9 @@ def _text_metrics(sets: Sets) -> Any:
 
 
 def table(study: Study) -> str:
-    """The primary metric of every method at every number of calls, as text: n_eq, or the distance where it has none."""
+    """A table of the primary metric by method and number of calls, as text: n_eq, or the distance without one."""
     scatter = study.primary.scatter
-    unit = f"as good as so many real {study.items}" if scatter is not None else f"distance ({study.primary.name})"
+    unit = f"equivalent number of real {study.items}" if scatter is not None else f"distance ({study.primary.name})"
     lines = [f"{unit}, by calls ({study.primary.name}):"]
     for method in study.methods:
         curve = study.curve(method.name)
@@ -198,11 +203,11 @@ def table(study: Study) -> str:
     return "\n".join(lines)
 
 
-# ---------------------------------------------------------------- the words of the command line
+# ---------------------------------------------------------------- parsing of options
 
 
 def _places(asked: Asked) -> list[Place]:
-    """Every set of samples that was named; ValueError where names, calls or seeds do not fit together."""
+    """All sets of samples of the command line; ValueError if names, calls or seeds are inconsistent."""
     groups = {
         "--baseline": asked.baseline,
         "--candidate": asked.candidate,
@@ -218,19 +223,17 @@ def _places(asked: Asked) -> list[Place]:
     names = {flag: {p.name for p in places if p.flag == flag} for flag in groups}
     both = sorted(names["--baseline"] & names["--candidate"])
     if both:
-        raise ValueError(f"{both[0]!r} is a baseline and a candidate; give each method a name of its own")
+        raise ValueError(f"{both[0]!r} is a baseline and a candidate; give each method its own name")
     for flag in ("--start", "--control"):
         for name in sorted(names[flag] - names["--candidate"]):
             raise ValueError(
-                f"{flag} is of {name!r}, which is no candidate; known: {', '.join(sorted(names['--candidate']))}"
+                f"{flag} is for {name!r}, which is not a candidate; known: {', '.join(sorted(names['--candidate']))}"
             )
     seen: dict[tuple[str, str, int, int], Place] = {}
     for p in places:
         key = (p.flag, p.name, p.calls, p.seed)
         if key in seen:
-            raise ValueError(
-                f"{p.label} is given twice, as {seen[key].path} and {p.path}; give each set a seed of its own"
-            )
+            raise ValueError(f"{p.label} is given twice, as {seen[key].path} and {p.path}; give each set its own seed")
         seen[key] = p
     _same_seeds(places)
     return places
@@ -244,39 +247,39 @@ def _same_seeds(places: Sequence[Place]) -> None:
     for (other_flag, other, at), have in seeds.items():
         if have != most:
             raise ValueError(
-                f"{flag} {name}:{calls} has the training seeds {sorted(most)} and {other_flag} {other}:{at} {sorted(have)}; a "
-                "verdict from chosen seeds is none: give every set under the same seeds"
+                f"{flag} {name}:{calls} has the training seeds {sorted(most)} and {other_flag} {other}:{at} {sorted(have)}; "
+                "selected seeds make a verdict invalid: give every set under the same seeds"
             )
 
 
 def _places_of(flag: str, text: str) -> list[Place]:
-    """The sets that one option names."""
+    """The sets of samples given by one option."""
     head, equals, path = text.partition("=")
     start = flag == "--start"
     shape = "NAME@SEED=PATH, like --start warm@0=PATH" if start else SHAPE.format(flag=flag)
     name, at, seed = head.partition("@")
     name, colon, calls = name.partition(":")
     if not equals or not path or not name or (at and not seed):
-        raise ValueError(f"{flag} is {text!r}; say {shape}")
+        raise ValueError(f"{flag} is {text!r}; give {shape}")
     if start and colon:
-        raise ValueError(f"{flag} is {text!r}; a start takes no calls: say {shape}")
+        raise ValueError(f"{flag} is {text!r}; a start has no number of calls: give {shape}")
     if start:
         return [Place(flag, name, 0, _whole(seed or "0", 0, "training seed", f"{flag} {text}", shape), path)]
     if colon:
         return [_place(flag, name, calls, seed or "0", path, f"{flag} {text}", shape)]
     if at:
-        raise ValueError(f"{flag} is {text!r}, without a number of calls; say {shape}")
+        raise ValueError(f"{flag} is {text!r}, without a number of calls; give {shape}")
     return _places_in(flag, name, path, shape)
 
 
 def _places_in(flag: str, name: str, path: str, shape: str) -> list[Place]:
-    """The sets in a folder whose entries are named by their calls."""
+    """The sets of samples in a folder with entries named by their calls."""
     folder = Path(path).expanduser()
     inside = [e for e in sorted(folder.iterdir()) if not e.name.startswith(".")] if folder.is_dir() else []
     sets = [e for e in inside if e.is_dir() or e.suffix.lower() in FILES]
     if not sets:
         raise ValueError(
-            f"{flag} {name}={path} names no number of calls; say {shape}, or give a folder of folders or files named 4 or 4@0"
+            f"{flag} {name}={path} has no number of calls; give {shape}, or a folder of folders or files named 4 or 4@0"
         )
     found = []
     for entry in sets:
@@ -294,7 +297,7 @@ def _place(flag: str, name: str, calls: str, seed: str, path: str, where: str, s
 
 def _whole(text: str, least: int, what: str, where: str, shape: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise ValueError(f"{where}: {text!r} is no {what}; give a whole number of at least {least}: {shape}")
+        raise ValueError(f"{where}: {text!r} is not a {what}; give a whole number of at least {least}: {shape}")
     return int(text)
 
 
@@ -316,12 +319,12 @@ def _seconds(texts: Sequence[str], places: Sequence[Place]) -> Mapping[str, Mapp
         try:
             seconds, steps = float(value), int(calls)
         except ValueError:
-            raise ValueError(f"--seconds is {text!r}; say NAME:CALLS=SECONDS a sample, like cold:4=0.012") from None
+            raise ValueError(f"--seconds is {text!r}; give NAME:CALLS=SECONDS per sample, like cold:4=0.012") from None
         if not 0 < seconds < math.inf:
-            raise ValueError(f"--seconds is {text!r}; give positive seconds a sample, like cold:4=0.012")
+            raise ValueError(f"--seconds is {text!r}; give positive seconds per sample, like cold:4=0.012")
         if (name, steps) not in known:
             some = ", ".join(sorted(f"{n}:{c}" for n, c in known))
-            raise ValueError(f"--seconds is of {head!r}, which has no samples; known: {some}")
+            raise ValueError(f"--seconds is for {head!r}, which has no samples; known: {some}")
         found.setdefault(name, {})[steps] = seconds
     return found
 
@@ -347,7 +350,7 @@ def _ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 def _mode(mode: str) -> str:
     if mode not in ("", "RGB", "L"):
-        raise ValueError(f"--mode is {mode!r}; say RGB (colour) or L (grey)")
+        raise ValueError(f"--mode is {mode!r}; give RGB (colour) or L (grey)")
     return mode
 
 

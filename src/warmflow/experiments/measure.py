@@ -1,7 +1,8 @@
-"""From trained flows to a study: each method's solver chosen on validation data, then every row of the grid of calls.
+"""Measures trained flows for a study: chooses each method's solver on validation data, then measures every number of calls.
 
-FOLDER/measured/DIGEST/    choices and rows so far, named by a digest of all that is fixed beforehand: a measurement that was
-                           cut off goes on, and several processes share one. ``forget`` removes it once the study is saved.
+FOLDER/measured/DIGEST/    the choices and rows measured so far; DIGEST depends on everything fixed beforehand. An interrupted
+                           measurement is resumed, and several processes can share it. ``forget`` removes the folder after
+                           the study is saved.
 """
 
 from __future__ import annotations
@@ -31,24 +32,25 @@ from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun, Jump, MultistepX1, label
 
 AT_ONCE, LEAST_AT_ONCE = 2**18, 64
-"""Numbers sampled at once, and rows at least: a U-Net's layers of 2,000 images leave the cache and take three times as long."""
+"""Size of a sampling batch in numbers, and its fewest rows: the activations of a U-Net for 2,000 images do not fit in the cache,
+which takes three times as long."""
 FLOAT_SOLVERS: tuple[Solver, ...] = (
     Euler(), Heun(), *(AdamsBashforth(s) for s in (1.0, 2.0, 3.0)), *(MultistepX1(s) for s in (1.0, 2.0, 3.0))
 )  # fmt: skip
-"""Solvers and time grids that are tried for every flow of floats, on validation data."""
+"""Solvers and time grids tried on validation data for every flow of floats."""
 TOKEN_GRID = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers of steps of token flows where no numbers of calls are asked for: steps that change nothing cost no call, so that the
-calls of a sample are at most its steps and are counted."""
+"""Default numbers of steps of token flows. A step that changes nothing costs no call, so the calls of a sample are at most its
+steps, and are counted."""
 
 
 def at_once(sampler: Sampler) -> int:
-    """Rows that are sampled at once."""
+    """Number of rows of a sampling batch."""
     return max(LEAST_AT_ONCE, AT_ONCE // math.prod(sampler.shape))
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A sampler with one solver, as the generator that a study measures."""
+    """A sampler with a fixed solver, as a generator to be measured."""
 
     sampler: Sampler
     solver: Solver
@@ -60,7 +62,7 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """What a candidate starts from, as it comes: a draft before it is blurred, a learned prior's start."""
+    """The start of a candidate as a generator of 0 calls: a draft before noise is added, or the start of a learned prior."""
 
     source: Source
     bounds: tuple[float, float] | None
@@ -78,9 +80,11 @@ class Trained:
     """A trained flow of one seed.
 
     Args:
-        seconds: of its training, which the bill calls ``spent``; 0 where they are not known.
-        grid: the numbers of calls it is measured at, where they are not those of the comparison.
-        solvers: those that are tried on validation data, where they are not those of its space.
+        seconds: training time, listed in the bill under the name ``spent``; 0 if unknown.
+        of: for a control or a start, the candidate it belongs to.
+        title: the name in sentences and figures.
+        grid: the numbers of calls at which it is measured; empty for those of the comparison.
+        solvers: the solvers tried on validation data; empty for the default ones.
     """
 
     name: str
@@ -96,18 +100,18 @@ class Trained:
 
 
 def solvers_of(sampler: Sampler) -> tuple[Solver, ...]:
-    """The solvers that are tried for a flow."""
+    """The solvers to be tried for a flow."""
     return (sampler.solver,) if isinstance(sampler.solver, Jump) else FLOAT_SOLVERS
 
 
 def calls_of(solver: Solver, steps: int) -> int:
-    """Calls that so many steps declare to cost."""
+    """Number of network calls of a solver with this number of steps."""
     return (steps - 1) * solver.calls_per_step + solver.calls_last_step
 
 
 @dataclass(frozen=True)
 class CallsOf:
-    """``calls_of`` one solver."""
+    """``calls_of`` for a fixed solver."""
 
     solver: Solver
 
@@ -116,8 +120,9 @@ class CallsOf:
 
 
 def steps_on_grid(solver: Solver, grid: Sequence[int] = GRID) -> tuple[int, ...]:
-    """For each number of calls on the grid the most steps that cost no more: a solver of two calls a step stands at the odd
-    numbers below. Of token flows, whose steps may cost nothing, the grid is of steps."""
+    """For each number of calls of the grid, the largest number of steps that needs at most these calls. A solver with two calls
+    per step and one for the last is measured at odd numbers of calls. For token flows, whose steps may cost no call, the grid
+    is of steps."""
     if isinstance(solver, Jump):
         return TOKEN_GRID if tuple(grid) == GRID else tuple(grid)
     most = {max((k for k in range(1, calls + 1) if calls_of(solver, k) <= calls), default=0) for calls in grid}
@@ -125,7 +130,7 @@ def steps_on_grid(solver: Solver, grid: Sequence[int] = GRID) -> tuple[int, ...]
 
 
 def training_bill(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
-    """The mean seconds of a training by method, under what the bill calls it; of no method whose seconds are not known."""
+    """The mean training seconds of each method, by their name in the bill; methods without known seconds are left out."""
     found: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(t.name for t in trained):
         mine = [t for t in trained if t.name == name]
@@ -138,10 +143,12 @@ def entries_of(
     trained: Sequence[Trained], bills: Mapping[str, Mapping[str, float]], *, grid: Sequence[int] = GRID,
     solvers: Callable[[Sampler], Sequence[Solver]] = solvers_of,
 ) -> list[Entry]:  # fmt: skip
-    """The methods of a study, from their trained flows of every seed.
+    """The entries of a study, from the trained flows of all seeds.
 
     Args:
-        bills: one-off seconds by method and name, the training apart, which is added here.
+        bills: one-off seconds by method and name, without training, which is added here.
+        grid: the numbers of calls.
+        solvers: returns the solvers to be tried for a sampler.
     """
     found = []
     trainings = training_bill(trained)
@@ -166,10 +173,12 @@ def entries_of(
 def alone(
     bounds: tuple[float, float] | None, name: str, sources: Mapping[int, Source], of: str, title: str = "", draft: bool = True
 ) -> Entry:  # fmt: skip
-    """What a candidate starts from, by training seed: no calls.
+    """The entry of the start of a candidate, with 0 calls.
 
     Args:
-        draft: whether it is a draft, to which the flow adds noise of its own.
+        sources: the start by training seed.
+        of: the candidate.
+        draft: True for a draft, to which the flow adds noise.
     """
     generators = {seed: Alone(s, bounds, draft) for seed, s in sources.items()}
     return Entry(name, Role.START, {"": generators}, of=of, title=title)
@@ -186,15 +195,19 @@ class Store:
 
     @staticmethod
     def of(root: Path, real: RealData, samples: int, weights: str = "") -> Store:
-        """The store of what is fixed beforehand: rows that were measured against other data, or of other flows (a digest of their
-        ``weights``, where the folder alone does not say which they are), do not belong to it."""
+        """The store for these real data and number of samples.
+
+        Args:
+            weights: a digest of the weights of the flows, if the folder alone does not identify them. Rows measured with other
+                data, samples or weights are in another store.
+        """
         text = json.dumps({"real": real.fixed, "samples": samples, "weights": weights}, sort_keys=True)
         return Store(root / "measured" / hashlib.sha256(text.encode()).hexdigest()[:12])
 
     def _place(self, *parts: object) -> Path:
         return self.folder / re.sub(
             r"[^A-Za-z0-9.]", "_", "-".join(str(p) for p in parts)
-        )  # one for one: seed -1 is not seed 1
+        )  # character by character, so that seed -1 and seed 1 differ
 
     def row(self, method: str, solver: str, steps: int, seed: int) -> Row | None:
         place = self._place(method, solver, steps, seed)
@@ -206,7 +219,7 @@ class Store:
         save_row(place, row)
 
     def choice(self, entry: Entry, real: RealData, samples: int) -> Choice:
-        """The choice of an entry's solver, made once."""
+        """The choice of an entry's solver, read from the store or made and stored."""
         place = self._place("choice", f"{entry.name}.json")
         if place.exists():
             found = read_json(place)
@@ -219,12 +232,12 @@ class Store:
 
 
 def forget(root: Path) -> None:
-    """Removes the rows that were kept one by one: the study has them all."""
+    """Removes the stored rows; call it after the study is saved."""
     shutil.rmtree(root / "measured", ignore_errors=True)
 
 
 def calls_left(entries: Sequence[Entry], choices: Mapping[str, str], store: Store) -> float:
-    """Network calls a sample of all rows that are not measured yet."""
+    """The sum of network calls per sample over all rows that are not measured yet."""
     return sum(
         entry.counted(choices[entry.name], steps)
         for entry in entries
@@ -236,7 +249,7 @@ def calls_left(entries: Sequence[Entry], choices: Mapping[str, str], store: Stor
 
 
 def seconds_of_call(entry: Entry, choices: Mapping[str, str], real: RealData, samples: int) -> float:
-    """Seconds of one call for all samples of a row, measured on one batch."""
+    """Seconds of one call for all samples of a row, estimated from one batch."""
     run = entry.generators[choices[entry.name]][entry.seeds[0]]
     few = min(samples, 256)
     given = {} if real.paired is None else {"inputs": real.paired.asked(few, 0)}
@@ -250,7 +263,7 @@ def rows_of(
     entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, store: Store, *,
     progress: bool = False, backwards: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """Every row, those in the store read and the others measured and kept there."""
+    """All rows: read from the store if they are there, else measured and stored."""
     with torch.inference_mode():
         return list(
             measured(

@@ -1,4 +1,4 @@
-"""Audits of the pairings that a comparison trains on, and of the others beside them."""
+"""Audits of the pairing that a comparison trains on, and of other pairings for reference."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from warmflow.noise import Noise, permutation
 from warmflow.setup import Setup
 
 AUDITED = 10_000
-"""Of a larger training set, the rows that each pairing is audited on."""
+"""Largest number of training rows on which a pairing is audited."""
 
 
 def seen_as(data: DataSet, x: Tensor) -> Tensor:
-    """Samples as they are measured and drawn: tokens of a grid as points of the plane, all else as it is."""
+    """Samples as used by metrics and figures: tokens of a grid are decoded to points, everything else is unchanged."""
     return data.codec.decode(x) if isinstance(data.codec, Grid) else x
 
 
 def audits(setup: Setup, drafted: Drafted) -> dict[str, Any]:
-    """The audit of the pairing that is trained on, and beside it of the others on one round."""
+    """The audit of the pairing that is trained on, and of the other pairings for one round, by name."""
     draft, pairing, data_seed = drafted.draft, drafted.pairing, int(setup.asked.get("data_seed", 0))
     if isinstance(setup.data.codec, Alphabet):
         return _text_audits(setup, drafted, data_seed)
     whole, own, block = setup.data.train, pairing.pairing or "whole-set", pairing.block or 512
     data = whole
-    if len(whole) > AUDITED:  # pairing all of a large set by every pairing would take longer than training on it
+    if len(whole) > AUDITED:  # computing every pairing of a large set would take longer than training
         data = whole[permutation(data_seed, len(whole), "audit")[:AUDITED]]
         data = replace(data, index=torch.arange(AUDITED))
     m = min(len(data), 2000)
     fresh = seen_as(setup.data, draft.draw(m, noise=Noise.of(data_seed + 7919, m)).x0)
-    nearest = () if "label" in draft.takes else ("nearest-data", "nearest-draft")  # may be of another label
+    nearest = () if "label" in draft.takes else ("nearest-data", "nearest-draft")  # they may pair across labels
     found = {}
     for name in dict.fromkeys((own, "whole-set", *nearest, "independent")):
-        rows = whole if name == "given" else data  # no other pairs of some rows can be made: all are audited
+        rows = whole if name == "given" else data  # given pairs cannot be recomputed for a subset, so all are audited
         if name == own and (name == "given" or (data is whole and name in OFFLINE)):
             part = drafted.pairs[torch.arange(len(rows))]
         else:
@@ -64,8 +64,8 @@ def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) 
 
 
 def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) -> dict[str, Any]:
-    """The audit of the pairing of texts that is trained on, and of independent pairs: each made once more, on some rows of
-    the data (pairs from a file are taken as they are)."""
+    """The audit of the pairing of texts that is trained on, and of independent pairs. Each is computed anew on a subset of the
+    data; pairs from a file are used directly."""
     from warmflow.metrics.audit_tokens import audit_tokens
 
     data, draft, pairing, found = setup.data.train, drafted.draft, drafted.pairing, {}

@@ -1,4 +1,4 @@
-"""Samples of every method from the same seed, for the report: pictures, points of the plane, and trajectories."""
+"""Samples of every method from the same seed, for the report: images, points, and trajectories."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ TRAJECTORIES = 200
 def pictures(
     data: DataSet, trained: Sequence[Trained], draft: Source | None, steps: Sequence[int], n: int
 ) -> dict[str, Tensor]:
-    """Named "real", "draft", "start", "METHOD.STEPS"; of points also "trajectory.METHOD".
+    """Samples (n, *S) named "real", "draft", "start" and "METHOD.STEPS"; for points also "trajectory.METHOD".
 
     Args:
-        steps: the numbers of steps that candidates are shown at.
-        n: how many of each; no more than there are held-out samples.
+        trained: the trained flows; those of the smallest seed are shown.
+        draft: the draft, before noise is added; None for none.
+        steps: the numbers of steps at which candidates are shown.
+        n: number of samples of each; at most the number of held-out samples.
     """
     n = min(n, len(data.heldout))
     out: dict[str, Tensor] = {"real": data.heldout.x1[:n]}
@@ -58,7 +60,7 @@ def _with(sampler: Sampler, steps: int) -> Sampler:
 
 
 def _start_pictures(data: DataSet, t: Trained, n: int) -> dict[str, Tensor]:
-    """The start of a candidate; of a learned prior its mean, its sigma, and starts at half, the whole and twice of it."""
+    """The start of a candidate; for a learned prior its mean, its sigma, and starts with 0.5, 1 and 2 times sigma."""
     source, noise = t.sampler.source, Noise.of(t.seed, n).fold("source")
     start = source.draw(n, noise=noise)
     if not isinstance(source, LearnedPrior):

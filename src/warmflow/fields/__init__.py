@@ -1,4 +1,4 @@
-"""The motion along a path: networks, wrappers for guidance and temperature, a user's own model, exact oracles."""
+"""Fields: the motion along a path. networks, wrappers for guidance and temperature, a user's own model, closed forms."""
 
 from warmflow.fields.exact import ExactGaussian, ExactMixture, finite_data
 from warmflow.fields.exact_tokens import ExactMarkov, ExactTokens

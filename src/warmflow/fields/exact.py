@@ -1,16 +1,16 @@
-"""Fields known in closed form: oracles for tests, documents and the audit.
+"""Fields known in closed form, for tests, documentation and the audit.
 
 Let a = (1 - t) / (1 - t0) and b = (t - t0) / (1 - t0), so that x_t = a x0 + b x1 and u = (x1 - x0) / (1 - t0).
 
-Gaussian, independent ends: (u, x_t) is jointly Gaussian, so
+Independent Gaussian ends: (u, x_t) is jointly Gaussian, so
 
     E[u | x_t] = ((m1 - m0) + (b C1 - a C0) (a^2 C0 + b^2 C1)^-1 (x_t - a m0 - b m1)) / (1 - t0).
 
-Mixture of components k, each with its own independent ends N(c_k, p^2 I) and N(m_k, q^2 I): within a component the line
-above, over components the posterior weight of x_t under N(a c_k + b m_k, (a^2 p^2 + b^2 q^2) I).
+Mixture of components k, each with its own independent ends N(c_k, p^2 I) and N(m_k, q^2 I): the formula above within each
+component, averaged over components with the posterior weights of x_t under N(a c_k + b m_k, (a^2 p^2 + b^2 q^2) I).
 
-Finite data is the mixture with q = 0: with c = 0, p = 1 the cold flow of a data set, with c_k the draft of datum k and
-p = sigma the warm flow of a paired set whose field does not see the draft.
+A finite data set is the mixture with q = 0. With c = 0 and p = 1 it is the cold flow of the data set; with c_k the draft of
+data point k and p = sigma, the warm flow of a paired data set whose field does not see the draft.
 
 References:
     Flow Matching for Generative Modeling, Lipman et al., 2022, arXiv 2210.02747, eq. 8 (marginal velocity)
@@ -36,7 +36,7 @@ def _estimate(velocity: Tensor, x_t: Tensor, t: Tensor, start: Start, path: Line
 
 @dataclass(frozen=True, eq=False)
 class ExactGaussian(Field):
-    """Independent ends N(mean0, cov0) and N(mean1, cov1), means (d,), covariances (d, d); x is (B, d)."""
+    """Independent ends N(mean0, cov0) and N(mean1, cov1): means (d,), covariances (d, d), x (B, d)."""
 
     mean0: Tensor
     cov0: Tensor
@@ -57,9 +57,9 @@ class ExactGaussian(Field):
 
 @dataclass(frozen=True, eq=False)
 class ExactMixture(Field):
-    """Components k with ends N(starts_k, start_std^2 I) and N(ends_k, end_std^2 I).
+    """A mixture of components k with ends N(starts_k, start_std^2 I) and N(ends_k, end_std^2 I).
 
-    ``starts`` and ``ends`` are (K, *S) (``starts`` may be (1, *S)), ``weights`` (K,) sums to 1.
+    ``starts`` and ``ends`` are (K, *S) (``starts`` may be (1, *S)); ``weights`` (K,) sums to 1.
     """
 
     weights: Tensor
@@ -90,8 +90,11 @@ class ExactMixture(Field):
 def finite_data(x1: Tensor, starts: Tensor | None = None, sigma: float = 1.0, t0: float = 0.0) -> ExactMixture:
     """The exact field of a finite data set x1 (N, *S).
 
-    Without ``starts`` the source is N(0, sigma^2 I) (cold); with ``starts`` (N, *S), row k is the draft paired with
-    datum k, blurred by ``sigma`` > 0, and the field does not see it.
+    Without ``starts`` the source is N(0, sigma^2 I) (cold). With ``starts`` (N, *S), row k is the draft paired with data point
+    k, blurred by ``sigma`` > 0, and the field does not see it.
+
+    Raises:
+        ValueError: sigma is not positive.
     """
     if sigma <= 0:
         raise ValueError(f"sigma is {sigma}; the finite-data field needs a start with some noise, sigma > 0")

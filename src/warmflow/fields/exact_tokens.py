@@ -1,14 +1,19 @@
-"""Token fields known in closed form: oracles for tests, documents and statements about the method itself.
+"""Token fields known in closed form, for tests, documentation and statements about the method itself.
 
-Of a pair (x0, x1) the path's point at t has, at each position alone, x1^i with chance k and x0^i with chance 1 - k.
+At time t the path's point of a pair (x0, x1) has, independently at each position, x1^i with probability k and x0^i with
+probability 1 - k.
 
-Finite pairs, weights w_j:    p(j | x_t) in proportion to w_j prod_i [ k 1{x_t^i = x1_j^i} + (1 - k) e_j^i(x_t^i) ]
-    with e = 1{. = x0_j^i} where pair j has a draft of its own, or the source's law p0 where starts are drawn apart from data.
-    Positions that are fixed have k = 1.
+Finitely many pairs with weights w_j:
 
-A Markov chain seen through a kernel K(x0^i | x1^i), each position alone: x_t is the output of a hidden Markov model whose
-hidden chain is x1 and whose emission is k 1{x_t^i = v} + (1 - k) K(x_t^i | v). Its posteriors are forward times backward.
-With K free of v this is a cold flow (uniform or masked start), with K a corruption it is a warm one from drafts of known quality.
+    p(j | x_t)  proportional to  w_j prod_i [ k 1{x_t^i = x1_j^i} + (1 - k) e_j^i(x_t^i) ]
+
+with e = 1{. = x0_j^i} if pair j has its own draft, or the source distribution p0 if starts are independent of the data. Fixed
+positions have k = 1.
+
+A Markov chain observed through a kernel K(x0^i | x1^i), independently at each position: x_t is the output of a hidden Markov
+model with hidden chain x1 and emission probabilities k 1{x_t^i = v} + (1 - k) K(x_t^i | v). Its posteriors come from the
+forward-backward algorithm. If K does not depend on v, this is a cold flow (uniform or masked start); if K is a corruption, it
+is a warm flow from drafts of known quality.
 
 References:
     Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595 (the posterior a network learns)
@@ -27,24 +32,24 @@ from warmflow.paths import MixturePath
 
 
 def _answer(chance: Tensor, at: Tensor | None) -> Estimate:
-    """Logits of posteriors (B, L, V)."""
+    """The estimate with the logits of posteriors (B, L, V)."""
     calls = torch.ones(len(chance), dtype=torch.int64, device=chance.device)
     return Estimate(calls, logits=torch.log(chance if at is None else chance[at]))
 
 
 def _known(path: MixturePath, x_t: Tensor, t: Tensor, start: Start) -> Tensor:
-    """(B, L) float64: the chance that what stands at a position is its datum's: k at t, and 1 where it is fixed."""
+    """The probability (B, L) float64 that a position holds its data token: k at t, and 1 where it is fixed."""
     k = path.kappa(t)[:, None].expand(x_t.shape)
     return k if start.fixed is None else torch.where(start.fixed, 1.0, k)
 
 
 @dataclass(frozen=True, eq=False)
 class ExactTokens(Field):
-    """Finitely many data ``ends`` (K, L) with ``weights`` (K,), each with its draft ``starts`` (K, L), or starts drawn
-    apart from the data with token chances ``source`` (V',), V' >= V tokens.
+    """Finitely many data points ``ends`` (K, L) with ``weights`` (K,). Each has its own draft ``starts`` (K, L), or starts are
+    independent of the data with token probabilities ``source`` (V',), V' >= V tokens.
 
     Raises:
-        ValueError: neither or both of ``starts`` and ``source``.
+        ValueError: neither or both of ``starts`` and ``source`` are given.
     """
 
     ends: Tensor
@@ -57,7 +62,7 @@ class ExactTokens(Field):
     def __post_init__(self) -> None:
         if (self.starts is None) == (self.source is None):
             raise ValueError(
-                "give the drafts that belong to the data (starts), or the law of starts drawn apart (source)"
+                "give either starts, the drafts of the data points, or source, the distribution of independent starts"
             )
 
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
@@ -71,7 +76,7 @@ class ExactTokens(Field):
         chance = (k * there + (1 - k) * still).prod(2) * self.weights.double()  # (B, K)
         total = chance.sum(1, keepdim=True)
         prior = (self.weights.double() / self.weights.double().sum()).expand_as(chance)
-        chance = torch.where(total > 0, chance / total.clamp(min=1e-300), prior)  # a walk may leave the path's support
+        chance = torch.where(total > 0, chance / total.clamp(min=1e-300), prior)  # x_t may leave the path's support
         out = torch.zeros(*x_t.shape, self.vocabulary, dtype=torch.float64, device=x_t.device)
         index = self.ends.T[None].expand(len(x_t), -1, -1)  # (B, L, K)
         out.scatter_add_(2, index, chance[:, None, :].expand(-1, x_t.shape[1], -1))
@@ -80,8 +85,10 @@ class ExactTokens(Field):
 
 @dataclass(frozen=True, eq=False)
 class ExactMarkov(Field):
-    """Data: a Markov chain with first chances ``initial`` (V,) and ``transition`` (V, V), rows summing to 1. Starts: each
-    position drawn from ``kernel`` (V, V'), row v the law of x0^i given x1^i = v (equal rows: drawn apart from the data)."""
+    """Data from a Markov chain with first probabilities ``initial`` (V,) and ``transition`` (V, V), rows summing to 1. Starts
+    are drawn from ``kernel`` (V, V') at each position: row v is the distribution of x0^i given x1^i = v (equal rows:
+    independent of the data).
+    """
 
     initial: Tensor
     transition: Tensor
@@ -92,7 +99,7 @@ class ExactMarkov(Field):
         k = _known(self.path, x_t, t, start)[:, :, None]
         vocabulary = len(self.initial)
         there = torch.nn.functional.one_hot(x_t, self.kernel.shape[1])[..., :vocabulary].double()
-        seen = k * there + (1 - k) * self.kernel.double().T[x_t]  # (B, L, V): chance of x_t^i given x1^i = v
+        seen = k * there + (1 - k) * self.kernel.double().T[x_t]  # (B, L, V): probability of x_t^i given x1^i = v
         seen = torch.where(seen.sum(2, keepdim=True) > 0, seen, torch.ones_like(seen))
         length, step = x_t.shape[1], self.transition.double()
         forward, backward = torch.empty_like(seen), torch.ones_like(seen)

@@ -1,12 +1,11 @@
-"""Classifier-free guidance: u + scale (c - u), with c seen and u blind to the named conditions. Two calls.
+"""Classifier-free guidance: u + scale (c - u), where c sees the conditions and u does not. Two calls.
 
-    in an interval of times:   u + scale (c - u)  for low <= t <= high,   c elsewhere, in one call
+    with an interval:   u + scale (c - u)  for low <= t <= high,   c elsewhere, in one call
 
-Early in a walk guidance drives samples of a class together, late it changes next to nothing: between the two it is worth its
-second call.
+Early in sampling, guidance makes the samples of a class too similar; late, it has almost no effect. The second call is
+therefore worth its cost only in between.
 
-The scale follows diffusers: 1 is off, 0 is unconditional. A dropped label is -1, a dropped tensor is 0, here as in
-training.
+The scale follows diffusers: 1 is off, 0 is unconditional. As in training, a dropped label is -1 and a dropped tensor is 0.
 
 References:
     Classifier-Free Diffusion Guidance, Ho and Salimans, 2022, arXiv 2207.12598, eq. 6 (there w = scale - 1)
@@ -27,7 +26,7 @@ from warmflow.contracts import Estimate, Field, Start
 
 
 def dropped(condition: Mapping[str, Tensor], names: Iterable[str], rows: Tensor | None = None) -> dict[str, Tensor]:
-    """The conditions with these names dropped, on all rows or where ``rows`` (B,) is true.
+    """The conditions with these names dropped, in all rows or where ``rows`` (B,) is true.
 
     Raises:
         ValueError: a name that is not among the conditions.
@@ -36,7 +35,7 @@ def dropped(condition: Mapping[str, Tensor], names: Iterable[str], rows: Tensor 
     for name in names:
         if name not in out:
             has = ", ".join(sorted(out)) or "nothing"
-            raise ValueError(f"cannot drop {name!r}: the start carries {has}; give the condition, or drop another")
+            raise ValueError(f"cannot drop {name!r}: the start has {has}; give the condition, or drop another")
         value = out[name]
         blank = torch.full_like(value, -1) if name == "label" else torch.zeros_like(value)
         if rows is None:
@@ -48,14 +47,15 @@ def dropped(condition: Mapping[str, Tensor], names: Iterable[str], rows: Tensor 
 
 @dataclass(frozen=True, eq=False)
 class Guided(Field):
-    """u + scale (c - u) of a field trained with dropped conditions; ``drops`` names what u does not see.
+    """u + scale (c - u) for a field trained with dropped conditions.
 
     Args:
-        interval: (low, high), times between which (both included) it guides; None for all. Each row has a time of its own, and
-            only rows that are guided cost a second call.
+        drops: names of the conditions that u does not see.
+        interval: (low, high), the times at which guidance is applied, both included; None for all. Each row has its own time, and
+            only guided rows cost a second call.
 
     Raises:
-        ValueError: a scale that is no finite number, an interval that is reversed, empty or not within [0, 1].
+        ValueError: a scale that is not finite, or an interval without low < high inside [0, 1].
     """
 
     field: Field
@@ -65,7 +65,7 @@ class Guided(Field):
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.scale):
-            raise ValueError(f"the scale of guidance is {self.scale}; give a finite number, 1 is off")
+            raise ValueError(f"the guidance scale is {self.scale}; give a finite number, 1 is off")
         if self.interval is not None:
             low, high = self.interval
             if not 0 <= low < high <= 1:
@@ -73,7 +73,7 @@ class Guided(Field):
 
     @property
     def network(self):  # type: ignore[no-untyped-def]
-        """The inner field's."""
+        """The network of the inner field."""
         return self.field.network  # type: ignore[attr-defined]
 
     @property
@@ -90,7 +90,7 @@ class Guided(Field):
         few = start[inside]
         blind = replace(few, condition=dropped(few.condition, self.drops))
         u = self.field(x_t[inside], t[inside], blind, at=None if at is None else at[inside])
-        places = inside if at is None else inside[:, None].expand_as(at)[at]  # logits stand where they were asked for
+        places = inside if at is None else inside[:, None].expand_as(at)[at]  # one row of logits per position in at
 
         def guide(a: Tensor | None, b: Tensor | None, rows: Tensor) -> Tensor | None:
             if a is None or b is None:

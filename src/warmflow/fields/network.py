@@ -1,8 +1,8 @@
-"""A network as a field. The network is called ``network(x_t, t, **conditions)`` with the raw t, (B,), in x_t's dtype.
+"""A network as a field. The network is called as ``network(x_t, t, **conditions)`` with the raw t, (B,), in x_t's dtype.
 
-A network that predicts the end x1 gives the velocity (x1 - x_t) / (1 - t), one that predicts the velocity gives the end
-x_t + (1 - t) u; both conversions live with the path. Autocast is put around the network alone: states and times stay
-in float32 (in bfloat16 a hundred Euler steps of velocity 1 end at 1.05).
+A network that predicts the end point x1 gives the velocity (x1 - x_t) / (1 - t); one that predicts the velocity u gives the end
+point x_t + (1 - t) u. The path implements both conversions. Autocast applies to the network only: states and times stay in
+float32 (in bfloat16, a hundred Euler steps of velocity 1 end at 1.05).
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from warmflow.contracts import Condition, Estimate, Field, FlowPath, Start
 
 
 def seen(start: Start, sees: tuple[str, ...]) -> dict[str, Tensor]:
-    """What a field that sees these names sees of a start; a missing name is an error."""
+    """The conditions of the start named in ``sees``. Raises ValueError if one is missing."""
     missing = [name for name in sees if name not in start.condition]
     if missing:
         has = sorted(start.condition) or "nothing"
-        raise ValueError(
-            f"the field sees {missing[0]!r}, but the start carries {has}: use the source it was trained with"
-        )
+        raise ValueError(f"the field sees {missing[0]!r}, but the start has {has}: use the source it was trained with")
     return {name: start.condition[name] for name in sees}
 
 
 def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextManager[Any]:
-    """The arithmetic of a network on x: autocast to a dtype by its name, or as it is."""
+    """The context in which a network is evaluated: autocast to the named dtype, or no autocast."""
     return torch.autocast(x.device.type, dtype=getattr(torch, autocast)) if autocast else contextlib.nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkField(Field):
-    """``network(x_t, t, **{name: condition})`` read as a velocity or as an end.
+    """``network(x_t, t, **{name: condition})``, interpreted as a velocity or as an end point.
 
     Args:
         predicts: "velocity" or "x1".
         sees: names of the start's conditions given to the network ("draft", "label"); it never sees the start's noise.
         autocast: None, "bfloat16" or "float16": the dtype of the network's own arithmetic.
+
+    Raises:
+        ValueError: an unknown prediction, or a start without one of the conditions.
     """
 
     network: nn.Module

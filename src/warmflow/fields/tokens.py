@@ -1,7 +1,7 @@
-"""A network as a field of tokens: logits of p(x1^i | x_t) at every position, or at those asked for.
+"""A network as a field of tokens: logits of p(x1^i | x_t) at every position, or at the selected ones.
 
-The network is called ``network(x_t, t, at=at, **conditions)`` with the raw t, (B,) float32. Wrappers that change the law
-stand beside it and say so: ``Tempered``.
+The network is called as ``network(x_t, t, at=at, **conditions)`` with the raw t, (B,) float32. ``Tempered`` wraps a field and
+changes its distribution.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from warmflow.fields.network import precision, seen
 
 @dataclass(frozen=True, eq=False)
 class TokenField(Field):
-    """``network(x_t, t, at=..., **{name: condition})`` read as logits over the tokens that data may hold.
+    """``network(x_t, t, at=..., **{name: condition})``, interpreted as logits over the tokens that data may contain.
 
     Args:
         sees: names of the start's conditions given to the network ("draft", "label").
@@ -39,8 +39,13 @@ class TokenField(Field):
 
 @dataclass(frozen=True, eq=False)
 class Tempered(Field):
-    """Another law: the field's p(x1^i | x_t) to the power 1 / temperature, and of that the fewest tokens with a chance of
-    ``top_p`` in all. At temperature 1 and top_p 1 it is the field itself. Samples are more alike and less diverse below."""
+    """Changes the distribution that is sampled: p(x1^i | x_t) to the power 1 / temperature, restricted to the fewest tokens
+    whose total probability is at least ``top_p``. With temperature 1 and top_p 1 it is the field itself; smaller values make
+    samples less diverse.
+
+    Raises:
+        ValueError: a temperature that is not positive, or a top_p outside (0, 1].
+    """
 
     field: Field
     temperature: float = 1.0
@@ -48,9 +53,11 @@ class Tempered(Field):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature is {self.temperature}; it must be positive, 1 leaves the law as it is")
+            raise ValueError(
+                f"temperature is {self.temperature}; it must be positive, 1 leaves the distribution unchanged"
+            )
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1], 1 leaves the law as it is")
+            raise ValueError(f"top_p is {self.top_p}; it must lie in (0, 1], 1 leaves the distribution unchanged")
 
     @property
     def path(self):  # type: ignore[no-untyped-def, override]
@@ -62,7 +69,7 @@ class Tempered(Field):
         logits = estimate.logits.double() / self.temperature
         if self.top_p < 1:
             chance, order = torch.softmax(logits, -1).sort(-1, descending=True)
-            above = chance.cumsum(-1) - chance  # the chance of all that are likelier
+            above = chance.cumsum(-1) - chance  # total probability of all tokens that are more probable
             out = torch.zeros_like(above, dtype=torch.bool).scatter(-1, order, above >= self.top_p)
             logits = logits.masked_fill(out, -math.inf)
         return replace(estimate, logits=logits)

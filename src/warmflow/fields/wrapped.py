@@ -1,12 +1,12 @@
-"""A user's own trained cold model as a field: to be compared with, or to start from.
+"""A user's own trained cold model as a field, for comparisons or as a base model.
 
-With a Gaussian source the straight path is x_t = (1 - t) eps + t x1, and any one of (velocity, x1, epsilon) gives the
+With a Gaussian source the straight path is x_t = (1 - t) eps + t x1, and any one of (velocity, x1, epsilon) determines the
 others:
 
     x1 = x_t + (1 - t) u,        eps = x_t - t u,        so        u = (x1 - x_t) / (1 - t) = (x_t - eps) / t.
 
-The last form is 0 / 0 at t = 0, where x_t *is* eps. A model that predicts epsilon is therefore asked no earlier than
-t = 0.001 (``EARLIEST``); its first step moves by what it says there.
+The last form is 0 / 0 at t = 0, where x_t = eps. A model that predicts epsilon is therefore evaluated at t = 0.001
+(``EARLIEST``) or later; at earlier t the velocity at 0.001 is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PREDICTIONS = ("velocity", "x1", "epsilon")
 
 @dataclass(frozen=True, eq=False)
 class WrappedField(Field):
-    """See ``wrap``. ``network`` is the user's model, called ``network(x, time)`` plus what the field ``sees``."""
+    """See ``wrap``. ``network`` is the user's model, called as ``network(x, time)`` plus the conditions in ``sees``."""
 
     network: Callable[..., Tensor]
     predicts: str
@@ -61,21 +61,22 @@ class WrappedField(Field):
 def wrap(
     model: Callable[..., Tensor], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
 ) -> WrappedField:
-    """Brings a model trained elsewhere into the house as a cold field (Gaussian start, t0 = 0).
+    """Turns a model trained elsewhere into a cold field (Gaussian start, t0 = 0).
 
     Args:
-        model: called ``model(x, time)``; returns a tensor of x's shape, or an object with that tensor as ``.sample``.
-        predicts: "velocity" (of increasing model time), "x1" (the clean datum) or "epsilon" (the noise).
+        model: called as ``model(x, time)``; returns a tensor of x's shape, or an object with that tensor as ``.sample``.
+        predicts: "velocity" (the derivative with respect to the model's time, before scaling), "x1" (the clean data point) or
+            "epsilon" (the noise).
         time: "ascending" if the model's time is 0 at noise and 1 at data, "descending" if it is the other way round.
-        scale: the model's time is multiplied by it (1000 for models that count to 1000).
+        scale: factor on the model's time (1000 for models that count to 1000).
 
     Raises:
-        ValueError: an unknown prediction or direction of time.
+        ValueError: an unknown prediction or direction of time, or a model that is not callable.
     """
     if predicts not in PREDICTIONS:
-        raise ValueError(f"predicts is {predicts!r}; wrap knows {', '.join(map(repr, PREDICTIONS))}")
+        raise ValueError(f"predicts is {predicts!r}; known: {', '.join(map(repr, PREDICTIONS))}")
     if time not in ("ascending", "descending"):
         raise ValueError(f"time is {time!r}; say 'ascending' (1 is data) or 'descending' (1 is noise)")
     if not callable(model):
-        raise ValueError(f"the model is a {type(model).__name__}; wrap needs something that is called model(x, time)")
+        raise ValueError(f"the model is a {type(model).__name__}; wrap needs a callable model(x, time)")
     return WrappedField(model, predicts, time, scale)

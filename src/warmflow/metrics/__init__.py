@@ -1,1 +1,1 @@
-"""Features and distances with units: how far samples are from real data, and what they copy or miss."""
+"""Distances between samples and real data, the features they are computed on, and measures of copying and missing classes."""

@@ -1,24 +1,25 @@
-"""The audit of a pairing: what it does to the data, to the starts, and how much it tells the field.
+"""Audit of a pairing: how it changes the distributions of data and starts, and how much of the velocity it explains.
 
-A flow learns the law of its *pairs*. A pairing that never picks some data cannot make them; one that picks them
-unequally makes another histogram; one that picks starts the source will not give again is trained on a law it never
-meets. Each is measured on n pairs (x0_i, x1_i), x1_i the datum number index_i of N; c_j counts the uses of datum j:
+A flow learns the distribution of its *pairs*. It cannot generate data that the pairing never selects; it learns other
+class proportions if data are selected unequally; and if paired starts differ from those of the source, the distribution at
+inference differs from that in training. These effects are measured on n pairs (x0_i, x1_i), where x1_i is data point number
+index_i of N and c_j is the number of pairs that use data point j:
 
     never_chosen           share of j with c_j = 0
-    effective_sample_size  (sum c)^2 / sum c^2 / N; 1 where every datum is used equally often
+    effective_sample_size  (sum c)^2 / sum c^2 / N; 1 if every data point is used equally often
     variation              1/2 sum_k |share of class k among the chosen - its share of the data|
-    mean_cost              mean |x1 - x0|^2 a pair; _relative: over its exact mean under a random re-pairing of the same
-                           points, mean |x0|^2 + mean |x1|^2 - 2 <mean x0, mean x1>
-    explained              1 - E|v - E[v | x0]|^2 / E|v - E v|^2 of the velocity v = x1 - x0. A straight, one-step flow
-                           has 1; independent pairs of equal variance have 1/2, all of it from the term -x0
-    explained_data         the same error over the variance of x1: 0 for independent pairs, 1 for a map. Unlike the
-                           share of the velocity, it does not fall because pairing made the velocity itself small
-    draft_shift            how well a classifier tells the paired x0 from fresh drafts, as the area under its ROC curve
+    mean_cost              mean |x1 - x0|^2 of a pair; _relative: divided by its exact mean under a random re-pairing of the
+                           same points, mean |x0|^2 + mean |x1|^2 - 2 <mean x0, mean x1>
+    explained              1 - E|v - E[v | x0]|^2 / E|v - E v|^2 of the velocity v = x1 - x0. It is 1 for a straight,
+                           one-step flow, and 1/2 for independent pairs of equal variance, due to the term -x0 alone
+    explained_data         1 - the same error / the variance of x1: 0 for independent pairs, 1 for a deterministic map. Unlike
+                           ``explained``, it does not decrease because pairing makes the velocity itself small
+    draft_shift            AUC of a classifier that distinguishes the paired x0 from fresh drafts (0.5: no difference)
 
-``explained`` uses v - E[v | x0] = x1 - E[x1 | x0] (x0 is known, it need not be estimated) and takes E[x1 | x0] as the
-mean over the k = 10 nearest x0 of the other four of five folds. Such a mean carries 1/k of the conditional variance
-itself, so the squared error is divided by 1 + 1/k. What is left is the bias of neighbours that are not near, which
-grows with the dimension: the number is a lower estimate, good for comparing pairings of one data set.
+``explained`` uses v - E[v | x0] = x1 - E[x1 | x0] (x0 is known) and estimates E[x1 | x0] by the mean over the k = 10 nearest
+x0 of the other four of five folds. Such a mean has a variance of 1/k of the conditional variance, so the squared error is
+divided by 1 + 1/k. What remains is the bias of distant neighbours, which grows with the dimension: the number is a lower
+estimate, suitable for comparing pairings of one data set.
 
 References:
     Nearest neighbour residual variance: Evans, Jones, A proof of the Gamma test, Proc. R. Soc. A 458, 2002
@@ -51,12 +52,12 @@ FEATURES_CLASSIFIED = 64
 
 @dataclass(frozen=True)
 class Audit:
-    """What a pairing does, as numbers and as sentences; each number is defined at the top of this module.
+    """The result of an audit; each number is defined at the top of this module.
 
-    ``flags`` has a sentence for each of: never_chosen > 0.1 (asked only of at least as many pairs as data; pairs drawn
-    with replacement leave 0.37), variation > variation_floor (the 95 % quantile of the total variation between two
-    multinomial draws of n and N from the data's own histogram), draft_shift > 0.6. Empty: nothing to warn of.
-    ``groups`` says whether variation is over the user's "labels" or over "clusters" (k-means, ten).
+    ``flags`` has a sentence for each of: never_chosen > 0.1 (checked only if there are at least as many pairs as data
+    points; it is 0.37 for pairs drawn with replacement), variation > variation_floor (the 95 % quantile of the total
+    variation between two multinomial draws of n and N from the class proportions of the data), draft_shift > 0.6. It is
+    empty if there is nothing to warn of. ``groups`` is "labels" or "clusters" (ten, by k-means), the groups of variation.
     """
 
     pairs: int
@@ -88,19 +89,18 @@ def audit_pairs(
     data: Tensor,
     seed: int = 0,
 ) -> Audit:
-    """The audit of n pairs; a function of its arguments alone.
+    """Audits n pairs; deterministic given its arguments.
 
     Args:
-        x0, x1: (n, *S) starts and data as paired; n of at least 10.
-        index: (n,) int64, which datum each x1 is.
-        data_size: N, the number of data.
-        labels_of_data: (N,) int64 classes, or None: then ten k-means clusters of the data. So too where all labels
-            are the same, for one class cannot vary.
-        drafts_fresh: (m, *S) draws from the source as inference will see them, none of them among the pairs.
+        x0, x1: (n, *S) paired starts and data; n at least 10.
+        index: (n,) int64, the row of ``data`` that each x1 is.
+        data_size: N, the number of data points.
+        labels_of_data: (N,) int64 classes; if None, or if all labels are equal, ten k-means clusters of the data are used.
+        drafts_fresh: (m, *S) samples from the source as used at inference, none of them among the pairs.
         data: (N, *S).
 
     Raises:
-        ValueError: shapes that do not belong together, an index out of range, NaN or infinite values.
+        ValueError: shapes that do not match, an index out of range, NaN or infinite values.
     """
     _check(x0, x1, index, data_size, labels_of_data, drafts_fresh, data)
     count = torch.bincount(index.cpu(), minlength=data_size).double()
@@ -154,23 +154,25 @@ def _check(
         low, high = int(index.min()), int(index.max())
         raise ValueError(f"audit: index runs from {low} to {high}; give rows of the {data_size} data, from 0")
     if labels is not None and labels.shape != (data_size,):
-        raise ValueError(f"audit: labels_of_data has shape {tuple(labels.shape)}; give one a datum, ({data_size},)")
+        raise ValueError(
+            f"audit: labels_of_data has shape {tuple(labels.shape)}; give one for each data point, ({data_size},)"
+        )
 
 
 def _flags(audit: Audit) -> tuple[str, ...]:
     flags = []
     if audit.pairs >= audit.data and audit.never_chosen > NEVER_CHOSEN:
-        flags.append(f"{audit.never_chosen:.0%} of the data is never chosen: the flow cannot learn to make it.")
+        flags.append(f"{audit.never_chosen:.0%} of the data is never chosen: the flow cannot learn to generate it.")
     if audit.variation > audit.variation_floor:
         what = "classes" if audit.groups == "labels" else "clusters"
         flags.append(
             f"The {what} of the chosen data differ from the data's by {audit.variation:.3f} (total variation); "
-            f"chance reaches {audit.variation_floor:.3f}."
+            f"random sampling alone reaches {audit.variation_floor:.3f}."
         )
     if audit.draft_shift > SHIFT:
         flags.append(
-            f"The paired drafts are not like fresh ones: a classifier tells them apart "
-            f"with AUC {audit.draft_shift:.2f} (0.5 is chance)."
+            f"The paired drafts differ from fresh drafts: a classifier distinguishes them "
+            f"with AUC {audit.draft_shift:.2f} (0.5: no difference)."
         )
     return tuple(flags)
 
@@ -185,12 +187,12 @@ def _square(x: Tensor) -> float:
 
 
 def _some(x: Tensor, most: int, seed: int, name: str) -> Tensor:
-    """At most so many rows of x, chosen at random."""
+    """At most ``most`` rows of x, selected at random."""
     return x if len(x) <= most else x[permutation(seed, len(x), name)[:most].to(x.device)]
 
 
 def _clusters(data: Tensor, seed: int) -> np.ndarray:
-    """(N,) k-means cluster of each row of data (N, d); centres from at most 5,000 rows."""
+    """The k-means cluster (N,) of each row of data (N, d); centres are fitted to at most 5,000 rows."""
     from sklearn.cluster import KMeans
 
     rows = _some(data, ROWS_CLUSTERED, seed, "audit.clusters").numpy()
@@ -202,7 +204,7 @@ def _clusters(data: Tensor, seed: int) -> np.ndarray:
 
 
 def variation_floor(shares: np.ndarray, n: int, m: int, seed: int = 0, *, draws: int = 1_000) -> float:
-    """The 95 % quantile of the total variation between histograms of n and of m draws from one law ``shares`` (K,)."""
+    """The 95 % quantile of the total variation between histograms of n and of m samples from the distribution ``shares`` (K,)."""
     rng = np.random.default_rng(seed)
     p = np.asarray(shares, dtype=np.float64)
     p = p / p.sum()
@@ -211,15 +213,15 @@ def variation_floor(shares: np.ndarray, n: int, m: int, seed: int = 0, *, draws:
 
 
 def explained(x0: Tensor, x1: Tensor, seed: int = 0) -> float:
-    """The share in [0, 1] of the velocity x1 - x0 that x0 explains, by nearest neighbours; see the top of this module.
+    """The share in [0, 1] of the variance of x1 - x0 that x0 explains, by nearest neighbours; see the top of this module.
 
-    Pairs (n, *S), n of at least 10; 5,000 of them at random where there are more.
+    Pairs are (n, *S), n at least 10; a random 5,000 of them are used if there are more.
     """
     return _shares(x0, x1, seed)[0]
 
 
 def _shares(x0: Tensor, x1: Tensor, seed: int) -> tuple[float, float]:
-    """The shares of the velocity and of x1 that x0 explains: one squared error over two totals."""
+    """The explained shares of the velocity and of x1: one squared error divided by two variances."""
     a = _flat(_some(x0, ROWS_EXPLAINED, seed, "audit.explained")).double()
     b = _flat(_some(x1, ROWS_EXPLAINED, seed, "audit.explained")).double()
     error = 0.0
@@ -233,18 +235,18 @@ def _shares(x0: Tensor, x1: Tensor, seed: int) -> tuple[float, float]:
 
     def share(x: Tensor) -> float:
         total = float((x - x.mean(0)).square().sum())
-        # a constant needs no explanation
+        # a constant is fully explained
         return min(1.0, max(0.0, 1 - error / total)) if total > tiny else 1.0
 
     return share(b - a), share(b)
 
 
 def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
-    """How well two classifiers tell a (n, *S) from b (m, *S): {"logistic": AUC, "trees": AUC}, 0.5 is chance.
+    """AUC of two classifiers that distinguish a (n, *S) from b (m, *S): {"logistic": AUC, "trees": AUC}; 0.5 is no difference.
 
-    Each is the mean over five folds of the area under the ROC curve on rows the classifier has not seen. At most 1,000
-    rows of each set; beyond 64 numbers a row, the first 64 principal components of both sets together (without looking
-    at who is who).
+    Each is the mean over five folds of the area under the ROC curve on rows that the classifier was not trained on. At most
+    1,000 rows of each set are used; rows of more than 64 numbers are reduced to the first 64 principal components of both
+    sets together (without using which set a row is from).
 
     Raises:
         ValueError: fewer than 10 rows, or rows of different shapes.
@@ -286,7 +288,7 @@ def _components(x: Tensor) -> Tensor:
     if x.shape[1] <= FEATURES_CLASSIFIED:
         return x
     x = x - x.mean(0)
-    # through whichever Gram matrix is the smaller one: images have more pixels than there are rows here
+    # by the smaller Gram matrix: images have more pixels than there are rows here
     if x.shape[1] <= len(x):
         return x @ torch.linalg.eigh(x.T @ x).eigenvectors[:, -FEATURES_CLASSIFIED:]
     values, vectors = torch.linalg.eigh(x @ x.T)
@@ -294,5 +296,5 @@ def _components(x: Tensor) -> Tensor:
 
 
 def auc(a: Tensor, b: Tensor, seed: int = 0) -> float:
-    """The larger of the two areas of :func:`aucs`: 0.5 where nothing tells a from b (0.51 in the mean, by chance)."""
+    """The larger of the two values of :func:`aucs`: about 0.51 on average if a and b have the same distribution."""
     return max(aucs(a, b, seed).values())

@@ -1,24 +1,24 @@
-"""The audit of a pairing of texts: what it does to the data, to the starts, and how near the two are.
+"""Audit of a pairing of texts: how it changes the distributions of data and starts, and how similar paired texts are.
 
-A flow learns the law of its *pairs*. On n pairs (x0_i, x1_i) of L tokens, x1_i being the datum number index_i of N where it
-is a datum at all (rewritten drafts are none), and c_j the uses of datum j:
+A flow learns the distribution of its *pairs*. On n pairs (x0_i, x1_i) of L tokens, where x1_i is data point number index_i of N
+(rewritten drafts are no data points) and c_j is the number of pairs that use data point j:
 
     agreement              share of positions at which x0 and x1 are equal; _random: its exact mean under a random
                            re-pairing of the same texts, from the shares of each token at each position
-    mean_hamming           mean number of positions that differ, L (1 - agreement): what is left to the flow
+    mean_hamming           mean number of positions that differ, L (1 - agreement), which the flow has to change
     never_chosen           share of j with c_j = 0
-    effective_sample_size  (sum c)^2 / sum c^2 / min(n, N): 1 where so many pairs use the data as evenly as they can
+    effective_sample_size  (sum c)^2 / sum c^2 / min(n, N): 1 if n pairs use the data as evenly as possible
     divergence             Jensen-Shannon divergence in nats between the bigrams of the targets x1 and those of the data
-    draft_shift            how well a classifier tells the paired x0 from fresh drafts, as the area under its ROC curve
+    draft_shift            AUC of a classifier that distinguishes the paired x0 from fresh drafts (0.5: no difference)
 
-The divergence compares m targets with m data, and its floor is the 95 % quantile of the same number between two disjoint sets
-of m data each, over random splits: bigrams of one text depend on each other, so whole texts are drawn, not bigrams. Targets
-that are the data themselves stay below it.
+The divergence compares m targets with m texts of the data. Its floor is the 95 % quantile of the same number between two
+disjoint sets of m texts of the data each, over random splits: bigrams of one text are dependent, so whole texts are drawn, not
+bigrams. If the targets are the data themselves, the divergence is below the floor.
 
-The shift is the larger of two. In one, classifiers see of each text how often each token occurs, and each of 128 classes of
-bigrams (by a hash). This is blind to what a trigram draft and real text differ in, so in the other they see how likely the
-text is to n-grams of order 2, 3 and 4 fitted to the paired drafts, and to the same fitted to fresh ones: one half of either
-set fits, the other is told apart.
+The shift is the larger of two. In the first, the features of a text are its counts of each token and of each of 128 hash
+buckets of bigrams. These hardly differ between trigram drafts and real text. In the second, the features are the
+log-likelihoods of the text under n-grams of order 2, 3 and 4 fitted to the paired drafts, and under the same fitted to fresh
+drafts: one half of each set is used for fitting, the other half is classified.
 
 References:
     Divergence Measures Based on the Shannon Entropy, Lin, IEEE Trans. Information Theory 37, 1991
@@ -48,11 +48,11 @@ ROWS_FITTED = 1_000
 
 @dataclass(frozen=True)
 class TokenAudit:
-    """What a pairing of texts does, as numbers and as sentences; each number is defined at the top of this module.
+    """The result of an audit of texts; each number is defined at the top of this module.
 
-    ``flags`` has a sentence for each of: never_chosen > 0.1 (asked only of at least as many pairs as data; pairs drawn
-    with replacement leave 0.37), divergence > divergence_floor, draft_shift > 0.6. Empty: nothing to warn of.
-    never_chosen and effective_sample_size are None where the targets are no data.
+    ``flags`` has a sentence for each of: never_chosen > 0.1 (checked only if there are at least as many pairs as data
+    points; it is 0.37 for pairs drawn with replacement), divergence > divergence_floor, draft_shift > 0.6. It is empty if
+    there is nothing to warn of. never_chosen and effective_sample_size are None if the targets are not data points.
     """
 
     pairs: int
@@ -82,18 +82,18 @@ def audit_tokens(
     vocabulary: int,
     seed: int = 0,
 ) -> TokenAudit:
-    """The audit of n pairs of texts; a function of its arguments alone.
+    """Audits n pairs of texts; deterministic given its arguments.
 
     Args:
-        x0, x1: (n, L) int64 starts and targets as paired; n of at least 10.
-        index: (n,) int64, which datum each x1 is, or None where the targets are no data.
-        n_data: N, the number of data.
-        fresh_drafts: (m, L) draws from the source as inference will see them, none of them among the pairs.
-        data_x1: at least 10 of the data, or all: (k, L).
-        vocabulary: tokens of data lie in 0 .. vocabulary - 1; a start may hold others (a mask).
+        x0, x1: (n, L) int64 paired starts and targets; n at least 10.
+        index: (n,) int64, the number of the data point that each x1 is; None if the targets are not data points.
+        n_data: N, the number of data points.
+        fresh_drafts: (m, L) samples from the source as used at inference, none of them among the pairs.
+        data_x1: (k, L), at least 10 texts of the data, or all.
+        vocabulary: tokens of data are in 0 .. vocabulary - 1; a start may have others (a mask).
 
     Raises:
-        ValueError: shapes that do not belong together, too few rows, an index or tokens out of range.
+        ValueError: shapes that do not match, too few rows, an index or tokens out of range.
     """
     _check(x0, x1, index, n_data, fresh_drafts, data_x1, vocabulary)
     x0, x1, drafts, data = (x.detach().cpu() for x in (x0, x1, fresh_drafts, data_x1))
@@ -150,22 +150,22 @@ def _check(
 def _flags(audit: TokenAudit) -> tuple[str, ...]:
     flags = []
     if audit.never_chosen is not None and audit.pairs >= audit.data and audit.never_chosen > NEVER_CHOSEN:
-        flags.append(f"{audit.never_chosen:.0%} of the data is never chosen: the flow cannot learn to make it.")
+        flags.append(f"{audit.never_chosen:.0%} of the data is never chosen: the flow cannot learn to generate it.")
     if audit.divergence > audit.divergence_floor:
         flags.append(
             f"The targets' bigrams differ from the data's by {audit.divergence:.4f} nats (Jensen-Shannon); "
-            f"real text differs from itself by {audit.divergence_floor:.4f}."
+            f"two sets of real texts differ by up to {audit.divergence_floor:.4f}."
         )
     if audit.draft_shift > SHIFT:
         flags.append(
-            f"The paired drafts are not like fresh ones: a classifier tells them apart "
-            f"with AUC {audit.draft_shift:.2f} (0.5 is chance)."
+            f"The paired drafts differ from fresh drafts: a classifier distinguishes them "
+            f"with AUC {audit.draft_shift:.2f} (0.5: no difference)."
         )
     return tuple(flags)
 
 
 def _agreement_random(x0: Tensor, x1: Tensor) -> float:
-    """The mean over positions of sum_v P(x0^i = v) P(x1^i = v), of the texts at hand."""
+    """The mean over positions i of sum_v P(x0^i = v) P(x1^i = v), with the empirical distributions of x0 and x1 (n, L)."""
     high, length = int(max(x0.max(), x1.max())) + 1, x0.shape[1]
     place = high * torch.arange(length)
     a, b = (torch.bincount((x + place).flatten(), minlength=high * length).double() / len(x) for x in (x0, x1))
@@ -182,7 +182,7 @@ def divergence(a: Tensor, b: Tensor) -> float:
 
 
 def _divergences(x1: Tensor, data: Tensor, vocabulary: int, seed: int) -> tuple[float, float]:
-    """The divergence of targets from data, and its floor between data and data, on equally many texts throughout."""
+    """The divergence between targets and data, and its floor between data and data, all with equally many texts."""
     m = min(len(x1), len(data) // 2, ROWS_COUNTED)
     codes, texts = torch.unique(_bigrams(torch.cat([x1, data]), vocabulary), return_inverse=True)
     targets, real = texts[: len(x1)], texts[len(x1) :]
@@ -200,13 +200,13 @@ def _divergences(x1: Tensor, data: Tensor, vocabulary: int, seed: int) -> tuple[
 
 
 def _bigrams(x: Tensor, vocabulary: int) -> Tensor:
-    """(n, L - 1) codes of neighbouring tokens; the tokens themselves where a text has only one."""
+    """Codes (n, L - 1) of pairs of neighbouring tokens; the tokens themselves if L is 1."""
     base = max(vocabulary, int(x.max()) + 1)
     return base * x[:, :-1] + x[:, 1:] if x.shape[1] > 1 else x
 
 
 def shift(a: Tensor, b: Tensor, vocabulary: int, seed: int = 0) -> float:
-    """How well classifiers tell texts a (n, L) from b (m, L), as an area under the ROC curve; 0.5 is chance."""
+    """AUC of classifiers that distinguish texts a (n, L) from b (m, L); 0.5 is no difference."""
     found = auc(features(a, vocabulary), features(b, vocabulary), seed)
     if min(len(a), len(b)) < 4 * FOLDS or a.shape[1] < max(ORDERS):
         return found
@@ -214,15 +214,15 @@ def shift(a: Tensor, b: Tensor, vocabulary: int, seed: int = 0) -> float:
 
 
 def likelihoods(a: Tensor, b: Tensor, vocabulary: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The log-likelihoods (n / 2, 6) and (m / 2, 6) of half of the texts a (n, L) and b (m, L), under n-grams of three orders
-    fitted to up to 1,000 texts of the other half of a, and of b."""
+    """The log-likelihoods (n / 2, 6) and (m / 2, 6) of one half of the texts a (n, L) and b (m, L), under n-grams of three
+    orders fitted to up to 1,000 texts of the other half of a, and of b."""
     kinds = vocabulary + 1 if vocabulary < BUCKETS else BUCKETS // 2
     halves, told = [], []
     for x, name in ((a, "audit.a"), (b, "audit.b")):
         x = x.clamp(max=vocabulary) if vocabulary < BUCKETS else mix(x) % kinds
         order = permutation(seed, len(x), name)
         fitted = x[order[: len(x) // 2][:ROWS_FITTED]]
-        ends = torch.full((len(fitted), 1), kinds)  # so that no text runs into the next
+        ends = torch.full((len(fitted), 1), kinds)  # an end token, so that n-grams do not span two texts
         halves.append(torch.cat([fitted, ends], 1).flatten())
         told.append(x[order[len(x) // 2 :]])
     models = [
@@ -233,8 +233,8 @@ def likelihoods(a: Tensor, b: Tensor, vocabulary: int, seed: int = 0) -> tuple[T
 
 
 def features(x: Tensor, vocabulary: int) -> Tensor:
-    """(n, K + 128) float32 counts, for each text of x (n, L): of its K kinds of tokens (at most 128) and of hashed bigrams."""
-    kinds = min(vocabulary + 1, BUCKETS)  # one more for a mask
+    """Counts (n, K + 128) float32 for each text of x (n, L): of K tokens (hashed if more than 128) and of hashed bigrams."""
+    kinds = min(vocabulary + 1, BUCKETS)  # one more for the mask
     single = x.clamp(max=vocabulary) if vocabulary < BUCKETS else mix(x) % BUCKETS
     double = mix(mix(x[:, :-1]) + x[:, 1:]) % BUCKETS
     return torch.cat([_counts(single, kinds), _counts(double, BUCKETS)], 1)

@@ -1,12 +1,12 @@
 """Scores of samples that answer an input: a restoration, a forecast, a conditional text.
 
-For an input c there is one truth y, drawn from p(y | c), and K draws x_1 .. x_K of the method. A set distance between all x and
-all y does not see whether each x answers *its* input. A *proper score* does: S(q, y), the lower the better, with
+For an input c there is one truth y, drawn from p(y | c), and K draws x_1 .. x_K of the method. A distance between the set of
+all x and the set of all y cannot show whether each x answers *its* input. A *proper score* S(q, y), lower is better, can:
 
     E_{y ~ p} S(p, y) <= E_{y ~ p} S(q, y)        for every q, with equality only at q = p (strictly proper)
 
-so no method gains by any distribution but the posterior itself. Two of them, |.| being the Euclidean norm over the d
-coordinates of an output divided by sqrt(d), so that the unit is that of one coordinate whatever the size:
+so the best expected score is that of the posterior itself. Two scores are used. |.| is the Euclidean norm over the d
+coordinates of an output divided by sqrt(d), so that the unit is that of one coordinate for any d:
 
     energy score   S = E |x - y| - 1/2 E |x - x'|            x, x' independent draws        the joint distribution of y
     CRPS           the same for each coordinate, averaged                                  its marginals only
@@ -15,18 +15,18 @@ Both are estimated without bias in K ("fair": pairs of *distinct* draws):
 
     S_K = 1/K sum_k |x_k - y| - 1/(2 K (K-1)) sum_{k != l} |x_k - x_l|
 
-so that two methods with different K may be compared. The first term alone is the error, which a regression to the median
-minimises; the second rewards spread, by less than too much spread adds to the first. The mean of S exceeds its value at
-the posterior by half the energy distance between q and p, averaged over inputs, but that value itself is unknown: *a score has
-no zero*. Only differences of scores mean something, and their replicates under resampling of the inputs (``Score``).
+so that methods with different K can be compared. The first term alone is the error, which is minimal for a regression to the
+median. The second rewards spread, by less than too much spread adds to the first. The mean of S exceeds its value at the
+posterior by half the energy distance between q and p, averaged over inputs, but this value is unknown: *a score has no zero*.
+Only differences of scores are meaningful, and their replicates under resampling of the inputs (``Score``).
 
-Energy scores see the location and the scale of an error well and its correlations weakly. The pair (input, output) as one
-sample of a joint distribution is judged beside it by MMD (``joint_features``), which has a zero; further the consistency with
-the input, where an operator is known, and the calibration of the draws (``coverage``, ``rank_deviation``).
+Energy scores are sensitive to errors of location and scale, and less to errors of correlations. They are complemented by the MMD
+of pairs (input, output) as samples of a joint distribution (``joint_features``), which has a zero, by the consistency with the
+input if an operator is known, and by the calibration of the draws (``coverage``, ``rank_deviation``).
 
-Spread over skill (``restoration.recovered_variance``) is shown and decides nothing. It is 1 for the posterior, but also for
-draws of the whole data set that ignore the input (both variances grow together), and for a bias b hidden in a
-spread s^2 = sigma^2 + b^2: a method can have 1.00 and every proper score against it.
+Spread over skill (``restoration.recovered_variance``) is reported only. It is 1 for the posterior, but also for draws from the
+whole data set that ignore the input (both variances grow together), and for a bias b with a spread of s^2 = sigma^2 + b^2: a
+method can have a ratio of 1.00 and a poor value of every proper score.
 
 References:
     Strictly proper scoring rules, prediction, and estimation, Gneiting, Raftery, JASA 2007 (energy score, CRPS; section 4)
@@ -53,7 +53,10 @@ ROWS = 64
 
 
 def energy_score(draws: Tensor, truth: Tensor) -> Tensor:
-    """S_K (n,) float64 for each input, of draws (K, n, *S), K at least 2, and the truth (n, *S)."""
+    """The energy score S_K (n,) float64 of each input, from draws (K, n, *S), K at least 2, and the truth (n, *S).
+
+    Reference: Gneiting, Raftery 2007, section 4; unbiased in K as in Ferro 2014.
+    """
     x, y = _aligned(draws, truth)
     d = y.shape[1]
     parts = []
@@ -69,9 +72,9 @@ def energy_score(draws: Tensor, truth: Tensor) -> Tensor:
 
 
 def crps(draws: Tensor, truth: Tensor) -> Tensor:
-    """CRPS (n,) float64 for each input, averaged over coordinates, of draws (K, n, *S), K at least 2, and the truth (n, *S).
+    """CRPS (n,) float64 of each input, averaged over coordinates, from draws (K, n, *S), K at least 2, and the truth (n, *S).
 
-    The sum over pairs comes from the sorted draws: sum_{k < l} |x_k - x_l| = sum_j (2 j - K - 1) x_(j).
+    The sum over pairs is computed from the sorted draws: sum_{k < l} |x_k - x_l| = sum_j (2 j - K - 1) x_(j).
     """
     x, y = _aligned(draws, truth)
     k = len(x)
@@ -86,15 +89,15 @@ def crps(draws: Tensor, truth: Tensor) -> Tensor:
 
 
 def joint_features(inputs: Tensor, outputs: Tensor, scale_inputs: float, scale_outputs: float) -> Tensor:
-    """Rows (n, d' + d) float64 for an MMD on the pair: inputs (n, *S') / scale_inputs beside outputs (n, *S) / scale_outputs.
+    """Rows (n, d' + d) float64 for an MMD on pairs: inputs (n, *S') / scale_inputs, then outputs (n, *S) / scale_outputs.
 
-    The scales are the median distances of the two in the training set (``joint_scales``). Then a typical pair of rows differs
-    by about 1 in each half, and both matter equally in the kernel. Without it the half with more coordinates or the larger
-    unit decides: a blurred image of small contrast beside its original would count for nothing, and the MMD would be that of
-    the outputs alone, which a sampler that ignores its input passes.
+    The scales are the median distances of inputs and outputs in the training set (``joint_scales``), so that two rows typically
+    differ by about 1 in each half and both halves have equal weight in the kernel. Without scaling, the half with more
+    coordinates or the larger unit would dominate. For example, a blurred input of low contrast would hardly count, and the MMD
+    would be that of the outputs alone, which does not detect a sampler that ignores its input.
 
     Raises:
-        ValueError: not one output for each input, or a scale that is not positive and finite.
+        ValueError: unequal numbers of inputs and outputs, or a scale that is not positive and finite.
     """
     if len(inputs) != len(outputs):
         raise ValueError(f"inputs has {len(inputs)} rows and outputs {len(outputs)}; give one output for each input")
@@ -105,21 +108,28 @@ def joint_features(inputs: Tensor, outputs: Tensor, scale_inputs: float, scale_o
 
 
 def joint_scales(inputs: Tensor, outputs: Tensor) -> tuple[float, float]:
-    """The median distances of the training set's inputs (n, *S') and outputs (n, *S)."""
+    """The median distances between the inputs (n, *S') and between the outputs (n, *S) of the training set."""
     return median_distance(flatten(inputs)), median_distance(flatten(outputs))
 
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """Root mean squared error between operator(output) and the input, for each input (n,) float64: of the method's draws,
-    and of the truth, which is the noise that the input carries. A method need not be below the truth."""
+    """Root mean squared error (n,) float64 between operator(output) and the input: of a method's draws, and of the truth,
+    which is the noise of the input. A method need not be below the truth."""
 
     draws: Tensor
     truth: Tensor
 
 
 def consistency(draws: Tensor, truth: Tensor, inputs: Tensor, operator: Callable[[Tensor], Tensor]) -> Consistency:
-    """Of draws (K, n, *S), the truth (n, *S) and inputs (n, *S'); ``operator`` takes (n, *S) to (n, *S')."""
+    """The consistency of draws (K, n, *S) and the truth (n, *S) with inputs (n, *S').
+
+    Args:
+        operator: the degradation, which maps (n, *S) to (n, *S').
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
     if draws.shape[1:] != truth.shape:
         raise ValueError(f"draws are {tuple(draws.shape)}, the truth {tuple(truth.shape)}: K draws of every input")
 
@@ -134,7 +144,7 @@ def consistency(draws: Tensor, truth: Tensor, inputs: Tensor, operator: Callable
 
 
 def ranks(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """For each input and coordinate how many of the K draws are below the truth and how many equal to it: (n, d) int64 each."""
+    """For each input and coordinate, the numbers of draws below the truth and equal to it: (n, d) int64 each."""
     x, y = _aligned(draws, truth)
     below, equal = torch.zeros(y.shape, dtype=torch.int64), torch.zeros(y.shape, dtype=torch.int64)
     for one in x:
@@ -144,30 +154,35 @@ def ranks(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def coverage(draws: Tensor, truth: Tensor, level: float = 0.9) -> Tensor:
-    """(n,) float64: for each input the share of coordinates of the truth (n, *S) inside the central interval of its draws
-    (K, n, *S). Its expectation is ``level`` for the posterior, at every K.
+    """(n,) float64: the share of coordinates of the truth (n, *S) inside the central interval of the draws (K, n, *S).
 
-    If truth and draws are exchangeable given the input, the rank of the truth among them is uniform on the K + 1 places 0 .. K.
-    Let place p stand for [p, p + 1]; the central interval is [c, K + 1 - c] with c = (1 - level) / 2 (K + 1), and a
-    rank counts by the part of its place that lies inside. Where the extremes of the draws hold less than ``level``, as with
-    K = 4 (60 %), the outermost places count in part: quantiles of the K draws themselves would cover too seldom. Draws equal
-    to the truth spread it evenly over the places among them.
+    Its expectation is ``level`` for the posterior, for every K. If truth and draws are exchangeable given the input, the rank
+    of the truth among them is uniform on the K + 1 places 0 .. K. Let place p represent [p, p + 1]; the central interval is
+    [c, K + 1 - c] with c = (1 - level) / 2 (K + 1), and a rank counts by the part of its place inside of it. If the interval
+    between the extreme draws has a smaller coverage than ``level``, as for K = 4 (60 %), the outermost places count in part;
+    quantiles of the K draws themselves would cover too little. With draws equal to the truth, its rank is spread evenly over
+    the tied places.
+
+    Raises:
+        ValueError: a level outside (0, 1), or shapes that do not match.
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; give a share between 0 and 1")
     below, equal = ranks(draws, truth)
     places = len(draws) + 1
     cut = (1 - level) / 2 * places
-    edges = torch.arange(places + 1, dtype=torch.float64).clamp(cut, places - cut)  # the part inside below each place
+    edges = torch.arange(places + 1, dtype=torch.float64).clamp(cut, places - cut)  # covered length below each place
     return ((edges[below + equal + 1] - edges[below]) / (equal + 1)).mean(1)
 
 
 def rank_deviation(draws: Tensor, truth: Tensor) -> Tensor:
-    """(K + 1,) float64: the rank histogram of the truth among the draws, over inputs and coordinates, less 1 / (K + 1).
+    """(K + 1,) float64: the rank histogram of the truth among the draws, over inputs and coordinates, minus 1 / (K + 1).
 
-    All near 0 for the posterior; positive at both ends where draws vary too little, in the middle where they vary too much,
-    at one end where they are biased. Half the sum of absolute values is the histogram's total variation from uniform. Where
-    it is near 0 the draws need not be right: draws that ignore the input are calibrated too.
+    All values are near 0 for the posterior. They are positive at both ends if the draws vary too little, in the middle if they
+    vary too much, and at one end if they are biased. Half the sum of absolute values is the total variation from uniform.
+    Calibrated draws need not be correct: draws that ignore the input are calibrated too.
+
+    Reference: Hamill 2001.
     """
     below, equal = ranks(draws, truth)
     places = len(draws) + 1
@@ -178,18 +193,18 @@ def rank_deviation(draws: Tensor, truth: Tensor) -> Tensor:
 
 
 class PerInput(Protocol):
-    """A score (n,) for each input of draws (K, n, *S) and the truth (n, *S): ``energy_score``, ``crps``."""
+    """A function that scores draws (K, n, *S) against the truth (n, *S) for each input (n,): ``energy_score``, ``crps``."""
 
     def __call__(self, draws: Tensor, truth: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Score:
-    """A proper score as a judged number: its mean over inputs, and the same under counts on the inputs.
+    """A proper score as a metric: its mean over inputs, and its replicates under resampling counts of the inputs.
 
-    Not a distance: ``has_zero`` is False, only differences of two methods mean something, and there is neither n_eq nor a margin
-    between real sets. A resampling draws inputs with their truths; all methods answer the same inputs and are measured under
-    the same counts, so that the replicates of a difference are the differences of the replicates.
+    It is not a distance: ``has_zero`` is False, only differences between two methods are meaningful, and there is neither n_eq
+    nor a margin between real sets. Inputs are resampled together with their truths. All methods answer the same inputs and are
+    measured under the same counts, so the replicates of a difference are the differences of the replicates.
     """
 
     name: str
@@ -197,7 +212,7 @@ class Score:
     has_zero: ClassVar[bool] = False
 
     def reference(self, truth: Tensor, counts: Tensor) -> Reference:
-        """Truths (n, *S) and counts (R, n) on the inputs; nothing is computed from the truths alone."""
+        """The truth (n, *S) with counts (R, n) of the inputs; nothing is computed from the truth alone."""
         if counts.ndim != 2 or counts.shape[1] != len(truth):
             raise ValueError(
                 f"counts are {tuple(counts.shape)}; give (R, {len(truth)}), one count for each input of the truth"
@@ -211,7 +226,7 @@ class Score:
 
 
 def _aligned(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """(K, n, d) and (n, d) float64 on the CPU."""
+    """Draws (K, n, d) and truth (n, d), float64 on the CPU; ValueError unless there are K >= 2 draws of every input."""
     if draws.ndim < 2 or len(draws) < 2:
         raise ValueError(f"draws are {tuple(draws.shape)}; give (K, n, *S) with at least two draws of every input")
     if draws.shape[1:] != truth.shape:

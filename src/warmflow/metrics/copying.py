@@ -1,38 +1,38 @@
-"""Copying: is a sample closer to one training point than anything new would be?
+"""Copying: whether samples are closer to training points than new data are.
 
-Two measures of it. The first needs the training set only, and is defined for text too:
+There are two measures. The first needs the training set only, and is defined for text too:
 
     r(x) = |x - first| / |x - second|,   first and second the nearest two *distinct* training points         points, images
-    r(x) = 1 - share of the k-grams of x that stand in the training text                                      windows of text
+    r(x) = 1 - share of the k-grams of x that occur in the training text                                      windows of text
 
-A sample that lies anywhere between training points has r near 1; a copy has r = 0 and a blurred copy r < 1/2. The scale
-of the data cancels. How small r is for *new real* points depends on the data (in d dimensions r^d is about uniform, so
-in the plane a quarter of all real points lie below 1/2): read it only against real points held out of training.
+A sample between training points has r near 1, a copy has r = 0, and a blurred copy r < 1/2. The scale of the data cancels.
+The value of r for *new real* points depends on the data (in d dimensions r^d is about uniform, so in the plane a quarter of
+all real points have r < 1/2): compare it only with that of real points held out of training.
 
-A text is copied letter by letter, from anywhere in the training text. So its r looks for runs of k = min(24, L / 2) tokens,
-wherever they start: 0 for a window cut out of the training text, 1 for one that has no such run, 1/2 where every second run
-is copied. 24 characters are four or five words of English, which new text rarely has from the old one; where windows are
-shorter than that, real windows share their runs too, and r says little. One token changed spoils k runs: copies of
-which a twentieth of the tokens was changed have r near 0.7 and pass.
+A text is copied token by token, from anywhere in the training text. Its r therefore counts runs of k = min(24, L / 2) tokens at
+any position: r is 0 for a window cut out of the training text, 1 for one without such runs, and 1/2 if every second run is
+copied. 24 characters are four or five words of English, which new text rarely shares with the training text. If windows are
+shorter than that, real windows share their runs too, and r says little. Changing one token changes k runs: copies with a
+twentieth of their tokens changed have r near 0.7 and are not detected.
 
-The ratio of the nearest two is blind where the training set holds near-twins (frames of one film, augmented copies): a
-sample near one of them is as near to its twin, and r is about 1. The second measure (``CopyingReference``) therefore takes
-its yardstick from a set that was *not* trained on:
+The ratio of the nearest two fails if the training set contains near-duplicates (frames of one film, augmented copies): a
+sample near one of them is as near to the other, and r is about 1. The second measure (``CopyingReference``) therefore compares
+with a set that was *not* used for training:
 
     r(x) = distance to the nearest training point / distance to the nearest point of ``other``, held-out real data
 
-Training points and held-out points are exchangeable for anything that has not seen the difference. Blurred samples, or
-samples of the most likely kind, are near to both and r does not fall. Copies, and averages of a few neighbours in the training
-set, are near to the training set only. What r is for new data depends on the sizes of the two sets, on the dimension
-and on duplicates, so it is read against *real points that are in neither set*: with r_q their q-quantile, samples that copy
-nothing have share q below r_q. If n samples and m real points have one distribution of r, all n + m values are exchangeable,
-and the number of samples below the j-th smallest of the m real values is beta-binomial(n, j, m - j + 1) whatever that
-distribution is; this gives ``limits``.
+For a method that copies nothing, training points and held-out points are exchangeable. Blurred samples, or samples from the
+mode, are near to both sets, and r does not decrease. Copies, and averages of a few neighbours in the training set, are near to
+the training set only. The value of r for new data depends on the sizes of the two sets, on the dimension and on duplicates, so
+it is compared with that of *real points in neither set*: let r_q be their q-quantile; without copying, a share q of the samples
+is below r_q. If r has the same distribution for n samples and m real points, all n + m values are exchangeable, and the number
+of samples below the j-th smallest of the m real values is beta-binomial(n, j, m - j + 1) for any such distribution. This gives
+``limits``.
 
-Ties. A sample that is equal to a training point has r = 0, one that is equal to a point of ``other`` alone r = infinity, one
-that is equal to both r = 1 (nothing tells whom it copies). Where real points repeat training points, as in data with
-duplicates across its splits, r_q may be 0 and no sample is below it. So of the values equal to r_q a fraction
-counts, the one at which the real points themselves have share q exactly; copies beyond the real data's own are then seen.
+Ties. A sample equal to a training point has r = 0, a sample equal only to a point of ``other`` r = infinity, and a sample equal
+to both r = 1 (it may be a copy of either). If real points repeat training points, as in data with duplicates across its splits,
+r_q may be 0 with no sample below it. Therefore a fraction of the values equal to r_q counts as below, such that the real points
+themselves have share exactly q. Copies beyond those in the real data are then detected.
 
 References:
     Extracting training data from diffusion models, Carlini et al., 2023, arXiv 2301.13188 (near-duplicates by a
@@ -66,13 +66,12 @@ class Copying:
 
 
 def distinct(train: Tensor) -> Tensor:
-    """The first of each group of equal rows of ``train`` (k, *S), flattened (k', d): a duplicated point must not be
-    its own second-nearest."""
+    """The distinct rows of ``train`` (k, *S), flattened to (k', d), so that a duplicate is not its own second-nearest point."""
     return flatten(train[_first_of_equal(train)])
 
 
 def _first_of_equal(train: Tensor) -> Tensor:
-    """The places (k',) of the first of each group of equal rows, rising."""
+    """The positions (k',) of the first row of each group of equal rows, ascending."""
     first: dict[bytes, int] = {}
     for i, part in enumerate(train.split(TILE)):
         for j, row in enumerate((flatten(part) + 0.0).numpy()):  # -0.0 becomes 0.0, so that equal rows have equal bytes
@@ -81,24 +80,24 @@ def _first_of_equal(train: Tensor) -> Tensor:
 
 
 def copying_ratio(x: Tensor, train: Tensor) -> Tensor:
-    """r (n,) float64 for x (n, *S) against distinct training points (k, *S), k at least 2; 0 for an exact copy."""
+    """r (n,) float64 of x (n, *S) with distinct training points (k, *S), k at least 2; 0 for an exact copy."""
     near = nearest_two(flatten(x), flatten(train))
     return torch.where(near[:, 0] == 0, 0.0, near[:, 0] / near[:, 1])
 
 
 def copying(x: Tensor, train: Tensor) -> Copying:
-    """Mean and share below 1/2 of r for samples x (n, *S) against the training set (k, *S)."""
+    """Mean of r, and share with r below 1/2, of samples x (n, *S) with the training set (k, *S)."""
     ratio = copying_ratio(x, distinct(train))
     return Copying(mean=float(ratio.mean()), share=float((ratio < NEAR).double().mean()))
 
 
 @dataclass(frozen=True, eq=False)
 class CopyingReference:
-    """The second measure, made ready with ``of``: r of real points in neither set, to read r of samples against.
+    """The second measure: the reference values of r, from real points in neither set. Build it with ``of``.
 
-    ``quantiles`` are the levels q (Q of them); ``thresholds`` (Q,) the values r_q of the ``points`` real points; ``tied``
-    (Q,) the fraction of samples equal to r_q that counts as below it; ``nearest_real`` (Q,) the quantiles of the real
-    points' distance to the nearest training point, in the unit of the data, for display. All float64.
+    ``quantiles`` are the Q levels q; ``thresholds`` (Q,) the values r_q of the ``points`` real points; ``tied`` (Q,) the
+    fraction of samples equal to r_q that counts as below it; ``nearest_real`` (Q,) the quantiles of the real points' distance
+    to the nearest training point, in the unit of the data, for display. All float64.
     """
 
     train: Tensor
@@ -116,11 +115,11 @@ class CopyingReference:
         real: Tensor,
         quantiles: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5),
     ) -> CopyingReference:
-        """From the training set (k, *S), held-out real data ``other`` (j, *S) and ``real`` (m, *S), all disjoint draws.
+        """Builds the reference from the training set (k, *S), held-out real data ``other`` (j, *S) and ``real`` (m, *S).
 
-        Equal training points count once. Of ``other`` no more rows are used than there are distinct training points (the
-        first ones): with more of them real points would be nearer to ``other``, and blurred samples, which are equally near
-        to both sets, would seem to copy.
+        All three must be disjoint. Equal training points count once. At most as many rows of ``other`` are used as there are
+        distinct training points (the first ones): otherwise real points would be nearer to ``other``, and blurred samples,
+        which are equally near to both sets, would look like copies.
 
         Raises:
             ValueError: an empty set, unequal shapes, no quantile, one outside (0, 1), or fewer than 1/q real points.
@@ -146,21 +145,21 @@ class CopyingReference:
         return CopyingReference(rows, second, tuple(quantiles), len(real), thresholds, (levels - below) / equal, places)
 
     def ratio(self, x: Tensor) -> Tensor:
-        """r (n,) float64 in [0, infinity] of samples x (n, *S)."""
+        """r (n,) float64, in [0, infinity], of samples x (n, *S)."""
         return _against(x, self.train, self.other)[1]
 
     def shares(self, x: Tensor) -> Tensor:
-        """(Q,) float64: the share of x (n, *S) below each r_q, ties as above; about ``quantiles`` where nothing is copied.
+        """(Q,) float64: the share of x (n, *S) below each r_q, with ties as above; about ``quantiles`` without copying.
 
-        A larger share is copying. The lowest two levels say most: the share at 1/2 also moves with how blurred x is
-        where the two sets are of unequal size (it falls if the training set is the larger one).
+        A larger share means copying. The lowest two levels are the most informative: if the two sets are of unequal size, the
+        share at 1/2 also depends on how blurred x is (it decreases if the training set is larger).
         """
         below, equal = _below(self.ratio(x), self.thresholds)
         return below + self.tied * equal
 
     def limits(self, n: int, level: float = 0.975) -> Tensor:
-        """(Q,) float64: the share that n samples with the real points' distribution of r exceed with probability at most
-        1 - level, for each quantile by itself (over the draw of the samples and of the real points; without ties)."""
+        """(Q,) float64: the share that n samples without copying exceed with probability at most 1 - level, for each quantile
+        separately (over the randomness of samples and real points; without ties)."""
         from scipy.stats import betabinom
 
         if n < 1 or not 0 < level < 1:
@@ -169,9 +168,9 @@ class CopyingReference:
         return torch.tensor([betabinom.ppf(level, n, j, self.points - j + 1) / n for j in ranks], dtype=torch.float64)
 
     def nearest_quantiles(self, x: Tensor) -> Tensor:
-        """(Q,) quantiles of the distance of x (n, *S) to its nearest training point, to show beside ``nearest_real``.
+        """Quantiles (Q,) of the distance of x (n, *S) to the nearest training point, to compare with ``nearest_real``.
 
-        They fall for copies and for blurred samples alike, so they decide nothing.
+        They are small for copies and for blurred samples, so they are for display only.
         """
         distance = nearest(x.detach().cpu().flatten(1), self.train).sort().values
         return distance[[_rank(q, len(distance)) - 1 for q in self.quantiles]]
@@ -183,22 +182,24 @@ def _rank(q: float, m: int) -> int:
 
 
 def _against(x: Tensor, train: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance to the nearest training row, and r, of x (n, *S): (n,) each."""
+    """The distance to the nearest training row, and r, of x (n, *S): (n,) each."""
     rows = x.detach().cpu().flatten(1)
     near, second = nearest(rows, train), nearest(rows, other)
     return near, torch.where((near == 0) & (second == 0), 1.0, near / second)
 
 
 def _below(ratio: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
-    """The shares of ratio (n,) strictly below each threshold and equal to it: (Q,) each."""
+    """The shares of ratio (n,) below each threshold, and equal to it: (Q,) each."""
     less, equal = ratio[:, None] < thresholds, ratio[:, None] == thresholds
     return less.double().mean(0), equal.double().mean(0)
 
 
 @dataclass(frozen=True, eq=False)
 class CopiedRuns:
-    """r of windows of text, called with x (n, L): (n,) float64 in [0, 1]. ``hashes`` are the distinct hashes of the training
-    text's k-grams, sorted: 8 bytes a token of it. Build with ``of``."""
+    """Computes r (n,) float64, in [0, 1], of windows of text x (n, L). Build it with ``of``.
+
+    ``hashes`` are the sorted distinct hashes of the k-grams of the training text (8 bytes per token).
+    """
 
     hashes: np.ndarray
     k: int
@@ -208,7 +209,7 @@ class CopiedRuns:
         """For windows of ``length`` tokens and the training text (T,); k defaults to min(24, length / 2)."""
         k = max(1, min(RUN, length // 2)) if k is None else k
         if not 1 <= k <= length:
-            raise ValueError(f"k is {k}; in windows of {length} tokens it must lie in 1 .. {length}")
+            raise ValueError(f"k is {k}; in windows of {length} tokens it must be in 1 .. {length}")
         return CopiedRuns(stream_hashes(text, k), k)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -218,7 +219,7 @@ class CopiedRuns:
 
 @dataclass(frozen=True, eq=False)
 class CopiedRunsReference:
-    """Copying of texts as a share below quantiles: r of ``CopiedRuns`` against that of real windows. Build with ``of``."""
+    """Copying of texts: the share of samples with r of ``CopiedRuns`` below quantiles of real windows. Build it with ``of``."""
 
     runs: CopiedRuns
     quantiles: tuple[float, ...]
@@ -229,7 +230,7 @@ class CopiedRunsReference:
     def of(
         runs: CopiedRuns, real: Tensor, quantiles: tuple[float, ...] = (0.01, 0.05, 0.25, 0.5)
     ) -> CopiedRunsReference:
-        """From windows (m, L) of real text that was not trained on."""
+        """Builds the reference from windows ``real`` (m, L) of text that was not used for training."""
         ratio = runs(real)
         kept = tuple(q for q in quantiles if q * len(real) >= 1)
         thresholds = ratio.sort().values[[_rank(q, len(real)) - 1 for q in kept]]
@@ -237,6 +238,6 @@ class CopiedRunsReference:
         return CopiedRunsReference(runs, kept, thresholds, (torch.tensor(kept, dtype=torch.float64) - below) / equal)
 
     def shares(self, x: Tensor) -> Tensor:
-        """(Q,) float64: the share of windows x (n, L) below each threshold, ties in the proportion of real windows."""
+        """(Q,) float64: the share of windows x (n, L) below each threshold, with ties as in ``CopyingReference``."""
         below, equal = _below(self.runs(x), self.thresholds)
         return below + self.tied * equal

@@ -1,19 +1,19 @@
-"""Cost: seconds on the wall clock, and how many samples pay a training bill back.
+"""Cost: wall-clock seconds, and the number of samples after which extra training pays off.
 
-A device works behind Python's back, so the clock is read only after it has finished. The median is reported, with the
-10 % and 90 % quantiles of the repeats beside it: one slow repeat says more about the machine than about the function.
+Devices work asynchronously, so the clock is read after they are synchronised. The median is reported, with the 10 % and 90 %
+quantiles of the repeats, because a single slow repeat depends more on the machine than on the function.
 
-Methods that are compared are timed by ``interleaved``. A machine becomes slower and faster over minutes (heat, other
-processes), so that two functions timed one after the other differ by what the machine did meanwhile. In alternating rounds,
-each calling every function once in an order of its own, such changes meet all functions alike.
+Methods that are compared are timed by ``interleaved``. The speed of a machine changes over minutes (heat, other processes), so
+two functions timed one after the other may differ for that reason alone. In interleaved rounds, each calling every function
+once in a random order, such changes affect all functions equally.
 
-The interval of a median needs no distribution. Of n independent times the number below the true median is Bin(n, 1/2), so the
+The interval of a median is distribution-free. The number of n independent times below the true median is Bin(n, 1/2), so the
 j-th smallest and the j-th largest enclose it with probability (ties only raise it)
 
     1 - 2 P(Bin(n, 1/2) <= j - 1)
 
-and j is the largest for which this is at least the level asked for. The ratio of two medians comes from a bootstrap over rounds:
-both medians of the same rounds drawn with replacement, so that what makes a whole round slow cancels.
+and j is the largest for which this is at least the requested level. The interval of a ratio of two medians is a bootstrap over
+rounds: both medians use the same rounds, drawn with replacement, so that slow rounds cancel.
 
 References:
     Order statistics, David, Nagaraja, 3rd edition, 2003, section 7.1 (intervals for quantiles)
@@ -47,7 +47,7 @@ class Timing:
 
 
 def synchronize() -> None:
-    """Wait until every device that was used has finished its work; at once where there is none."""
+    """Waits until every used device has finished its work; returns immediately on a CPU."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         for device in range(torch.cuda.device_count()):
             torch.cuda.synchronize(device)
@@ -56,11 +56,11 @@ def synchronize() -> None:
 
 
 def timed(function: Callable[[], Any], *, repeats: int = 5, warmup: int = 1) -> Timing:
-    """Wall seconds of ``function()``, devices included.
+    """Wall seconds of ``function()``, including the work of devices.
 
     Args:
-        repeats: calls that are timed, at least 1.
-        warmup: calls before them that are not (compilation, caches), at least 0.
+        repeats: number of timed calls, at least 1.
+        warmup: number of untimed calls before them (compilation, caches), at least 0.
 
     Raises:
         ValueError: repeats below 1 or warmup below 0.
@@ -81,7 +81,7 @@ def timed(function: Callable[[], Any], *, repeats: int = 5, warmup: int = 1) -> 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with an interval [low, high] that holds the true one with probability ``confidence``."""
+    """An estimate with a confidence interval [low, high] of level ``confidence``."""
 
     value: float
     low: float
@@ -91,15 +91,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interleaved:
-    """Wall seconds by function, one a round: ``seconds[name][i]`` is that of round i."""
+    """Wall seconds of several functions: ``seconds[name][i]`` is that of round i."""
 
     seconds: Mapping[str, tuple[float, ...]]
 
     def median(self, name: str, level: float = 0.95) -> Estimate:
-        """The median seconds of a function, and the distribution-free interval above.
+        """The median seconds of a function with a distribution-free interval (see the top of this module).
 
-        ``confidence`` is what the interval has: at least ``level``, except where there are too few rounds for it (below 6
-        at 95 %); then the interval runs from the smallest to the largest time.
+        ``confidence`` is the actual level of the interval: at least ``level``, unless there are too few rounds (below 6 at
+        95 %). Then the interval extends from the smallest to the largest time.
         """
         _check_level(level)
         times = np.sort(self._of(name))
@@ -107,15 +107,18 @@ class Interleaved:
         return Estimate(float(np.median(times)), float(times[rank - 1]), float(times[-rank]), confidence)
 
     def ratio(self, a: str, b: str, level: float = 0.95, seed: int = 0) -> Estimate:
-        """Median seconds of ``a`` over those of ``b``, with a percentile interval from 2,000 bootstraps over rounds.
+        """Median seconds of ``a`` divided by those of ``b``, with a percentile interval from 2,000 bootstraps over rounds.
 
-        Its confidence is about ``level`` from some ten rounds on, and less with fewer.
+        Its confidence is about ``level`` for ten rounds or more, and lower for fewer.
+
+        Raises:
+            ValueError: an unknown function, a level outside (0, 1), or a round in which ``b`` took 0 seconds.
         """
         _check_level(level)
         first, second = self._of(a), self._of(b)
         if not (second > 0).all():
             raise ValueError(
-                f"{b!r} took 0 seconds in a round; the clock is too coarse for it: time several calls as one"
+                f"{b!r} took 0 seconds in a round; the resolution of the clock is too low: time several calls as one"
             )
         rows = np.random.default_rng(seed).integers(len(first), size=(RESAMPLES, len(first)))
         ratios = np.median(first[rows], axis=1) / np.median(second[rows], axis=1)
@@ -136,13 +139,13 @@ def interleaved(
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Interleaved:
-    """Wall seconds of several functions, devices included, in ``repeats`` rounds that call each of them once.
+    """Wall seconds of several functions, including the work of devices, in ``repeats`` rounds that call each function once.
 
     Args:
-        repeats: rounds, at least 1.
-        warmup: calls of every function before them that are not timed, at least 0.
-        seed: of the order of the functions in each round.
-        clock: seconds as a float, never falling.
+        repeats: number of rounds, at least 1.
+        warmup: number of untimed calls of every function before them, at least 0.
+        seed: random seed of the order of the functions in each round.
+        clock: returns seconds as a float, never decreasing.
 
     Raises:
         ValueError: no function, repeats below 1 or warmup below 0.
@@ -166,8 +169,8 @@ def interleaved(
 
 
 def median_rank(n: int, level: float) -> tuple[int, float]:
-    """(j, confidence): the largest j >= 1 for which the j-th smallest and j-th largest of n values enclose their
-    distribution's median with probability at least ``level``; j = 1 and what it has where none does."""
+    """(j, confidence): the largest j >= 1 for which the j-th smallest and j-th largest of n values enclose the median of their
+    distribution with probability ``confidence`` of at least ``level``; if there is none, j = 1 and its probability."""
     tail, found = 0.0, (1, 1 - 2 * 0.5**n)
     for j in range(1, (n + 1) // 2 + 1):
         tail += math.comb(n, j - 1) * 0.5**n
@@ -189,9 +192,9 @@ def _check_level(level: float) -> None:
 
 
 def break_even(training_seconds_extra: float, seconds_saved_per_sample: float) -> int | None:
-    """The number of samples after which the extra training and pairing is paid, in seconds.
+    """The number of samples after which the time saved in sampling exceeds the extra seconds of training and pairing.
 
-    0 where nothing extra was spent; None where no sample saves time, so that it is never paid.
+    Returns 0 without extra seconds, and None if sampling saves no time.
 
     Raises:
         ValueError: a value that is NaN or infinite.
@@ -205,5 +208,5 @@ def break_even(training_seconds_extra: float, seconds_saved_per_sample: float) -
     if seconds_saved_per_sample <= 0:
         return None
     samples = training_seconds_extra / seconds_saved_per_sample
-    # 1.1 / 0.1 is 11.000000000000002 in float64: eleven samples, not twelve
+    # 1.1 / 0.1 is 11.000000000000002 in float64, which must give 11 and not 12
     return math.ceil(samples * (1 - 1e-12)) if math.isfinite(samples) else None

@@ -1,4 +1,4 @@
-"""Metrics and classes for samples of which nothing else is known: no labels, no named extractor."""
+"""Default metrics and classes for samples without labels and without a named extractor."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ LEAST_SIDE = 8
 
 
 def default_metrics(train: Tensor, smallest: int = 1_000) -> list[ResampledMetric]:
-    """MMD on pixels and, of images of 8 x 8 and more, on oriented gradients; of tokens k-grams; of all else MMD on values.
+    """Default metrics, chosen by the training data (n, *S).
+
+    Images: MMD on pixels and, from 8 x 8 pixels on, on oriented gradients. Tokens: k-grams. Otherwise: MMD on values.
 
     Args:
-        smallest: rows of the smallest set that will be measured, which k-grams are put into bags for.
+        smallest: number of rows of the smallest set to be measured; it determines the bag size of k-grams.
     """
     if not train.is_floating_point():
         return token_metrics(int(train.max()) + 1, train.shape[1], smallest)
@@ -39,6 +41,6 @@ def token_metrics(vocabulary: int, length: int, smallest: int) -> list[Resampled
 
 
 def default_labeller(reference: Tensor) -> Labeller | None:
-    """Ten clusters of floats, fewer of few rows; None for tokens and for very few rows."""
+    """Ten k-means clusters of floats (n, *S), fewer if there are fewer than 200 rows; None for tokens or below 40 rows."""
     k = min(CLUSTERS, len(reference) // 20)
     return clusters_of(reference, k) if k > 1 and reference.is_floating_point() else None

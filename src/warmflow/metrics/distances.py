@@ -2,9 +2,9 @@
 
     |a - b|^2 = |a - c|^2 + |b - c|^2 - 2 (a - c) . (b - c)        for any c
 
-so one matrix product gives a block of them. c is the mean of b, which keeps the three terms of the size of the data's
-spread and the cancellation near 1e-15 of it. Blocks bound the memory; c does not depend on them, so they change
-nothing.
+so one matrix product gives a block of distances. c is the mean of b: the three terms are then of the order of the variance
+of the data, and the cancellation error is about 1e-15 of it. Blocks limit the memory; c does not depend on them, so they do
+not change the result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 ENTRIES = 2**20
-"""How many float64 entries a block holds: 8 MiB, about what a cache keeps."""
+"""Number of float64 entries of a block: 8 MiB, about the size of a cache."""
 TILE = 4096
 CANDIDATES = 8
 
@@ -26,14 +26,17 @@ def flatten(x: Tensor) -> Tensor:
 
 
 def squared_distances(a: Tensor, b: Tensor, entries: int = ENTRIES) -> Iterator[tuple[slice, Tensor]]:
-    """Squared distances of a (n, d) to b (m, d): pairs of (rows of a, block (rows, m) float64), never below 0.
+    """Yields (rows of a, squared distances (rows, m) float64, at least 0) between a (n, d) and b (m, d), block by block.
 
-    Each block is fresh memory, the caller's to overwrite. At most ``entries`` numbers a block (one row at least).
+    A block has at most ``entries`` numbers (but at least one row). It is new memory, which the caller may overwrite.
+
+    Raises:
+        ValueError: a and b are not two tables with equally many features.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(
             f"a and b are {tuple(a.shape)} and {tuple(b.shape)}; distances need two (rows, features) tables with "
-            "equally many features: give both sets through the same features"
+            "equally many features: use the same features for both sets"
         )
     a, b = a.double(), b.double()
     centre = b.mean(0)
@@ -47,10 +50,13 @@ def squared_distances(a: Tensor, b: Tensor, entries: int = ENTRIES) -> Iterator[
 
 
 def nearest_two(x: Tensor, train: Tensor, entries: int = ENTRIES) -> Tensor:
-    """Distances of x (n, d) to its nearest and second-nearest row of ``train`` (k >= 2, d): (n, 2) float64, rising.
+    """Distances (n, 2) float64, ascending, from x (n, d) to the nearest and second-nearest rows of ``train`` (k >= 2, d).
 
-    Candidates are found through the expansion above in float32, tile by tile of both sets, and measured directly in float64:
-    a copy is at exactly 0. A neighbour is missed only if float32 takes eight others for nearer.
+    Candidates are found by the expansion above in float32, tile by tile of both sets. Their distances are computed directly
+    in float64, so that a copy has distance exactly 0. A neighbour is missed only if eight others are nearer in float32.
+
+    Raises:
+        ValueError: ``train`` has fewer than 2 rows.
     """
     if len(train) < 2:
         raise ValueError(f"train has {len(train)} rows; a second-nearest neighbour needs at least 2")
@@ -58,14 +64,14 @@ def nearest_two(x: Tensor, train: Tensor, entries: int = ENTRIES) -> Tensor:
 
 
 def nearest(x: Tensor, others: Tensor, entries: int = ENTRIES) -> Tensor:
-    """Distances of x (n, d) to its nearest row of ``others`` (k >= 1, d): (n,) float64, found as in ``nearest_two``."""
+    """Distances (n,) float64 from x (n, d) to the nearest row of ``others`` (k >= 1, d), as in ``nearest_two``."""
     if len(others) < 1:
         raise ValueError("others has no rows; a nearest neighbour needs at least 1")
     return _nearest(x, others, 1, entries)[:, 0]
 
 
 def _nearest(x: Tensor, train: Tensor, count: int, entries: int) -> Tensor:
-    """(n, count) distances, rising. Only a float32 copy of ``train`` is made, whatever its type."""
+    """Distances (n, count), ascending. The only copy made of ``train`` is in float32."""
     centre = train.mean(0, dtype=torch.float64)
     low_train = torch.cat([(rows.double() - centre).float() for rows in train.split(TILE)])
     norm = low_train.square().sum(1)

@@ -1,12 +1,12 @@
-"""What a sample is about: a small classifier's features where pixels are blind, clusters where there are no labels.
+"""Features of a small classifier, and clusters for data without labels.
 
-A classifier's last hidden layer keeps what tells classes apart and drops the rest: a distance there sees a wrong stroke
-that moves few pixels. It is trained on the training set only, once, before anything is sampled, on inputs blurred by
-Gaussian noise so that small errors of pixels do not throw it:
+The last hidden layer of a classifier represents the differences between classes: a distance of these features is sensitive to a
+wrong stroke that changes few pixels. The classifier is trained once, on the training set only, before anything is sampled.
+Gaussian noise is added to its inputs, which makes it robust to small errors of pixels:
 
     minimise  E -log p(label | x + 0.2 eps),    x -> 128 -> 64 (the features) -> classes
 
-k-means stands in for classes where the data has none: its cells are the bins of the total variation.
+For data without labels, k-means clusters replace the classes in the total variation.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Classifier:
         rows = x.detach().reshape(len(x), -1)
         if rows.shape[1] != self.sizes[0]:
             raise ValueError(
-                f"x is {tuple(x.shape)}, {rows.shape[1]} numbers a sample; this classifier was trained on "
+                f"x is {tuple(x.shape)}, {rows.shape[1]} numbers per sample; this classifier was trained on "
                 f"{self.sizes[0]}: give samples of the training set's shape"
             )
         device = next(self.network.parameters()).device
@@ -62,15 +62,15 @@ class Classifier:
         return self._run(x, self.network[:-1]).double()
 
     def labels(self, x: Tensor) -> Tensor:
-        """The likeliest class (n,) int64 of x (n, *S)."""
+        """The most probable class (n,) int64 of x (n, *S)."""
         return self._run(x, self.network).argmax(1)
 
     def accuracy(self, x: Tensor, labels: Tensor) -> float:
-        """The share of x (n, *S) whose likeliest class is its label (n,)."""
+        """The share of x (n, *S) whose most probable class is its label (n,)."""
         return float((self.labels(x) == labels.cpu()).double().mean())
 
     def state(self) -> tuple[dict[str, list[int]], dict[str, Tensor]]:
-        """All of it as (JSON, tensors), for a run folder; ``from_state`` is the inverse."""
+        """The classifier as (JSON, tensors), for a run folder; ``from_state`` is the inverse."""
         return {"sizes": list(self.sizes)}, {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
 
     @staticmethod
@@ -92,15 +92,23 @@ def train_classifier(
     noise: float = 0.2,
     hidden: tuple[int, int] = (128, 64),
 ) -> Classifier:
-    """A classifier of x (n, *S) into labels (n,) in 0 .. classes - 1: AdamW at 1e-3, inputs plus ``noise`` (in units
-    of x) times N(0, 1). The same arguments give the same weights; about 1 s on one core for the 1,500 steps."""
+    """Trains a classifier of x (n, *S) with labels (n,) in 0 .. classes - 1, by AdamW with learning rate 1e-3.
+
+    N(0, I) times ``noise`` (in units of x) is added to the inputs. Deterministic given the arguments; 1,500 steps take about
+    1 s on one core.
+
+    Raises:
+        ValueError: no rows, unequal numbers of rows and labels, or labels out of range.
+    """
     rows, labels = flatten(x).float(), labels.detach().cpu().long().reshape(-1)
     if len(rows) != len(labels) or len(rows) == 0:
-        raise ValueError(f"x has {len(rows)} rows and labels {len(labels)}; give one label a row, and at least one row")
+        raise ValueError(
+            f"x has {len(rows)} rows and labels {len(labels)}; give one label per row, and at least one row"
+        )
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise ValueError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}; with classes={classes} they must lie in "
-            f"0 .. {classes - 1}: leave unlabelled rows out, or raise classes"
+            f"labels run from {int(labels.min())} to {int(labels.max())}; with classes={classes} they must be in "
+            f"0 .. {classes - 1}: remove unlabelled rows, or raise classes"
         )
     sizes = (rows.shape[1], *hidden, classes)
     network = _network(sizes, seed)
@@ -118,7 +126,7 @@ def train_classifier(
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Cells around ``centres`` (k, d): the label of a sample is its nearest centre."""
+    """Clusters with ``centres`` (k, d): the label of a sample is the index of its nearest centre."""
 
     centres: Tensor
 
@@ -127,17 +135,21 @@ class Clusters:
         return len(self.centres)
 
     def labels(self, x: Tensor) -> Tensor:
-        """The nearest centre (n,) int64 of x (n, *S)."""
+        """The index (n,) int64 of the nearest centre of each row of x (n, *S)."""
         return torch.cat([block.argmin(1) for _, block in squared_distances(flatten(x), self.centres)])
 
 
 def clusters_of(train: Tensor, k: int = 10, seed: int = 0) -> Clusters:
-    """k-means centres of the flattened training set (n, *S), of a fixed 10,000 rows of it where it has more."""
-    from sklearn.cluster import KMeans  # here: importing warmflow must not import scikit-learn
+    """k-means clusters of the flattened training set (n, *S), fitted to a fixed random 10,000 rows if it has more.
+
+    Raises:
+        ValueError: k is not in 2 .. n.
+    """
+    from sklearn.cluster import KMeans  # imported here, because importing warmflow must not import scikit-learn
 
     rows = flatten(train)
     rows = rows[permutation(0, len(rows), "clusters")[:CLUSTER_ROWS]]
     if not 1 < k <= len(rows):
-        raise ValueError(f"k is {k}; with {len(rows)} training rows it must lie in 2 .. {len(rows)}")
+        raise ValueError(f"k is {k}; with {len(rows)} training rows it must be in 2 .. {len(rows)}")
     means = KMeans(k, n_init=4, random_state=seed).fit(rows.numpy())
     return Clusters(torch.from_numpy(means.cluster_centers_).double())

@@ -1,7 +1,7 @@
-"""Joint rows (input, output): what a metric on pairs, or on the outputs alone, sees of them.
+"""Features of joint rows (input, output), for metrics on pairs or on the outputs alone.
 
-A row is the numbers of an input followed by those of an output. ``Pairs`` gives both halves, scaled so that both matter equally
-(``conditional.joint_features``); ``Outputs``, ``OutputLabels`` and ``OutputCopies`` leave the input out.
+A row is the numbers of an input followed by those of an output. ``Pairs`` uses both halves, scaled to equal weight
+(``conditional.joint_features``); ``Outputs``, ``OutputLabels`` and ``OutputCopies`` use the output only.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from warmflow.metrics.variation import Labeller
 
 @dataclass(frozen=True)
 class Halves:
-    """How a row of a joint sample is divided: the input's numbers, then the output's."""
+    """The shapes of input and output in a joint row: the input's numbers, then the output's."""
 
     input: tuple[int, ...]
     output: tuple[int, ...]
 
     def joined(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """(n, d' + d) rows of inputs (n, *S') and outputs (n, *S)."""
+        """Joint rows (n, d' + d) of inputs (n, *S') and outputs (n, *S)."""
         return torch.cat([inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1).to(inputs.dtype)], 1)
 
     def divided(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,7 +36,7 @@ class Halves:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Both halves of joint rows, each divided by its own median distance on the training set."""
+    """Features of both halves of joint rows, each divided by its median distance on the training set."""
 
     halves: Halves
     scales: tuple[float, float]
@@ -47,7 +47,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs of joint rows, through an extractor or as they are."""
+    """The outputs of joint rows, flattened or through an extractor."""
 
     halves: Halves
     extractor: Extractor | None = None

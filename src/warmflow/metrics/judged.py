@@ -1,18 +1,18 @@
-"""What a window of text is like, through a judge that has read other text: features, cells, and numbers for tables.
+"""Features of windows of text from a language model (the judge), classes by likelihood, and numbers for tables.
 
-A *judge* says how likely each token is after those before it, and was fitted to a part of the data that nothing else is
-trained or measured on. A window x of L tokens becomes
+A *judge* gives the probability of each token given those before it. It is fitted to a part of the data that is used for nothing
+else. The features of a window x of L tokens are
 
-    1  the mean of log q(x^i | x^1 .. x^(i-1))        how well the judge expected it
-    2  the standard deviation of the same, over i     text has easy and hard places; repetition and noise have one kind
-    3  the share of its whole words that are words    whole: between two spaces of the window
-    4  how many different tokens it has
-    5  the share of its pairs of neighbours that it had before
-    6  its share of spaces
+    1  the mean of log q(x^i | x^1 .. x^(i-1)) over i
+    2  its standard deviation over i                  low for repetition and for noise, higher for text
+    3  the share of valid words among its whole words (those between two spaces of the window)
+    4  the number of different tokens
+    5  the share of pairs of neighbouring tokens that occurred before in the window
+    6  the share of spaces
 
-standardised by their mean and spread on real windows. The MMD on these sees what k-grams do not: a 5-gram sampler has the
-1- to 4-grams of text, but not its words. No number here is a claim alone. A low perplexity is had by saying the likeliest
-thing again and again, so the function that gives it gives the entropy beside it.
+standardised by their mean and standard deviation on real windows. The MMD on these features shows differences that k-grams do
+not: samples of a 5-gram model have the 1- to 4-grams of text, but not its words. No number of this module is sufficient
+alone. Repeating the most probable text gives a low perplexity, so the perplexity is always returned with the entropy.
 
 References:
     A kernel two-sample test, Gretton et al., JMLR 2012
@@ -46,7 +46,7 @@ FEATURES = ("mean log-likelihood", "its spread", "valid words", "different token
 
 
 class Judge(Protocol):
-    """Anything that gives tokens x (n, L) their log-chances given those before them, (n, L) float64, in nats."""
+    """Maps tokens x (n, L) to the log-probability of each token given those before it, (n, L) float64, in nats."""
 
     def log_chances(self, x: Tensor) -> Tensor: ...
 
@@ -56,18 +56,20 @@ def judged(judge: Judge, x: Tensor) -> Tensor:
     found = torch.cat([judge.log_chances(part).detach().cpu().double() for part in x.split(ROWS)])
     bad = int((~torch.isfinite(found)).sum())
     if bad:
-        raise ValueError(f"judge gives {bad} tokens of x {tuple(x.shape)} no finite log-chance: smooth it")
+        raise ValueError(
+            f"judge gives {bad} tokens of x {tuple(x.shape)} no finite log-probability: smooth its probabilities"
+        )
     return found
 
 
 def _grown(key: Tensor, token: Tensor) -> Tensor:
-    """The hash of a word that is one token longer."""
+    """The hash of a word with one more token."""
     return mix(key ^ (token.long() + 1))
 
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """A set of words as sorted 64-bit hashes; a word is what stands between two tokens ``space``."""
+    """A set of words as sorted 64-bit hashes; a word is a run of tokens between two tokens ``space``."""
 
     hashes: np.ndarray
     space: int = 0
@@ -77,12 +79,16 @@ class Words:
 
     @staticmethod
     def of(words: Iterable[str], letters: str = LETTERS) -> Words:
-        """The words of a list, written in ``letters``, whose first is the space; letters in the order of the tokens."""
+        """The words of a list, written in ``letters``, which are in the order of the tokens and begin with the space.
+
+        Raises:
+            ValueError: no words, or a word with another letter.
+        """
         place = {letter: i for i, letter in enumerate(letters)}
         found = []
         for word in words:
             if not word or any(place.get(letter, 0) == 0 for letter in word):
-                raise ValueError(f"words holds {word!r}; a word is written in {letters[1:]!r}: normalise the list")
+                raise ValueError(f"words holds {word!r}; words consist of {letters[1:]!r}: normalise the list")
             key = torch.zeros((), dtype=torch.int64)
             for letter in word:
                 key = _grown(key, torch.tensor(place[letter]))
@@ -93,7 +99,7 @@ class Words:
 
     @staticmethod
     def within(text: Tensor, least: int = LEAST, space: int = 0) -> Words:
-        """The whole words that stand at least ``least`` times in a text (T,) of tokens."""
+        """The whole words that occur at least ``least`` times in a text (T,) of tokens; ValueError if there are none."""
         gaps = torch.nonzero(text == space)[:, 0]
         start, length = gaps[:-1] + 1, gaps.diff() - 1
         start, length = start[length > 0], length[length > 0]
@@ -106,12 +112,12 @@ class Words:
         found, times = np.unique(keys.numpy(), return_counts=True)
         if not (times >= least).any():
             raise ValueError(
-                f"the text has no word that stands {least} times between two tokens {space}: bring more text"
+                f"the text has no word that occurs {least} times between two tokens {space}: use more text"
             )
         return Words(found[times >= least], space)
 
     def count(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """How many of the whole words of each window of x (n, L) are words, and how many whole words it has: (n,) each."""
+        """The numbers of valid words and of whole words of each window of x (n, L): (n,) float64 each."""
         n = len(x)
         key, inside = torch.zeros(n, dtype=torch.int64), torch.zeros(n, dtype=torch.bool)
         begun, valid, whole = inside.clone(), torch.zeros(n), torch.zeros(n)
@@ -127,13 +133,13 @@ class Words:
 
 
 def raw_features(judge: Judge, words: Words, x: Tensor) -> Tensor:
-    """The six numbers above, not standardised, of x (n, L): (n, 6) float64. A window without a whole word has share 0."""
+    """The six features, not standardised, of x (n, L): (n, 6) float64. The share of valid words is 0 without whole words."""
     x = x.detach().cpu()
-    log_chances, (valid, whole) = judged(judge, x), words.count(x)
+    log_probabilities, (valid, whole) = judged(judge, x), words.count(x)
     tokens, pairs = (_different(x), _different(gram_codes(x, 2, int(x.max()) + 1)))
     columns = (
-        log_chances.mean(1),
-        log_chances.std(1),
+        log_probabilities.mean(1),
+        log_probabilities.std(1),
         valid / whole.clamp(min=1),
         tokens,
         1 - pairs / (x.shape[1] - 1),
@@ -143,13 +149,13 @@ def raw_features(judge: Judge, words: Words, x: Tensor) -> Tensor:
 
 
 def _different(x: Tensor) -> Tensor:
-    """How many different entries each row of x (n, d) has, (n,) float64."""
+    """The number of different entries of each row of x (n, d): (n,) float64."""
     return 1 + (x.sort(1).values.diff(dim=1) != 0).sum(1).double()
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """An extractor: the six features of windows of tokens below ``vocabulary``, less ``mean`` (6,), over ``spread`` (6,)."""
+    """Extracts the six features of windows of tokens below ``vocabulary``, minus ``mean`` (6,), divided by ``spread`` (6,)."""
 
     judge: Judge
     words: Words
@@ -159,7 +165,7 @@ class Judged:
 
     @staticmethod
     def of(judge: Judge, words: Words, windows: Tensor, vocabulary: int) -> Judged:
-        """Standardised on real windows (n, L), n at least 2, L at least 2; a feature that never varies keeps its unit."""
+        """Standardised on real windows (n, L), n and L at least 2; a constant feature is not scaled."""
         check_tokens(windows, vocabulary, "judged features")
         if len(windows) < 2 or windows.shape[1] < 2:
             raise ValueError(f"windows is {tuple(windows.shape)}; judged features need at least 2 windows of 2 tokens")
@@ -174,11 +180,11 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Deciles:
-    """Cells of a window by its mean log-likelihood under the judge: below the first of ``edges`` (classes - 1,), and so on.
+    """Classes of windows by their mean log-likelihood under the judge; ``edges`` (classes - 1,) separate them.
 
-    Real windows fill ten of them equally, so the total variation is the share of an arm's windows that would have to become
-    more or less likely; an arm that says only likely things, or one that never does, leaves cells empty. (Clusters of topics
-    would name what is missing better, but a window of 64 characters has a dozen words, most of them the same everywhere.)
+    Real windows fill the classes equally, so the total variation is the share of samples that would have to become more or less
+    likely. Classes are empty if a method generates only likely text, or never does. (Clusters of topics would describe missing
+    text better, but a window of 64 characters has about a dozen words, most of them common in all topics.)
     """
 
     judge: Judge
@@ -193,20 +199,20 @@ class Deciles:
 
 
 def deciles_of(judge: Judge, windows: Tensor, classes: int = 10) -> Deciles:
-    """Cells that real windows (n, L) fill equally."""
+    """Classes by likelihood that real windows (n, L) fill equally; ValueError for fewer windows than classes."""
     if len(windows) < classes:
-        raise ValueError(f"windows has {len(windows)} rows; {classes} cells of likelihood need at least {classes}")
+        raise ValueError(f"windows has {len(windows)} rows; {classes} classes by likelihood need at least {classes}")
     levels = torch.arange(1, classes, dtype=torch.float64) / classes
     return Deciles(judge, judged(judge, windows).mean(1).quantile(levels))
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A set of windows under a judge: nats a token and its exponential, with the set's own entropies beside it, in nats.
+    """Negative log-likelihood per token of a set of windows, in nats, its exponential, and entropies of the set, in nats.
 
-    ``entropy`` is H(x2 | x1) of neighbouring tokens, plug-in; ``entropy_corrected`` has the correction of Miller and
-    Madow, + (K2 - K1) / (2 N), K2 and K1 being how many pairs and how many first tokens were seen in N pairs. It takes
-    pairs for independent draws, so that of overlapping pairs it is a lower estimate of the bias.
+    ``entropy`` is the plug-in estimate of H(x2 | x1) of neighbouring tokens. ``entropy_corrected`` adds the correction of
+    Miller and Madow, (K2 - K1) / (2 N), where K2 and K1 are the numbers of different pairs and different first tokens among N
+    pairs. The correction assumes independent pairs, so it underestimates the bias for overlapping pairs.
     """
 
     nats: float
@@ -216,13 +222,13 @@ class Likelihood:
 
 
 def likelihood(judge: Judge, x: Tensor, vocabulary: int) -> Likelihood:
-    """Of windows x (n, L), L at least 2."""
+    """The likelihood of windows x (n, L), L at least 2, under the judge."""
     nats = -float(judged(judge, x).mean())
     return Likelihood(nats, math.exp(min(nats, 700.0)), *conditional_entropy(x, vocabulary))
 
 
 def conditional_entropy(x: Tensor, vocabulary: int) -> tuple[float, float]:
-    """H(x2 | x1) over the neighbours in the windows x (n, L), in nats: plug-in, and corrected as above."""
+    """H(x2 | x1) of neighbouring tokens in the windows x (n, L), in nats: plug-in, and corrected as in ``Likelihood``."""
     check_tokens(x, vocabulary, "conditional entropy")
     if not x.numel() or x.shape[1] < 2:
         raise ValueError(f"x is {tuple(x.shape)}; a conditional entropy needs windows of at least 2 tokens")
@@ -234,20 +240,25 @@ def conditional_entropy(x: Tensor, vocabulary: int) -> tuple[float, float]:
 
 
 def valid_words(words: Words, x: Tensor) -> float:
-    """The share of all whole words of the windows x (n, L) that are words; 0 where there is none."""
+    """The share of valid words among all whole words of the windows x (n, L); 0 without whole words."""
     valid, whole = words.count(x)
     return float(valid.sum() / whole.sum().clamp(min=1))
 
 
 def duplicates(x: Tensor, k: int = DUPLICATE) -> float:
-    """The share of the k-grams of x (n, L) that stand elsewhere in x too."""
+    """The share of the k-grams of x (n, L) that occur more than once in x."""
     _, place, times = gram_hashes(x.detach().cpu(), k).unique(return_inverse=True, return_counts=True)
     return float((times[place] > 1).double().mean())
 
 
 def discriminator(real: Tensor, generated: Tensor, seed: int = 0, longest: int = 4) -> float:
-    """How well a logistic regression on counts of 1- to ``longest``-grams, each hashed to 32,768 places, tells the windows
-    ``generated`` (n, L) from ``real`` (m, L): the mean area under the ROC curve over five folds, 0.5 is chance."""
+    """AUC of a logistic regression that distinguishes windows ``generated`` (n, L) from ``real`` (m, L); 0.5 is no difference.
+
+    Its features are counts of 1- to ``longest``-grams, hashed to 32,768 buckets. The AUC is the mean over five folds.
+
+    Raises:
+        ValueError: fewer than 10 windows in a set, or unequal lengths.
+    """
     from scipy import sparse
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
@@ -273,7 +284,7 @@ def discriminator(real: Tensor, generated: Tensor, seed: int = 0, longest: int =
 def text_numbers(
     x: Tensor, judge: Judge, words: Words, copied: CopiedRuns, vocabulary: int, real: Tensor | None = None
 ) -> dict[str, float]:
-    """One row of a table on windows x (n, L): everything above, and with ``real`` (m, L) the discriminator's area."""
+    """One row of a table on windows x (n, L): all numbers of this module; with ``real`` (m, L) also the discriminator's AUC."""
     found: dict[str, Any] = vars(likelihood(judge, x, vocabulary))
     found = {**found, "valid_words": valid_words(words, x), "duplicates": duplicates(x)}
     found["copied_runs"] = 1 - float(copied(x).mean())
@@ -284,10 +295,10 @@ def text_numbers(
 
 @dataclass(frozen=True, eq=False)
 class Gap(Metric):
-    """A plain number of one set less that of another, to stand beside a verdict: number(a) - number(b), of features (n, d).
+    """The difference of a number between two sets, number(a) - number(b) of features (n, d), reported beside a verdict.
 
-    It has a sign (below 0: the first set has less of it), and 0 does not say that two sets are alike. Entropies and
-    duplicates grow with a set, so equally many rows of both are taken, the first.
+    It is negative if the number is smaller for the first set, and 0 does not mean that the sets are equal. Entropies and
+    duplicates grow with the size of a set, so the first rows of both sets are used, equally many.
     """
 
     name: str
@@ -303,7 +314,7 @@ class Gap(Metric):
 
 
 def gaps(judge: Judge, words: Words, vocabulary: int) -> tuple[Gap, ...]:
-    """Nats a token, and beside it the entropy; the share of valid words; the share of duplicated 12-grams."""
+    """Differences in nats per token, in entropy, in the share of valid words and in the share of duplicated 12-grams."""
     return (
         Gap("nats a token less real", lambda x: -judged(judge, x).mean(1, keepdim=True), lambda f: float(f.mean())),
         Gap("entropy of pairs less real", lambda x: x, lambda f: conditional_entropy(f, vocabulary)[0]),

@@ -1,19 +1,19 @@
 """Kernel distance on features, squared and unbiased; on Inception features this is KID.
 
-    k(x, y) = (x.y / d + 1)^3           d features; the mean, spread and skewness of two laws, compared
+    k(x, y) = (x.y / d + 1)^3           d features; compares mean, variance and skewness of two distributions
     D(a, b) = sum_{i != j} k(a_i, a_j) / (n (n-1)) + sum_{i != j} k(b_i, b_j) / (m (m-1)) - 2 sum_ij k(a_i, b_j) / (n m)
 
-Its expectation does not depend on n and m, so that a number from 2,000 images stands for the same thing as one from 50,000,
-which a Frechet distance's does not. It is 0 for equal laws, and single values fall below 0.
+Its expectation does not depend on n and m, so values from 2,000 and from 50,000 images are comparable, unlike those of a
+Frechet distance. It is 0 for equal distributions, so single values may be negative.
 
-The interval. Cut both sets into S *disjoint* subsets of equal size and take D of each pair of subsets: S independent, unbiased
-values D_s, so
+The interval. Split both sets into S *disjoint* subsets of equal size and compute D of each pair of subsets: S independent,
+unbiased values D_s, so
 
     mean_s D_s  -/+  t(97.5 %, S - 1) sqrt(var_s D_s / S)
 
-is a t interval for the true distance. (The usual way, a hundred subsets drawn from one set again and again, gives a spread and no
-interval: its subsets share rows.) D_s is skewed, the more so the fewer features there are, and the interval then covers somewhat
-less than it says: with subsets of 20 rows, 95 of 100 on 20 features and 90 to 92 of 100 on one (tests/truths/test_kid.py).
+is a t interval for the true distance. (The usual hundred random subsets of one set give no confidence interval, because they
+share rows.) D_s is skewed, more so for fewer features, and the coverage is then somewhat below the level: with subsets of 20
+rows, 95 of 100 for 20 features and 90 to 92 of 100 for one (tests/truths/test_kid.py).
 
 References:
     Demystifying MMD GANs, Binkowski, Sutherland, Arbel, Gretton, ICLR 2018, arXiv 1801.01401 (KID, the kernel)
@@ -37,7 +37,7 @@ from warmflow.noise import permutation
 LEVEL = 0.95
 SUBSET = 1_000
 LEAST_SUBSETS = 10
-"""Subsets of 1,000 rows as in the paper, but ten of them at least: an interval from fewer is wide."""
+"""Subsets have 1,000 rows as in the paper, but there are at least ten: with fewer the interval is wide."""
 
 
 @dataclass(frozen=True)
@@ -54,31 +54,36 @@ class Estimate:
 
 @dataclass(frozen=True)
 class KID(Metric):
-    """D above on the features of ``extractor`` (None: the flattened samples); unit: kernel value."""
+    """D, defined above, on the features of ``extractor`` (None: the flattened samples); unit: kernel value."""
 
     name: str = "kernel distance"
     extractor: Extractor | None = None
 
     @staticmethod
     def on(extractor: NamedExtractor) -> KID:
-        """Under a name that says which extractor: "Kernel distance, EfficientNet-Lite0 at 224 px"."""
+        """The metric on this extractor, which is part of its name: "Kernel distance, EfficientNet-Lite0 at 224 px"."""
         return KID(f"Kernel distance, {extractor.name}", extractor)
 
     def features(self, x: Tensor) -> Tensor:
         return flatten(x if self.extractor is None else self.extractor.features(x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
-        """D of features (n, d) and (m, d), n and m at least 2, over all pairs: the estimate of least variance."""
+        """D of features (n, d) and (m, d), n and m at least 2, over all pairs, which has the smallest variance."""
         self._check(a, b, 2)
         a, b = a.double(), b.double()
         own = [(_kernel_sum(x, x) - _own_diagonal(x)) / (len(x) * (len(x) - 1)) for x in (a, b)]
         return own[0] + own[1] - 2 * _kernel_sum(a, b) / (len(a) * len(b))
 
     def estimate(self, a: Tensor, b: Tensor, *, size: int | None = None, seed: int = 0) -> Estimate:
-        """D with its interval, of features (n, d) and (n, d) cut into disjoint subsets of ``size`` rows.
+        """D with its interval, from features a (n, d) and b (m, d) split into disjoint subsets of ``size`` rows.
 
-        ``seed`` names the order in which rows are dealt out. ``size`` defaults to 1,000, or a tenth of the rows where there
-        are fewer than 10,000; rows that fill no subset are left out.
+        Args:
+            size: defaults to 1,000, or to a tenth of the rows if there are fewer than 10,000. Rows that do not fill a subset
+                are left out.
+            seed: random seed of the assignment of rows to subsets.
+
+        Raises:
+            ValueError: fewer than two subsets of 2 rows, or unequal numbers of features.
         """
         n = min(len(a), len(b))
         size = min(SUBSET, n // LEAST_SUBSETS) if size is None else size
@@ -104,14 +109,14 @@ class KID(Metric):
 
 def half_width(values: Tensor, level: float) -> float:
     """Half the two-sided t interval for the mean of independent values (S,), S at least 2."""
-    from scipy.special import stdtrit  # here: importing warmflow must not import scipy
+    from scipy.special import stdtrit  # imported here, because importing warmflow must not import scipy
 
     n = len(values)
     return float(stdtrit(n - 1, (1 + level) / 2)) * float(values.std()) / n**0.5
 
 
 def _kernel_sum(a: Tensor, b: Tensor, entries: int = ENTRIES) -> float:
-    """The sum of k over all pairs of rows, by blocks."""
+    """The sum of k over all pairs of rows of a and b, by blocks."""
     height = max(1, entries // len(b))
     parts = [float((block @ b.T / a.shape[1] + 1).pow_(3).sum()) for block in a.split(height)]
     return sum(parts)

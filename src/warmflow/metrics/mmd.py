@@ -1,33 +1,34 @@
-"""Maximum mean discrepancy, squared and unbiased: the distance that heads every verdict on images and toys.
+"""Maximum mean discrepancy (MMD), squared and unbiased: the primary distance for images and points.
 
 For a kernel k, samples a (n) and real points b (m):
 
     D(a, b) = sum_{i != j} k(a_i, a_j) / (n (n-1)) + sum_{i != j} k(b_i, b_j) / (m (m-1)) - 2 sum_ij k(a_i, b_j) / (n m)
 
-Its expectation is the squared distance of the two distributions in the kernel's space whatever n and m are; it is 0 for
-equal distributions, so single values fall below 0, and a ratio of two of them means nothing. The kernel is a mean of four
-widths, with s the median distance of the *training* set (stored: one scale for all methods, fixed before anything is
-sampled), from one exponential and repeated squaring:
+Its expectation is the squared distance of the two distributions in the kernel's space for any n and m. It is 0 for equal
+distributions, so single values may be negative, and a ratio of two of them is meaningless. The kernel is the mean over four
+widths, where s is the median distance of the *training* set (stored: one scale for all methods, fixed before sampling),
+computed from one exponential by repeated squaring:
 
     k(x, y) = (e + e^4 + e^16 + e^64) / 4,   e = exp(-|x - y|^2 / (8 s^2))        widths 2 s, s, s/2, s/4
 
-The widest sees a shift of the whole distribution, the narrowest sees detail that the others average away.
+The widest is sensitive to a shift of the whole distribution, the narrowest to details that the others average out.
 
-A kernel value says little to a reader. Its unit (``metrics.unit``) is the distance of real samples themselves: the
-*empirical distribution* of n real samples is on average (1 - E k(X, X')) / n from the distribution that they come from. For
+Kernel values are hard to interpret, so they are converted to a number of real samples (``metrics.unit``): the *empirical
+distribution* of n real samples has an average distance of (1 - E k(X, X')) / n to the distribution they are drawn from, since
 with f(x) = k(x, .), |f(x)|^2 = k(x, x) = 1 and X, X' independent,
 
     E | mean_i f(X_i) - E f(X) |^2 = (E |f(X)|^2 - |E f(X)|^2) / n = (1 - E k(X, X')) / n
 
-so samples at distance D are as near to the data as n_eq = (1 - E k(X, X')) / D real samples are. ``MMD.scatter`` is the
+so samples at distance D are as near to the data as n_eq = (1 - E k(X, X')) / D real samples. ``MMD.scatter`` is the
 numerator, estimated without bias on a real set; it is 1 - ``Reference.own``.
 
-Resampling the real set. With counts w on b, copies of one point would sit in the second sum with k = 1 and lift D (a
-naive bootstrap turned 1.4e-3 into 3.2e-3). They are left out of the sum and of its normaliser:
+Resampling the real set. With counts w on b, pairs of copies of one point would enter the second sum with k = 1 and increase D
+(a naive bootstrap turned 1.4e-3 into 3.2e-3). They are excluded from the sum and from its normaliser:
 
     D_w(a, b) = A + (w'Kw - sum_i w_i^2 k_ii) / (m^2 - sum_i w_i^2) - 2 w.g / m,    g_j = mean_i k(a_i, b_j), k_ii = 1
 
-A is the samples' own term. Every resampling is thus one product with the vector g; the real term is shared by all methods.
+A is the term of the samples alone. Every resampling is thus one product with the vector g; the real term is shared by all
+methods.
 
 References:
     A kernel two-sample test, Gretton, Borgwardt, Rasch, Schoelkopf, Smola, JMLR 2012 (lemma 6: the unbiased estimate)
@@ -50,7 +51,7 @@ NULL_ROWS = 1_000
 
 
 def kernel_times(a: Tensor, b: Tensor, columns: Tensor, scale: float, entries: int = ENTRIES) -> Tensor:
-    """K(a, b) @ columns for a (n, d), b (m, d), columns (m, c): (n, c) float64, by blocks, K never held whole."""
+    """K(a, b) @ columns for a (n, d), b (m, d), columns (m, c): (n, c) float64, by blocks, without storing K."""
     parts = []
     for _, block in squared_distances(a, b, entries):
         e = block.mul_(-1 / (8 * scale**2)).exp_()
@@ -69,22 +70,25 @@ def _own_term(x: Tensor, scale: float) -> float:
 
 
 def _own_weighted(x: Tensor, counts: Tensor, scale: float) -> Tensor:
-    """The same mean under each row of counts (R, n), pairs of copies of one row left out: (R,)."""
+    """The same mean (R,) under each row of counts (R, n), excluding pairs of copies of one row."""
     same = counts.square().sum(1)
     products = (counts.T * kernel_times(x, x, counts.T.contiguous(), scale)).sum(0)
     return (products - same) / (counts.sum(1).square() - same)
 
 
 def _mean_kernel(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """g (m,): the mean of k(a_i, b_j) over the rows of a, at each row of b."""
+    """g (m,): the mean of k(a_i, b_j) over the rows of a, for each row of b."""
     return kernel_times(b, a, torch.full((len(a), 1), 1 / len(a), dtype=torch.float64), scale)[:, 0]
 
 
 @dataclass(frozen=True)
 class MMD(ResampledMetric):
-    """D above, on the features of ``extractor`` (None: the flattened samples), with s = ``scale``; unit: kernel value.
+    """D, defined above, on the features of ``extractor`` (None: the flattened samples), with s = ``scale``; unit: kernel value.
 
     ``mmd_for`` computes the scale from the training set. Distances take features, float64 on the CPU.
+
+    Raises:
+        ValueError: a scale that is not positive and finite.
     """
 
     name: str
@@ -94,31 +98,35 @@ class MMD(ResampledMetric):
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError(
-                f"scale of metric {self.name!r} is {self.scale}; it must be positive and finite: a training set whose "
-                "median distance is 0 (most rows equal) has no such metric"
+                f"scale of metric {self.name!r} is {self.scale}; it must be positive and finite: a training set with "
+                "median distance 0 (most rows are equal) has no such metric"
             )
 
     def features(self, x: Tensor) -> Tensor:
         return flatten(x if self.extractor is None else self.extractor.features(x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
-        """D(a, b) of features (n, d) and (m, d), n and m at least 2; may be below 0."""
+        """D(a, b) of features (n, d) and (m, d), n and m at least 2; may be negative (Gretton et al. 2012, lemma 6)."""
         for x in (a, b):
             self._check(x)
         cross = float(_mean_kernel(a, b, self.scale).mean())
         return _own_term(a, self.scale) + _own_term(b, self.scale) - 2 * cross
 
     def scatter(self, real: Tensor) -> float:
-        """1 - E k(X, X') on real features (m, d), in (0, 1]: n times the distance of n real samples' empirical distribution to
-        the data, so that ``unit.equivalent(distance, scatter)`` is a number of real samples. 1 - ``Reference.own`` is the same.
+        """1 - E k(X, X') on real features (m, d), in (0, 1]; equal to 1 - ``Reference.own``.
+
+        It is n times the average distance between the empirical distribution of n real samples and the data, so that
+        ``unit.equivalent(distance, scatter)`` is a number of real samples.
         """
         self._check(real)
         return 1 - _own_term(real, self.scale)
 
     def null_spread(self, real: Tensor, n: int) -> float:
-        """The standard deviation of D of n samples that are distributed as the real features (m, d): sqrt(2) |H K H| / k (1/n +
-        1/m), the Frobenius norm of the centred kernel of the first k = min(m, 1000) rows, which is what the eigenvalues of the
-        null distribution add up to (Gretton et al., theorem 12)."""
+        """The standard deviation of D for n samples with the distribution of the real features (m, d).
+
+        It is sqrt(2) |H K H| / k (1/n + 1/m), where |H K H| is the Frobenius norm of the centred kernel of the first k = min(m,
+        1000) rows, from the eigenvalues of the null distribution (Gretton et al. 2012, theorem 12).
+        """
         self._check(real)
         few = real[:NULL_ROWS]
         kernel = kernel_times(few, few, torch.eye(len(few), dtype=torch.float64), self.scale)
@@ -136,7 +144,7 @@ class MMD(ResampledMetric):
         return own + reference.own - 2 * float(g.mean()), resampled
 
     def reweighted(self, samples: Tensor, reference: Reference, counts: Tensor) -> Tensor:
-        """(R,) distances of the features (n, d) under each row of counts (R, n), pairs of copies of one sample left out."""
+        """Distances (R,) of the features (n, d) under each row of counts (R, n), excluding pairs of copies of one sample."""
         self._check(samples)
         near = _mean_kernel(reference.features, samples, self.scale)
         cross = (counts @ near) / counts.sum(1)
@@ -148,7 +156,11 @@ class MMD(ResampledMetric):
 
 
 def median_distance(features: Tensor) -> float:
-    """The median distance between distinct rows of features (n, d); of a fixed 2,000 of them where there are more."""
+    """The median distance between rows of features (n, d), over a fixed random 2,000 rows if there are more.
+
+    Raises:
+        ValueError: fewer than 2 rows.
+    """
     if len(features) < 2:
         raise ValueError(f"train has {len(features)} rows; a median distance needs at least 2")
     if len(features) > MEDIAN_ROWS:
@@ -157,6 +169,6 @@ def median_distance(features: Tensor) -> float:
 
 
 def mmd_for(train: Tensor, extractor: Extractor | None = None, name: str = "pixels") -> MMD:
-    """The metric on these features whose scale is the median distance of the training set (n, *S)."""
+    """The MMD on these features, with the median distance of the training set (n, *S) as its scale."""
     features = flatten(train if extractor is None else extractor.features(train))
     return MMD(name=name, scale=median_distance(features), extractor=extractor)

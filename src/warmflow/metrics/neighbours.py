@@ -1,24 +1,25 @@
-"""Is each sample like something real, and is everything real found among the samples? By nearest neighbours of features.
+"""Precision, recall, density and coverage of samples, by nearest neighbours of features.
 
-Around every row x_i of a set stands a ball that reaches to its k-th nearest other row, of radius r_k(x_i). With real rows x_i (n)
-and generated rows y_j (m):
+The ball around a row x_i of a set extends to its k-th nearest other row, with radius r_k(x_i). With real rows x_i (n) and
+generated rows y_j (m):
 
-    precision   share of y_j that lie in the ball of some real row                                      k = 3
-    recall      share of x_i that lie in the ball of some generated row                                 k = 3
-    density     1/(k m) sum_j sum_i [y_j in the ball of x_i]     how many real balls a sample lies in   k = 5
-    coverage    share of x_i whose ball holds some generated row                                        k = 5
+    precision   share of y_j in the ball of some real row                                               k = 3
+    recall      share of x_i in the ball of some generated row                                          k = 3
+    density     1/(k m) sum_j sum_i [y_j in the ball of x_i]     mean number of real balls, over k      k = 5
+    coverage    share of x_i whose ball contains some generated row                                     k = 5
 
-Precision and recall take a ball with its rim, density and coverage without, as their papers' programs do. One real outlier has a
-wide ball, and all that falls into it is precise: density counts the balls, so that a sample in this one alone counts 1/k, and
-coverage takes balls of real rows only, which outliers among the samples cannot widen. For two sets of one law
+Balls are closed for precision and recall, open for density and coverage, as in the code of their papers. A real outlier has a
+large ball, and every sample in it counts for precision. Density counts the balls, so a sample in this one alone counts 1/k, and
+coverage uses balls of real rows only, which outliers among the samples cannot enlarge. For two sets from one distribution
 
     E density = 1        E coverage = 1 - [(n-1) .. (n-k)] / [(m+n-1) .. (m+n-k)], which tends to 1 - 2^-k for n = m
 
-so that density may exceed 1 and coverage stays below it; for a set against itself all four are 1. Precision and recall have no
-such value: they depend on the dimension and on n. Read them beside those of two real sets of the same size. A density far above 1
-is no praise: samples that crowd where real balls are many have it too, and so had CIFAR-10 under heavy noise (5.9).
+so density may exceed 1 and coverage stays below 1; for a set compared with itself all four are 1. Precision and recall have no
+such reference value, because they depend on the dimension and on n: compare them with those of two real sets of the same size. A
+density far above 1 is not a sign of quality: samples concentrated where real balls overlap have it too, for example CIFAR-10
+with strong noise (5.9).
 
-Distances are found by blocks: two sets of 10,000 need no table of 10,000 x 10,000.
+Distances are computed by blocks: two sets of 10,000 need no table of 10,000 x 10,000.
 
 References:
     Improved precision and recall metric for assessing generative models, Kynkaanniemi et al., 2019, arXiv 1904.06991 (eq. 1, 2)
@@ -35,13 +36,13 @@ from torch import Tensor
 from warmflow.metrics.distances import ENTRIES, squared_distances
 
 RIM = 1e-12
-"""A row that lies on a rim in exact arithmetic must be found there: squared distances that differ by less than this share of the
-squared norms count as equal. It is a thousand times what rounding leaves in them."""
+"""Squared distances that differ by less than this share of the squared norms count as equal, so that rows on the boundary of a
+ball are treated consistently. It is a thousand times the rounding error."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The four numbers; all but density lie in [0, 1]."""
+    """The four numbers; all except density are in [0, 1]."""
 
     precision: float
     recall: float
@@ -51,7 +52,7 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class Balls:
-    """A set of features (n, d) with each row's squared distance to its 3rd and its 5th nearest other row; build with ``of``."""
+    """Features (n, d) with the squared distance of each row to its 3rd and 5th nearest other rows. Build it with ``of``."""
 
     features: Tensor
     narrow: Tensor
@@ -60,10 +61,14 @@ class Balls:
 
     @staticmethod
     def of(features: Tensor, k: tuple[int, int] = (3, 5), entries: int = ENTRIES) -> Balls:
-        """``k`` is (precision and recall, density and coverage); more rows are needed than either.
+        """Computes the balls of features (n, d).
+
+        Args:
+            k: the number of neighbours for (precision and recall, density and coverage); n must be larger than both.
+            entries: the largest number of distances per block.
 
         Raises:
-            ValueError: no (rows, features) table, NaN or infinite features, too few rows, k below 1.
+            ValueError: not a (rows, features) table, NaN or infinite features, too few rows, or k below 1.
         """
         if features.ndim != 2 or min(k) < 1 or len(features) <= max(k):
             raise ValueError(
@@ -88,13 +93,17 @@ class Balls:
 
 
 def neighbours(real: Balls, generated: Balls, entries: int = ENTRIES) -> Neighbours:
-    """The four numbers of ``generated`` (m rows) against ``real`` (n rows), both through one extractor and with one k."""
+    """The four numbers of ``generated`` (m rows) with respect to ``real`` (n rows); both need the same extractor and k.
+
+    Raises:
+        ValueError: different k, or unequal numbers of features.
+    """
     if real.k != generated.k:
         raise ValueError(f"real has k = {real.k} and generated {generated.k}; build both balls with one k")
     if real.features.shape[1] != generated.features.shape[1]:
         raise ValueError(
             f"real has {real.features.shape[1]} features and generated {generated.features.shape[1]}; neighbours need equally "
-            "many: give both sets through the same extractor"
+            "many: use the same extractor for both sets"
         )
     centre = real.features.mean(0)
     narrow, wide = real.narrow + _rim(real, real.narrow, centre), real.wide - _rim(real, real.wide, centre)
@@ -116,5 +125,5 @@ def neighbours(real: Balls, generated: Balls, entries: int = ENTRIES) -> Neighbo
 
 
 def _rim(balls: Balls, radius: Tensor, centre: Tensor) -> Tensor:
-    """(n,): how thick the rim of each ball of squared radius ``radius`` (n,) is taken to be."""
+    """(n,): the tolerance on the squared distance at the boundary of each ball of squared radius ``radius`` (n,)."""
     return RIM * ((balls.features - centre).square().sum(1) + radius)

@@ -1,9 +1,9 @@
-"""Distances that can be taken again under resamplings of the real set, without touching the samples again.
+"""Distances with bootstrap replicates under resampling of the real set.
 
-A claim about D(warm) - D(cold) must hold for another real set too. Drawing m real points with replacement is giving
-each a count w_i, multinomial with sum m; the distance under these counts is a *replicate*. When every arm is measured
-under the same R count vectors, the replicate of a difference is the difference of the replicates, so R numbers a
-distance are all that need be kept: no samples, no features, no kernels.
+A claim about D(warm) - D(cold) must hold for another real set too. Drawing m real points with replacement gives each a count
+w_i, multinomial with sum m; the distance under these counts is a *replicate*. If all methods are measured under the same R
+count vectors, the replicates of a difference are the differences of the replicates. Therefore only R numbers per distance
+have to be stored, and no samples, features or kernels.
 
 References:
     An introduction to the bootstrap, Efron, Tibshirani, 1993, chapter 6
@@ -23,15 +23,15 @@ from warmflow.contracts import Metric
 
 
 class Extractor(Protocol):
-    """Anything that turns samples (n, *S) into features (n, d)."""
+    """An object that maps samples (n, *S) to features (n, d)."""
 
     def features(self, x: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A real set made ready: features (m, d), counts (R, m), and what only the real set enters, under equal weights
-    (``own``) and under each of the counts (``own_resampled`` (R,))."""
+    """A preprocessed real set: features (m, d), counts (R, m), and the term of a distance that depends on the real set only,
+    with equal weights (``own``) and under each of the counts (``own_resampled`` (R,))."""
 
     features: Tensor
     counts: Tensor
@@ -40,17 +40,17 @@ class Reference:
 
 
 class ResampledMetric(Metric):
-    """A distance with replicates under counts on the real set.
+    """A distance with replicates under resampling counts of the real set.
 
-    ``has_zero``: the number is 0 in expectation where the two distributions are equal (MMD, k-grams). A score that lacks this
-    (``conditional.Score``) can be compared between methods and says nothing alone.
+    ``has_zero``: the expectation is 0 for equal distributions (MMD, k-grams). A score without zero (``conditional.Score``) is
+    meaningful only in comparison with that of another method.
     """
 
     has_zero: ClassVar[bool] = True
 
     @abstractmethod
     def reference(self, real: Tensor, counts: Tensor) -> Reference:
-        """The real features (m, d) and counts (R, m), with everything computed that samples do not enter."""
+        """The real features (m, d) and counts (R, m), with all terms that do not depend on samples."""
 
     @abstractmethod
     def against(self, samples: Tensor, reference: Reference) -> tuple[float, Tensor]:
@@ -58,7 +58,11 @@ class ResampledMetric(Metric):
 
 
 def resampling_counts(m: int, times: int, seed: int) -> Tensor:
-    """(times, m) float64 multinomial counts, each row summing to m: how often each real point is drawn."""
+    """Multinomial counts (times, m) float64 of how often each of m real points is drawn; each row sums to m.
+
+    Raises:
+        ValueError: m or times below 2.
+    """
     if m < 2 or times < 2:
-        raise ValueError(f"m, times are {m}, {times}; resampling needs at least 2 real points and 2 resamples")
+        raise ValueError(f"m and times are {m} and {times}; resampling needs at least 2 real points and 2 resamples")
     return torch.from_numpy(np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=times)).double()

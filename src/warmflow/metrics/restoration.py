@@ -1,13 +1,13 @@
-"""What a restoration is judged by beside its law: how near it is to the truth, and whether it varies as the truth does.
+"""Additional numbers for restoration: PSNR, SSIM and recovered variance.
 
-    psnr       10 log10( range^2 / mean squared error ),  in dB; a regression wins it
+    psnr       10 log10( range^2 / mean squared error ),  in dB; highest for a regression
     recovered  E Var_k / ( E (y - mean_k)^2 / (1 + 1/K) ),  over K draws x_1 .. x_K for each input
 
 If y and the draws are exchangeable given the input, as they are for exact samples of the posterior, then
-E (y - mean_k)^2 = (1 + 1/K) E Var_k at every pixel: the ratio is 1. A regression has 0, however sharp it looks; more than 1 is
-a sampler that varies too much. The ratio is shown and decides nothing: draws from the whole data set that ignore the input have
-1 too (the error grows with the spread), and so has a bias b with a spread of sigma^2 + b^2. The energy score and the CRPS
-(``metrics.conditional``) see both.
+E (y - mean_k)^2 = (1 + 1/K) E Var_k at every pixel, and the ratio is 1. It is 0 for a regression, however sharp, and above 1 for
+a sampler that varies too much. The ratio is reported only: it is also 1 for draws from the whole data set that ignore the input
+(the error grows with the spread), and for a bias b with a variance of sigma^2 + b^2. The energy score and the CRPS
+(``metrics.conditional``) detect both.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def psnr(x: Tensor, y: Tensor, span: float = 2.0) -> float:
 
 
 def ssim(x: Tensor, y: Tensor, low: float = -1.0, high: float = 1.0) -> float:
-    """The mean structural similarity of images x and y (n, C, H, W) in [low, high], by torchmetrics: windows of 11 x 11 with a
-    Gaussian weight of standard deviation 1.5. It compares means as ratios, so intensities are counted from ``low``.
+    """The mean structural similarity of images x and y (n, C, H, W) in [low, high], by torchmetrics, with windows of 11 x 11 and
+    Gaussian weights of standard deviation 1.5. It compares ratios of means, so intensities are shifted to start at 0.
 
     Raises:
         ValueError: unequal shapes.
@@ -40,7 +40,7 @@ def ssim(x: Tensor, y: Tensor, low: float = -1.0, high: float = 1.0) -> float:
 
 
 def recovered_variance(draws: Tensor, truth: Tensor) -> float:
-    """The ratio above for draws (K, n, *S), K >= 2 for each input, and the truth (n, *S)."""
+    """The ratio defined above, from draws (K, n, *S), K >= 2 for each input, and the truth (n, *S)."""
     if len(draws) < 2:
         raise ValueError(f"draws are {tuple(draws.shape)}; a variance needs at least two draws of every input")
     _alike(draws[0], truth)
@@ -52,4 +52,6 @@ def recovered_variance(draws: Tensor, truth: Tensor) -> float:
 
 def _alike(x: Tensor, y: Tensor) -> None:
     if x.shape != y.shape:
-        raise ValueError(f"samples are {tuple(x.shape)}, the truth {tuple(y.shape)}: one for each, in one order")
+        raise ValueError(
+            f"samples are {tuple(x.shape)}, the truth {tuple(y.shape)}: give one sample for each, in order"
+        )

@@ -1,11 +1,11 @@
-"""Sliced Wasserstein distance: optimal transport made cheap, one direction at a time.
+"""Sliced Wasserstein distance: optimal transport in one dimension, averaged over directions.
 
     SW(a, b)^2 = mean over directions u of W(u.a, u.b)^2,      W^2 = int_0^1 |F_a^-1(q) - F_b^-1(q)|^2 dq
 
-In one dimension the best transport matches quantiles. Both quantile functions of finite sets are steps, so the integral
-is a sum over the merged grid of i/n and j/m: exact for unequal sizes too. The directions are fixed by the metric's seed
-and the number of features, so every arm sees the same ones. Two laws that differ by a shift v in d dimensions are at
-SW^2 = mean (u.v)^2, about |v|^2 / d.
+In one dimension the optimal transport matches quantiles. The quantile functions of finite sets are step functions, so the
+integral is a sum over the merged grid of i/n and j/m, which is exact for unequal sizes too. The directions depend only on the
+metric's seed and the number of features, so they are the same for all methods. Two distributions that differ by a shift v in d
+dimensions have SW^2 = mean (u.v)^2, about |v|^2 / d.
 
 References:
     Sliced and Radon Wasserstein barycenters of measures, Bonneel, Rabin, Peyre, Pfister, JMIV 2015
@@ -26,7 +26,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True)
 class SlicedWasserstein(Metric):
-    """SW above (2-Wasserstein, not squared) on the features of ``extractor``; unit: feature."""
+    """SW, defined above (2-Wasserstein, not squared), on the features of ``extractor``; unit: feature."""
 
     name: str = "sliced_wasserstein"
     projections: int = 128
@@ -41,7 +41,7 @@ class SlicedWasserstein(Metric):
         return flatten(x if self.extractor is None else self.extractor.features(x))
 
     def directions(self, d: int) -> Tensor:
-        """The unit directions (projections, d) float64 used for d features."""
+        """The unit vectors (projections, d) float64 used for d features."""
         u = Noise.of(self.seed, self.projections).normal("direction", d, dtype=torch.float64)
         return u / u.norm(dim=1, keepdim=True)
 
@@ -57,7 +57,9 @@ class SlicedWasserstein(Metric):
             return float((along_a - along_b).square().mean().sqrt())
         steps = torch.cat([torch.arange(1, len(x) + 1, dtype=torch.float64) / len(x) for x in (a, b)]).sort().values
         width = torch.diff(steps, prepend=torch.zeros(1, dtype=torch.float64))
-        middle = steps - width / 2  # inside one step of each; where two ends coincide the width is 0: any row will do
+        middle = (
+            steps - width / 2
+        )  # inside one step of each; if two ends coincide the width is 0 and the row does not matter
         gap = torch.zeros(len(middle), len(u), dtype=torch.float64)
         for along, sign in ((along_a, 1), (along_b, -1)):
             gap += sign * along[(middle * len(along)).long().clamp(max=len(along) - 1)]

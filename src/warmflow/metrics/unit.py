@@ -1,15 +1,15 @@
-"""The unit of a squared MMD: a number of real samples.
+"""Squared MMD expressed as a number of real samples.
 
     n_eq = (1 - E k(X, X')) / D
 
-is the number of real samples whose empirical distribution is on average as far from the data as the samples measured are
-(derived in ``metrics.mmd``): *as good as 400 real images*. It does not depend on how many samples were measured, because D
-is unbiased; it is infinite at D <= 0, where the samples are not shown to differ from the data at all. The numerator is
-called ``scatter`` here and is estimated by ``MMD.scatter``; a real set of m points gives it with an error of about 1/m,
-which is small beside that of D and is left out of bounds.
+is the number of real samples whose empirical distribution is on average as far from the data as the measured samples are
+(derived in ``metrics.mmd``): *as good as 400 real images*. It does not depend on the number of measured samples, because D
+is unbiased. It is infinite for D <= 0, where no difference between samples and data is shown. The numerator is called
+``scatter`` and is estimated by ``MMD.scatter``; its error with m real points is about 1/m, which is small compared with that
+of D and is neglected in bounds.
 
-n_eq falls as D rises, so bounds invert: D in [low, high] means n_eq in [scatter / high, scatter / low], where an end of D at
-or below 0 gives infinity. An interval for D that holds 0 has no finite upper end as a number of real samples.
+n_eq decreases with D, so bounds are inverted: D in [low, high] means n_eq in [scatter / high, scatter / low], where a bound of
+D at or below 0 gives infinity. If the interval of D contains 0, n_eq has no finite upper bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import math
 
 
 def equivalent(distance: float, scatter: float) -> float:
-    """n_eq: how many real samples are as far from the data as ``distance``; infinite at a distance of 0 or below.
+    """n_eq: the number of real samples that are as far from the data as ``distance``; infinite if it is 0 or negative.
 
     Raises:
         ValueError: distance is NaN, or scatter is not in (0, 1].
@@ -30,9 +30,9 @@ def equivalent(distance: float, scatter: float) -> float:
 
 
 def distance_at(n: float, scatter: float) -> float:
-    """The mean distance of n real samples' empirical distribution to the data; 0 at n = infinity.
+    """The mean distance between the empirical distribution of n real samples and the data; 0 for n = infinity.
 
-    The inverse of ``equivalent``.
+    This is the inverse of ``equivalent``.
 
     Raises:
         ValueError: n is NaN, 0 or negative, or scatter is not in (0, 1].
@@ -44,7 +44,7 @@ def distance_at(n: float, scatter: float) -> float:
 
 
 def equivalent_bounds(low: float, high: float, scatter: float) -> tuple[float, float]:
-    """Bounds (low, high) on D as bounds (fewest, most) on n_eq.
+    """Converts bounds (low, high) on D to bounds (low, high) on n_eq.
 
     Raises:
         ValueError: low above high, NaN, or scatter not in (0, 1].
@@ -57,6 +57,6 @@ def equivalent_bounds(low: float, high: float, scatter: float) -> tuple[float, f
 def _check_scatter(scatter: float) -> None:
     if not 0 < scatter <= 1:
         raise ValueError(
-            f"scatter is {scatter}; 1 - E k(X, X') lies in (0, 1] for a kernel in [0, 1]: compute it by MMD.scatter "
+            f"scatter is {scatter}; 1 - E k(X, X') is in (0, 1] for a kernel in [0, 1]: compute it by MMD.scatter "
             "on real samples that are not all equal"
         )

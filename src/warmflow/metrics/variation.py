@@ -1,9 +1,9 @@
-"""Total variation between class (or cluster) histograms: which classes are missing or too many.
+"""Total variation between class (or cluster) histograms, which shows missing or too frequent classes.
 
     TV(p, q) = 1/2 sum_c |p_c - q_c|        in [0, 1]: the share of samples that would have to change class
 
-Two finite sets of one law do not give 0: at ten equal classes two sets of 500 give 0.08 in the mean, and 0.13 where
-one of the sets has 100. Read it against the floor, two real sets of the sizes used.
+It is not 0 for two finite sets of one distribution: for ten equal classes, two sets of 500 give 0.08 on average, and 0.13 if
+one of the sets has 100. Compare it with its value for two real sets of the same sizes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Labeller(Protocol):
-    """Anything that gives samples (n, *S) a class in 0 .. classes - 1."""
+    """An object that assigns samples (n, *S) to classes 0 .. classes - 1."""
 
     @property
     def classes(self) -> int: ...
@@ -25,7 +25,7 @@ class Labeller(Protocol):
 
 
 def histogram(labels: Tensor, classes: int) -> Tensor:
-    """Shares (..., classes) float64 of the labels (..., n) int64; each row sums to 1."""
+    """The shares (..., classes) float64 of the classes among labels (..., n) int64; each row sums to 1."""
     if labels.numel() == 0 or int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise ValueError(
             f"labels: {labels.numel()} of them, "
@@ -51,7 +51,7 @@ MULTINOMIALS = 400
 
 
 def sampled_variation(labeller: Labeller, test: Tensor, n: int, seed: int) -> tuple[Tensor, float, float]:
-    """The class shares of a real set, and the 95 % quantile and mean of the total variation that sampling n alone gives."""
+    """The class shares of a real set, and the 95 % quantile and mean of the total variation due to sampling n rows alone."""
     shares = histogram(labeller.labels(test), labeller.classes)
     generator = np.random.default_rng(seed)
     p = shares.numpy() / shares.numpy().sum()

@@ -1,5 +1,6 @@
-"""Bare networks: they know nothing of losses, paths or t0, and are called ``network(x, t, **conditions)``,
-or ``network(x)`` where they read tokens from left to right."""
+"""Networks only: they do not depend on losses, paths or t0, and are called as ``network(x, t, **conditions)``, or as
+``network(x)`` if they read tokens from left to right.
+"""
 
 from warmflow.networks.auxiliary import Auxiliary
 from warmflow.networks.base import Network, parameters, seeded

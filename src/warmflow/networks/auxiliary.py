@@ -1,9 +1,9 @@
-"""The auxiliary model of a learned prior: an encoder into a small latent, a decoder into a mean and a spread of every pixel.
+"""The auxiliary model of a learned prior: an encoder to a small latent, and a decoder to a mean and a variance for every pixel.
 
     q(z | y) = N(m(y), diag e^2(y)),        p(x0 | z) = N(mu(z), diag sigma^2(z))
 
-both from residual perceptrons on flattened samples. The logarithm l of sigma^2 is kept between two bounds softly: a hard
-clamp has no gradient outside, so that a pixel once at the floor would stay there,
+Both are residual MLPs on flattened samples. The logarithm l of sigma^2 is kept between two bounds by softplus. A hard clamp has
+no gradient outside the bounds, so a pixel that once reached a bound would stay there:
 
     l = low + softplus(high - softplus(high - raw) - low)
 
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from warmflow.networks.base import Network
 
 LOW, HIGH = -10.0, 2.0
-"""Bounds of log sigma^2 for data of about unit size: standard deviations from 0.0067 to 2.7."""
+"""Bounds of log sigma^2 for data of about unit scale: standard deviations from 0.0067 to 2.7."""
 
 
 class _Layer(nn.Module):
@@ -46,8 +46,8 @@ class Auxiliary(Network):
     """``encode(y (B, *shape)) -> mean, log e, (B, latent) each``; ``decode(z) -> mu, log sigma^2, (B, *shape) each``.
 
     Args:
-        shape: of one sample.
-        latent: numbers in z.
+        shape: shape of one sample.
+        latent: number of entries of z.
         low, high: bounds of log sigma^2.
     """
 
@@ -82,16 +82,18 @@ class Auxiliary(Network):
         return mean.reshape(shape), self.bounded(raw).reshape(shape)
 
     def forward(self, z: Tensor) -> Tensor:
-        """The mean mu (B, *shape) alone: what z (B, latent) stands for."""
+        """The decoded mean mu (B, *shape) of z (B, latent)."""
         return self.decode(z)[0]
 
     def bounded(self, raw: Tensor) -> Tensor:
-        """log sigma^2 between its bounds."""
+        """Maps the raw output to log sigma^2 between the bounds."""
         below = self.high - F.softplus(self.high - raw)
         return self.low + F.softplus(below - self.low)
 
     @torch.no_grad()
     def clamped(self, log_variance: Tensor) -> float:
-        """The share of log sigma^2 whose raw value lies outside the bounds: there less than half its gradient is left."""
+        """The share of entries of log sigma^2 whose raw value is outside the bounds, where less than half of the gradient
+        passes.
+        """
         outside = (log_variance < self.low + math.log(2)) | (log_variance > self.high - math.log(2))
         return float(outside.double().mean())

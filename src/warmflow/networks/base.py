@@ -1,4 +1,4 @@
-"""What every network of ours has: its constructor's arguments, so that a run folder can build it again."""
+"""Shared by all networks: they store their constructor's arguments, so that a run folder can rebuild them."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Network(nn.Module):
-    """A module that remembers its constructor's arguments (JSON values) in ``arguments``."""
+    """A module that stores its constructor's arguments (JSON values) in ``arguments``."""
 
     arguments: dict[str, Any]
 
 
 def seeded(seed: int, build: Callable[[], M]) -> M:
-    """``build()`` with torch's global generator seeded for its duration only: the caller's stream is untouched."""
+    """Calls ``build()`` with torch's global generator seeded; the generator's previous state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 
 
 def parameters(network: nn.Module) -> int:
-    """The number of trainable numbers in a network."""
+    """The number of trainable parameters of a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def preset(presets: Mapping[str, Mapping[str, int]], name: str, vocabulary: int, **more: Any) -> dict[str, Any]:
-    """The arguments of a network of tokens by the name of a preset; ValueError for an unknown one."""
+    """The arguments of a token network by the name of a preset; raises ValueError for an unknown name."""
     if name not in presets:
         raise ValueError(f"preset {name!r} is unknown; known: {', '.join(presets)}")
     return {"vocabulary": vocabulary, **presets[name], **more}
 
 
 class TimeEmbedding(nn.Module):
-    """Sines and cosines of t (B,) at frequencies geometric from 1 to 100: (B, 2 * half)."""
+    """Sines and cosines of t (B,) at frequencies in geometric progression from 1 to 100: (B, 2 * half)."""
 
     frequencies: Tensor
 

@@ -1,12 +1,13 @@
-"""A transformer that reads tokens from left to right: the judge that tells how likely a text is.
+"""A transformer that reads tokens from left to right: the judge that measures the likelihood of texts.
 
     h = E[begin, x^1, ..., x^(L-1)]
     h <- h + attention(norm(h)), each position seeing itself and those before it;     h <- h + mlp(norm(h))
     logits of x^i given x^1 .. x^(i-1) = W_out norm(h^i)
 
-The begin token is V. Positions are rotary, so no length is built in; tied, W_out is the first V rows of E. What each block
-adds starts at zero, and so does W_out where it is not tied: that untrained network says that every token is equally likely.
-The presets' sizes are those of ``TokenTransformer``: with 27 tokens, untied, 602,139, 3,173,659 and 25,248,283 parameters.
+The begin token is V. Positions are rotary, so the length is not fixed. If tied, W_out is the first V rows of E. The output of
+each block starts at zero, and so does W_out if it is not tied: the untrained network then predicts all tokens with equal
+probability. The presets have the sizes of those of ``TokenTransformer``: with 27 tokens, untied, 602,139, 3,173,659 and
+25,248,283 parameters.
 
 References:
     Attention Is All You Need, Vaswani et al., 2017, arXiv 1706.03762
@@ -50,8 +51,11 @@ class CausalTransformer(Network):
 
     Args:
         vocabulary: V, the tokens 0 .. V - 1.
-        tied: the output's rows are the tokens' embeddings (worth it where V is large).
-        dropout: share of what each block adds that is dropped in training.
+        tied: use the token embeddings as output weights (worthwhile if V is large).
+        dropout: dropout probability on the output of each block's attention and MLP.
+
+    Raises:
+        ValueError: a width that is not an even multiple of the heads.
     """
 
     def __init__(
@@ -66,7 +70,9 @@ class CausalTransformer(Network):
     ) -> None:
         super().__init__()
         if width % (2 * heads):
-            raise ValueError(f"width is {width} and heads {heads}; rotary positions need an even width a head")
+            raise ValueError(
+                f"width is {width} and heads {heads}; rotary positions need an even width per head: use a multiple of {2 * heads}"
+            )
         self.arguments = {
             "vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "tied": tied, "dropout": dropout
         }  # fmt: skip
@@ -76,7 +82,7 @@ class CausalTransformer(Network):
         self.norm = nn.LayerNorm(width)
         self.out = None if tied else nn.Linear(width, vocabulary)
         if self.out is None:
-            nn.init.normal_(self.tokens.weight, std=0.02)  # as an output, rows of unit variance would be far too sure
+            nn.init.normal_(self.tokens.weight, std=0.02)  # unit variance would give extreme logits
         else:
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
@@ -93,9 +99,14 @@ class CausalTransformer(Network):
 
 @torch.no_grad()
 def log_chances(network: CausalTransformer | TokenLSTM, x: Tensor, batch: int = 256) -> Tensor:
-    """(n, L) float64: log q of each token of x (n, L) given those before it, ``batch`` rows at once, without dropout."""
+    """The log-probability (n, L) float64 of each token of x (n, L) given the tokens before it, ``batch`` rows at once, without
+    dropout.
+
+    Raises:
+        ValueError: a batch below 1.
+    """
     if batch < 1:
-        raise ValueError(f"batch is {batch}; read at least one row at a time")
+        raise ValueError(f"batch is {batch}; it must be at least 1")
     place, training, found = network.tokens.weight.device, network.training, []
     network.eval()
     for rows in x.split(batch):

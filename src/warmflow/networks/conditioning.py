@@ -1,6 +1,7 @@
-"""What the networks for images are told beside the image: time, label and latent, as one vector for every norm's scale and shift.
+"""Conditioning of the image networks: time, label and latent are combined in one vector, from which the scale and shift of
+every norm are computed.
 
-e = silu( V silu( U [sin t, cos t] ) (+ label) (+ W latent) )
+    e = silu( V silu( U [sin t, cos t] ) (+ label) (+ W latent) )
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from warmflow.networks.base import TimeEmbedding
 
 
 def fit_beside(shape: Sequence[int], sees: Mapping[str, Sequence[int]]) -> int:
-    """The channels of x and of all that stands beside it; ValueError for a condition that is no image of x's size."""
+    """The number of channels of x and of all conditions concatenated to it; raises ValueError for a condition that is not an
+    image of x's size.
+    """
     for name, size in sees.items():
         if len(size) != 3 or list(size[1:]) != list(shape[1:]):
-            raise ValueError(f"{name} is {tuple(size)}; beside images {tuple(shape)} go (channels, H, W)")
+            raise ValueError(
+                f"{name} is {tuple(size)}; it must be (channels, H, W) with the height and width of the images {tuple(shape)}"
+            )
     return shape[0] + sum(size[0] for size in sees.values())
 
 
@@ -27,8 +32,8 @@ class Conditioning(nn.Module):
     """``Conditioning(width)(t (B,), label (B,) or None, conditions) -> (B, width)``.
 
     Args:
-        modulated: conditions that are flattened into the vector, name to shape.
-        classes: the number of labels, -1 where dropped; 0 for none.
+        modulated: conditions that are flattened and mapped into the vector, name to shape.
+        classes: the number of labels, 0 for none; a dropped label is -1.
     """
 
     def __init__(self, width: int, modulated: Mapping[str, Sequence[int]], classes: int) -> None:

@@ -1,15 +1,16 @@
-"""The two networks of a DC-GAN: a latent grown into an image by strided convolutions, and an image shrunk to one number.
+"""The two networks of a DCGAN: a generator from a latent to an image by strided convolutions, and a discriminator from an image
+to a logit.
 
-    generator       z -> dense -> (c_L, h_L, w_L) -> ... relu(norm(up(h))) ... -> tanh(up(h)),    side h_k = ceil(h_{k-1} / 2)
-    discriminator   x -> ... leaky(down(h)) ... -> dense -> one logit
+    generator       z -> linear -> (c_L, h_L, w_L) -> ... relu(norm(up(h))) ... -> tanh(up(h)),    side h_k = ceil(h_{k-1} / 2)
+    discriminator   x -> ... leaky(down(h)) ... -> linear -> one logit
 
-Sides are halved, rounded up, until none is longer than 7 pixels; on the way up what rounding added is cut off. So 28 goes through
-14 to 7, 8 to 4, 64 to 4.
+Sides are halved, rounded up, until none is longer than 7 pixels; the generator crops the pixels that rounding added. The sides
+are 28, 14, 7, or 8, 4, or 64, ..., 4.
 
-Where the paper norms over the batch, the generator norms each image by itself and the discriminator not at all: a batch's
-statistics tie its rows to each other, so that a sample would depend on its neighbours, two processes would compute another loss
-than one, and the averaged weights would be read with the statistics of others. What keeps the discriminator smooth is the
-objective's penalty (``objectives.adversarial``).
+The paper uses batch normalisation. Here the generator uses group normalisation, and the discriminator none. Batch statistics
+would make each row depend on the others: a sample would depend on its batch, two processes would compute another loss than one,
+and the averaged weights would be used with the statistics of other weights. The discriminator is kept smooth by the penalty of
+the objective (``objectives.adversarial``).
 
 References:
     Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks, Radford, Metz, Chintala, 2015,
@@ -30,15 +31,15 @@ from torch.nn import functional as F
 from warmflow.networks.base import Network
 
 SMALLEST = 7
-"""No side of the smallest picture is longer."""
+"""The smallest feature map has no side longer than this."""
 WIDEST = 8
-"""The most channels, as a multiple of the width."""
+"""The maximum number of channels, as a multiple of the width."""
 GROUPS = 4
 LEAK = 0.2
 
 
 def _pyramid(shape: Sequence[int], width: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of the image and of each smaller picture; ValueError for what is no image."""
+    """(C, H, W) of the image and of each smaller feature map; raises ValueError for an invalid shape or width."""
     if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 4:
         raise ValueError(f"shape is {tuple(shape)}; a DC-GAN takes images (C, H, W) with sides of at least 4")
     if width < GROUPS or width % GROUPS:
@@ -54,15 +55,18 @@ class DCGenerator(Network):
     """``DCGenerator((C, H, W))(z (B, latent)) -> (B, C, H, W)`` in [-1, 1].
 
     Args:
-        shape: of one image, sides of at least 4.
-        latent: numbers in z.
-        width: channels of the largest hidden picture, a multiple of 4; they double with each smaller one.
+        shape: shape of one image, sides of at least 4.
+        latent: number of entries of z.
+        width: channels of the largest hidden feature map, a multiple of 4; they double with each smaller one.
+
+    Raises:
+        ValueError: an invalid shape, latent or width.
     """
 
     def __init__(self, shape: Sequence[int], *, latent: int = 64, width: int = 32) -> None:
         super().__init__()
         if latent < 1:
-            raise ValueError(f"latent is {latent}; a generator draws from at least one number")
+            raise ValueError(f"latent is {latent}; it must be at least 1")
         self.arguments = {"shape": list(shape), "latent": latent, "width": width}
         self.sizes = _pyramid(shape, width)[::-1]
         self.latent = latent
@@ -80,7 +84,7 @@ class DCGenerator(Network):
 
 
 class DCDiscriminator(Network):
-    """``DCDiscriminator((C, H, W))(x (B, C, H, W)) -> (B,)``, the logit that x is real. Arguments as the generator's."""
+    """``DCDiscriminator((C, H, W))(x (B, C, H, W)) -> (B,)``: the logit that x is real. Arguments as in ``DCGenerator``."""
 
     def __init__(self, shape: Sequence[int], *, width: int = 32) -> None:
         super().__init__()

@@ -1,12 +1,14 @@
-"""A transformer for images, cut into patches: time, label and latent by adaptive layer norm, gates that start at zero.
+"""A diffusion transformer (DiT) for images cut into patches: time, label and latent by adaptive layer norm, with gates that
+start at zero.
 
     h = W patches([x, conditions]) + P;     e = V [sin t, cos t] (+ label) (+ latent)
     h <- h + g1(e) * attention(norm(h) * (1 + a1(e)) + b1(e))
     h <- h + g2(e) * mlp(norm(h) * (1 + a2(e)) + b2(e))
     out = unpatched(W_out (norm(h) * (1 + a(e)) + b(e)))
 
-P are sines and cosines of a patch's row and column, fixed. Conditions of the image's own shape (a draft, a mean) are cut with it.
-The last layer starts at zero, so that an untrained field stands still. Sides must be multiples of the patch.
+P are fixed sines and cosines of a patch's row and column. Conditions of the image's own size (a draft, a mean) are concatenated
+to it before it is cut into patches. The last layer starts at zero, so the untrained output is zero. The sides must be multiples
+of the patch size.
 
 References:
     Scalable Diffusion Models with Transformers, Peebles and Xie, 2022, arXiv 2212.09748
@@ -32,7 +34,9 @@ PRESETS = {
 
 
 def places(rows: int, columns: int, width: int) -> Tensor:
-    """(rows * columns, width): of each place a quarter sines and a quarter cosines of its row, and the same of its column."""
+    """Position embeddings (rows * columns, width): for each patch, sines and cosines of its row and of its column, a quarter of
+    the width each.
+    """
     frequency = 10_000.0 ** (-torch.arange(width // 4, dtype=torch.float32) / max(width // 4, 1))
     r, c = (torch.arange(n, dtype=torch.float32)[:, None] * frequency for n in (rows, columns))
     parts = [r.sin(), r.cos()], [c.sin(), c.cos()]
@@ -68,11 +72,14 @@ class DiT(Network):
 
     Args:
         shape: (C, H, W) of one image, H and W multiples of ``patch``.
-        sees: conditions of the shape (channels, H, W), name to shape, cut into patches with x.
-        modulated: conditions of any other shape, flattened into the scale, shift and gate of every block.
-        classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
+        sees: conditions of shape (channels, H, W), name to shape, concatenated to x.
+        modulated: conditions of any other shape, name to shape, mapped to the scale, shift and gate of every block.
+        classes: the number of labels if the network sees ``label`` (B,) int64, -1 where dropped; 0 for none.
         patch: side of a patch, in pixels.
-        width: of a token; a multiple of 4 and of ``heads``.
+        width: width of a token; a multiple of 4 and of ``heads``.
+
+    Raises:
+        ValueError: a shape, width or condition that does not fit.
     """
 
     def __init__(

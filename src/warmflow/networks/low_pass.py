@@ -1,9 +1,10 @@
-"""A fixed encoder and decoder for a learned prior: the datum's own low frequencies, nothing to train.
+"""A fixed encoder and decoder for a learned prior: the low frequencies of the data point, without training.
 
-    z = means over f x f pixels + spread eps,     mu(z) = z at the image's size (bilinear),     sigma: the residual's, by pixel
+    z = means over f x f pixels + spread eps,    mu(z) = z upsampled to the image's size (bilinear),    sigma of the residual,
+        per pixel
 
-What is left for the flow is the detail. ``spread`` blurs z a little, so that a sampled z that is slightly off is one that the
-flow has met (conditioning augmentation).
+The flow then generates the details. ``spread`` adds a little noise to z, so that the flow has been trained near a sampled z
+that is slightly off (conditioning augmentation).
 
 References:
     Cascaded Diffusion Models for High Fidelity Image Generation, Ho et al., 2021, arXiv 2106.15282 (conditioning augmentation)
@@ -22,7 +23,7 @@ from warmflow.networks.base import Network
 from warmflow.noise import Noise
 
 FLOOR = 1e-4
-"""The least variance of a pixel's residual: where the border is always white there is nothing to spread."""
+"""The minimum variance of a pixel's residual, needed where pixels are constant, such as a white border."""
 
 
 class LowPass(Network):
@@ -30,8 +31,11 @@ class LowPass(Network):
 
     Args:
         shape: (C, H, W) of one image.
-        factor: f, pixels a side that one number stands for; H and W multiples of it.
-        spread: the latent's own noise, in units of the pixels.
+        factor: f, the side in pixels of the blocks that are averaged; H and W must be multiples of it.
+        spread: standard deviation of the latent's noise, in units of the pixels.
+
+    Raises:
+        ValueError: a shape that the factor does not divide, or a spread that is not positive.
     """
 
     log_variance: Tensor
@@ -40,20 +44,21 @@ class LowPass(Network):
         super().__init__()
         if len(shape) != 3 or factor < 2 or any(side % factor for side in shape[1:]):
             raise ValueError(
-                f"shape is {tuple(shape)}; a low-pass of factor {factor} takes images with sides it divides, factor >= 2"
+                f"shape is {tuple(shape)}; a low-pass of factor {factor} takes images whose sides are multiples of it, "
+                "factor >= 2"
             )
         if not spread > 0:
-            raise ValueError(f"spread is {spread}; the latent's own noise is positive")
+            raise ValueError(f"spread is {spread}; the standard deviation of the latent's noise must be positive")
         self.arguments = {"shape": list(shape), "factor": factor, "spread": spread}
         self.shape, self.factor, self.spread = tuple(shape), factor, spread
         self.small = (shape[0], shape[1] // factor, shape[2] // factor)
         self.latent = math.prod(self.small)
         self.register_buffer("log_variance", torch.zeros(self.shape))
-        self.scale = torch.nn.Parameter(torch.ones(()), requires_grad=False)  # a module that stands on a device
+        self.scale = torch.nn.Parameter(torch.ones(()), requires_grad=False)  # its device is the module's device
 
     @staticmethod
     def fit(y: Tensor, factor: int = 4, spread: float = 0.1, seed: int = 0) -> LowPass:
-        """Sigma of each pixel from the training images y (n, C, H, W), at draws of z."""
+        """Computes sigma for each pixel from the training images y (n, C, H, W), with samples of z."""
         network = LowPass(tuple(y.shape[1:]), factor=factor, spread=spread)
         total = torch.zeros(network.shape, dtype=torch.float64)
         for at in range(0, len(y), 4096):
@@ -74,5 +79,5 @@ class LowPass(Network):
 
     @torch.no_grad()
     def clamped(self, log_variance: Tensor) -> float:
-        """The share of pixels whose residual is at the floor."""
+        """The share of pixels whose residual variance is at the floor."""
         return float((log_variance <= math.log(FLOOR) + 1e-3).double().mean())

@@ -1,14 +1,14 @@
-"""A recurrent network that reads tokens from left to right; trained on whole texts, run one token at a time.
+"""A recurrent network that reads tokens from left to right; trained on whole texts, evaluated one token at a time when sampling.
 
     in layer k, with u the output of the layer below (u = E[x^(i-1)] in the first) and h its own:
         [i, f, g, o] = W u + U h + b
         c <- sigmoid(f) * c + sigmoid(i) * tanh(g);     h <- sigmoid(o) * tanh(c)
     logits of x^i given x^1 .. x^(i-1) = W_out h of the last layer + b_out
 
-Before the first token stands a *begin* token of its own, V. In the first layer W E[x] + b has V + 1 values in all: when
-texts are written they are a table, made once, and a look-up takes the place of that product.
+A special begin token, V, precedes the first token. In the first layer W E[x] + b takes only V + 1 different values; for
+sampling they are tabulated once, and a look-up replaces the product.
 
-The output starts at zero, so an untrained network says that every token is equally likely; the forget gates start open.
+The output layer starts at zero, so the untrained network predicts all tokens with equal probability. The forget gates start open.
 
 References:
     Long Short-Term Memory, Hochreiter and Schmidhuber, Neural Computation 1997
@@ -35,8 +35,10 @@ PRESETS = {
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Where n texts stand that are read one token at a time: the first layer's table (V + 1, 4 W), a matrix for h and, above
-    the first layer, one for the layer below and a bias; h and c (n, W) of every layer; the device of the answers."""
+    """The state of n texts that are read one token at a time: the first layer's table (V + 1, 4 W); for each layer the matrix
+    for h; for each layer above the first, the matrix for the layer below and the bias; h and c (n, W) of every layer; the
+    device on which logits are returned.
+    """
 
     table: Tensor
     own: tuple[Tensor, ...]
@@ -49,25 +51,28 @@ class Reading:
 class TokenLSTM(Network):
     """``TokenLSTM(V)(x (B, L) int64) -> (B, L, V)``: logits of x[:, i] given x[:, :i].
 
-    ``start`` and ``advance`` give the same logits token by token, without gradients and without dropout.
+    ``start`` and ``advance`` return the same logits token by token, without gradients and without dropout.
 
     Args:
         vocabulary: V, the tokens 0 .. V - 1.
-        width: of the embedding and of every layer.
-        dropout: share of each layer's output that is dropped in training.
+        width: width of the embedding and of every layer.
+        dropout: dropout probability on the output of each layer.
+
+    Raises:
+        ValueError: a vocabulary, width or number of layers below 1.
     """
 
     def __init__(self, vocabulary: int, *, width: int = 320, layers: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         for name, value in (("vocabulary", vocabulary), ("width", width), ("layers", layers)):
             if value < 1:
-                raise ValueError(f"{name} is {value}; an LSTM needs at least 1")
+                raise ValueError(f"{name} is {value}; it must be at least 1")
         self.arguments = {"vocabulary": vocabulary, "width": width, "layers": layers, "dropout": dropout}
         self.vocabulary, self.width, self.layers = vocabulary, width, layers
         self.tokens = nn.Embedding(vocabulary + 1, width)
         self.lstm = nn.LSTM(width, width, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
         self.dropout, self.out = nn.Dropout(dropout), nn.Linear(width, vocabulary)
-        for k in range(layers):  # gates stand in the order i, f, g, o
+        for k in range(layers):  # the order of the gates is i, f, g, o
             nn.init.ones_(getattr(self.lstm, f"bias_ih_l{k}").data[width : 2 * width])
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -78,7 +83,7 @@ class TokenLSTM(Network):
         return logits
 
     def _layer(self, k: int) -> tuple[Tensor, Tensor, Tensor]:
-        """W' (W, 4 W), U' (W, 4 W) and both biases in one (4 W,) of layer k."""
+        """W' (W, 4 W), U' (W, 4 W) and the sum of both biases (4 W,) of layer k."""
         w, u, b, more = (
             getattr(self.lstm, f"{name}_l{k}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
@@ -86,8 +91,9 @@ class TokenLSTM(Network):
 
     @torch.no_grad()
     def start(self, n: int, device: torch.device | str = "cpu") -> Reading:
-        """n texts of which nothing is read, not even the begin token. The network computes where it lives; logits come on
-        ``device``."""
+        """The state of n texts before any token, including the begin token, is read. The network computes on its own device;
+        logits are returned on ``device``.
+        """
         (w, _, b), *above = (self._layer(k) for k in range(self.layers))
         own = tuple(self._layer(k)[1] for k in range(self.layers))
         zero = (w.new_zeros(n, self.width),) * self.layers
@@ -95,7 +101,7 @@ class TokenLSTM(Network):
 
     @torch.no_grad()
     def advance(self, token: Tensor, state: Reading) -> tuple[Tensor, Reading]:
-        """Reads the tokens (n,), V for begin: logits (n, V) of the next ones, and where the texts stand then."""
+        """Reads the tokens (n,), V for the begin token. Returns logits (n, V) of the next tokens, and the new state."""
         h: list[Tensor] = []
         c: list[Tensor] = []
         for k, u in enumerate(state.own):

@@ -1,9 +1,10 @@
-"""A residual perceptron on flattened samples: enough for points in the plane and for small images.
+"""A residual MLP on flattened samples: sufficient for points in the plane and for small images.
 
     h = W_in [x, conditions];   h <- h + B silu(A norm(h) + E [time, label]);   out = W_out norm(h)
 
-The output layer starts at zero, so that an untrained field stands still. A condition that says what a sample is rather than
-where it stands (a latent) may change the scale and shift of every norm instead: norm(h) (1 + a(z)) + b(z), a and b from zero.
+The output layer starts at zero, so the untrained output is zero. A condition that describes the sample as a whole (a latent),
+rather than entry by entry, may change the scale and shift of every norm instead: norm(h) (1 + a(z)) + b(z), where a and b start
+at zero.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ class MLP(Network):
     """``MLP(shape)(x (B, *shape), t (B,), **conditions) -> (B, *shape)``.
 
     Args:
-        shape: of one sample.
-        sees: conditions given as tensors, name to shape; they are flattened and put beside x.
-        modulated: conditions given as tensors that scale and shift the norms, name to shape.
-        classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
+        shape: shape of one sample.
+        sees: conditions, name to shape, that are flattened and concatenated to x.
+        modulated: conditions, name to shape, that scale and shift the norms.
+        classes: the number of labels if the network sees ``label`` (B,) int64, -1 where dropped; 0 for none.
     """
 
     def __init__(

@@ -1,16 +1,16 @@
-"""A bidirectional transformer for tokens: rotary positions, time by adaptive layer norm, logits where they are asked for.
+"""A bidirectional transformer for tokens: rotary positions, time by adaptive layer norm, logits at the requested positions.
 
     h = E[x_t] + sum of E_c[condition] (+ P);     e = W silu(V [sin t, cos t]) (+ label)
     h <- h + g1(e) * attention(norm(h) * (1 + a1(e)) + b1(e))
     h <- h + g2(e) * mlp(norm(h) * (1 + a2(e)) + b2(e))
     logits = W_out (norm(h) * (1 + a(e)) + b(e))
 
-Gates g and the output start at zero: an untrained network says that every token is equally likely. With ``at`` the last
-block forms queries, and everything after them, for the chosen positions only: the rest of it would be thrown away.
+The gates g and the output layer start at zero: the untrained network predicts all tokens with equal probability. With ``at``,
+the last block computes queries, and everything after them, for the requested positions only.
 
-Rotary positions are distances: in a sequence of equal tokens (all masked) no position can be told from another. That is
-right for windows cut anywhere from a text; where place matters (the two tokens of a point), give ``length``, which
-adds a learned vector P to each place.
+Rotary positions encode distances only: in a sequence of equal tokens (all masked) the positions are indistinguishable. This is
+right for windows cut anywhere from a text. If the absolute position matters (the two tokens of a point), set ``length``, which
+adds a learned vector P at each position.
 
 References:
     RoFormer: Enhanced Transformer with Rotary Position Embedding, Su et al., 2021, arXiv 2104.09864
@@ -36,20 +36,22 @@ PRESETS = {
 
 
 def rotary(length: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (length, width) of positions times frequencies from 1 down to 1 / 10,000."""
+    """Cosines and sines (length, width) of positions times frequencies from 1 to 1 / 10,000."""
     frequency = 10_000.0 ** (-torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
     angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * frequency
     return torch.cat([angle.cos()] * 2, 1), torch.cat([angle.sin()] * 2, 1)
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (..., width) turned by its position's angles, the halves of the last axis being the planes' axes."""
+    """Applies rotary embeddings to x (..., width): rotates the pairs (i, i + width / 2) by the angles of the position."""
     first, second = x.chunk(2, -1)
     return x * cos + torch.cat([-second, first], -1) * sin
 
 
 def _chosen(at: Tensor) -> tuple[Tensor, Tensor]:
-    """For at (B, L): positions (B, Q) padded with zeros, Q the most in a row, and which of them (B, Q) are meant."""
+    """For a mask at (B, L): the positions (B, Q) of its true entries, padded with zeros to the largest number in a row, Q, and
+    a mask (B, Q) of the entries that are not padding.
+    """
     counts = at.sum(1)
     most = int(counts.max()) if len(counts) else 0
     meant = torch.arange(most, device=at.device) < counts[:, None]
@@ -88,14 +90,18 @@ class _Block(nn.Module):
 
 
 class TokenTransformer(Network):
-    """``TokenTransformer(V)(x (B, L) int64, t (B,), at=None, **conditions) -> (B, L, V)``, or (M, V) where ``at`` is true.
+    """``TokenTransformer(V)(x (B, L) int64, t (B,), at=None, **conditions) -> (B, L, V)``, or (M, V) at the positions where
+    ``at`` is true.
 
     Args:
-        vocabulary: V, the tokens that data may hold, 0 .. V - 1.
-        extra: further tokens that only starts hold (a mask is token V): seen, never predicted.
+        vocabulary: V, the tokens that data may contain, 0 .. V - 1.
+        extra: further tokens that only starts contain (a mask is token V): they are read, but never predicted.
         sees: conditions given as tokens (B, L), such as "draft".
-        classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
-        length: places that have a learned vector of their own; 0 for none: distances only.
+        classes: the number of labels if the network sees ``label`` (B,) int64, -1 where dropped; 0 for none.
+        length: number of positions with a learned vector; 0 for none (relative positions only).
+
+    Raises:
+        ValueError: a width that is not an even multiple of the heads.
     """
 
     def __init__(
@@ -113,7 +119,9 @@ class TokenTransformer(Network):
     ) -> None:
         super().__init__()
         if width % (2 * heads):
-            raise ValueError(f"width is {width} and heads {heads}; rotary positions need an even width a head")
+            raise ValueError(
+                f"width is {width} and heads {heads}; rotary positions need an even width per head: use a multiple of {2 * heads}"
+            )
         self.arguments = {
             "vocabulary": vocabulary, "extra": extra, "sees": list(sees), "classes": classes,
             "length": length, "width": width, "depth": depth, "heads": heads, "dropout": dropout,
@@ -134,7 +142,7 @@ class TokenTransformer(Network):
             nn.init.zeros_(layer.bias)
 
     def _turns(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The rotations of the first positions, kept from call to call."""
+        """The rotations of the first ``length`` positions, cached between calls."""
         if self.turns is None or len(self.turns[0]) < length or self.turns[0].device != device:
             self.turns = rotary(length, self.head_width, device)
         return self.turns[0][:length], self.turns[1][:length]

@@ -1,11 +1,11 @@
-"""A U-Net for images: residual blocks at several sizes; time, label and latent in every norm's scale and shift.
+"""A U-Net for images: residual blocks at several resolutions; time, label and latent set the scale and shift of every norm.
 
     block:  h <- h + W conv(silu(norm(conv(silu(norm(h)))) (1 + a(e)) + b(e)))
-    attention, after the blocks of the sizes that have it:  h <- h + W softmax(q k / sqrt(d)) v,  W from zero
-    down:   a convolution of stride 2;   up: nearest to the size of the other side, beside which it is put
+    attention, after the blocks of the selected resolutions:  h <- h + W softmax(q k / sqrt(d)) v,  where W starts at zero
+    down:   a convolution of stride 2;   up: nearest-neighbour to the size of the skip connection, then concatenated with it
 
-Sizes need not be powers of two. Conditions of the image's own shape (a draft, a mean) stand beside it as channels. The last layer
-starts at zero, so that an untrained field stands still.
+Sides need not be powers of two. Conditions of the image's own size (a draft, a mean) are concatenated to it as channels. The
+last layer starts at zero, so the untrained output is zero.
 
 References:
     U-Net: Convolutional Networks for Biomedical Image Segmentation, Ronneberger, Fischer, Brox, 2015, arXiv 1505.04597
@@ -27,7 +27,7 @@ from warmflow.networks.conditioning import Conditioning, fit_beside
 
 GROUPS = 4
 HEAD = 32
-"""Channels of a head of attention, at most."""
+"""Maximum number of channels of an attention head."""
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"width": 16, "multiples": (1, 2, 3), "blocks": 1, "attention": ()},
     "small": {"width": 64, "multiples": (1, 2, 2), "blocks": 2, "attention": (2,)},
@@ -70,7 +70,7 @@ class _Attention(nn.Module):
 
 
 class _Level(nn.Module):
-    """The blocks of one size, and its attention."""
+    """The blocks of one resolution, and its attention."""
 
     def __init__(self, into: int, out: int, embedding: int, dropout: float, blocks: int, attention: bool) -> None:
         super().__init__()
@@ -88,14 +88,17 @@ class UNet(Network):
     """``UNet((C, H, W))(x (B, C, H, W), t (B,), **conditions) -> (B, C, H, W)``.
 
     Args:
-        shape: (C, H, W) of one image; H and W of at least 4 (twice that for every size beyond three).
-        sees: conditions of the shape (channels, H, W), name to shape, put beside x.
-        modulated: conditions of any other shape, flattened into the scale and shift of every norm.
-        classes: the number of labels if the network is to see ``label`` (B,) int64, -1 where dropped; 0 for none.
-        width: channels at full size, a multiple of 4.
-        multiples: channels at full size, half, a quarter, ... as multiples of ``width``.
-        blocks: residual blocks at each size, on the way down and on the way up.
-        attention: which sizes have self-attention after their blocks: 0 is the full one.
+        shape: (C, H, W) of one image; H and W of at least 2^(number of resolutions - 1).
+        sees: conditions of shape (channels, H, W), name to shape, concatenated to x.
+        modulated: conditions of any other shape, name to shape, mapped to the scale and shift of every norm.
+        classes: the number of labels if the network sees ``label`` (B,) int64, -1 where dropped; 0 for none.
+        width: channels at full resolution, a multiple of 4.
+        multiples: channels at full, half, quarter, ... resolution, as multiples of ``width``.
+        blocks: residual blocks at each resolution, on the way down and on the way up.
+        attention: indices of the resolutions with self-attention after their blocks; 0 is full resolution.
+
+    Raises:
+        ValueError: a shape, width, condition or other argument that does not fit.
     """
 
     def __init__(
@@ -119,9 +122,13 @@ class UNet(Network):
         if width < GROUPS or width % GROUPS:
             raise ValueError(f"width is {width}; a U-Net takes a multiple of {GROUPS}")
         if not multiples or min(multiples) < 1 or blocks < 1:
-            raise ValueError(f"multiples are {tuple(multiples)} and blocks {blocks}; whole numbers of at least 1")
+            raise ValueError(
+                f"multiples are {tuple(multiples)} and blocks {blocks}; they must be whole numbers of at least 1"
+            )
         if any(not 0 <= level < len(multiples) for level in attention):
-            raise ValueError(f"attention is {tuple(attention)}; this U-Net has the sizes 0 .. {len(multiples) - 1}")
+            raise ValueError(
+                f"attention is {tuple(attention)}; this U-Net has the resolutions 0 .. {len(multiples) - 1}"
+            )
         channels = fit_beside(shape, sees)
         self.arguments = {
             "shape": list(shape), "sees": sees, "modulated": modulated, "classes": classes, "width": width,

@@ -1,4 +1,4 @@
-"""What is trained, one method a file."""
+"""Training objectives, one per file."""
 
 from warmflow.objectives.adversarial import Adversarial
 from warmflow.objectives.discrete_flow_matching import DiscreteFlowMatching

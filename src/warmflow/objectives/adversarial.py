@@ -1,15 +1,16 @@
-"""Two players against each other: a discriminator tells real from generated, a generator is trained to be taken for real.
+"""Adversarial training: a discriminator learns to distinguish real from generated samples, a generator learns to be classified
+as real.
 
     discriminator   min E softplus(-D(x1)) + E softplus(D(G(z))) + gamma/2 E |grad D(x1)|^2
-    generator       min E softplus(-D(G(z)))                      (the loss that does not saturate)
+    generator       min E softplus(-D(G(z)))                      (the non-saturating loss)
 
-D is a logit: at its optimum log p_data(x) / p_G(x), and there the generator's gradient is that of KL(p_G || p_data) - 2 JSD: it
-climbs to modes more readily than it covers them all, so that a draft of this kind may lack some.
+D is a logit. At its optimum it is log p_data(x) / p_G(x), and the generator's gradient is then that of KL(p_G || p_data) - 2
+JSD. This favours samples near modes over covering all modes, so drafts of this kind may miss some modes.
 
-The penalty on the discriminator's slope at real data makes the game converge near its equilibrium, and it is a function of the
-weights and the row alone. Spectral norms, the other remedy, carry power iterations from one forward pass to the next: then
-two processes, or a run that is resumed, need more than weights and counters. The penalty needs a second derivative, so it is
-taken on a ``share`` of the rows, drawn row by row, and weighted by its inverse: the mean is the same.
+The gradient penalty at real data makes training converge near the equilibrium, and it is a function of the weights and the row
+alone. The alternative, spectral normalisation, carries power iterations from one forward pass to the next; then two processes,
+or a resumed run, would need more than weights and counters. The penalty needs a second derivative, so it is computed on a
+``share`` of the rows, drawn row by row, and divided by the share, which leaves its mean unchanged.
 
 References:
     Generative Adversarial Networks, Goodfellow et al., 2014, arXiv 1406.2661, section 3
@@ -35,11 +36,14 @@ class Adversarial(Objective):
     """Trains ``generator(z) -> x`` against ``discriminator(x) -> logit``.
 
     Args:
-        latent: where z is drawn.
-        by: the players, {"discriminator": ..., "generator": ...}, each with its network.
-        penalty: gamma, what the squared slope of the discriminator at real data costs.
-        share: of the rows that the penalty is taken on.
-        discriminator_updates: updates of the discriminator to one of the generator; it moves first.
+        latent: source of z.
+        by: the players {"discriminator": ..., "generator": ...}, each with its network.
+        penalty: gamma, the weight of the squared gradient norm of the discriminator at real data; 0 or more.
+        share: share of the rows on which the penalty is computed, in (0, 1].
+        discriminator_updates: updates of the discriminator per update of the generator; the discriminator is updated first.
+
+    Raises:
+        ValueError: invalid settings, or a player with another network than the objective's.
     """
 
     generator: nn.Module
@@ -54,12 +58,12 @@ class Adversarial(Objective):
 
     def __post_init__(self) -> None:
         if not 0 <= self.penalty < float("inf"):
-            raise ValueError(f"penalty is {self.penalty}; what the discriminator's slope costs is 0 or more")
+            raise ValueError(f"penalty is {self.penalty}; the weight of the gradient penalty must be 0 or more")
         if not 0 < self.share <= 1:
-            raise ValueError(f"share is {self.share}; the rows that are penalised are a share in (0, 1]")
+            raise ValueError(f"share is {self.share}; the share of penalised rows must lie in (0, 1]")
         k = self.discriminator_updates
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"discriminator_updates is {k!r}; it is a whole number of at least 1")
+            raise ValueError(f"discriminator_updates is {k!r}; it must be a whole number of at least 1")
         for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             if self.by[name].network is not network:
                 raise ValueError(f"the player {name!r} holds another network than the objective; give both the same")
@@ -73,7 +77,7 @@ class Adversarial(Objective):
         return "generator" if step % (k + 1) == k else "discriminator"
 
     def pair(self, batch: Batch, *, noise: Noise) -> Pair:
-        """Each datum beside a latent of its row: nothing is matched."""
+        """Pairs each data point with a latent drawn for its row; nothing is matched."""
         return Pair(self.latent.draw(len(batch), noise=noise.fold("latent")), batch.x1, batch.index)
 
     def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:
@@ -83,17 +87,17 @@ class Adversarial(Objective):
         with torch.no_grad():
             generated = self.generator(pair.start.x0)
         real, fake = self.discriminator(pair.x1), self.discriminator(generated)
-        told = (F.softplus(-real) + F.softplus(fake)).mean()
+        loss = (F.softplus(-real) + F.softplus(fake)).mean()
         slope = self.slopes(pair.x1, noise).mean() if self.penalty else torch.zeros(())
         numbers = {
             "real_logit": float(real.detach().mean()),
             "fake_logit": float(fake.detach().mean()),
             "slope": float(slope.detach()),
         }
-        return told + self.penalty / 2 * slope, numbers
+        return loss + self.penalty / 2 * slope, numbers
 
     def slopes(self, x1: Tensor, noise: Noise) -> Tensor:
-        """(B,): the squared length of the discriminator's slope at each row over ``share``, 0 at rows that are not drawn."""
+        """The squared gradient norm (B,) of the discriminator at each row, divided by ``share``; 0 at rows not drawn."""
         rows = (noise.uniform("penalised") < self.share).to(x1.device)
         x = x1[rows].detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)

@@ -1,11 +1,11 @@
-"""Discrete flow matching: the posterior p(x1^i | x_t) at every position, on any pairing.
+"""Discrete flow matching: the posterior p(x1^i | x_t) at every position, for any coupling.
 
     cross entropy     E mean_i -log p(x1^i | x_t)
     generalised KL    E k'/(1-k) mean_i [ 1{x_t^i = x1^i} - p(x_t^i | x_t) - (1 - 1{x_t^i = x1^i}) log p(x1^i | x_t) ]
 
-with t uniform on [t0, 1]. Both are least at the posterior. The second is the first weighted by the rate of jumping, with
-what is already right left out; where all starts are drawn apart from the data it bounds -log p(x1). Positions that
-cannot change (fixed, or seen to have jumped) are learned nothing from.
+with t uniform on [t0, 1]. Both are minimised by the posterior. The second weights the first by the jump rate and skips
+positions that are already correct; if starts are independent of the data, it bounds -log p(x1). Positions that cannot change
+(fixed, or visibly jumped) do not enter the loss.
 
 References:
     Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595 (cross entropy)
@@ -31,12 +31,15 @@ LOSSES = ("cross_entropy", "generalised_kl")
 
 @dataclass(frozen=True, eq=False)
 class DiscreteFlowMatching(Objective):
-    """Trains ``field`` on pairs that ``coupling`` makes of the data and of ``source``.
+    """Trains ``field`` on the pairs that ``coupling`` makes of the data and samples of ``source``.
 
     Args:
         player: the optimiser's settings; its network is the field's.
         weighting: "cross_entropy" or "generalised_kl".
-        drop: share of rows whose conditions named in ``drops`` are dropped, for guidance later.
+        drop: share of rows whose conditions named in ``drops`` are dropped, for classifier-free guidance.
+
+    Raises:
+        ValueError: an unknown weighting.
     """
 
     field: TokenField
@@ -80,7 +83,7 @@ class DiscreteFlowMatching(Objective):
             each = torch.nn.functional.cross_entropy(logits, target, reduction="none")
         else:
             chance = torch.log_softmax(logits, 1)
-            known = here < chance.shape[1]  # a mask has no chance of its own
+            known = here < chance.shape[1]  # a mask has no probability
             stay = torch.where(known, chance.gather(1, here.clamp(max=chance.shape[1] - 1)[:, None])[:, 0].exp(), 0.0)
             right = (here == target).to(chance.dtype)
             each = right - stay - (1 - right) * chance.gather(1, target[:, None])[:, 0]

@@ -1,21 +1,22 @@
-"""Flow Generator Matching: a frozen flow is distilled into a generator of one call, without data.
+"""Flow Generator Matching: distils a frozen flow into a one-call generator, without data.
 
-Three fields of one path: the *teacher* u, frozen; the *student*, one step of which is the generator, x1 = student(x0, t0); the
-*online* flow v, which tracks the velocity of the student's own samples. They take turns, K of the online flow to one of the
-student, and each sees x_t = path(x0', x1) with x1 from the student and x0' drawn afresh *given the same condition*:
+There are three fields on one path: the *teacher* u is frozen; the *student* defines the generator by one step, x1 = student(x0,
+t0); the *online* flow v tracks the velocity of the student's own samples. Training alternates, with K updates of the online
+flow per update of the student. Both see x_t = path(x0', x1), with x1 from the student and x0' drawn anew *given the same
+condition*:
 
-    online     min E |v(x_t) - u(x_t | x0', x1)|^2                              x1 as it comes, no gradient
+    online     min E |v(x_t) - u(x_t | x0', x1)|^2                              x1 detached
     student    min E [ -2 alpha |d|^2 + 2 <d, u(x_t) - u(x_t | x0', x1)> ],     d = u(x_t) - v(x_t)
 
-with v's weights held and gradients through x_t and x1. At alpha = 1/2 the gradient is that of E |u - v*|^2, v* the student's true
-velocity (for v = v*); alpha = 1 drops the part |d|^2, which is what is done on images.
+where v's weights are fixed and gradients pass through x_t and x1. With alpha = 1/2 the gradient is that of E |u - v*|^2, v* the
+true velocity of the student's samples (if v = v*). With alpha = 1 the part |d|^2 is dropped, as is usual for images.
 
-Reusing the generator's own start for the path is a known bug: then x_t tells x1. So is a fresh start under another condition,
-where starts and data are paired: a student of a warm flow must see x0' around the *same* draft. Where the teacher was paired
-otherwise (noise assigned to data), its coupling pairs the fresh starts with x1.
+Using the generator's own start for the path is a known error, because x_t then reveals x1. If starts and data are paired, a new
+start under another condition is also an error: a student of a warm flow must see x0' around the *same* draft. If the teacher
+was paired differently (noise assigned to data), its coupling pairs the new starts with x1.
 
 References:
-    Flow Generator Matching, Huang et al., 2024, arXiv 2410.19310, Theorem 1 (its time runs the other way)
+    Flow Generator Matching, Huang et al., 2024, arXiv 2410.19310, Theorem 1 (with time reversed)
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ TIMES = ("uniform", "logit_normal")
 
 
 def matching_terms(teacher: Tensor, online: Tensor, target: Tensor, alpha: float) -> Tensor:
-    """(B,): the mean over entries of -2 alpha d^2 + 2 d (u - u(.|x0, x1)), d = u - v, of u, v and u(.|x0, x1), (B, *S) each."""
+    """The student's loss (B,) per sample: the mean over entries of -2 alpha d^2 + 2 d (u - u(.|x0, x1)), d = u - v. ``teacher``
+    is u, ``online`` v, ``target`` u(.|x0, x1), each (B, *S).
+    """
     d = teacher - online
     return (-2 * alpha * d.square() + 2 * d * (teacher - target)).flatten(1).mean(1)
 
@@ -45,17 +48,21 @@ class FlowGeneratorMatching(Objective):
     """Distils ``teacher`` into ``student``.
 
     Args:
-        teacher: any field on a flow path; its network's weights are frozen here.
-        online, student: network fields on the same path, which see and predict what the teacher does.
-        source: the teacher's. What of a start's condition its law depends on (a draft, z, a label) is kept for x0'.
-        coupling: pairs fresh starts with the student's samples as the teacher's pairs are, given the condition.
-        by: the players, {"online": ..., "student": ...}, each with its field's network.
-        alpha: 1/2 is exact; 1 is the practice on images.
-        online_updates: K, updates of the online flow to one of the student.
-        times: how t is drawn: "uniform" on [t0, 1], "logit_normal" on it, or a number, for study.
-        errors: "velocity" or "x1": what is compared. "x1" weighs the velocities' errors by (1 - t)^2. None: what the
+        teacher: any field on a flow path; its network is frozen here.
+        online, student: network fields on the same path, which see and predict the same as the teacher.
+        source: the teacher's source. The conditions that it takes (a draft, z, a label) are kept when x0' is drawn.
+        coupling: pairs new starts with the student's samples, given the condition, in the same way as the teacher's pairs.
+        by: the players {"online": ..., "student": ...}, each with its field's network.
+        alpha: 1/2 is exact; 1 is usual for images.
+        online_updates: K, updates of the online flow per update of the student.
+        times: distribution of t: "uniform" on [t0, 1], "logit_normal" on the same interval, or a fixed fraction of it (for
+            study).
+        errors: the quantity compared, "velocity" or "x1". "x1" weights squared velocity errors by (1 - t)^2. None: what the
             student predicts.
-        real: share of rows of the online flow's turn that are data, paired as the batch has them.
+        real: share of rows in the online flow's updates that are data, paired as in the batch.
+
+    Raises:
+        ValueError: invalid settings, or networks or paths that do not fit each other.
     """
 
     teacher: Field
@@ -74,19 +81,19 @@ class FlowGeneratorMatching(Objective):
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha < float("inf"):
-            raise ValueError(f"alpha is {self.alpha}; 0.5 is exact, 1 is the practice on images")
+            raise ValueError(f"alpha is {self.alpha}; it must be 0 or more: 0.5 is exact, 1 is usual for images")
         if isinstance(self.online_updates, bool) or not isinstance(self.online_updates, int) or self.online_updates < 1:
-            raise ValueError(f"online_updates is {self.online_updates!r}; it is a whole number of at least 1")
+            raise ValueError(f"online_updates is {self.online_updates!r}; it must be a whole number of at least 1")
         if not 0 <= self.real <= 1:
-            raise ValueError(f"real is {self.real}; the share of data in the online loss lies in 0 .. 1")
+            raise ValueError(f"real is {self.real}; the share of data in the online loss must lie in 0 .. 1")
         if isinstance(self.times, str) and self.times not in TIMES:
             raise ValueError(f"times is {self.times!r}; known: {', '.join(TIMES)}, or a number")
         if self.errors not in (None, "velocity", "x1"):
-            raise ValueError(f"errors is {self.errors!r}; 'velocity' or 'x1'")
+            raise ValueError(f"errors is {self.errors!r}; it must be 'velocity' or 'x1'")
         for name, field in (("online", self.online), ("student", self.student)):
             if self.by[name].network is not field.network:
                 raise ValueError(f"the player {name!r} holds another network than its field; give both the same one")
-            _alike(name, field, self.teacher)
+            _check_fits(name, field, self.teacher)
         frozen = getattr(self.teacher, "network", None)
         if isinstance(frozen, nn.Module):
             if any(frozen is f.network for f in (self.online, self.student)):
@@ -101,7 +108,7 @@ class FlowGeneratorMatching(Objective):
         return "student" if step % (self.online_updates + 1) == self.online_updates else "online"
 
     def pair(self, batch: Batch, *, noise: Noise) -> Pair:
-        """A start of the source for every row, given what the batch says of it (its draft where it is paired)."""
+        """Draws a start for every row, given the conditions of the batch (with its draft if the batch is paired)."""
         given = dict(batch.condition) if batch.start is None else {**batch.condition, **batch.start.condition}
         if batch.start is not None and "draft" in self.source.takes:
             given.setdefault("draft", batch.start.x0)
@@ -110,7 +117,7 @@ class FlowGeneratorMatching(Objective):
         return Pair(Start(start.x0, {**given, **start.condition}), batch.x1, batch.index)
 
     def generated(self, start: Start) -> Tensor:
-        """The student's sample (B, *S): one call at the start's own time."""
+        """The student's sample (B, *S), by one call at the start's own time."""
         x1 = self.student(start.x0, self.student.path.begin(start), start).x1
         assert x1 is not None
         return x1
@@ -122,7 +129,7 @@ class FlowGeneratorMatching(Objective):
         return terms.mean(), {"student_loss": float(terms.detach().mean())}
 
     def terms(self, pair: Pair, *, noise: Noise) -> Tensor:
-        """The student's loss (B,), row by row."""
+        """The student's loss (B,) for each row."""
         point = self._point(self.generated(pair.start), pair.start, noise)
         u, v = (f(point.x_t, point.t, point.pair.start) for f in (self.teacher, self.online))
         return matching_terms(self._read(u), self._read(v), self._target(point), self.alpha)
@@ -138,7 +145,7 @@ class FlowGeneratorMatching(Objective):
         return torch.nn.functional.mse_loss(self._read(v), self._target(point))
 
     def _point(self, x1: Tensor, start: Start, noise: Noise) -> Point:
-        """The path's point between a fresh start of the same condition and x1, at a drawn time."""
+        """The path's point at a random time, between x1 and a new start under the same condition."""
         known = Batch(x1.detach(), dict(start.condition))
         fresh = self.coupling.pair(known, self.source, noise=noise.fold("interpolant")).start.to(x1.device)
         path = self.student.path
@@ -147,7 +154,7 @@ class FlowGeneratorMatching(Objective):
         return path.sample(Pair(fresh, x1), t, noise=noise.fold("path"))
 
     def _share(self, noise: Noise) -> Tensor:
-        """Where between t0 and 1, (B,) in (0, 1)."""
+        """The position (B,) in (0, 1) of t between t0 and 1."""
         if self.times == "uniform":
             return noise.uniform("t").double()
         if self.times == "logit_normal":
@@ -164,8 +171,8 @@ class FlowGeneratorMatching(Objective):
         return found  # type: ignore[no-any-return]
 
 
-def _alike(name: str, field: NetworkField | WrappedField, teacher: Field) -> None:
-    """ValueError where a trained field walks another path than the teacher, sees or predicts something else."""
+def _check_fits(name: str, field: NetworkField | WrappedField, teacher: Field) -> None:
+    """Raises ValueError if a trained field uses another path than the teacher, or sees or predicts something else."""
     ours, theirs = ((type(f.path).__name__, f.path.t0) for f in (field, teacher))
     if ours != theirs:
         raise ValueError(

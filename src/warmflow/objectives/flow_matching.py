@@ -1,12 +1,12 @@
-"""Conditional flow matching, on any flow path and any pairing.
+"""Conditional flow matching, for any flow path and any coupling.
 
     L = E |u_theta(x_t, t, c) - u(x_t | x0, x1)|^2,     t uniform on [t0, 1]
 
-The minimiser is the marginal velocity E[u | x_t, c]: the regression's target is noisy, its mean is the field. A field that
-predicts the end x1 is trained on |x1_theta - x1|^2, which is the same problem weighted by (1 - t)^2.
+The minimiser is the marginal velocity E[u | x_t, c]: the regression target is noisy, its conditional mean is the field. A field
+that predicts the end point x1 is trained on |x1_theta - x1|^2, which is the same loss weighted by (1 - t)^2.
 
-Where starts are N(mu, sigma^2) with a sigma at every pixel (``LearnedPrior``), the error may be weighted by 1 / sigma^2. Then
-it is exactly the plain loss on the whitened residual: (x_t - mu) / sigma = (1 - t) eps + t (x1 - mu) / sigma.
+If starts are N(mu, sigma^2) with its own sigma at every pixel (``LearnedPrior``), the squared error may be weighted by 1 /
+sigma^2. This equals the unweighted loss on the whitened residual: (x_t - mu) / sigma = (1 - t) eps + t (x1 - mu) / sigma.
 
 References:
     Flow Matching for Generative Modeling, Lipman et al., 2022, arXiv 2210.02747, eq. 9
@@ -53,12 +53,12 @@ def matching_loss(
 
 @dataclass(frozen=True, eq=False)
 class FlowMatching(Objective):
-    """Trains ``field`` on pairs that ``coupling`` makes of the data and of ``source``.
+    """Trains ``field`` on the pairs that ``coupling`` makes of the data and samples of ``source``.
 
     Args:
         player: the optimiser's settings; its network is the field's.
-        weigh_by: a condition that holds log sigma (B, *S): squared errors are divided by sigma^2. None for equal weights.
-        drop: share of rows whose conditions named in ``drops`` are dropped, for guidance later.
+        weigh_by: the condition that holds log sigma (B, *S); squared errors are divided by sigma^2. None for equal weights.
+        drop: share of rows whose conditions named in ``drops`` are dropped, for classifier-free guidance.
     """
 
     field: NetworkField | WrappedField

@@ -1,9 +1,9 @@
-"""The next token: maximum likelihood for networks that read from left to right.
+"""Next-token prediction: maximum likelihood for networks that read from left to right.
 
     E mean_i -log q(x^i | x^1 .. x^(i-1))
 
-is least at the law of the data, where it is that law's entropy a token. All positions are learned at once from the text
-itself: nothing is drawn, so the noise is not used.
+The minimum is reached at the data distribution and equals its entropy per token. All positions are trained at once on the text
+itself; nothing is sampled, so the noise is not used.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class NextToken(Objective):
-    """Trains ``network``, called as ``network(x (B, L)) -> (B, L, V)``, on the data's own tokens.
+    """Trains ``network``, called as ``network(x (B, L)) -> (B, L, V)``, on the data's tokens.
 
     Args:
         player: the optimiser's settings; its network is ``network``.
+
+    Raises:
+        ValueError: the player has another network.
     """
 
     network: Network
@@ -34,7 +37,7 @@ class NextToken(Objective):
 
     def __post_init__(self) -> None:
         if self.player.network is not self.network:
-            raise ValueError("the player's network is another than the objective's; give both the same one")
+            raise ValueError("the player's network is not the objective's network; give both the same one")
 
     @property
     def players(self) -> Mapping[str, Player]:  # type: ignore[override]

@@ -1,8 +1,9 @@
-"""A regression of the data on a condition: the draft of a paired problem, and the row that a flow must beat in law.
+"""Regression of the data on a condition: the default draft of paired problems, and a baseline that flows must beat on
+distributional metrics.
 
     L = E |f(input, 0) - x1|^2,     so that f = E[x1 | input]
 
-It wins on squared error and returns one mean where the truth is many images.
+It has the smallest squared error, but returns a single mean where many images are possible.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Regression(Objective):
 
     Args:
         player: the optimiser's settings; its network is ``network``.
-        given: the condition that is regressed on.
+        given: name of the condition that is the input.
 
     Raises:
         ValueError: data without that condition.
@@ -45,7 +46,7 @@ class Regression(Objective):
 
     def pair(self, batch: Batch, *, noise: Noise) -> Pair:
         if self.given not in batch.condition:
-            raise ValueError(f"the data carry no {self.given!r} to regress on: pair them first")
+            raise ValueError(f"the data have no {self.given!r} to regress on: pair them first")
         return Pair(Start(batch.condition[self.given], dict(batch.condition)), batch.x1, batch.index)
 
     def loss(self, turn: str, pair: Pair, *, noise: Noise) -> tuple[Tensor, dict[str, float]]:

@@ -1,10 +1,10 @@
-"""The auxiliary model of a learned prior, trained to say how far off it is.
+"""The objective of the auxiliary model of a learned prior: a variational autoencoder that predicts its own error.
 
     L = E [ 1/(2 d) sum_j ( l_j + (y_j - mu_j)^2 exp(-l_j) ) ] + lambda E KL( q(z|y) || N(0, I) ),    l = log sigma^2
 
 with z = m(y) + e(y) eps. The first term is the negative log-likelihood of N(mu, sigma^2) up to a constant: where the mean is
-far off the variance must grow, so sigma becomes what the flow has still to do at that pixel. Its minimum over l, the mean
-held, is sigma^2 = E (y - mu)^2.
+far off, the variance must grow, so sigma estimates how much remains for the flow at each pixel. For a fixed mean, its minimum
+over l is sigma^2 = E (y - mu)^2.
 
 References:
     LeDiFlow: Learned Distribution-guided Flow Matching to Accelerate Image Generation, Zwick et al., 2025, arXiv 2505.20723
@@ -24,17 +24,17 @@ from warmflow.noise import Noise
 
 
 def variance_guided(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """(B,): the mean over pixels of 1/2 (l + (y - mu)^2 exp(-l)), all (B, *S)."""
+    """The mean (B,) over pixels of 1/2 (l + (y - mu)^2 exp(-l)); all arguments are (B, *S)."""
     return (0.5 * (log_variance + (y - mean).square() * (-log_variance).exp())).flatten(1).mean(1)
 
 
 def divergence(mean: Tensor, log_spread: Tensor) -> Tensor:
-    """(B, d): KL( N(mean, exp(log_spread)^2) || N(0, 1) ) of each number of the latent, (B, d) each, in nats."""
+    """KL( N(mean, exp(log_spread)^2) || N(0, 1) ) of each latent entry (B, d), in nats; both arguments are (B, d)."""
     return 0.5 * (mean.square() + (2 * log_spread).exp() - 1 - 2 * log_spread)
 
 
 def losses(network: Any, y: Tensor, eps: Tensor, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss (B,) of each y (B, *S) at the latent's noise eps (B, d), and its parts."""
+    """The loss (B,) of each y (B, *S) for the latent noise eps (B, d), and its parts."""
     mean, log_spread = network.encode(y)
     mu, log_variance = network.decode(mean + log_spread.exp() * eps)
     kl = divergence(mean, log_spread)
@@ -48,7 +48,10 @@ class VarianceGuided(Objective):
 
     Args:
         player: the optimiser's settings; its network is ``network``.
-        weight: lambda, what a nat of the latent costs; 1/d makes the whole a bound on the likelihood.
+        weight: lambda, the weight of the KL divergence per nat; with 1/d, the loss is a bound on the likelihood.
+
+    Raises:
+        ValueError: the player has another network, or the weight is negative or infinite.
     """
 
     network: Any
@@ -59,9 +62,9 @@ class VarianceGuided(Objective):
 
     def __post_init__(self) -> None:
         if self.player.network is not self.network:
-            raise ValueError("the player's network is another than the objective's; give both the same one")
+            raise ValueError("the player's network is not the objective's network; give both the same one")
         if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"weight is {self.weight}; a nat of the latent costs 0 or more")
+            raise ValueError(f"weight is {self.weight}; the weight of the KL divergence must be 0 or more")
 
     @property
     def players(self) -> Mapping[str, Player]:  # type: ignore[override]

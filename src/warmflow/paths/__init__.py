@@ -1,4 +1,4 @@
-"""How a pair is joined on [t0, 1]."""
+"""Paths: how a pair is joined on [t0, 1]."""
 
 from warmflow.paths.linear import LinearPath
 from warmflow.paths.mixture import MixturePath

@@ -2,12 +2,12 @@
 
     x_t = ((1 - t) x0 + (t - t0) x1) / (1 - t0),        u = (x1 - x0) / (1 - t0) = (x1 - x_t) / (1 - t)
 
-At t0 the network sees all of the start, at 1 all of the datum. In the rescaled time (t - t0) / (1 - t0) this is ordinary
-flow matching from a better start: t0 itself buys nothing, a good pairing does. The step x + h (x1hat - x) / (1 - t)
+At t0 the network sees the start itself, at 1 the data point. In the rescaled time (t - t0) / (1 - t0) this is ordinary flow
+matching from a better start: changing t0 alone gains nothing, a good pairing does. The Euler step x + h (x1hat - x) / (1 - t)
 does not depend on t0.
 
-The two coefficients are formed in float64 and then rounded, so that x_t is exactly x0 at t0 and exactly x1 at 1; the
-one-product form x0 + c (x1 - x0) misses x1 in the last bit of many float32 entries.
+The two coefficients are computed in float64 and then rounded, so that x_t is exactly x0 at t0 and exactly x1 at 1. The form
+with one product, x0 + c (x1 - x0), misses x1 in the last bit of many float32 entries.
 
 References:
     Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Minyoung Kim, 2026, arXiv 2603.19360 (the start)
@@ -26,21 +26,26 @@ from warmflow.noise import Noise
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
-    """values (B,) shaped (B, 1, ..., 1) to multiply like (B, *S), in the dtype and on the device of ``like``."""
+    """Reshapes values (B,) to (B, 1, ..., 1) for multiplication with ``like`` (B, *S), in its dtype and on its device."""
     return values.to(device=like.device, dtype=like.dtype).reshape(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass(frozen=True, eq=False)
 class LinearPath(FlowPath):
-    """x_t = ((1 - t) x0 + (t - t0) x1) / (1 - t0); ``t0`` in [0, 1) unless a start carries its own time."""
+    """x_t = ((1 - t) x0 + (t - t0) x1) / (1 - t0).
+
+    Args:
+        t0: initial time in [0, 1), used unless a start has its own time.
+
+    Raises:
+        ValueError: t0 outside [0, 1).
+    """
 
     t0: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.t0 < 1.0:
-            raise ValueError(
-                f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
-            )
+            raise ValueError(f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path")
 
     def begin(self, start: Start) -> Tensor:
         if start.t is not None:

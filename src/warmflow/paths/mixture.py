@@ -1,15 +1,16 @@
-"""The mixture path of tokens: every position stays at its start until it jumps to its datum, once, at a random time.
+"""The mixture path of tokens: every position stays at its start until it jumps to its data token, once, at a random time.
 
-    k(t) = ((t - t0) / (1 - t0))^n,        x_t^i = x1^i with probability k(t), else x0^i, each position alone
+    k(t) = ((t - t0) / (1 - t0))^n,        x_t^i = x1^i with probability k(t), else x0^i, independently for each position
 
-    jumped by s, given not by t:    (k(s) - k(t)) / (1 - k(t))        exact for any t < s; 1 at s = 1
-    rate of jumping at t:           k'(t) / (1 - k(t))
+    probability to have jumped by s, given not by t:    (k(s) - k(t)) / (1 - k(t))        exact for any t < s; 1 at s = 1
+    jump rate at t:                                     k'(t) / (1 - k(t))
 
-For n = 1 both are free of t0: (s - t) / (1 - t) and 1 / (1 - t). The walk of a warm flow is then that of a cold one from
-another place at another time. For n != 1 this is false, and a warm flow must be trained and walked on its own path.
+For n = 1 neither depends on t0: they are (s - t) / (1 - t) and 1 / (1 - t). Sampling a warm flow is then the same as sampling a
+cold flow from another start at another time. For n != 1 this is false, and a warm flow must be trained and sampled on its own
+path.
 
-A start that carries its own time t stands where the path's points stand at that time: a sequence of which a share a is
-known already (the rest at its start, say masked) belongs at the t with k(t) = a, which ``when`` gives.
+A start with its own time t must look like the path's points at that time: a sequence whose known share is a, with the rest at its
+start (for example masked), belongs at the t with k(t) = a, which ``when`` computes.
 
 References:
     Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595 (mixture paths, schedules)
@@ -28,18 +29,23 @@ from warmflow.contracts import JumpPath, Pair, Point, Start
 from warmflow.noise import Noise
 
 STEEPEST = 1e3
-"""The largest rate used as a weight: beyond it, in the last thousandth of the time, a position has all but jumped."""
+"""The largest rate used as a weight. The true rate exceeds it only in the last thousandth of the time, when nearly every
+position has jumped.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class MixturePath(JumpPath):
-    """Each position at its datum with probability k(t) = ((t - t0) / (1 - t0))^power, else at its start.
+    """Each position is at its data token with probability k(t) = ((t - t0) / (1 - t0))^power, else at its start.
 
     Args:
-        t0: in [0, 1), where the path begins, unless a start carries its own time.
-        power: n > 0 above; 1 is linear.
-        mask: the token that stands for "not known yet" if all starts are that token; a position that shows another token
-            has then jumped, and cannot jump again. None where starts are ordinary tokens.
+        t0: initial time in [0, 1), used unless a start has its own time.
+        power: the exponent n > 0; 1 is linear.
+        mask: the token that stands for "unknown", if every start consists of it. A position with another token has then jumped
+            and cannot jump again. None if starts are ordinary tokens.
+
+    Raises:
+        ValueError: t0 outside [0, 1), or a power that is not positive and finite.
     """
 
     t0: float = 0.0
@@ -48,9 +54,7 @@ class MixturePath(JumpPath):
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.t0 < 1.0:
-            raise ValueError(
-                f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path to walk"
-            )
+            raise ValueError(f"t0 is {self.t0}; it must lie in [0, 1): 0 is a cold start, 1 would leave no path")
         if not (math.isfinite(self.power) and self.power > 0):
             raise ValueError(f"power is {self.power}; the schedule k(t) = t^power needs a positive one, 1 is linear")
 
@@ -60,11 +64,11 @@ class MixturePath(JumpPath):
         return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=start.x0.device)
 
     def kappa(self, t: Tensor) -> Tensor:
-        """The share of positions at their datum at t (B,), float64."""
+        """The probability k(t) of a position to be at its data token at t (B,), float64."""
         return ((t.double() - self.t0) / (1 - self.t0)).clamp(0, 1) ** self.power
 
     def when(self, share: Tensor) -> Tensor:
-        """The time (B,) at which a share (B,) of the positions is expected to be at its datum: k's inverse."""
+        """The time (B,) at which the expected share of positions at their data token is ``share`` (B,): the inverse of k."""
         return self.t0 + (1 - self.t0) * share.double().clamp(0, 1) ** (1 / self.power)
 
     def fires(self, t: Tensor, s: Tensor) -> Tensor:

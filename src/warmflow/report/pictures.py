@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +128,6 @@ def trajectories(run: Run, columns: int = PANELS, most: int = 100) -> Figure | N
         ax.set_ylim(*limits[1])
         ax.set_aspect("equal")
         steps = len(path) - 1
-        said = f"{verdict.title(method)},\n{steps} step{'' if steps == 1 else 's'}"
+        said = textwrap.fill(f"{verdict.title(method)}, {steps} step{'' if steps == 1 else 's'}", 28)
         ax.set_title(said, fontsize=8.5, color=INK)
     return figure

@@ -1,4 +1,4 @@
-"""One step t -> s."""
+"""Solvers: one integration step from t to s."""
 
 from dataclasses import fields
 
@@ -24,7 +24,7 @@ _NAMES: dict[type[Solver], str] = {
 
 
 def label(solver: Solver) -> str:
-    """The name of a solver in rows, with every option that differs from its default: "Adams-Bashforth, spacing 1.5"."""
+    """The name of a solver in tables, with every option that differs from its default: "Adams-Bashforth, spacing 1.5"."""
     options = [(f.name, getattr(solver, f.name), f.default) for f in fields(solver)]  # type: ignore[arg-type]
     changed = [f"{name} {value:g}" for name, value, default in options if value != default]
     return ", ".join([_NAMES.get(type(solver), type(solver).__name__), *changed])

@@ -1,12 +1,12 @@
-"""Adams-Bashforth of two steps: second order for one call a step, by remembering the last slope.
+"""The two-step Adams-Bashforth method: second order with one call per step, by reusing the last slope.
 
     x(s) = x + h (u + h / (2 h') (u - u'))        u at t, u' at t' of the step before; h = s - t, h' = t - t'
 
-the line through both slopes, integrated. The first step has no slope to remember and is Euler's, so it is the shortest: times
-stand at t0 + (1 - t0) (i / n)^2. ``State.memory`` holds u' and t'; before the first step t' is the walk's own time.
+This integrates the line through both slopes. The first step has no previous slope and is an Euler step, so it is the shortest:
+the time grid is t0 + (1 - t0) (i / n)^2. ``State.memory`` holds u' and t'; before the first step t' is the initial time.
 
 References:
-    Solving Ordinary Differential Equations I, Hairer, Norsett, Wanner, section III.1, III.5 (steps of variable length)
+    Solving Ordinary Differential Equations I, Hairer, Norsett, Wanner, sections III.1 and III.5 (steps of variable length)
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from warmflow.solvers.runge_kutta import begin
 
 @dataclass(frozen=True)
 class AdamsBashforth(Solver):
-    """Adams-Bashforth of two steps: second order, one call a step.
+    """Two-step Adams-Bashforth: x + h (u + h / (2 h') (u - u')). Second order, one call per step.
 
     Args:
-        spacing: times stand at t0 + (1 - t0) (i / n)^spacing; 1 is even.
+        spacing: exponent p of the time grid t0 + (1 - t0) (i / n)^p; 1 is uniform.
     """
 
     spacing: float = 2.0

@@ -1,4 +1,4 @@
-"""Euler: x + h u(x, t). First order, one call a step."""
+"""Euler's method: x + h u(x, t). First order, one call per step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from warmflow.solvers.runge_kutta import EULER, advance, begin
 
 @dataclass(frozen=True)
 class Euler(Solver):
-    """Euler: x + h u(x, t). First order, one call a step."""
+    """Euler's method: x + h u(x, t). First order, one call per step."""
 
     order: ClassVar[int] = 1
     calls_per_step: ClassVar[int] = 1

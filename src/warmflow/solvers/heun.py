@@ -1,4 +1,4 @@
-"""Heun's rule (explicit trapezoid): the mean of the slopes at both ends. Second order; the last step is Euler's.
+"""Heun's method (explicit trapezoidal rule): the mean of the slopes at both ends. Second order; the last step is an Euler step.
 
     k1 = u(x, t),  k2 = u(x + h k1, t + h),  x + h (k1 + k2) / 2
 
@@ -24,7 +24,7 @@ HEUN = Tableau(((), (1.0,)), (0.5, 0.5), (0.0, 1.0))
 
 @dataclass(frozen=True)
 class Heun(Solver):
-    """Heun's rule (explicit trapezoid): the mean of the slopes at both ends. Second order; the last step is Euler's."""
+    """Heun's method: x + h (k1 + k2) / 2 with the slopes k1, k2 at both ends. Second order; the last step is an Euler step."""
 
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 2

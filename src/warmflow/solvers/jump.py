@@ -1,26 +1,26 @@
-"""The walk of tokens: from t to s each free position fires with probability (k(s) - k(t)) / (1 - k(t)), and where it fires
-it takes a draw from the field's p(x1 | x_t).
+"""The solver for token paths: from t to s each free position jumps with probability (k(s) - k(t)) / (1 - k(t)), to a token
+sampled from the field's p(x1 | x_t).
 
-The chance to fire is exact for any step: a position that is still at its start at t has jumped by s just so often. The
-last step is the same formula, which is 1 at s = 1. What a step approximates is only that all positions that fire in
-it draw at once, each from its own marginal: with one token there is no error at any number of steps.
+The jump probability is exact for any step size: it is the probability that a position still at its start at t has jumped by s.
+The last step uses the same formula, which is 1 at s = 1. The only approximation is that all positions that jump in the same
+step are sampled at once, each from its own marginal. With a single token there is no error at any number of steps.
 
-Which positions fire is drawn first. A row in which none fires needs no network, so it costs no call; elsewhere logits are
-asked for at the firing positions alone. Draws invert the distribution function in float64: in float32 the tails of a
-large vocabulary are lost, which acts like a lower temperature.
+Which positions jump is drawn first. A row in which none jumps needs no network evaluation and costs no call; otherwise logits are
+requested for the jumping positions only. Sampling inverts the distribution function in float64: in float32 the tails of a large
+vocabulary are lost, which acts like a lower temperature.
 
-    expected calls of a sample of L free positions in N steps, k linear:    sum over m = 1 .. N of 1 - (1 - 1/m)^L
+    expected calls for a sample of L free positions in N steps, k linear:    sum over m = 1 .. N of 1 - (1 - 1/m)^L
 
-The corrector (``renoise`` = c > 0; it changes the law). Before the last step a step goes further, to where only a share
-(1 - c) (1 - k(s)) is unjumped, and puts so many tokens back to their start that a share k(s) is left: those that were drawn
-with a low chance q first, in proportion to 1 - q. It costs no call: what was put back is drawn again later, when more of
-its neighbours are known.
+The corrector (``renoise`` = c > 0) changes the sampled distribution. Each step before the last first jumps further, until only
+a share (1 - c) (1 - k(s)) of the positions has not jumped, and then resets positions to their start until the share that has
+jumped is k(s) again: preferably tokens sampled with low probability q, in proportion to 1 - q. This costs no call; positions
+that were reset are sampled again later, when more of their neighbours are known.
 
 References:
     Discrete Flow Matching, Gat et al., 2024, arXiv 2407.15595
     Generative Flows on Discrete State-Spaces, Campbell et al., 2024, arXiv 2402.04997
-    Remasking Discrete Diffusion Models with Inference-Time Scaling, Wang et al., 2025, arXiv 2503.00307 (putting back
-        tokens of low confidence)
+    Remasking Discrete Diffusion Models with Inference-Time Scaling, Wang et al., 2025, arXiv 2503.00307 (resetting tokens of
+        low confidence)
 """
 
 from __future__ import annotations
@@ -35,30 +35,39 @@ from warmflow.contracts import Field, JumpPath, Solver, Start, State
 from warmflow.noise import Noise
 
 UNDRAWN = 2.0
-"""Stands for the chance of a token that was not drawn."""
+"""Placeholder for the probability of a token that was not sampled."""
 
 
 def categorical(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws by the inverse distribution function, in float64: tokens (M,) and the probabilities (M,) they had.
+    """Samples tokens by the inverse distribution function, in float64.
 
     Args:
-        logits: (M, V), minus infinity for what cannot be.
+        logits: (M, V); minus infinity for impossible tokens.
         uniform: (M,) in (0, 1).
+
+    Returns:
+        The tokens (M,) and their probabilities (M,).
     """
     levels = torch.softmax(logits.double(), 1)
     chance = levels
     levels = levels.cumsum(1)
     top = levels[:, -1:]
     value = torch.minimum(uniform.double()[:, None] * top, torch.nextafter(top, torch.zeros_like(top)))
-    token = torch.searchsorted(levels, value, right=True)  # the first whose level lies above: never one of chance 0
+    token = torch.searchsorted(levels, value, right=True)  # the first level above: never a token of probability 0
     return token[:, 0], chance.gather(1, token)[:, 0]
 
 
 @dataclass(frozen=True)
 class Jump(Solver):
-    """Fire, then draw where it fired; ``renoise`` in [0, 1) is the corrector's strength, 0 for none.
+    """Draws which positions jump, then samples their tokens.
 
-    ``calls_per_step`` is the most a step costs: steps at which nothing fires cost nothing.
+    ``calls_per_step`` is the maximum: steps in which no position jumps cost nothing.
+
+    Args:
+        renoise: strength of the corrector in [0, 1); 0 is off.
+
+    Raises:
+        ValueError: a strength outside [0, 1), or starts that are not tokens.
     """
 
     renoise: float = 0.0
@@ -68,12 +77,12 @@ class Jump(Solver):
 
     def __post_init__(self) -> None:
         if not 0 <= self.renoise < 1:
-            raise ValueError(f"renoise is {self.renoise}; the corrector's strength lies in [0, 1), 0 is off")
+            raise ValueError(f"renoise is {self.renoise}; the corrector's strength must lie in [0, 1), 0 is off")
 
     def begin(self, start: Start, t: Tensor, *, noise: Noise) -> State:
         x = start.x0
         if x.is_floating_point():
-            raise ValueError(f"the starts are {x.dtype}; a jump walks tokens, int64")
+            raise ValueError(f"the starts are {x.dtype}; the jump solver needs tokens, int64")
         calls = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         sure = torch.full(x.shape, UNDRAWN, dtype=torch.float64, device=x.device) if self.renoise else None
         return State(start, x, t.double(), calls, sure)
@@ -105,7 +114,7 @@ class Jump(Solver):
         if sure is not None and inner is not None:
             share = path.fires(path.begin(state.start), s)
             reached = share + self.renoise * (1 - share)
-            doubt = torch.where(sure <= 1, 1.001 - sure, 0.0)  # 0 where nothing was drawn yet
+            doubt = torch.where(sure <= 1, 1.001 - sure, 0.0)  # 0 where no token was sampled yet
             evened = doubt / doubt.mean(1, keepdim=True).clamp(min=1e-9) * (doubt > 0).double().mean(1, keepdim=True)
             back = noise.uniform("renoise", x.shape[1]) < ((reached - share) / reached)[:, None] * evened
             back &= inner[:, None]

@@ -1,4 +1,4 @@
-"""The midpoint rule: x + h u(x + h/2 u(x, t), t + h/2). Second order, two calls a step, none of them at t + h."""
+"""The midpoint method: x + h u(x + h/2 u(x, t), t + h/2). Second order, two calls per step, none of them at t + h."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIDPOINT = Tableau(((), (0.5,)), (0.0, 1.0), (0.0, 0.5))
 
 @dataclass(frozen=True)
 class Midpoint(Solver):
-    """The midpoint rule: x + h u(x + h/2 u(x, t), t + h/2). Second order, two calls a step, none of them at t + h."""
+    """The midpoint method: x + h u(x + h/2 u(x, t), t + h/2). Second order, two calls per step, none of them at t + h."""
 
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 2

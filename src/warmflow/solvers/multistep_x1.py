@@ -1,18 +1,17 @@
-"""A multistep solver in the data-prediction form: second order for one call a step, by remembering the last estimate of x1.
+"""A multistep solver in the data-prediction form: second order with one call per step, by reusing the last estimate of x1.
 
-On the linear path x' = (X(t) - x) / (1 - t), where X is the field's estimate of x1, whatever t0 is. Dividing by 1 - t,
+On the linear path x' = (X(t) - x) / (1 - t), where X is the field's estimate of x1, for any t0. Dividing by 1 - t gives
 
     d/dt [x / (1 - t)] = X / (1 - t)^2,    hence exactly    x(s) = r x(t) + (1 - s) int_t^s X(tau) / (1 - tau)^2 dtau,
 
-with r = (1 - s) / (1 - t). Only X is approximated: it is taken linear in tau through the estimates X at t and X' at t', the time
-of the step before. With D = (X - X') / (t - t') the integral is known in closed form:
+with r = (1 - s) / (1 - t). Only X is approximated, by the line in tau through the estimates X at t and X' at t', the time of
+the step before. With D = (X - X') / (t - t') the integral has the closed form
 
     x(s) = r x + (1 - r) X + D [(s - t) + (1 - s) log r]
 
-At s = 1 the bracket is 1 - t, so that the last step ends at X + (1 - t) D, the estimate extrapolated to t = 1. Nothing is
-singular at either end: t < 1 wherever a field is evaluated, and (1 - s) log r tends to 0. The first step has no estimate to
-remember; it takes X as constant, which is the Euler step (the DDIM step of a flow). For short steps the bracket is
-(s - t)^2 / (2 (1 - t)).
+At s = 1 the bracket is 1 - t, so the last step ends at X + (1 - t) D, the estimate extrapolated to t = 1. Neither end is
+singular: t < 1 wherever a field is evaluated, and (1 - s) log r tends to 0. The first step has no previous estimate and takes X
+as constant, which is the Euler step (the DDIM step of a flow). For short steps the bracket is (s - t)^2 / (2 (1 - t)).
 
 ``State.memory`` holds X' and t'; before the first step t' is the state's own time.
 
@@ -40,10 +39,10 @@ from warmflow.solvers.runge_kutta import begin
 class MultistepX1(Solver):
     """Multistep in the data-prediction form: x(s) = r x + (1 - r) X + D [(s - t) + (1 - s) log r], r = (1 - s) / (1 - t).
 
-    Second order, one call a step; for fields on the linear path.
+    Second order, one call per step; for fields on the linear path.
 
     Args:
-        spacing: times stand at t0 + (1 - t0) (i / n)^spacing; 1 is even.
+        spacing: exponent p of the time grid t0 + (1 - t0) (i / n)^p; 1 is uniform.
     """
 
     spacing: float = 1.0

@@ -1,9 +1,10 @@
-"""The classical Runge-Kutta rule. Fourth order, four calls a step.
+"""The classical Runge-Kutta method. Fourth order, four calls per step.
 
-The last step is Ralston's third-order rule, whose nodes (0, 1/2, 3/4) stay inside. n steps cost 4n - 1 calls.
+The last step is Ralston's third-order method, whose nodes (0, 1/2, 3/4) lie before the end of the step. n steps cost 4n - 1
+calls.
 
 References:
-    Runge-Kutta Methods with Minimum Error Bounds, Anthony Ralston, 1962 (the third-order rule)
+    Runge-Kutta Methods with Minimum Error Bounds, Anthony Ralston, 1962 (the third-order method)
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ RALSTON = Tableau(((), (0.5,), (0.0, 0.75)), (2 / 9, 1 / 3, 4 / 9), (0.0, 0.5, 0
 
 @dataclass(frozen=True)
 class RK4(Solver):
-    """The classical rule, ending with a step of Ralston's third-order rule."""
+    """The classical Runge-Kutta method; the last step is Ralston's third-order method."""
 
     order: ClassVar[int] = 4
     calls_per_step: ClassVar[int] = 4

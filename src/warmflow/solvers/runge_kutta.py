@@ -2,11 +2,11 @@
 
     k_j = u(x + h sum_i a_ji k_i, t + c_j h),        x(t + h) = x + h sum_j b_j k_j
 
-No field is evaluated at t = 1, where a velocity formed from x1 is 0 / 0. A scheme with a node at c = 1 therefore ends
-with another scheme of one order less, all of whose nodes lie inside: one step of local error h^p leaves the order p of
-the walk unchanged.
+No field is evaluated at t = 1, where a velocity computed from x1 is 0 / 0. A scheme with a node at c = 1 therefore uses another
+scheme for the last step, of one order less, whose nodes all lie before the end. A single step of local error h^p does not
+change the global order p.
 
-Rows are independent: some may stand still (t == s), some may end at 1 while others do not.
+Rows are independent: some may be unchanged (t == s), and some may end at 1 while others do not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from warmflow.paths.linear import spread
 
 @dataclass(frozen=True)
 class Tableau:
-    """Butcher's tableau: ``a`` rows below the diagonal, weights ``b``, nodes ``c``."""
+    """Butcher's tableau: rows of ``a`` below the diagonal, weights ``b``, nodes ``c``."""
 
     a: tuple[tuple[float, ...], ...]
     b: tuple[float, ...]
@@ -34,7 +34,7 @@ EULER = Tableau(((),), (1.0,), (0.0,))
 
 
 def begin(start: Start, t: Tensor, *, noise: Noise) -> State:
-    """The first state of a walk; the state is kept in float32 or better."""
+    """The initial state; x is kept in float32 or better."""
     x = start.x0 if start.x0.dtype in (torch.float32, torch.float64) else start.x0.float()
     return State(start, x, t.double(), torch.zeros(len(x), dtype=torch.int64, device=x.device))
 
@@ -62,7 +62,7 @@ def _step(tableau: Tableau, field: Field, state: State, s: Tensor) -> State:
 
 
 def advance(field: Field, state: State, s: Tensor, inner: Tableau, last: Tableau) -> State:
-    """One step to s (B,): ``inner`` for rows that stop before 1, ``last`` for rows that end there."""
+    """One step to s (B,): ``inner`` for rows that stop before 1, ``last`` for rows that end at 1."""
     live, ends = s > state.t, s >= 1
     if bool(live.all()):
         if bool(ends.all()):

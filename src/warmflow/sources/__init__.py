@@ -1,4 +1,4 @@
-"""Where a flow starts."""
+"""Sources: the distributions from which a flow starts."""
 
 from warmflow.sources.autoregressive import Autoregressive
 from warmflow.sources.blurred import Blurred

@@ -1,14 +1,14 @@
-"""Drafts that are written from left to right, one token after the other; and what their chances say of any text.
+"""Drafts written from left to right, one token at a time, and the likelihood of any text under the draft model.
 
     x^i ~ q(. | x^1 .. x^(i-1)),        log q(x) = sum_i log q(x^i | x^1 .. x^(i-1))
 
-A leaf gives three things: the state before the first token, the chances of the next token in a state, and the state after a
-token. Sampling, sampling around tokens that are given, and likelihood follow here for all of them. The cost is L
-evaluations one after the other, however cheap each is: it is measured by the clock and kept in ``Start.calls`` where a
-network is evaluated.
+A subclass implements three methods: the state before the first token, the probabilities of the next token given a state, and
+the state after a token. Sampling, sampling around given tokens, and likelihood are implemented here for all of them. A draft
+costs L sequential evaluations, however cheap each one is. The cost appears in the measured time and, where a network is
+evaluated, in ``Start.calls``.
 
-Tokens that are given (``condition["given"]`` (B, L), -1 where free) are written as they are. What stands to the left of a
-free position is seen by it, what stands to its right is not.
+Given tokens (``condition["given"]`` (B, L), -1 where free) are copied. A free position sees the given tokens to its left, but
+not those to its right.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from warmflow.noise import Noise, inverse
 
 
 class Autoregressive(Source):
-    """Tokens (L,) from left to right; leaves give ``first``, ``chances`` and ``after``."""
+    """Samples tokens (L,) from left to right; subclasses implement ``first``, ``chances`` and ``after``."""
 
     vocabulary: int
     calls_per_token: int = 0
@@ -36,11 +36,11 @@ class Autoregressive(Source):
 
     @abstractmethod
     def chances(self, state: Any) -> Tensor:
-        """(n, V) float64 chances of the next token, rows summing to 1."""
+        """The probabilities (n, V) float64 of the next token; each row sums to 1."""
 
     @abstractmethod
     def after(self, state: Any, token: Tensor) -> Any:
-        """The state after the tokens (n,)."""
+        """The state after appending the tokens (n,)."""
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         kept = dict(condition or {})
@@ -62,7 +62,7 @@ class Autoregressive(Source):
 
     @torch.no_grad()
     def log_chances(self, x: Tensor) -> Tensor:
-        """(n, L) float64: log q of each token of x (n, L) given those before it."""
+        """The log-probability (n, L) float64 of each token of x (n, L), given the tokens before it."""
         state, parts = self.first(len(x), x.device), []
         for i in range(x.shape[1]):
             parts.append(self.chances(state).gather(1, x[:, i : i + 1]))

@@ -1,11 +1,12 @@
-"""The default warm start: x0 = draft + sigma eps, with fresh eps at every visit, and the field sees the draft.
+"""The default warm start: x0 = draft + sigma eps, with new eps on each visit; the field sees the draft.
 
-Why the noise. If the field sees the draft, or a condition the draft is a function of, then x_t reveals x1 for every
-t > t0, and at t0 the best velocity is E[x1 | c] - draft: the flow returns the conditional *mean* at any number of steps.
-Noise that the field does not see restores the law: given the draft this is flow matching from N(draft, sigma^2 I).
+Why noise is added. If the field sees the draft, or a condition that determines the draft, then without noise x_t reveals x1 for
+every t > t0, and at t0 the optimal velocity is E[x1 | c] - draft: the flow returns the conditional *mean* at any number of
+steps. Noise that the field does not see makes the flow sample the conditional distribution again: given the draft, this is flow
+matching from N(draft, sigma^2 I).
 
-Why the draft is seen. With assigned pairs the datum is nearly a function of the draft, so paths hardly bend and few
-steps do; blind to the draft, the field must guess which of many crossing paths it is on.
+Why the field sees the draft. When pairs come from an assignment, the data point is nearly a function of the draft, so paths are
+nearly straight and few steps are enough. A field that does not see the draft must guess which of many crossing paths it is on.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Blurred(Source):
-    """draft + sigma eps; ``condition["draft"]`` is the draft, taken as given where a caller names it."""
+    """x0 = draft + sigma eps.
+
+    ``condition["draft"]`` holds the draft. A draft in the given condition is used as it is; otherwise one is drawn from
+    ``source``.
+
+    Args:
+        sigma: standard deviation of the noise, in units of the data; 0 or more.
+    """
 
     source: Source
     sigma: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.sigma < float("inf"):
-            raise ValueError(f"sigma is {self.sigma}; the start's own noise has a standard deviation of 0 or more")
+            raise ValueError(f"sigma is {self.sigma}; the standard deviation of the start's noise must be 0 or more")
 
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]

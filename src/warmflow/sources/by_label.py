@@ -1,6 +1,6 @@
-"""A law for each label: a draft model a class.
+"""A source per label: each class has its own draft model.
 
-label ~ shares, where none is given;     x0 | label = k  ~  source k
+label ~ shares, if none is given;        x0 | label = k  ~  source k
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from warmflow.sources.labelled import labels_by, shares_of
 
 @dataclass(frozen=True, eq=False)
 class ByLabel(Source):
-    """Starts of label k from ``sources[k]``, with ``condition["label"]`` (n,) int64.
+    """Draws starts of label k from ``sources[k]``; ``condition["label"]`` is (n,) int64.
 
     Args:
-        sources: one for each label 0 .. K - 1, none of which takes labels.
-        shares: (K,), what labels are drawn with where they are not given.
+        sources: one source for each label 0 .. K - 1; none of them may take labels.
+        shares: (K,) probabilities from which labels are drawn when none are given.
 
     Raises:
-        ValueError: not a source for each share, or sources of several shapes; given labels out of 0 .. K - 1.
+        ValueError: the numbers of sources and shares differ, the sources have different shapes, or a given label is outside
+            0 .. K - 1.
     """
 
     sources: tuple[Source, ...]
@@ -35,13 +36,13 @@ class ByLabel(Source):
         shapes = sorted({tuple(source.shape) for source in self.sources})
         if len(shapes) != 1 or len(self.sources) != len(self.shares):
             raise ValueError(
-                f"{len(self.sources)} sources of the shapes {shapes} for {len(self.shares)} shares; give one source a label, "
-                "all of one shape"
+                f"{len(self.sources)} sources of the shapes {shapes} for {len(self.shares)} shares; give one source per label, "
+                "all of the same shape"
             )
 
     @staticmethod
     def of(sources: Sequence[Source], labels: Tensor) -> ByLabel:
-        """With the shares that labels (n,) have."""
+        """A source whose shares are the class frequencies of labels (n,)."""
         return ByLabel(tuple(sources), shares_of(labels))
 
     @property

@@ -1,8 +1,8 @@
-"""A condition for a source whose law, or whose field, depends on one: rows of a table where none is given.
+"""Adds a condition to a source; rows of a table are drawn when none is given.
 
-    c = the caller's, or a row of the table drawn uniformly;     x0 ~ the inner source, given c where it takes it
+    c = the given condition, or a uniformly drawn row of the table;     x0 ~ the inner source, given c if it takes c
 
-This is how a conditional flow is sampled where nobody says given what: on inputs that were not trained on.
+Use it to sample a conditional flow without specifying conditions, for example on inputs that were not used in training.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Conditioned(Source):
     """The inner source's starts with ``condition[name]``.
 
     Args:
-        table: (N, *S'), what is drawn from where the condition is not given.
+        table: (N, *S'), from which conditions are drawn when none are given.
 
     Raises:
-        ValueError: an empty table; a given condition of another shape than the table's rows.
+        ValueError: the table is empty, or a given condition does not have the shape of the table's rows.
     """
 
     source: Source
@@ -48,7 +48,7 @@ class Conditioned(Source):
             given[self.name] = self.table[noise.integers(f"{self.name}.row", high=len(self.table))]
         elif tuple(given[self.name].shape) != (n, *self.table.shape[1:]):
             raise ValueError(
-                f"{self.name} is {tuple(given[self.name].shape)}; {n} starts take {(n, *self.table.shape[1:])}"
+                f"{self.name} is {tuple(given[self.name].shape)}; for {n} starts it must be {(n, *self.table.shape[1:])}"
             )
         known = {k: v for k, v in given.items() if k != self.name or self.name in self.source.takes}
         start = self.source.draw(n, known, noise=noise)

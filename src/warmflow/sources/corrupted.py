@@ -1,7 +1,7 @@
-"""A draft of known quality: another source's tokens, each replaced through a kernel K(x0^i | x1^i), once.
+"""A draft of known quality: the inner source's tokens, each replaced once according to a kernel K(x0^i | x1^i).
 
-The inner source is usually fresh data. What was corrupted travels as ``condition["clean"]``: a coupling that pairs each
-draft with it (data first) has the posterior that ``ExactMarkov`` knows in closed form.
+The inner source is usually new data. The uncorrupted tokens are kept as ``condition["clean"]``: a coupling that pairs each draft
+with its own clean tokens (data first) has a posterior that ``ExactMarkov`` knows in closed form.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from warmflow.noise import Noise, inverse
 
 
 def uniform_kernel(vocabulary: int, rate: float) -> Tensor:
-    """(V, V): a token is replaced by a uniform one with chance ``rate``, else kept.
+    """The kernel (V, V) that replaces a token by a uniformly drawn one with probability ``rate``, and keeps it otherwise.
 
     Raises:
         ValueError: a rate outside [0, 1].
     """
     if not 0 <= rate <= 1:
-        raise ValueError(f"rate is {rate}; the share of tokens that are replaced lies in [0, 1]")
+        raise ValueError(f"rate is {rate}; the share of replaced tokens must lie in [0, 1]")
     flat = torch.full((vocabulary, vocabulary), rate / vocabulary, dtype=torch.float64)
     return flat + (1 - rate) * torch.eye(vocabulary, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Corrupted(Source):
-    """``kernel`` (V, V), row v the law of the draft's token where the inner source has v."""
+    """Corrupts tokens with ``kernel`` (V, V): row v is the distribution of the draft's token where the clean token is v."""
 
     source: Source
     kernel: Tensor

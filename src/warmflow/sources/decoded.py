@@ -1,15 +1,15 @@
-"""A draft that a network makes of a latent: the generator of a GAN, or the decoder's mean of a variational autoencoder.
+"""A draft decoded from a latent by a network: the generator of a GAN, or the decoder mean of a variational autoencoder.
 
-    z from the latent source,    x0 = g(z)
+    z ~ latent source,        x0 = g(z)
 
-One pass of a small network. Drafts lie on a surface of the latent's dimension, as those of a mixture of few components do: wrap
-the source in ``Blurred``, or x_t tells x1.
+A draft costs one forward pass of a small network. Drafts lie on a surface of the latent's dimension, as those of a mixture of
+few components do, so x_t would reveal x1: wrap the source in ``Blurred``.
 
-An autoencoder's latent need not be N(0, I): its decoder has only seen what the encoder says, so a Gaussian mixture fitted to
-encoded data draws better z than the N(0, I) that the encoder was held to.
+The latent of an autoencoder need not be N(0, I). The decoder was trained on encoded data only, so a Gaussian mixture fitted to
+encoded data gives better samples z than the prior N(0, I) of the encoder.
 
 References:
-    From Variational to Deterministic Autoencoders, Ghosh et al., 2019, arXiv 1903.12436, section 4 (a law fitted to latents)
+    From Variational to Deterministic Autoencoders, Ghosh et al., 2019, arXiv 1903.12436, section 4 (density fitted to latents)
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 
 ROWS = 256
-"""Drafts made at once: a batch of thousands leaves the cache."""
+"""Number of drafts decoded at once: a batch of thousands does not fit in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded(Source):
-    """Starts (n, *shape) from latents.
+    """Draws starts (n, *shape) from latents.
 
     Args:
-        latent: draws z (n, d).
-        network: called ``network(z) -> (n, *shape)``; ``network.latent`` is d. Counted as one call.
-        shape: of one start.
+        latent: source of z (n, d).
+        network: called as ``network(z) -> (n, *shape)``; ``network.latent`` is d. It counts as one call.
+        shape: shape of one start.
 
     Raises:
-        ValueError: a latent source of another size than the network's.
+        ValueError: the latent source and the network have different latent sizes.
     """
 
     latent: Source
@@ -47,7 +47,7 @@ class Decoded(Source):
         if self.latent.shape != (self.network.latent,):
             raise ValueError(
                 f"the latent source draws z of shape {self.latent.shape}, the network takes ({self.network.latent},): "
-                "give the source that belongs to it"
+                "use the latent source that belongs to this network"
             )
 
     @property

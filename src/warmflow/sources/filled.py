@@ -1,8 +1,8 @@
-"""Starts around tokens that are given: a prefix, an infilling, any pattern.
+"""Starts that keep given tokens in place: prefixes, infilling, or any other pattern.
 
-``condition["given"]`` (B, L) holds tokens, -1 where free. A source that takes "given" writes its draft around them
-(``Autoregressive`` sees those to the left). Any other draws as if nothing were given and is overwritten: its draft did not
-see them, and a warning says so.
+``condition["given"]`` (B, L) holds the given tokens, -1 where free. A source that takes "given" writes its draft around them
+(``Autoregressive`` sees those to the left). Any other source draws without them, its tokens at these positions are overwritten,
+and a warning says that its draft did not see them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from warmflow.noise import Noise
 
 
 def together(*patterns: Tensor) -> Tensor:
-    """One pattern (L,) of tokens, -1 where free, from several.
+    """Combines several patterns (L,) of tokens, -1 where free, into one.
 
     Raises:
-        ValueError: two patterns that want different tokens at one place, or are of different length.
+        ValueError: two patterns have different tokens at the same position, or different lengths.
     """
     whole = patterns[0].clone()
     for other in patterns[1:]:
@@ -38,26 +38,30 @@ def together(*patterns: Tensor) -> Tensor:
 
 
 def partly_known(given: Tensor, source: Source, path: JumpPath, *, noise: Noise) -> Start:
-    """Starts from sequences of which a part is known: ``given`` (B, L), -1 where it is not.
+    """Starts from partly known sequences: ``given`` (B, L), -1 where unknown.
 
-    What is known is fixed; the rest is drawn from ``source`` (the one the flow was trained from). The walk begins at the
-    time at which the path's points have such a share at their data, k(t) = share: there the network has seen as many
-    right tokens as it is given. Begun at t0 instead, it would be told that all of them may be noise.
+    Known tokens are fixed; the others are drawn from ``source``, the source the flow was trained with. Sampling begins at the
+    time t at which the expected share of positions that have jumped to the data equals the known share, k(t) = share: at this
+    time the network has been trained on points with as many correct tokens. Begun at t0, the network would assume that any of
+    them may be noise.
 
     Raises:
-        ValueError: a row of which nothing is left to fill.
+        ValueError: a row with no unknown tokens.
     """
     share = (given >= 0).double().mean(1)
     if bool((share == 1).any()):
-        raise ValueError(f"row {int((share == 1).nonzero()[0, 0])} is known whole: nothing is left to fill in it")
+        raise ValueError(f"row {int((share == 1).nonzero()[0, 0])} is known whole: it has no unknown tokens to fill in")
     start = Filled(source, torch.full((given.shape[1],), -1)).draw(len(given), {"given": given}, noise=noise)
     return replace(start, t=path.when(share))
 
 
 @dataclass(frozen=True, eq=False)
 class Filled(Source):
-    """The inner source's start with the given tokens in place and fixed. ``pattern`` (L,) is given to every draw, beside what
-    a caller gives."""
+    """The inner source's start with the given tokens in place and fixed.
+
+    Args:
+        pattern: (L,) tokens given in every draw, -1 where free, in addition to ``condition["given"]``.
+    """
 
     source: Source
     pattern: Tensor
@@ -78,9 +82,9 @@ class Filled(Source):
             start = self.source.draw(n, {**kept, "given": given}, noise=noise)
         else:
             start = self.source.draw(n, kept, noise=noise)
-            if not _blind(self.source):
+            if not _is_noise(self.source):
                 warnings.warn(
-                    f"the {type(self.source).__name__} draft does not see the tokens that are given: it is overwritten there",
+                    f"the {type(self.source).__name__} draft does not see the given tokens: its own tokens are overwritten there",
                     stacklevel=2,
                 )
         x0 = torch.where(given >= 0, given, start.x0)
@@ -89,8 +93,8 @@ class Filled(Source):
         return replace(start, x0=x0, condition=shown, fixed=fixed)
 
 
-def _blind(source: Source) -> bool:
-    """Whether a source is plain noise, which has nothing to see."""
+def _is_noise(source: Source) -> bool:
+    """Returns True if the source is plain noise, for which the given tokens make no difference."""
     from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
 
     return isinstance(source, UniformTokens | MaskTokens)

@@ -1,4 +1,4 @@
-"""One Gaussian fitted to the data: the cheapest draft there is. x0 = mean + L eps with L L' the covariance."""
+"""A single Gaussian fitted to the data, the cheapest draft: x0 = mean + L eps, where L L' is the covariance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warmflow.noise import Noise
 
 
 def covariance_factor(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and lower Cholesky factor (d, d), float64, of rows x (n, d); ``floor`` is added to the variances."""
+    """The mean (d,) and the lower Cholesky factor (d, d), float64, of rows x (n, d). ``floor`` is added to the variances."""
     x = x.double()
     mean = x.mean(0)
     centred = x - mean
@@ -23,7 +23,7 @@ def covariance_factor(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Gaussian(Source):
-    """N(mean, factor factor'), ``mean`` (d,), ``factor`` (d, d) float64, with d the product of ``shape``."""
+    """N(mean, factor factor') with ``mean`` (d,) and ``factor`` (d, d) in float64; d is the product of ``shape``."""
 
     mean: Tensor
     factor: Tensor
@@ -32,14 +32,21 @@ class Gaussian(Source):
 
     @staticmethod
     def fit(x: Tensor, *, floor: float = 1e-4) -> Gaussian:
-        """The sample mean and covariance of x (n, *S); ``floor`` (squared units of x) keeps it invertible."""
+        """Fits the sample mean and covariance of x (n, *S).
+
+        Args:
+            floor: added to the variances (squared units of x), so that the covariance is invertible.
+
+        Raises:
+            ValueError: fewer than 2 rows.
+        """
         if len(x) < 2:
-            raise ValueError(f"a Gaussian draft needs at least 2 data, got {len(x)}")
+            raise ValueError(f"a Gaussian draft needs at least 2 data points, got {len(x)}")
         mean, factor = covariance_factor(x.flatten(1), floor)
         return Gaussian(mean, factor, tuple(x.shape[1:]))
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         eps = noise.normal("gaussian", len(self.mean), dtype=torch.float64)
-        # a sum over the last axis, not a matrix product: its rounding does not depend on how many rows there are
+        # a sum instead of a matrix product, whose rounding would depend on the number of rows
         x = self.mean + (eps[:, None, :] * self.factor).sum(-1)
         return Start(x.float().reshape(n, *self.shape), dict(condition or {}))

@@ -2,9 +2,9 @@
 
     z = P (x - centre),   z | k ~ N(m_k, L_k L_k'),   x0 = centre + P' z
 
-The fit is scikit-learn's; the draws are ours, because its ``sample`` groups rows by component and repeats itself under
-a fixed random state. The draft lives on a plane of low dimension: a flow that starts from it bare can read the datum off
-the orthogonal part of x_t, so wrap it in ``Blurred``.
+The mixture is fitted by scikit-learn. Sampling is our own, because scikit-learn's ``sample`` groups rows by component and
+repeats itself under a fixed random state. Drafts lie in a low-dimensional subspace, so a flow that starts from them without
+noise can read the data point from the orthogonal part of x_t: wrap the source in ``Blurred``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 
 LARGEST = 20_000_000
-"""Numbers in a product before it is summed: 160 MB."""
+"""Largest number of entries in a product before it is summed: 160 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,18 @@ class GaussianMixture(Source):
 
     @staticmethod
     def fit(x: Tensor, *, components: int = 10, dimensions: int = 30, seed: int = 0) -> GaussianMixture:
-        """Fits x (n, *S) in its first ``dimensions`` principal components (or fewer, where there are fewer)."""
+        """Fits a mixture to x (n, *S) in the space of its first ``dimensions`` principal components, or of all if there are
+        fewer.
+
+        Raises:
+            ValueError: fewer than one component, or fewer than two data points per component.
+        """
         from sklearn.decomposition import PCA
         from sklearn.mixture import GaussianMixture as Fit
 
         if components < 1 or len(x) < 2 * components:
             raise ValueError(
-                f"a mixture of {components} components needs between 1 and {len(x) // 2} of them for {len(x)} data"
+                f"components is {components}; for {len(x)} data points it must be between 1 and {len(x) // 2}"
             )
         flat = x.flatten(1).double().numpy()
         pca = PCA(min(dimensions, *flat.shape), random_state=seed, svd_solver="full").fit(flat)
@@ -59,7 +64,7 @@ class GaussianMixture(Source):
         levels = torch.cumsum(self.weights, 0)
         k = torch.searchsorted(levels, noise.uniform("component") * levels[-1]).clamp(max=len(levels) - 1)
         eps = noise.normal("gaussian", self.means.shape[1], dtype=torch.float64)
-        at_once = max(1, LARGEST // self.axes.numel())  # summed row by row, so that no row knows how many there are
+        at_once = max(1, LARGEST // self.axes.numel())  # row-wise sums: the rounding does not depend on n
         parts = []
         for rows in torch.arange(n).split(at_once):
             z = self.means[k[rows]] + (eps[rows][:, None, :] * self.factors[k[rows]]).sum(-1)

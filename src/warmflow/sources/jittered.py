@@ -1,6 +1,6 @@
-"""Another source's draw plus N(0, std^2 I), once: a draft of known quality.
+"""Another source's draft plus N(0, std^2 I): a draft of known quality.
 
-Unlike ``Blurred`` this noise belongs to the draft itself: it is drawn when the draft is, and not again.
+Unlike in ``Blurred``, the noise belongs to the draft itself: it is drawn once, together with the draft.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Jittered(Source):
-    """source + std eps."""
+    """x0 = source + std eps, eps ~ N(0, I)."""
 
     source: Source
     std: float

@@ -1,4 +1,4 @@
-"""Labels for a source whose law, or whose field, depends on them: drawn by their shares where none are given."""
+"""Adds labels to a source whose distribution, or whose field, depends on them; labels are drawn when none are given."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from warmflow.noise import Noise
 
 
 def shares_of(labels: Tensor) -> Tensor:
-    """(K,) float64: the shares that labels (n,) of 0 .. K - 1 have."""
+    """The class frequencies (K,) float64 of labels (n,) in 0 .. K - 1."""
     counts = torch.bincount(labels.cpu()).double()
     return counts / counts.sum()
 
 
 def labels_by(shares: Tensor, noise: Noise) -> Tensor:
-    """(n,) int64: labels with probability ``shares`` (K,), each of its sample's own noise."""
+    """Labels (n,) int64 drawn with probabilities ``shares`` (K,), each from the noise stream of its own sample."""
     places = torch.bucketize(noise.uniform("label").double(), shares.cumsum(0), right=True)
     return places.clamp(max=len(shares) - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled(Source):
-    """The inner source's starts with ``condition["label"]`` (n,) int64: given, or drawn with probability ``shares`` (K,)."""
+    """The inner source's starts with ``condition["label"]`` (n,) int64: given, or drawn with probabilities ``shares`` (K,).
+
+    Raises:
+        ValueError: a given label outside 0 .. K - 1.
+    """
 
     source: Source
     shares: Tensor
 
     @staticmethod
     def of(source: Source, labels: Tensor) -> Labelled:
-        """With the shares that labels (n,) have."""
+        """A source whose shares are the class frequencies of labels (n,)."""
         return Labelled(source, shares_of(labels))
 
     @property

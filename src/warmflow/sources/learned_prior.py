@@ -1,10 +1,10 @@
-"""A learned prior: where a sample starts is drawn around a regression's guess, with a spread of its own at every pixel.
+"""A learned prior: the start is drawn around a regression's prediction, with a standard deviation of its own at each pixel.
 
-    z from the latent source,    (mu, log sigma^2) = decode(z),    x0 = mu + scale sigma eps
+    z ~ latent source,    (mu, log sigma^2) = decode(z),    x0 = mu + scale sigma eps
 
-The field may see z, mu and log sigma, never eps: given z this is flow matching from N(mu, sigma^2), whose noise keeps x_t from
-giving the datum away (see ``blurred``). Scale 0 starts at the mean: then nothing is left but what z tells, and the flow
-returns the conditional mean.
+The field may see z, mu and log sigma, but never eps: given z this is flow matching from N(mu, sigma^2), and the noise prevents
+x_t from revealing the data point (see ``blurred``). With scale = 0 sampling starts at the mean; then z is the only source of
+randomness, and the flow returns the conditional mean given z.
 
 References:
     LeDiFlow: Learned Distribution-guided Flow Matching to Accelerate Image Generation, Zwick et al., 2025, arXiv 2505.20723
@@ -24,13 +24,16 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class LearnedPrior(Source):
-    """Starts around the decoded mean of a latent.
+    """Draws starts around the decoded mean of a latent: x0 = mu(z) + scale sigma(z) eps.
 
     Args:
-        latent: draws z (n, d); a ``Sampler`` is one, noise too. Its network calls are the start's.
-        auxiliary: a module with ``decode(z) -> mean, log variance`` and ``latent``, the size d.
-        shape: of one start.
-        scale: multiplies sigma where starts are drawn; what the field sees of sigma is not scaled.
+        latent: source of z (n, d); a ``Sampler`` or a noise source. Its network calls are counted in ``Start.calls``.
+        auxiliary: a module with ``decode(z) -> mean, log variance``; its attribute ``latent`` is d.
+        shape: shape of one start.
+        scale: factor on sigma when starts are drawn. The ``log_sigma`` that the field sees is not scaled.
+
+    Raises:
+        ValueError: a negative or infinite scale, or a latent of the wrong size.
     """
 
     latent: Source
@@ -40,11 +43,11 @@ class LearnedPrior(Source):
 
     def __post_init__(self) -> None:
         if not 0 <= self.scale < float("inf"):
-            raise ValueError(f"scale is {self.scale}; the prior's standard deviation is multiplied by 0 or more")
+            raise ValueError(f"scale is {self.scale}; the factor on the prior's standard deviation must be 0 or more")
         if self.latent.shape != (self.auxiliary.latent,):
             raise ValueError(
                 f"the latent source draws z of shape {self.latent.shape}, the auxiliary model decodes "
-                f"({self.auxiliary.latent},): give the source that was trained for it"
+                f"({self.auxiliary.latent},): use the source that was trained for it"
             )
 
     @property
@@ -64,7 +67,7 @@ class LearnedPrior(Source):
 
     @torch.no_grad()
     def decoded(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and log sigma, (n, *shape) each, of z (n, d); ValueError for z of another shape."""
+        """The mean mu and log sigma, each (n, *shape), of z (n, d). Raises ValueError if z has another shape."""
         if z.ndim != 2 or z.shape[1] != self.auxiliary.latent:
             raise ValueError(f"z is {tuple(z.shape)}; this prior's latent is (n, {self.auxiliary.latent})")
         weight = next(iter(self.auxiliary.parameters()))

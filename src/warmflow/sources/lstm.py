@@ -1,9 +1,9 @@
-"""A recurrent network as a draft: text written by a small LSTM, one evaluation a token.
+"""A recurrent network as a draft: text sampled from a small LSTM, one evaluation per token.
 
-    x^i ~ softmax(W_out h^i + b_out),        h^i the network's memory of x^1 .. x^(i-1)
+    x^i ~ softmax(W_out h^i + b_out),        h^i the state of the network after x^1 .. x^(i-1)
 
-The network itself, and how it is run token by token, is in ``networks.lstm``; ``recipes.drafts`` trains one. Where a whole
-text is at hand, ``networks.log_chances(source.network, x)`` says the same as ``log_chances(x)`` and is faster.
+The network, with its token-by-token evaluation, is in ``networks.lstm``; ``drafts`` trains one. For complete texts,
+``networks.log_chances(source.network, x)`` returns the same as ``log_chances(x)`` and is faster.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ from warmflow.sources.autoregressive import Autoregressive
 
 
 class Reads(Protocol):
-    """A network that is run one token at a time, as ``networks.TokenLSTM`` is; ``vocabulary`` itself is its begin token."""
+    """A network evaluated one token at a time, such as ``networks.TokenLSTM``; its begin token is ``vocabulary``."""
 
     vocabulary: int
 
     def start(self, n: int, device: torch.device | str) -> Any:
-        """The state of n texts of which nothing is read; logits are wanted on ``device``."""
+        """The state of n texts before any token is read; logits are returned on ``device``."""
 
     def advance(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Logits (n, V) of the next tokens after the tokens (n,), and the state then; no gradients."""
+        """Reads the tokens (n,) and returns logits (n, V) of the next tokens and the new state, without gradients."""
 
 
 @dataclass(frozen=True, eq=False)
 class LSTM(Autoregressive):
-    """Tokens (L,) from a ``TokenLSTM``; ``Start.calls`` is L, its evaluations one after the other.
+    """Samples tokens (L,) from a ``TokenLSTM``; ``Start.calls`` is L, the number of sequential evaluations.
 
-    The network computes in float32, and matrix products of other batch sizes differ in their last bits: chances agree to
-    1e-5, and about one token in a million, whose uniform lies that near to a step, is drawn otherwise at another batch size
-    (and with it the rest of that text). At one batch size the draws are the same bit for bit.
+    The network computes in float32, and matrix products at different batch sizes differ in their last bits. Probabilities agree
+    to 1e-5, so about one token in a million, whose uniform number lies that close to a boundary, is drawn differently at
+    another batch size, and so is the rest of its text. At the same batch size the samples are identical bit for bit.
+
+    Raises:
+        ValueError: a shape that is not (length,).
     """
 
     network: Reads
@@ -45,7 +48,7 @@ class LSTM(Autoregressive):
 
     def __post_init__(self) -> None:
         if len(self.shape) != 1 or self.shape[0] < 1:
-            raise ValueError(f"shape is {self.shape}; tokens have one axis, give (length,)")
+            raise ValueError(f"shape is {self.shape}; tokens have one axis: give (length,)")
 
     @property
     def vocabulary(self) -> int:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""A Markov chain of tokens: data whose law, likelihood and posteriors are all known."""
+"""A Markov chain of tokens: data whose distribution, likelihood and posteriors are all known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from warmflow.sources.autoregressive import Autoregressive
 
 @dataclass(frozen=True, eq=False)
 class MarkovChain(Autoregressive):
-    """First token from ``initial`` (V,), then rows of ``transition`` (V, V); ``shape`` is (L,)."""
+    """The first token is drawn from ``initial`` (V,), each next one from a row of ``transition`` (V, V); ``shape`` is (L,)."""
 
     initial: Tensor
     transition: Tensor
@@ -35,7 +35,7 @@ class MarkovChain(Autoregressive):
 
 
 def stationary(transition: Tensor) -> Tensor:
-    """The law (V,) that a chain with these rows keeps."""
+    """The stationary distribution (V,) of a chain with this transition matrix."""
     size = len(transition)
     system = torch.cat([transition.double().T - torch.eye(size, dtype=torch.float64), torch.ones(1, size)])
     right = torch.zeros(size + 1, 1, dtype=torch.float64)
@@ -44,6 +44,8 @@ def stationary(transition: Tensor) -> Tensor:
 
 
 def random_chain(vocabulary: int, length: int, *, seed: int = 0, sharpness: float = 2.0) -> MarkovChain:
-    """A stationary chain whose rows are softmax(sharpness * normal): the sharper, the more a token says of the next."""
+    """A stationary chain whose rows are softmax(sharpness * normal): the larger ``sharpness``, the more a token determines the
+    next.
+    """
     rows = torch.softmax(sharpness * Noise.of(seed, vocabulary).normal("chain", vocabulary, dtype=torch.float64), 1)
     return MarkovChain(stationary(rows), rows, (length,))

@@ -1,19 +1,20 @@
-"""An n-gram model as a draft: the next token by what followed the last n - 1 tokens, smoothed, as one table.
+"""An n-gram model as a draft: the next token given the last n - 1 tokens, with smoothing, stored as one table.
 
-With c the counts of the training text and h' the context h without its oldest token,
+With c the counts in the training text and h' the context h without its oldest token,
 
-    q(w | h) = max(c(h w) - D(c(h w)), 0) / c(h) + gamma(h) q(w | h'),        down to uniform below the empty context
+    q(w | h) = max(c(h w) - D(c(h w)), 0) / c(h) + gamma(h) q(w | h')
 
-gamma(h) being the mass the discounts took from h. D has three values by order, for counts of 1, 2 and 3 or more, from
-the counts of counts. Lower orders keep their true counts, not their numbers of contexts, because a window begins in the
-middle of a text: its first tokens are drawn from them.
+down to the uniform distribution below the empty context. gamma(h) is the probability mass that the discounts remove from h. D has
+three values per order, for counts of 1, 2, and 3 or more, estimated from the counts of counts. Lower orders keep their true
+counts instead of numbers of distinct contexts (as in Kneser-Ney), because a window begins in the middle of a text: its first
+tokens are sampled from the lower orders.
 
-Contexts that were seen are rows of a table of chances (R, V), and ``next`` (R, V) names the row of the longest seen
-context after one more token. So sampling is two look-ups a token for a whole batch, whatever n.
+The observed contexts are rows of a table of probabilities (R, V), and ``next`` (R, V) is the row of the longest observed context
+after one more token. Sampling therefore takes two look-ups per token for a whole batch, for any n.
 
 References:
     An empirical study of smoothing techniques for language modeling, Chen and Goodman, Computer Speech and Language 1999
-        (section 2.7 and 3: absolute discounting, and its three discounts)
+        (sections 2.7 and 3: absolute discounting, and its three discounts)
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from warmflow.sources.autoregressive import Autoregressive
 
 
 def discounts(counts: Tensor) -> tuple[float, float, float]:
-    """D for counts of 1, 2 and at least 3, from how many n-grams were seen once, twice, three and four times; a guess
-    where a text has too few of them to tell."""
+    """The discounts D for counts of 1, 2, and at least 3, estimated from the numbers of n-grams seen once, twice, three and
+    four times. Fixed values are returned if one of these numbers is zero.
+    """
     n1, n2, n3, n4 = (float((counts == k).sum()) for k in (1, 2, 3, 4))
     if not (n1 and n2 and n3 and n4):
         return 0.5, 0.75, 0.9
@@ -46,7 +48,9 @@ def most_order(vocabulary: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class NGram(Autoregressive):
-    """Chances (R, V) float32 and next rows (R, V) int32 of the seen contexts; row 0 is the empty one. Build with ``fit``."""
+    """Probabilities (R, V) float32 and next rows (R, V) int32 of the observed contexts; row 0 is the empty context. Build it with
+    ``fit``.
+    """
 
     table: Tensor
     next: Tensor
@@ -59,24 +63,31 @@ class NGram(Autoregressive):
 
     @staticmethod
     def fit(text: Tensor, *, vocabulary: int, order: int, length: int, least: int = 1) -> NGram:
-        """Fits a text (T,) of tokens below ``vocabulary``; contexts met fewer than ``least`` times are left out.
+        """Fits a text (T,) of tokens below ``vocabulary``.
+
+        Args:
+            order: n; contexts have up to n - 1 tokens.
+            length: length L of the texts to sample.
+            least: contexts seen fewer times are left out.
 
         Raises:
-            ValueError: an impossible order, a text shorter than it, tokens outside the vocabulary.
+            ValueError: an invalid order, a text no longer than the order, or tokens outside the vocabulary.
         """
         most = most_order(vocabulary)
         if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= most:
-            raise ValueError(f"order is {order!r}; with {vocabulary} tokens it is a whole number in 1 .. {most}")
+            raise ValueError(f"order is {order!r}; with {vocabulary} tokens it must be a whole number in 1 .. {most}")
         if len(text) <= order:
-            raise ValueError(f"the text has {len(text)} tokens, too few for the order {order}: bring more text")
+            raise ValueError(
+                f"the text has {len(text)} tokens, too few for order {order}: give more text or a lower order"
+            )
         text = text.long()
         if int(text.min()) < 0 or int(text.max()) >= vocabulary:
             bad = int(text.max()) if int(text.max()) >= vocabulary else int(text.min())
-            raise ValueError(f"the text holds token {bad}; tokens lie in 0 .. {vocabulary - 1}")
+            raise ValueError(f"the text contains token {bad}; tokens must lie in 0 .. {vocabulary - 1}")
         tables: list[Tensor] = []
         nexts: list[Tensor] = []
         codes, contexts, offset = text, torch.zeros(1, dtype=torch.int64), 0
-        rows = torch.zeros(1, dtype=torch.int64)  # of the parents: the same contexts without their oldest token
+        rows = torch.zeros(1, dtype=torch.int64)  # of the same contexts without their oldest token
         for m in range(order):
             grams, times = _counted(codes, vocabulary ** (m + 1))
             place = torch.searchsorted(contexts, grams // vocabulary).clamp(max=len(contexts) - 1)
@@ -109,7 +120,7 @@ class NGram(Autoregressive):
 
 
 def _counted(codes: Tensor, bound: int) -> tuple[Tensor, Tensor]:
-    """The distinct codes (all below ``bound``), sorted, and how often each occurs."""
+    """The distinct codes (all below ``bound``), sorted, and the number of times each occurs."""
     if bound <= 1 << 24:
         times = torch.bincount(codes, minlength=1)
         found = torch.nonzero(times)[:, 0]
@@ -119,7 +130,9 @@ def _counted(codes: Tensor, bound: int) -> tuple[Tensor, Tensor]:
 
 
 def _smoothed(counts: Tensor, lower: Tensor, discount: tuple[float, float, float]) -> Tensor:
-    """The chances (R, V) from counts (R, V) and those of the shorter contexts; a context that nothing followed has them."""
+    """The probabilities (R, V) from counts (R, V) and from the probabilities of the shorter contexts, which are used unchanged
+    for contexts without counts.
+    """
     one, two, more = discount
     taken = torch.where(counts >= 3, more, torch.where(counts == 2, two, torch.where(counts == 1, one, 0.0)))
     total = counts.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Plain noise, N(0, I): the cold start."""
+"""Standard normal noise, N(0, I): the cold start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class StandardNormal(Source):
-    """x0 ~ N(0, I) of a shape; ignores conditions and passes them on."""
+    """x0 ~ N(0, I) of the given shape; conditions do not affect it and are passed on."""
 
     shape: tuple[int, ...]
     takes: frozenset[str] = frozenset()

@@ -1,7 +1,7 @@
-"""The cold starts of token flows: every position uniform, or every position the mask.
+"""The cold starts of token flows: uniform tokens, or the mask token at every position.
 
 UniformTokens    x0^i uniform on 0 .. V - 1
-MaskTokens       x0^i = mask, one token more than the data may hold: V
+MaskTokens       x0^i = mask, the token V, which the data cannot contain
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class UniformTokens(Source):
-    """Positions drawn uniformly and alone; ``shape`` is (L,). Ignores conditions and passes them on."""
+    """Uniform and independent tokens; ``shape`` is (L,). Conditions do not affect it and are passed on."""
 
     shape: tuple[int, ...]
     vocabulary: int
@@ -28,7 +28,7 @@ class UniformTokens(Source):
 
 @dataclass(frozen=True, eq=False)
 class MaskTokens(Source):
-    """Every position the token ``mask``; ``shape`` is (L,). Ignores conditions and passes them on."""
+    """The token ``mask`` at every position; ``shape`` is (L,). Conditions do not affect it and are passed on."""
 
     shape: tuple[int, ...]
     mask: int

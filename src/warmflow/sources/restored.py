@@ -1,9 +1,9 @@
-"""A draft from a degraded input: the input itself, brought to the target's size, or what a regression makes of it.
+"""A draft from a degraded input: the input resized to the target's size, or a regression's prediction from it.
 
-    x0 = f(input),     f the identity or a network that was trained to E[target | input]
+    x0 = f(input),     f the identity, or a network trained to predict E[target | input]
 
-Such a draft is a function of the input. Start from it with noise (``Blurred``): without, a field that sees it returns the
-conditional mean at any number of steps, which is what a regression gives in one.
+Such a draft is a function of the input, so noise must be added (``Blurred``): without noise, a field that sees the draft returns
+the conditional mean at any number of steps, which a regression already gives in one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ROWS = 256
 
 @dataclass(frozen=True, eq=False)
 class Restored(Source):
-    """Drafts of inputs (N, *S), drawn uniformly where the caller gives none.
+    """Drafts from inputs (N, *S), which are drawn uniformly if none are given.
 
     Args:
-        network: called ``network(input, t)`` at t = 0 for (n, *S), counted as one call; None for the input itself.
+        network: called as ``network(input, t)`` at t = 0 for (n, *S), counted as one call; None uses the input as the draft.
 
     Raises:
-        ValueError: no inputs; a given input of another shape.
+        ValueError: there are no inputs, or a given input has another shape.
     """
 
     network: Any

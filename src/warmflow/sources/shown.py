@@ -1,8 +1,8 @@
-"""A draft as a start that the field may see whole: x0 = draft, ``condition["draft"]`` = draft.
+"""A draft that is both the start and a condition of the field: x0 = draft, ``condition["draft"]`` = draft.
 
-On the path of tokens this is safe, unlike on a flow of floats (``Blurred``): what jumps and when is drawn afresh at every
-visit, so x_t does not give the datum away. A field that sees the draft can tell what has jumped already where the two
-differ.
+This is safe for token paths, in contrast to continuous flows (see ``Blurred``): which positions jump, and when, is drawn anew on
+each visit, so x_t does not reveal the data point. A field that sees the draft knows which positions have jumped wherever x_t
+differs from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from warmflow.noise import Noise
 
 @dataclass(frozen=True, eq=False)
 class Shown(Source):
-    """The inner source's draft, shown; taken as given where a caller names it."""
+    """The inner source's draft, which the field sees; a draft in the given condition is used as it is."""
 
     source: Source
 

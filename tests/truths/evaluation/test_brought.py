@@ -64,7 +64,7 @@ def test_images_in_bytes_are_those_in_floats():
     one = judged(to_bytes(real), sets(100, to_bytes), sets(300, to_bytes))
     other = judged(to_floats(real), sets(100, to_floats), sets(300, to_floats))
     assert [list(d.values()) for d in distances(one)] == [pytest.approx(list(d.values())) for d in distances(other)]
-    with pytest.raises(ValueError, match=r"cold has values from .* beside \[-1, 1\]; bring all to"):
+    with pytest.raises(ValueError, match=r"cold has values from .* beside \[-1, 1\]; scale all to"):
         judged(real, sets(100, lambda x: (x + 1) / 2), sets(300, lambda x: x))
 
 
@@ -90,8 +90,8 @@ def changed(change):
         (lambda: {"real": REAL.index_fill(0, torch.tensor([0]), float("inf"))}, "real has 1 of 300 rows with NaN or infinite"),
         (lambda: {"train": TRAIN.index_fill(0, torch.tensor([0]), float("nan"))}, "train has 1 of 300 rows with NaN"),
         (lambda: {"train": [["a"]]}, "train is a list; give a tensor or an array"),
-        (lambda: {"extras": Extras(calls_per_step={"Warm": 10})}, "calls_per_step is of 'Warm', which is none of cold, warm"),
-        (lambda: {"extras": Extras(starts={"wram": method(1, 1)})}, "starts is of 'wram', which is none of warm"),
+        (lambda: {"extras": Extras(calls_per_step={"Warm": 10})}, "calls_per_step names 'Warm', which is not one of cold, warm"),
+        (lambda: {"extras": Extras(starts={"wram": method(1, 1)})}, "starts names 'wram', which is not one of warm"),
         (lambda: {"extras": Extras(calls_per_step={"warm": 0})}, "calls_per_step of warm is 0; give a whole number"),
     ],
 )  # fmt: skip
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_named_with_the_remedy(given, said):
 def test_rules_are_bounded():
     with pytest.raises(ValueError, match="useful is 0; give a share above 0"):
         Rules(useful=0)
-    with pytest.raises(ValueError, match="error is 0.5; a claim is made with a probability of error of at most 0.025"):
+    with pytest.raises(ValueError, match="error is 0.5; give a probability of error above 0 and at most 0.025"):
         Rules(error=0.5)
 
 

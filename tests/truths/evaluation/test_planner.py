@@ -41,7 +41,7 @@ def test_a_clear_pilot_needs_few_seeds_and_a_noisy_one_more():
 def test_identical_methods_have_no_plan():
     found = plan(study(pair(BASELINE, sd=2e-4)), studies=40)
     assert found.seeds is None and found.samples is None
-    assert found.text.startswith("No number of training seeds up to 20 would do: the pilot shows no speed-up")
+    assert found.text.startswith("No number of training seeds up to 20 is sufficient: the pilot shows no speed-up")
     assert max(p.power for p in found.curve) < 0.4
 
 

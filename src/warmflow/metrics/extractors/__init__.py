@@ -1,8 +1,8 @@
-"""Networks whose features distances are taken on, each under a name that stands in the distance's name.
+"""Networks that extract features for distances; the name of the network is part of the name of the distance.
 
-EfficientNetLite0   ImageNet features from a Python package: photographs, where Inception's weights are not at hand
-Scripted            any TorchScript file by path: Inception's own, for a number that may be called FID
-Classified          the small classifier trained on the data itself: digits, clothes, whatever is unlike photographs
+EfficientNetLite0   ImageNet features, with weights from a Python package: for photographs if Inception is not available
+Scripted            any TorchScript file by path, for example Inception for the standard FID
+Classified          a small classifier trained on the data itself: for digits, clothes, and other data unlike photographs
 """
 
 from warmflow.metrics.extractors.base import NamedExtractor

