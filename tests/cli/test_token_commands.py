@@ -11,10 +11,10 @@ import pytest
 import torch
 from bad_input import words
 from test_commands import calls, methods, ok, sound
+from warmflow.recipes.build import plan_for
 
 from warmflow.data.text import LETTERS, text
 from warmflow.evaluation import real
-from warmflow.recipes.build import plan_for
 
 GRID = words("--updates 20 --train 400 --samples 400 --rounds 1 --block 400 --width 16 --depth 1 --heads 2 --batch 32")
 TEXT = words("--updates 20 --samples 400 --rounds 1 --width 16 --depth 1 --heads 2 --batch 32 --length 32 --most 400")
