@@ -27,9 +27,11 @@ def image_commands() -> Iterator[Case]:
     yield Case("compare of a hub's missing folder", of(lambda p: "hf:./no/where"), "./no/where", "save_to_disk")
     yield Case("audit of a hub's file", of(lambda p: f"hf:{p.file('set')}", "audit"), "is a file", "save_to_disk")
     yield Case("compare of a lonely class", of(lambda p: f"folder:{_lonely(p)}"), 'class "owl" has one', "merge it")
-    yield Case("audit of a lonely class", of(lambda p: f"folder:{_lonely(p)}", "audit"), "one member", "leave it out")
+    yield Case("audit of a lonely class", of(lambda p: f"folder:{_lonely(p)}", "audit"), "one member", "remove it")
     yield Case("compare of a lonely label", of(_lonely_label), 'class "7" has one member', "merge it")
-    yield Case("audit of one image", of(lambda p: f"folder:{p.images(1)}", "audit"), "one image", "at least two")
+    yield Case(
+        "audit of one image", of(lambda p: f"folder:{p.images(1)}", "audit"), "one readable image", "at least two"
+    )
     yield Case("compare of half a file of images", of(_half_array), "images.npy", "numpy.save")
 
 
@@ -72,7 +74,7 @@ def image_calls() -> Iterator[Case]:
     yield Case("emoji of another size", emoji(48), "size is 48", "known: 64, 32")
     yield Case("emoji without codes", emoji(code=None), "no array 'code'", "fetch it again")
     yield Case("emoji of floats", emoji(x=np.zeros((9, 64, 64, 3))), "float64", "fetch it again")
-    yield Case("emoji with few categories", emoji(y=np.zeros(5, int)), "300 pictures, 5 categories", "fetch it again")
+    yield Case("emoji with few categories", emoji(y=np.zeros(5, int)), "300 images, 5 categories", "fetch it again")
     yield Case("emoji of an unknown category", emoji(y=np.full(300, 4)), "from 4 to 4, known 0 .. 1", "fetch it again")
     yield Case("emoji of no code", emoji(code=np.array(["smile"] * 300)), "'smile'", "fetch it again")
     yield Case("emoji of a lonely category", emoji(y=np.arange(300) // 299), 'class "b" has one member', "merge it")

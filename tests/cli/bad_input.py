@@ -535,7 +535,7 @@ def command_cases() -> Iterator[Case]:
         ("floats in 0..255", lambda p: p.array("d.npy", np.full((300, 6, 6), 200.0)), "200", "[-1, 1]"),
         ("equal rows", lambda p: p.array("d.npy", np.zeros((300, 3))), "300", "check the file"),
         ("text", lambda p: p.array("d.npy", np.array(["a"] * 300)), "<U1", "give numbers"),
-        ("complex numbers", lambda p: p.array("d.npy", _points().astype(complex)), "complex128", "real numbers"),
+        ("complex numbers", lambda p: p.array("d.npy", _points().astype(complex)), "complex128", "give numbers"),
         ("pickled objects", _pickled, "objects.npy", "save an array of numbers"),
         ("a pickle", _raw_pickle, "raw.npy", "numpy.save"),
         ("no array file", lambda p: p.file("d.npz"), "d.npz", "numpy.save"),
@@ -694,7 +694,7 @@ def call_cases() -> Iterator[Case]:
         "[-1, 1]",
         "scale them",
     )
-    yield Case("too few aligned drafts", lambda p: _misaligned, "draft 5, but there are 3", "as many as the data")
+    yield Case("too few aligned drafts", lambda p: _misaligned, "draft 5, but there are only 3", "as many as the data")
     yield Case("audit of a few rows", lambda p: lambda: _audit(torch.randn(50, 2)), "50", "at least 200")
     yield Case(
         "audit of a bad draft", lambda p: lambda: _audit(torch.randn(300, 2), torch.zeros(9, 5)), "(9, 5)", "resize"
@@ -707,7 +707,7 @@ def call_cases() -> Iterator[Case]:
     )
     yield Case("no samples", lambda p: lambda: _sampler(p.shared / "warm0")(0), "n is 0", "at least one")
     yield Case("half a step", lambda p: lambda: _sampler(p.shared / "warm0")(5, steps=2.5), "2.5", "whole number")
-    yield Case("no batch", lambda p: lambda: _sampler(p.shared / "warm0")(5, batch=0), "batch is 0", "at least one")
+    yield Case("no batch", lambda p: lambda: _sampler(p.shared / "warm0")(5, batch=0), "batch is 0", "at least 1")
     yield Case("wrap of no model", lambda p: lambda: _wrap(3), "int", "model(x, time)")
     yield Case("wrap of an unknown prediction", lambda p: lambda: _wrap(_still, "score"), "'score'", "'epsilon'")
     yield Case("wrap of an unknown time", lambda p: lambda: _wrap(_still, time="up"), "'up'", "'ascending'")

@@ -117,7 +117,7 @@ def text_commands() -> Iterator[Case]:
                _drafted("d.jsonl", pair + "\n" + '{"draft": "' + "a" * 32 + '"}\n'), "2 drafts and 1", "none")  # fmt: skip
     yield Case("texts as drafts of points", lambda p: ["compare", "moons", "--warm-start.draft", str(_text(p, "d.jsonl", pair)),
                                                       "--out", "c", "--quiet"], "d.jsonl", ".npy")  # fmt: skip
-    yield Case("audit of tokens", lambda p: ["audit", "grid"], "grid is of tokens", "warmflow compare")
+    yield Case("audit of tokens", lambda p: ["audit", "grid"], "grid has tokens", "warmflow compare")
     yield Case("points as .txt", lambda p: [*_sample()(p)[:-1], str(p.here / "x.txt")], "makes no texts", ".npz")
     yield Case("--prefix of points", _sample("--prefix", "the"), "--prefix", "tokens")
     yield Case("--temperature of points", _sample("--temperature", "0.5"), "--temperature", "tokens")

@@ -394,7 +394,7 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
     assert code == 2 and "calls was [1, 2], is now [1]" in err
     place.array("drafts.npy", np.zeros((300, 2)))
     code, _, err = run(command)
-    assert code == 2 and "draft was" in err
+    assert code == 2 and "warm-start's draft was" in err
     assert everything(*Path("c/seeds").iterdir()) == runs
 
 
@@ -528,7 +528,7 @@ def test_every_name_can_be_imported() -> None:
     assert set(warmflow.__all__) <= set(dir(warmflow))
     for name in warmflow.__all__:
         assert getattr(warmflow, name) is not None
-    for module in set(warmflow._WHERE.values()):
+    for module in set(warmflow._MODULE_OF.values()):
         importlib.import_module(f"warmflow.{module}")
     with pytest.raises(AttributeError, match="nothing"):
         _ = warmflow.nothing

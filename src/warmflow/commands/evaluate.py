@@ -17,7 +17,9 @@ Words = tuple[str, ...]
 
 def several(help: str, name: str | None = None) -> Parameter:
     """A flag that may be given several times."""
-    return Parameter(name=name, help=f"{help}; repeat it for each.", negative=(), show_default=False)
+    return Parameter(
+        name=name, help=f"{help}; repeat it for each.", negative=(), show_default=False, allow_leading_hyphen=True
+    )
 
 
 def command(words: Sequence[str]) -> Command:
@@ -46,7 +48,10 @@ def evaluate(
     train_inputs: Annotated[str | None, Parameter(help="PATH of what each row of --train answers.")] = None,
     validation_inputs: Annotated[str | None, Parameter(help="PATH of what each row of --validation answers.")] = None,
     seconds: Annotated[Words, several("NAME:CALLS=S, seconds for one sample with everything counted")] = (),
-    clip: Annotated[str | None, Parameter(help="LOW,HIGH: clip the samples of all methods to this range.")] = None,
+    clip: Annotated[
+        str | None,
+        Parameter(help="LOW,HIGH: clip the samples of all methods to this range.", allow_leading_hyphen=True),
+    ] = None,
     ranges: Annotated[
         Words, several("LOW,HIGH or PATH=LOW,HIGH: black and white in files of floats, by default -1,1", "--range")
     ] = (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -51,6 +52,16 @@ class Own(Draft):
         else:
             told = f"array {fingerprint(torch.as_tensor(self.samples))}"
         return {"class": "Own", "samples": told, "aligned": self.aligned}
+
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of the bytes of the file or of all files in the folder; empty for drafts in memory."""
+        if not isinstance(self.samples, str | Path):
+            return ""
+        path, found = path_of(str(self.samples)), hashlib.sha256()
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            found.update(str(file.relative_to(path)).encode())
+            found.update(file.read_bytes())
+        return found.hexdigest()[:16]
 
     def fits(self, setup: Setup) -> str:
         try:

@@ -149,10 +149,12 @@ def run(work: Work, how: Asked) -> Report:
 def _asked(work: Work, how: Asked) -> dict[str, Any]:
     """What config.json says was asked."""
     setup = work.setup()
+    files = {f"{m.name}'s {what}": digest for m in work.members for what, digest in m.method.files(setup).items()}
     return {
         "kind": "compare", "problem": dict(setup.asked), "training": plain(work.training), "data": data_print(setup),
         "methods": {m.name: m.method.asked() for m in work.members}, "calls": list(how.calls), "seeds": list(how.seeds),
         "samples": how.samples, "minutes": how.minutes, "convergence": how.convergence, "device": work.device,
+        **files,
     }  # fmt: skip
 
 

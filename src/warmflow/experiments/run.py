@@ -44,7 +44,7 @@ def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **mor
     """What a run's config.json says was asked: everything that defines the result, and nothing that only changes its speed."""
     return {
         "kind": "run", "problem": dict(setup.asked), "method": method.asked(), "training": plain(setup.training), "seed": seed,
-        "data": data_print(setup), "device": device, **more,
+        "data": data_print(setup), "device": device, **method.files(setup), **more,
     }  # fmt: skip
 
 

@@ -136,6 +136,10 @@ class Method(ABC):
         """What the user brings and is not made anew for each training seed ("draft")."""
         return ()
 
+    def files(self, setup: Setup) -> Mapping[str, str]:
+        """Digests of the files that the user brings, by what they are ("draft"): a run is not continued with other ones."""
+        return {}
+
     def drafted(self, parts: Parts) -> Drafted | None:
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None

@@ -141,3 +141,8 @@ class WarmStart(Pairing, Method):
 
     def brings(self, setup: Setup) -> tuple[str, ...]:
         return ("draft",) if self._draft(setup).given else ()
+
+    def files(self, setup: Setup) -> Mapping[str, str]:
+        draft = self._draft(setup)
+        digest = draft.digest() if isinstance(draft, Own) else ""
+        return {"draft": digest} if digest else {}
