@@ -17,7 +17,7 @@ from warmflow.data.arrays import from_file
 from warmflow.data.demand import OnDemand
 from warmflow.data.images import folder, to_images
 from warmflow.drafts.mixture import Gaussian
-from warmflow.experiments.members import members_of
+from warmflow.experiments.members import in_memory, members_of
 from warmflow.fields import NetworkField
 from warmflow.methods import Parts
 from warmflow.methods.warm_start import WarmStart
@@ -135,14 +135,16 @@ def test_pairs_made_offline_are_of_the_rows_in_memory_and_all_else_reads_every_r
 ) -> None:
     setup = problem_of(mapped).setup(width=8, depth=1)
     warm = WarmStart(draft=Gaussian(), pairing=pairing, rounds=1, block=400, passes=0)
-    members, parts = members_of(setup, [warm]), Parts(setup, 0)
+    members = members_of(setup, [warm])
+    used = in_memory(setup, members)
+    parts = Parts(used, 0)
     rows = {m.name: len(m.method.stages(parts)[0].make({})[1]) for m in members}
     few, every = len(mapped.train), len(whole(mapped))
     both = few if pairing == "whole-set" else every
     assert rows == {
-        "warm-start": both, "warm-start-from-noise": both, "cold": every, "cold-minibatch": every, "cold-whole-set": few,
+        "warm-start": both, "warm-start-from-noise": both, "cold": both, "cold-minibatch": both, "cold-whole-set": few,
     }  # fmt: skip
-    said = members[0].method.facts(parts).get("warning", "")
+    said = " ".join(used.data.warnings)
     assert (f"on the {few} samples that fit into memory, of {every}" in said) == (pairing == "whole-set")
 
 

@@ -26,7 +26,7 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
-from warmflow.experiments.members import candidates, conditions, members_of
+from warmflow.experiments.members import candidates, conditions, in_memory, members_of
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.run import data_print
@@ -108,9 +108,9 @@ def compare(
     )  # fmt: skip
     device_of(device)
     setup = asked.setup(**training)
-    for warning in setup.data.warnings:
-        say(f"warning: {warning}", True)
     members = tuple(members_of(setup, methods or [WarmStart()]))
+    for warning in in_memory(setup, members).data.warnings:
+        say(f"warning: {warning}", True)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
     work = Work(asked, setup.training, members, root, device)
     work.keep(setup)

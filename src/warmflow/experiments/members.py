@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
 from warmflow.methods.base import Member, Method, settled
-from warmflow.methods.pairing import Pairing
+from warmflow.methods.pairing import OFFLINE, Pairing
 from warmflow.setup import Setup
 
 
@@ -31,6 +32,7 @@ def members_of(setup: Setup, methods: Sequence[Method]) -> list[Member]:
         return name
 
     asked = [settled(method, setup) for method in methods]
+    asked += [settled(one, setup) for method in asked if (one := method.needs()) is not None]
     own = any(method.role is Role.BASELINE and not method.trains for method in asked)
     names = [add(method, method.role) for method in asked]
     paired = [(m, n) for m, n in zip(asked, names, strict=True) if m.role is Role.CANDIDATE]
@@ -41,13 +43,26 @@ def members_of(setup: Setup, methods: Sequence[Method]) -> list[Member]:
                 add(settled(other, setup), role, name)
             elif not own and other.label not in labels:  # a method without pairs takes the baselines that are there
                 add(settled(other, setup), role)
-    for needed in [one for method in asked if (one := method.needs()) is not None]:
-        add(settled(needed, setup), needed.role)
     if not any(m.role is Role.CANDIDATE for m in found):
         raise ValueError(
             f"the methods are {', '.join(m.name for m in found)}; a comparison needs a candidate: add warm-start"
         )
     return found
+
+
+def in_memory(setup: Setup, members: Sequence[Member]) -> Setup:
+    """The problem, whose training data are only the rows in memory if a candidate pairs rows in memory: all methods are trained
+    on the same rows."""
+    data = setup.data
+    paired = [m.method.pairing for m in candidates(members) if isinstance(m.method, Pairing)]
+    name = next((p for p in paired if p in OFFLINE), None)
+    if data.whole is None or name is None:
+        return setup
+    note = (
+        f"all methods are trained on the {len(data.train)} samples that fit into memory, of {len(data.whole)}, because the pairing "
+        f"{name} pairs rows in memory; minibatch and independent use all"
+    )
+    return replace(setup, data=replace(data, whole=None, notes={**data.notes, "unused": note}))
 
 
 def candidates(members: Sequence[Member]) -> tuple[Member, ...]:

@@ -16,6 +16,7 @@ from warmflow.checkpoints import read_json
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import run_method
 from warmflow.methods.base import Member, Method, settled
@@ -48,7 +49,7 @@ class Work:
         if key not in _SETUPS:
             _SETUPS.clear()
             _SETUPS[key] = self.problem.setup(self.training)
-        return _SETUPS[key]
+        return in_memory(_SETUPS[key], self.members)
 
     def keep(self, setup: Setup) -> None:
         """Keeps a setup that was made already, for this process."""

@@ -22,7 +22,7 @@ from warmflow.methods.base import Method, Networks, Stage
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.pairing import Pairing, known_pairings, paired, why_not
 from warmflow.methods.parts import Parts
-from warmflow.options import options
+from warmflow.options import changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import MaskTokens
@@ -72,3 +72,17 @@ class Cold(Pairing, Method):
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         return self._flow(parts).trained(networks["flow"])
+
+
+def baselines(setup: Setup, pairing: Pairing | None = None) -> list[Cold]:
+    """The cold flows that a candidate is compared with: for floats with independent, minibatch and whole-set pairs, the last with
+    the effort of the candidate's own whole-set pairing, or the problem's; for tokens from uniform tokens and from the mask.
+    """
+    if setup.space == "tokens":
+        return [Cold(), Cold(start="mask")]
+    if setup.inputs is not None:
+        return [Cold()]
+    whole = Cold(pairing="whole-set")
+    if pairing is not None and pairing.pairing == "whole-set":
+        whole = changed(whole, {"rounds": pairing.rounds, "block": pairing.block, "passes": pairing.passes})
+    return [Cold(), Cold(pairing="minibatch"), whole]

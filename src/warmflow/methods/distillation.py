@@ -22,10 +22,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from warmflow.contracts import Batch, Coupling, Data, Objective, Player, Solver
 from warmflow.couplings import Assignment, Encoded, Independent
-from warmflow.evaluation.study import Training
+from warmflow.evaluation.study import Role, Training
 from warmflow.fields import Guided, NetworkField, WrappedField
 from warmflow.methods.base import Method, Networks, Stage, filled
-from warmflow.methods.cold import Cold
+from warmflow.methods.cold import Cold, baselines
 from warmflow.methods.pairing import Pairing, paired
 from warmflow.methods.parts import Parts
 from warmflow.networks import Network, seeded
@@ -92,6 +92,9 @@ class Distillation(Method):
 
     def needs(self) -> Method | None:
         return self.teacher
+
+    def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
+        return [(cold, Role.BASELINE) for cold in baselines(setup)]
 
     def solvers(self) -> Sequence[Solver] | None:
         return (Euler(),)

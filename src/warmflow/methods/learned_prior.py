@@ -20,11 +20,10 @@ from warmflow.contracts import Source
 from warmflow.couplings import Encoded
 from warmflow.drafts.learned_prior import FACTS, PARTS, PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
-from warmflow.methods.base import Method, Networks, Stage, Start, settled
-from warmflow.methods.cold import Cold
+from warmflow.methods.base import Method, Networks, Stage, Start
+from warmflow.methods.cold import baselines
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.parts import Parts, digest
-from warmflow.methods.warm_start import WarmStart
 from warmflow.options import NotNegative, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
@@ -61,7 +60,7 @@ class LearnedPrior(PriorOptions, Method):
         return self.name if self.scale else f"{self.name}-from-mean"
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [pair for pair in settled(WarmStart(), setup).companions(setup) if isinstance(pair[0], Cold)]
+        return [(cold, Role.BASELINE) for cold in baselines(setup)]
 
     def _prior(self, parts: Parts) -> PriorSource:
         asked = self.prior_asked()

@@ -15,9 +15,9 @@ from pydantic import Field
 
 from warmflow.contracts import Batch, Data, Objective, Player
 from warmflow.couplings import Given, Walked
-from warmflow.evaluation.study import Training
+from warmflow.evaluation.study import Role, Training
 from warmflow.methods.base import Method, Networks, Stage
-from warmflow.methods.cold import Cold
+from warmflow.methods.cold import Cold, baselines
 from warmflow.methods.distillation import copied, network_of, teacher_field, with_network
 from warmflow.methods.parts import Parts
 from warmflow.objectives import FlowMatching
@@ -64,6 +64,9 @@ class Reflow(Method):
 
     def needs(self) -> Method | None:
         return self.teacher
+
+    def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
+        return [(cold, Role.BASELINE) for cold in baselines(setup)]
 
     def stages(self, parts: Parts) -> Sequence[Stage]:
         sampler = parts.trained(self.teacher)

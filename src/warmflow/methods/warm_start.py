@@ -24,7 +24,7 @@ from warmflow.data.text import Alphabet
 from warmflow.drafts import Draft, NoDraft, Own, draft_of
 from warmflow.evaluation.study import Role
 from warmflow.methods.base import Drafted, Method, Networks, Stage, Start
-from warmflow.methods.cold import NOISE_BILL, Cold
+from warmflow.methods.cold import NOISE_BILL, baselines
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.pairing import OFFLINE, Pairing, paired, why_not
 from warmflow.methods.parts import Parts, digest
@@ -71,19 +71,10 @@ class WarmStart(Pairing, Method):
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
-        if isinstance(
-            setup.data.codec, Alphabet
-        ):  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
-            return [(Cold(), Role.BASELINE), (Cold(start="mask"), Role.BASELINE)]
-        if setup.space == "tokens":
-            return [(Cold(), Role.BASELINE), (Cold(start="mask"), Role.BASELINE), (control, Role.CONTROL)]
-        if setup.inputs is not None:
-            return [(Cold(), Role.BASELINE), (control, Role.CONTROL)]
-        whole = Cold(pairing="whole-set", rounds=self.rounds, block=self.block, passes=self.passes)
-        return [
-            (Cold(), Role.BASELINE), (Cold(pairing="minibatch"), Role.BASELINE), (whole, Role.BASELINE),
-            (control, Role.CONTROL),
-        ]  # fmt: skip
+        found: list[tuple[Method, Role]] = [(cold, Role.BASELINE) for cold in baselines(setup, self)]
+        if isinstance(setup.data.codec, Alphabet):
+            return found  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
+        return [*found, (control, Role.CONTROL)]
 
     def _source(self, parts: Parts) -> tuple[Source, Source]:
         """The draft, and the start of the flow."""
