@@ -32,7 +32,7 @@ MIXTURE = "paths/mixture.py"
 DISTIL, DISTILLING = "objectives/flow_generator_matching.py", T + "test_flow_generator_matching.py"
 PRIOR = T + "test_learned_prior.py"
 LABELS, CONDITIONAL = T + "test_labels.py", "tests/cli/test_conditional.py"
-NETWORKS = "tests/cli/test_networks.py"
+NETWORKS = "tests/experiments/test_networks.py"
 KID, NEAR, PICTURES = T + "test_kid.py", T + "test_neighbours.py", T + "test_extractors.py"
 FINAL = T + "test_final.py"
 PAIRING, SEMIDISCRETE = T + "test_pairing.py", T + "test_semidiscrete.py"
@@ -705,7 +705,7 @@ MUTANTS = [
         "methods/parts.py",
         "max(time.perf_counter() - began, trained_seconds(place.folder))",
         "time.perf_counter() - began",
-        ["tests/cli/test_drafts.py::test_a_comparison_from_a_trained_draft"],
+        ["tests/experiments/test_drafts.py::test_a_comparison_from_a_trained_draft"],
     ),
     (
         "a trained draft that is not read again",
@@ -755,14 +755,14 @@ MUTANTS = [
         "experiments/run.py",
         "for part in (train, data.apart) if INPUT in part.condition",
         "for part in () if INPUT in part.condition",
-        ["tests/cli/test_restoration.py::test_other_inputs_of_the_same_images_are_other_data"],
+        ["tests/experiments/test_restoration.py::test_other_inputs_of_the_same_images_are_other_data"],
     ),
     (
         "drafts of one class alone are billed",
         "methods/parts.py",
         'folder.rglob("config.json")',
         'folder.glob("config.json")',
-        ["tests/cli/test_drafts.py::test_the_drafts_of_all_classes_are_billed"],
+        ["tests/experiments/test_drafts.py::test_the_drafts_of_all_classes_are_billed"],
     ),
     (
         "minutes without the sampling",

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from bad_input import Case, Place, run, train, words
 
-FEW = words("--updates 3 --batch 32 --quiet --no-report")
+SHORT = words("--quiet --no-report")
+FEW = [*words("--updates 3 --batch 32"), *SHORT]
 
 
 def student_runs(root: Path) -> Path:
@@ -24,19 +25,20 @@ def student_runs(root: Path) -> Path:
 
 def student_commands() -> Iterator[Case]:
     def distil(*more: str, of: Callable[[Place], Any] = lambda p: p.shared / "cold0") -> Callable[[Place], Any]:
-        return lambda p: ["distill", str(of(p)), *FEW, "--out", str(p.here / "s"), *more]
+        few = SHORT if more[:1] in (("--updates",), ("--batch",)) else FEW
+        return lambda p: ["distill", str(of(p)), *few, "--out", str(p.here / "s"), *more]
 
     yield Case("distill without a run", lambda p: ["distill"], "RUN", "--help")
     for flag, value, remedy in (
-        ("--alpha", "-1", "0.5 is exact"),
-        ("--alpha", "nan", "0.5 is exact"),
+        ("--alpha", "-1", "at least 0"),
+        ("--alpha", "nan", "at least 0"),
         ("--online-updates", "0", "at least 1"),
         ("--updates", "0", "at least 1"),
         ("--batch", "-1", "at least 1"),
-        ("--learning-rate", "0", "positive"),
-        ("--beta", "1", "[0, 1)"),
-        ("--ema", "1", "[0, 1)"),
-        ("--real", "2", "0 .. 1"),
+        ("--learning-rate", "0", "greater than 0"),
+        ("--beta", "1", "less than 1"),
+        ("--ema", "1", "less than 1"),
+        ("--real", "2", "at most 1"),
         ("--times", "uniforn", "did you mean 'uniform'"),
         ("--device", "toaster", "use cpu"),
     ):
@@ -54,12 +56,17 @@ def student_commands() -> Iterator[Case]:
         "distill of another version", distil(of=lambda p: p.edited("cold0", warmflow="9.7.0")), "9.7.0", "install"
     )
     yield Case("distill of a student", distil(of=lambda p: p.shared / "student0"), "itself distilled", "teacher")
-    yield Case("distill of a blind flow", distil(of=lambda p: p.shared / "blind"), "does not see", "--seen")
+    yield Case(
+        "distill of a blind flow",
+        distil(of=lambda p: p.shared / "blind"),
+        "does not see",
+        "distil a flow that sees its draft",
+    )
     yield Case("distill of bare drafts", distil(of=lambda p: p.shared / "bare"), "sigma 0", "start has some")
     yield Case(
         "distill with another alpha into a student's folder",
         lambda p: ["distill", str(p.shared / "cold0"), *FEW, "--alpha", "0.5", "--out", str(p.copy("student0"))],
-        "distillation.alpha was 1.0, is now 0.5", "choose another --out",
+        "alpha was 1.0, is now 0.5", "choose another --out",
     )  # fmt: skip
     yield Case(
         "distill onto a file",
@@ -68,12 +75,12 @@ def student_commands() -> Iterator[Case]:
     yield Case(
         "sample of a student in four steps",
         lambda p: ["sample", str(p.shared / "student0"), "--steps", "4", "--out", str(p.here / "x.npy")],
-        "student of one call", "leave --steps and --solver out",
+        "one call", "leave steps and solver out",
     )  # fmt: skip
     yield Case(
         "a student among flows",
         lambda p: ["compare", str(p.shared / "student0"), str(p.shared / "cold1"), "--out", str(p.here / "c")],
-        "cold1", "leave it out",
+        "different seeds", "train the missing ones",
     )  # fmt: skip
     yield Case(
         "a student whose teacher is gone",
@@ -81,25 +88,27 @@ def student_commands() -> Iterator[Case]:
         "gone, which is not there", "compare where it was distilled",
     )  # fmt: skip
 
-    def prior(*more: str, recipe: str = "lediflow.digits") -> Callable[[Place], Any]:
-        return lambda p: ["train", recipe, "--out", str(p.here / "run"), "--quiet", *more]
+    def prior(*more: str, problem: str = "digits") -> Callable[[Place], Any]:
+        return lambda p: ["train", problem, "--method", "learned-prior", "--out", str(p.here / "run"), "--quiet", *more]
 
     for flag, value, remedy in (
         ("--latent", "0", "at least 1"),
         ("--latent-steps", "0", "at least 1"),
         ("--latent-width", "-2", "at least 1"),
-        ("--latent-updates", "-5", "0 for none"),
-        ("--kl", "-1", "0 or more"),
+        ("--latent-updates", "-5", "at least 0"),
+        ("--kl", "-1", "at least 0"),
         ("--auxiliary-updates", "0", "at least 1"),
         ("--auxiliary-width", "-3", "at least 1"),
-        ("--auxiliary-dropout", "1", "[0, 1)"),
+        ("--auxiliary-dropout", "1", "less than 1"),
         ("--weights", "varience", "did you mean 'variance'"),
-        ("--arm", "ledflow", "did you mean 'lediflow'"),
     ):
-        yield Case(f"a learned prior with {flag} {value}", prior(flag, value), value, remedy)
+        option = f"--learned-prior.{flag.removeprefix('--')}"
+        yield Case(f"a learned prior with {flag} {value}", prior(option, value), value, remedy)
     yield Case(
-        "a U-Net of an odd width", prior("--width", "6", recipe="lediflow.fashion"), "--width is 6", "multiple of 4"
-    )
+        "a misspelt method",
+        lambda p: ["train", "digits", "--method", "learned-pior", "--out", str(p.here / "run")], "learned-pior", "did you mean",
+    )  # fmt: skip
+    yield Case("a U-Net of an odd width", prior("--width", "6", problem="fashion-mnist"), "width is 6", "multiple of 4")
 
 
 def _orphan(p: Place) -> Path:
@@ -113,7 +122,7 @@ def student_calls() -> Iterator[Case]:
     yield Case("a scale of NaN", lambda p: lambda: _prior(scale=float("nan")), "nan", "0 or more")
     yield Case("a latent of another shape", lambda p: lambda: _prior(latent=3), "(3,)", "trained for it")
     yield Case("z of another shape", lambda p: lambda: _prior().decoded(torch.zeros(4, 3)), "(4, 3)", "(n, 2)")
-    yield Case("sigma at its floor", _floor, "sigma is at its bounds on 100%", "--kl")
+    yield Case("sigma at its floor", _floor, "sigma is at its bounds on 100%", "kl")
     yield Case("an alpha below 0", lambda p: lambda: _matching(alpha=-0.5), "alpha is -0.5", "0.5 is exact")
     yield Case("no online updates", lambda p: lambda: _matching(online_updates=0), "online_updates is 0", "at least 1")
     yield Case("a share above 1", lambda p: lambda: _matching(real=1.5), "real is 1.5", "0 .. 1")
@@ -146,18 +155,16 @@ def _prior(latent: int = 2, scale: float = 1.0) -> Any:
 
 def _floor(p: Place) -> Callable[[], Any]:
     """An auxiliary model that repeats its data: every sigma at the floor."""
-    from warmflow.recipes import priors
-    from warmflow.recipes.build import plan_of
-    from warmflow.recipes.settings import settings_of
-
+    from warmflow.data.images import digits
+    from warmflow.drafts import learned_prior
     from warmflow.networks import Auxiliary
 
-    plan = plan_of("lediflow.digits", settings_of("lediflow.digits"))
-    auxiliary = Auxiliary(plan.data.shape, latent=8, width=8)
+    data = digits(0)
+    auxiliary = Auxiliary(data.shape, latent=8, width=8)
     with torch.no_grad():
         auxiliary.decoder[-1].bias[64:] = -200.0
         auxiliary.decoder[-1].weight[64:] = 0.0
-    return lambda: priors._measured(auxiliary, plan.data, 0)  # type: ignore[arg-type]
+    return lambda: learned_prior._measured(auxiliary, data, 0)
 
 
 def _matching(teacher: dict[str, Any] | None = None, **more: Any) -> Any:

@@ -31,7 +31,8 @@ def refused(*arguments: object) -> str:
 @pytest.fixture(scope="module")
 def guided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("conditional") / "c"
-    ok("compare", "digits", "--conditional", "--guidance", "1.5", *QUICK, *PAIRED, "--samples", "400", "--calls", "2,4", "--seeds", "2", "--jobs", "1",
+    ok("compare", "digits", "--conditional", "--guidance", "1.5", *QUICK, *PAIRED, "--samples", "400", "--calls", "2,4",
+       "--seeds", "2", "--jobs", "1",
        "--out", out)  # fmt: skip
     return out
 

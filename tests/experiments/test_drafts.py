@@ -141,7 +141,7 @@ def test_folders_of_drafts_belong_to_images_by_name(tmp_path: Path) -> None:
     drawn = bytes_of(fresh.source.draw(50, noise=Noise.of(0, 50)).x0).flatten(1).tolist()
     assert all(tuple(row) in others for row in drawn), "samples start from drafts that no pair holds"
     (tmp_path / "drafts" / "007.png").rename(tmp_path / "drafts" / "7.png")  # as many, in another order
-    with pytest.raises(ValueError, match=r"not named as the images of .* \(first: 007\)"):
+    with pytest.raises(ValueError, match=r"not named like the images of .* \(first: 007\)"):
         pairs(setup, drafts)
     (tmp_path / "drafts" / "7.png").unlink()
     (tmp_path / "drafts" / "007.png").write_bytes(b"no image")
@@ -206,7 +206,7 @@ def points(n: int = 400) -> Setup:
     [
         (Own(samples=torch.zeros(399, 2)), "pairing is 'given', which needs one draft for each of the 400 samples"),
         (Own(samples=lambda n, seed: torch.zeros(n, 2)), "in the same order; got a callable"),
-        (Own(samples=torch.zeros(400, 3)), "drafts have shape (400, 3), the data asks for (N, 2)"),
+        (Own(samples=torch.zeros(400, 3)), "drafts have shape (400, 3), the data needs (N, 2)"),
         (Mixture(), "pairing is 'given', which needs a draft for each sample: give drafts aligned with the data"),
     ],
 )
@@ -217,7 +217,9 @@ def test_drafts_that_are_not_given_with_the_data_are_named(draft: Draft, says: s
 
 def test_drafts_of_the_users_own_have_no_classes() -> None:
     setup = Digits().setup(conditional=True)
-    with pytest.raises(ValueError, match="conditional fits a draft to each class, and drafts of your own have none"):
+    with pytest.raises(
+        ValueError, match="conditional fits a draft to each class, which is impossible for your own drafts"
+    ):
         fitted(Own(samples=torch.zeros(9, 1, 8, 8)), setup, Place())
 
 
@@ -268,7 +270,7 @@ def test_drafts_of_texts_come_from_a_file_of_lines(tmp_path: Path) -> None:
     drawn = [codec.decode(row) for row in start.source.draw(20, noise=Noise.of(0, 20)).x0]
     assert set(drawn) <= set(drafts)
     assert method.brings(setup) == ("draft",), "the same drafts for every training seed"
-    with pytest.raises(ValueError, match="pairing is 'given', but .*d.txt holds drafts alone"):
+    with pytest.raises(ValueError, match="pairing is 'given', but .*d.txt holds drafts only"):
         pairs(setup, Own(samples=str(tmp_path / "d.txt")))
 
 
@@ -290,7 +292,7 @@ def test_drafts_of_texts_with_what_they_were_refined_to_are_pairs(tmp_path: Path
     objective, data = method.stages(Parts(setup, 0))[0].make({})
     assert data is not setup.data.train and len(data) == 240
     path.write_text("\n".join(lines[:150]))
-    with pytest.raises(ValueError, match="holds 150 pairs, which is too few: give at least 200"):
+    with pytest.raises(ValueError, match="holds 150 pairs, which are too few: give at least 200"):
         pairs(setup, Own(samples=str(path)))
     with pytest.raises(ValueError, match="is a file of texts, but the data are none"):
         settled(WarmStart(draft=str(path)), points())
@@ -309,7 +311,7 @@ def test_arrays_of_ones_own_and_toys_may_have_trained_drafts() -> None:
     small = VAEDraft(updates=20, width=8, latent=2)
     for setup in (points(300), Moons(train=300, heldout=300).setup()):
         assert fitted(small, setup, Place()).draw(4, noise=Noise.of(0, 4)).x0.shape == (4, 2)
-        with pytest.raises(ValueError, match="the draft 'gan' draws images"):
+        with pytest.raises(ValueError, match="the draft 'gan' generates images"):
             fitted(GANDraft(), setup, Place())
 
 
@@ -335,7 +337,7 @@ def test_impossible_drafts_are_named(made: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("draft", "problem", "says"),
     [
-        (GANDraft(), Text(length=16, most=400), "the draft 'gan' draws images"),
+        (GANDraft(), Text(length=16, most=400), "the draft 'gan' generates images"),
         (VAEDraft(), GridOfTokens(train=400, heldout=400), "the draft 'vae' is for floats, and grid is of tokens"),
         (Mixture(), GridOfTokens(train=400, heldout=400), "the draft 'mixture' is for floats, and grid is of tokens"),
         (GANDraft(), SuperResolution(images="digits"), "samples of super-resolution answer an input"),

@@ -85,7 +85,7 @@ def test_every_method_that_fits_is_judged(name, tmp_path):
         asked = [WarmStart(draft=Regression(updates=2), sigma=0.3)]
     out = tmp_path / "out"
     report = compare(
-        problem(name, tmp_path), asked, seeds=(0, 1), calls=(1, 2), samples=120, progress=False, out=out,
+        problem(name, tmp_path), asked, seeds=(0, 1), calls=(1, 2), samples=200, progress=False, out=out,
         **TRAINING, **extra(name),
     )  # fmt: skip
     found = json.loads((out / "verdict.json").read_text())

@@ -252,7 +252,7 @@ def test_impossible_pairs_are_named(tmp_path: Path) -> None:
     assert "never unpickled" in says(path=file("d.npz", inputs=inputs.astype(object), targets=targets))
     assert "too few" in says(path=file("e.npz", inputs=inputs[:20], targets=targets[:20]))
     np.save(tmp_path / "f.npy", inputs)
-    assert "no archive" in says(path=tmp_path / "f.npy")
+    assert "not an archive" in says(path=tmp_path / "f.npy")
     (tmp_path / "g.npz").write_bytes(b"nothing of the kind")
     assert "cannot be read as pairs" in says(path=tmp_path / "g.npz")
     i, t = pictures(tmp_path / "i", inputs[:30]), pictures(tmp_path / "t", targets[:30])

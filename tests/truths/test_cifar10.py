@@ -155,5 +155,5 @@ def test_missing_data_are_named_with_the_remedy(tmp_path: Path, monkeypatch: pyt
         load("cifar10")
     (tmp_path / "cifar-10-batches-bin").mkdir()
     (tmp_path / "cifar-10-batches-bin" / BATCHES[2]).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"has no data_batch_1.bin and 4 more of its files: all 6 files"):
+    with pytest.raises(ValueError, match=r"has no data_batch_1.bin and 4 more of its files: it needs all 6 files"):
         load("cifar10")

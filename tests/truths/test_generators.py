@@ -188,7 +188,7 @@ def test_bad_data_and_sizes_are_named(kind: str) -> None:
 
 
 def test_a_gan_draws_images_alone() -> None:
-    with pytest.raises(ValueError, match=r"draws images.*use vae or mixture"):
+    with pytest.raises(ValueError, match=r"generates images.*use vae or mixture"):
         train_gan(torch.zeros(20, 2), **SMALL)
     source = train_vae(Noise.of(0, 200).normal("points", 2), **SMALL)
     assert source.draw(3, noise=Noise.of(0, 3)).x0.shape == (3, 2)

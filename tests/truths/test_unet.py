@@ -100,7 +100,7 @@ def test_what_it_sees_reaches_across_the_image() -> None:
         ({"shape": (1, 3, 28)}, "sides of at least 4"),
         ({"shape": (1, 8, 8), "width": 6}, "width is 6"),
         ({"shape": (1, 8, 8), "blocks": 0}, "blocks 0"),
-        ({"shape": (1, 8, 8), "attention": (3,)}, r"the sizes 0 .. 2"),
+        ({"shape": (1, 8, 8), "attention": (3,)}, r"the resolutions 0 .. 2"),
         ({"shape": (1, 8, 8), "sees": {"draft": (1, 4, 4)}}, r"draft is \(1, 4, 4\)"),
     ],
 )

@@ -59,8 +59,8 @@ def in_memory(setup: Setup, members: Sequence[Member]) -> Setup:
     if data.whole is None or name is None:
         return setup
     note = (
-        f"all methods are trained on the {len(data.train)} samples that fit into memory, of {len(data.whole)}, because the pairing "
-        f"{name} pairs rows in memory; minibatch and independent use all"
+        f"all methods are trained on the {len(data.train)} samples that fit into memory, of {len(data.whole)}, because the "
+        f"pairing {name} pairs rows in memory; minibatch and independent use all"
     )
     return replace(setup, data=replace(data, whole=None, notes={**data.notes, "unused": note}))
 

@@ -127,7 +127,7 @@ def test_one_model_given_as_three_seeds_is_an_error():
         return lambda n, *, steps, seed: taken(FRESH, 50, n)
 
     hears = [lambda n, *, steps, seed, s=s: taken(FRESH, 90 + 100 * s + seed % 1_000, n) for s in range(3)]
-    with pytest.raises(ValueError, match="warm gives the same samples under the training seeds 0 and 1"):
+    with pytest.raises(ValueError, match="warm gives the same samples under the seeds 0 and 1"):
         evaluate(REAL, baseline={"cold": hears}, candidates={"warm": [deaf() for _ in range(3)]}, samples=N, clip=(-2, 2),
                  metrics=[mmd_for(TRAIN, None, "pixels")])  # fmt: skip
 

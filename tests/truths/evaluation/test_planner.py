@@ -93,9 +93,9 @@ def test_several_candidates_have_plans_of_their_own():
 def test_the_command_prints_the_plan_of_a_study_folder(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(planner, "STUDIES", 20)
     save_study(tmp_path, study(pair(FOUR_TIMES, sd=2e-4)))
-    assert main.main(["plan", str(tmp_path)], standalone_mode=False) == 0
+    assert main(["plan", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("2 training seeds with 2,000 samples each")
-    assert main.main(["plan", str(tmp_path), "--json"], standalone_mode=False) == 0
+    assert main(["plan", str(tmp_path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["seeds"], found["candidate"]) == (2, "warm")
     for arguments, said in (
@@ -103,7 +103,7 @@ def test_the_command_prints_the_plan_of_a_study_folder(tmp_path, capsys, monkeyp
         (["plan", str(tmp_path), "--candidate", "cold"], "candidate is 'cold'"),
         (["plan", str(tmp_path / "none")], "study.json"),
     ):
-        assert main.main(arguments, standalone_mode=False) == 2
+        assert main(arguments) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
 
