@@ -114,8 +114,8 @@ MUTANTS = [
     (
         "pairs across labels",
         "methods/pairing.py",
-        'labelled = Assignment(within="label") if setup.training.conditional else Assignment()',
-        "labelled = Assignment()",
+        "return pairing_named(name, within=within, capacity=pairing.capacity)",
+        "return pairing_named(name, capacity=pairing.capacity)",
         [LABELS],
     ),
     ("labels never dropped", "methods/flow.py", 'drop = DROP if "label" in shapes else 0.0', "drop = 0.0", [LABELS]),
@@ -130,7 +130,7 @@ MUTANTS = [
     (
         "how fast is part of what was asked",
         "options.py",
-        "if runtime or not is_runtime(f):",
+        "if runtime or not is_runtime(of, f.name):",
         "if True:",
         [NETWORKS],
     ),
@@ -726,28 +726,28 @@ MUTANTS = [
         "methods/parts.py",
         "return Place(folder, self.seed, self.progress)",
         "return Place(folder, 0, self.progress)",
-        [T + "test_prepared.py"],
+        ["tests/experiments/test_parts.py"],
     ),
     (
         "the same pairs for every training seed",
         "methods/parts.py",
         "rounds=rounds, passes=passes, seed=self.seed",
         "rounds=rounds, passes=passes, seed=0",
-        [T + "test_prepared.py"],
+        ["tests/experiments/test_parts.py"],
     ),
     (
         "the control from the draft itself",
         "methods/warm_start.py",
         'control = changed(self, {"draft": NoDraft(),',
         "control = changed(self, {",
-        [T + "test_prepared.py"],
+        ["tests/experiments/test_parts.py"],
     ),
     (
         "the whole-set cold flow paired online",
         "methods/pairing.py",
         'WHILE_TRAINING = ("independent", "minibatch")',
         'WHILE_TRAINING = ("independent", "minibatch", "whole-set")',
-        [T + "test_prepared.py"],
+        ["tests/experiments/test_parts.py"],
     ),
     # what is the same data, and what is told of it
     (
@@ -780,8 +780,8 @@ MUTANTS = [
     ),
     (
         "a capacity that nobody keeps",
-        "methods/pairing.py",
-        "NearestDatum(pairing.capacity) if pairing.capacity else NearestDatum()",
+        "couplings/named.py",
+        "NearestDatum(capacity or None)",
         "NearestDatum()",
         [T + "test_pairing.py::test_a_capacity_is_an_option"],
     ),

@@ -294,7 +294,7 @@ def test_drafts_of_texts_with_what_they_were_refined_to_are_pairs(tmp_path: Path
     path.write_text("\n".join(lines[:150]))
     with pytest.raises(ValueError, match="holds 150 pairs, which are too few: give at least 200"):
         pairs(setup, Own(samples=str(path)))
-    with pytest.raises(ValueError, match="is a file of texts, but the data are none"):
+    with pytest.raises(ValueError, match="is a file of texts, but the data are not texts"):
         settled(WarmStart(draft=str(path)), points())
 
 
@@ -318,8 +318,8 @@ def test_arrays_of_ones_own_and_toys_may_have_trained_drafts() -> None:
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (lambda: draft_of("vea"), "the draft 'vea' is neither one of ours nor a file or folder; did you mean 'vae'?"),
-        (lambda: draft_of("diffusers:"), "the draft 'diffusers:' is neither one of ours"),
+        (lambda: draft_of("vea"), "the draft 'vea' is neither a known draft nor a file or folder; did you mean 'vae'?"),
+        (lambda: draft_of("diffusers:"), "the draft 'diffusers:' is neither a known draft"),
         (lambda: GANDraft(width=6), "width is 6; it must be a multiple of 4"),
         (lambda: GANDraft(updates=-1), "updates is -1; it must be at least 1"),
         (lambda: Pipeline(path="p", steps=0), "steps is 0; it must be at least 1"),
