@@ -2,6 +2,7 @@
 
     python runs/factorial_verdict.py OUT --recipe images.digits --samples 2000
     python runs/factorial_verdict.py draw OUT docs/figures/start_effect.svg        the start effect as a figure
+    python runs/factorial_verdict.py compared FOLDER        the effects that a finished comparison of images holds
 
 Every cell is measured at 1, 2, 3, 4, 6 and 8 calls with its solver chosen on validation data. The table gives n_eq; the effects
 are differences of distances at equal calls, with simultaneous 95 % intervals over the numbers of calls:
@@ -24,7 +25,7 @@ import torch
 
 from warmflow.checkpoints import load, read_json, write_json
 from warmflow.evaluation.curves import distances
-from warmflow.evaluation.record import plain, save_study
+from warmflow.evaluation.record import plain, read_study, save_study
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.evaluation.targets import gain_at_equal_calls
 from warmflow.measuring import Store, Trained, entries_of, rows_of
@@ -60,6 +61,46 @@ def contrasts(cells: list[str]) -> list[tuple[str, str, str]]:
         if field == "seen" and (other := f"{start}.{coupling}.blind") in cells:
             found.append(("field", other, cell))
     return found
+
+
+COMPARED = {
+    "cold": "noise.independent.blind", "cold_assigned": "noise.minibatch.blind", "cold_whole": "noise.whole.blind",
+    "noise": "noise.whole.seen", "warm": "mixture.whole.seen",
+}  # fmt: skip
+"""The cells that the flows of a comparison are."""
+
+
+def effects_of(study: Study, cells: dict[str, str]) -> list[dict[str, object]]:
+    """The effects of a study whose methods are these cells (by cell, the method's name)."""
+    effects: list[dict[str, object]] = []
+    for effect, worse, better in contrasts(sorted(cells)):
+        for metric in study.metrics:
+            gains = gain_at_equal_calls(study.curve(cells[better]), [study.curve(cells[worse])], metric.name)
+            assert gains is not None
+            for i, c in enumerate(gains.calls):
+                found = {"estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]}
+                names = {"effect": effect, "from": worse, "to": better, "metric": metric.name}
+                effects.append({**names, "calls": float(c), **found})
+    return effects
+
+
+def told(effects: list[dict[str, object]]) -> None:
+    """Prints the effects at 2 and 4 calls."""
+    print("\neffects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)")
+    for e in effects:
+        if e["calls"] in (2.0, 4.0):
+            low, middle, high = (1e3 * float(str(e[k])) for k in ("low", "estimate", "high"))
+            print(f"{e['effect']!s:9s} {e['from']!s:26s} -> {e['to']!s:26s} {e['metric']!s:20s} {e['calls']:.0f}: "
+                  f"{middle:7.2f} ({low:.2f} to {high:.2f})")  # fmt: skip
+
+
+def compared(folder: Path) -> None:
+    """Writes FOLDER/factorial.json from the study of a comparison."""
+    study = read_study(folder)
+    names = {m.name for m in study.methods}
+    effects = effects_of(study, {cell: name for name, cell in COMPARED.items() if name in names})
+    write_json(folder / "factorial.json", plain({"seeds": study.seeds, "effects": effects}))
+    told(effects)
 
 
 def draw(out: Path, file: Path) -> None:
@@ -99,6 +140,9 @@ def main() -> None:
     if sys.argv[1:2] == ["draw"]:
         draw(Path(sys.argv[2]), Path(sys.argv[3]))
         return
+    if sys.argv[1:2] == ["compared"]:
+        compared(Path(sys.argv[2]))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--recipe", default="images.digits")
@@ -133,15 +177,7 @@ def main() -> None:
                     curve.calls, bounds.estimate, bounds.low(0.975), bounds.high(0.975), strict=True
                 )
             }
-    effects = []
-    for effect, worse, better in contrasts(cells):
-        for metric in study.metrics:
-            gains = gain_at_equal_calls(study.curve(better), [study.curve(worse)], metric.name)
-            assert gains is not None
-            for i, c in enumerate(gains.calls):
-                found = {"estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]}
-                names = {"effect": effect, "from": worse, "to": better, "metric": metric.name}
-                effects.append({**names, "calls": float(c), **found})
+    effects = effects_of(study, {cell: cell for cell in cells})
     write_json(
         args.out / "factorial.json", plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": effects})
     )
@@ -151,11 +187,7 @@ def main() -> None:
         at = table[name][primary]
         numbers = " ".join(f"{at[float(c)]['n_eq']:7.0f}" if float(c) in at else "      -" for c in CALLS)
         print(f"{name:28s} {numbers}   {chosen[name]}")
-    print("\neffects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)")
-    for e in effects:
-        if e["calls"] in (2.0, 4.0):
-            print(f"{e['effect']:9s} {e['from']:26s} -> {e['to']:26s} {e['metric']:20s} {e['calls']:.0f}: "
-                  f"{1e3 * e['estimate']:7.2f} ({1e3 * e['low']:.2f} to {1e3 * e['high']:.2f})")  # fmt: skip
+    told(effects)
 
 
 if __name__ == "__main__":
