@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,44 +64,77 @@ def contrasts(cells: list[str]) -> list[tuple[str, str, str]]:
     return found
 
 
-COMPARED = {
+COLD = {
     "cold": "noise.independent.blind", "cold_assigned": "noise.minibatch.blind", "cold_whole": "noise.whole.blind",
-    "noise": "noise.whole.seen", "warm": "mixture.whole.seen",
+    "noise": "noise.whole.seen",
 }  # fmt: skip
-"""The cells that the flows of a comparison are."""
+"""The cells that the flows of a comparison are, beside the warm one."""
 
 
-def effects_of(study: Study, cells: dict[str, str]) -> list[dict[str, object]]:
-    """The effects of a study whose methods are these cells (by cell, the method's name)."""
-    effects: list[dict[str, object]] = []
-    for effect, worse, better in contrasts(sorted(cells)):
+@dataclass(frozen=True)
+class Effect:
+    """A difference of distances at equal calls, with its simultaneous interval; above 0 the second cell is nearer to the data."""
+
+    effect: str
+    worse: str
+    better: str
+    metric: str
+    calls: float
+    estimate: float
+    low: float
+    high: float
+
+    def line(self) -> str:
+        """One row of the table, distance x 1,000."""
+        low, middle, high = (1e3 * value for value in (self.low, self.estimate, self.high))
+        return (f"{self.effect:9s} {self.worse:26s} -> {self.better:26s} {self.metric:20s} {self.calls:.0f}: "
+                f"{middle:7.2f} ({low:.2f} to {high:.2f})")  # fmt: skip
+
+    def json(self) -> dict[str, object]:
+        """As factorial.json has it."""
+        found = asdict(self)
+        return {"effect": found.pop("effect"), "from": found.pop("worse"), "to": found.pop("better"), **found}
+
+
+def effects_of(study: Study, methods: dict[str, str]) -> list[Effect]:
+    """The effects of a study; ``methods`` is the name of each cell's method, by cell."""
+    effects = []
+    for effect, worse, better in contrasts(sorted(methods)):
         for metric in study.metrics:
-            gains = gain_at_equal_calls(study.curve(cells[better]), [study.curve(cells[worse])], metric.name)
+            gains = gain_at_equal_calls(study.curve(methods[better]), [study.curve(methods[worse])], metric.name)
             assert gains is not None
-            for i, c in enumerate(gains.calls):
-                found = {"estimate": gains.band.estimate[i], "low": gains.band.low[i], "high": gains.band.high[i]}
-                names = {"effect": effect, "from": worse, "to": better, "metric": metric.name}
-                effects.append({**names, "calls": float(c), **found})
+            band = gains.band
+            effects += [
+                Effect(effect, worse, better, metric.name, float(c), float(middle), float(low), float(high))
+                for c, middle, low, high in zip(gains.calls, band.estimate, band.low, band.high, strict=True)
+            ]
     return effects
 
 
-def told(effects: list[dict[str, object]]) -> None:
+def show(effects: list[Effect]) -> None:
     """Prints the effects at 2 and 4 calls."""
     print("\neffects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)")
     for e in effects:
-        if e["calls"] in (2.0, 4.0):
-            low, middle, high = (1e3 * float(str(e[k])) for k in ("low", "estimate", "high"))
-            print(f"{e['effect']!s:9s} {e['from']!s:26s} -> {e['to']!s:26s} {e['metric']!s:20s} {e['calls']:.0f}: "
-                  f"{middle:7.2f} ({low:.2f} to {high:.2f})")  # fmt: skip
+        if e.calls in (2.0, 4.0):
+            print(e.line())
 
 
 def compared(folder: Path) -> None:
-    """Writes FOLDER/factorial.json from the study of a comparison."""
-    study = read_study(folder)
-    names = {m.name for m in study.methods}
-    effects = effects_of(study, {cell: name for name, cell in COMPARED.items() if name in names})
-    write_json(folder / "factorial.json", plain({"seeds": study.seeds, "effects": effects}))
-    told(effects)
+    """Writes FOLDER/factorial.json from the study of a comparison.
+
+    Raises:
+        ValueError: the warm flow is no cell of the factorial.
+    """
+    study, settings = read_study(folder), read_json(folder / "config.json")["settings"]
+    draft, pairing = settings["draft"], settings["pairing"]
+    if draft not in ("gaussian", "mixture", "gan") or pairing != "assignment" or not settings["seen"]:
+        raise ValueError(
+            f"{folder} has the draft {draft!r}, pairing {pairing!r} and seen {settings['seen']}: no cell of the factorial"
+        )
+    cells = {**COLD, "warm": f"{draft}.whole.seen"}
+    effects = effects_of(study, {cell: name for name, cell in cells.items() if name in {m.name for m in study.methods}})
+    write_json(folder / "factorial.json", plain({"seeds": study.seeds, "effects": [e.json() for e in effects]}))
+    show(effects)
 
 
 def draw(out: Path, file: Path) -> None:
@@ -125,7 +159,8 @@ def draw(out: Path, file: Path) -> None:
             ax.errorbar(x, y, [y - low, high - y], marker="o", ms=3.5, lw=1.2, capsize=2, label=start)
         ax.axhline(0, color="0.4", lw=0.8)
         ax.set_xscale("log")
-        ax.set_xticks([2, 3, 4, 6, 8], ["2", "3", "4", "6", "8"])
+        calls = sorted({e["calls"] for e in found if e["calls"] >= 2})
+        ax.set_xticks(calls, [f"{c:g}" for c in calls])
         ax.minorticks_off()
         ax.set_title(metric, fontsize=9)
         ax.set_xlabel("network calls")
@@ -179,7 +214,8 @@ def main() -> None:
             }
     effects = effects_of(study, {cell: cell for cell in cells})
     write_json(
-        args.out / "factorial.json", plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": effects})
+        args.out / "factorial.json",
+        plain({"seeds": seeds, "chosen": chosen, "table": table, "effects": [e.json() for e in effects]}),
     )
     primary = study.primary.name
     print(f"{len(seeds)} seeds; n_eq on {primary} at {', '.join(map(str, CALLS))} calls, and the solver chosen")
@@ -187,7 +223,7 @@ def main() -> None:
         at = table[name][primary]
         numbers = " ".join(f"{at[float(c)]['n_eq']:7.0f}" if float(c) in at else "      -" for c in CALLS)
         print(f"{name:28s} {numbers}   {chosen[name]}")
-    told(effects)
+    show(effects)
 
 
 if __name__ == "__main__":
