@@ -128,6 +128,12 @@ class Setup:
     fresh: Source | None = None
     asks_inputs: bool = True
 
+    def __post_init__(self) -> None:
+        if self.training.conditional and INPUT in self.data.apart.condition:
+            raise ValueError(f"conditional is for data with labels, and samples of {self.name} answer an input: leave it out")
+        if self.training.conditional:
+            classes_of(self.data)
+
     @property
     def shape(self) -> Shape:
         """The shape of one sample."""
