@@ -130,7 +130,9 @@ class Setup:
 
     def __post_init__(self) -> None:
         if self.training.conditional and INPUT in self.data.apart.condition:
-            raise ValueError(f"conditional is for data with labels, and samples of {self.name} answer an input: leave it out")
+            raise ValueError(
+                f"conditional is for data with labels, and samples of {self.name} answer an input: leave it out"
+            )
         if self.training.conditional:
             classes_of(self.data)
 

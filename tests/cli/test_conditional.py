@@ -131,9 +131,7 @@ def test_impossible_settings_are_named(tmp_path: Path, recipe: str, arguments: s
 
 def test_an_array_has_no_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(600, 2)))
-    assert "has none" in refused(
-        "train", tmp_path / "points.npy", "--conditional", "--out", tmp_path / "never"
-    )
+    assert "has none" in refused("train", tmp_path / "points.npy", "--conditional", "--out", tmp_path / "never")
 
 
 def test_a_folder_s_classes(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
-from warmflow.experiments.members import candidates, conditions, in_memory, members_of
+from warmflow.experiments.members import candidates, conditions, in_memory, members_of, named
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.run import data_print
@@ -40,7 +40,7 @@ from warmflow.experiments.work import (
     trained_flows,
     warnings_of,
 )
-from warmflow.methods.base import Method
+from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import changed, plain
 from warmflow.problems import problem_of
@@ -64,6 +64,8 @@ class Asked:
     device: str = "cpu"
     jobs: int = 1
     progress: bool = True
+    named: tuple[str, ...] = ()
+    """The members that the user named; the others were added."""
 
 
 def compare(
@@ -108,7 +110,9 @@ def compare(
     )  # fmt: skip
     device_of(device)
     setup = asked.setup(**training)
-    members = tuple(members_of(setup, methods or [WarmStart()]))
+    wanted = list(methods or [WarmStart()])
+    members = tuple(members_of(setup, wanted))
+    how = replace(how, named=named(members, [settled(method, setup) for method in wanted]))
     for warning in in_memory(setup, members).data.warnings:
         say(f"warning: {warning}", True)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
@@ -138,7 +142,8 @@ def run(work: Work, how: Asked) -> Report:
         say(f"warning: {warning}", True)
     config |= described(
         setup.data, real, facts | {"parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
-        methods_described=method_titles(members), updates=work.training.updates,
+        methods_described=method_titles(members), methods_given=list(how.named),
+        updates=work.training.updates,
     )  # fmt: skip
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
@@ -63,6 +64,29 @@ def in_memory(setup: Setup, members: Sequence[Member]) -> Setup:
         f"pairing {name} pairs rows in memory; minibatch and independent use all"
     )
     return replace(setup, data=replace(data, whole=None, notes={**data.notes, "unused": note}))
+
+
+def named(members: Sequence[Member], asked: Sequence[Method]) -> tuple[str, ...]:
+    """The names of the members that the user asked for; ``asked`` are settled methods."""
+    return tuple(m.name for m in members if m.method in asked and m.role is m.method.role and not m.of)
+
+
+def titles(members: Sequence[Member]) -> dict[str, str]:
+    """What sentences call each member: its method's title, and where several share one, the options that they differ in; of
+    the same control of two candidates, also whose it is."""
+    found: dict[str, str] = {}
+    for m in members:
+        alike = [o.method.asked() for o in members if o.method.title == m.method.title]
+        differing = {k: v for k, v in m.method.asked().items() if any(o.get(k) != v for o in alike)}
+        found[m.name] = " ".join([m.method.title, f"({told(differing)})"] if differing else [m.method.title])
+        if m.of and found[m.name] in [title for name, title in found.items() if name != m.name]:
+            found[m.name] += f", beside {found[m.of]}"
+    return found
+
+
+def told(values: Mapping[str, Any]) -> str:
+    """Values of options as text; of a nested one the name of its class."""
+    return ", ".join(f"{k} {v.get('class', '') if isinstance(v, Mapping) else v}" for k, v in values.items())
 
 
 def candidates(members: Sequence[Member]) -> tuple[Member, ...]:

@@ -27,6 +27,7 @@ def pictures(
     data: DataSet, trained: Sequence[Trained], draft: Source | None, steps: Sequence[int], n: int
 ) -> dict[str, Tensor]:
     """Samples (n, *S) named "real", "draft", "start" and "METHOD.STEPS"; for points also "trajectory.METHOD".
+    Of several candidates each has its start as "METHOD.start".
 
     Args:
         trained: the trained flows; those of the smallest seed are shown.
@@ -39,6 +40,7 @@ def pictures(
     seed = min((t.seed for t in trained), default=0)
     if draft is not None:
         out["draft"] = Alone(draft, data.bounds, True)(n, steps=0, seed=seed)
+    several = len({t.name for t in trained if t.role is Role.CANDIDATE}) > 1
     tokens, plane = data.kind == "tokens", data.kind == "points" or isinstance(data.codec, Grid)
     for t in trained:
         if t.seed != seed:
@@ -46,7 +48,9 @@ def pictures(
         shown = t.grid or (steps if t.role is Role.CANDIDATE else TOKEN_STEPS if tokens else BASELINE_STEPS)
         out |= {f"{t.name}.{k}": t.sampler(n, seed=seed, steps=k).x for k in shown}
         if t.role is Role.CANDIDATE:
-            out |= _start_pictures(data, t, n)
+            out |= {
+                (f"{t.name}.{k}" if several and k == "start" else k): x for k, x in _start_pictures(data, t, n).items()
+            }
         if plane and t.role in (Role.CANDIDATE, Role.BASELINE):
             start = t.sampler.source.draw(TRAJECTORIES, noise=Noise.of(seed, TRAJECTORIES).fold("source"))
             steps_of = max(t.grid) if t.grid else 4 if t.role is Role.CANDIDATE else 20

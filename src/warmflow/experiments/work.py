@@ -16,7 +16,7 @@ from warmflow.checkpoints import read_json
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import Trained, alone
-from warmflow.experiments.members import in_memory
+from warmflow.experiments.members import in_memory, titles
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import run_method
 from warmflow.methods.base import Member, Method, settled
@@ -156,12 +156,12 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
 
 def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
     """Every flow of a comparison; of methods that train nothing, what they sample."""
-    found = []
+    found, named = [], titles(work.members)
     for m in work.members:
         for seed in seeds:
             found.append(
                 Trained(
-                    m.name, m.role, seed, work.run(m.name, seed), work.seconds(m.name, seed), m.of, m.method.title,
+                    m.name, m.role, seed, work.run(m.name, seed), work.seconds(m.name, seed), m.of, named[m.name],
                     "distilling" if m.method.needs() is not None else "training", tuple(m.method.grid() or ()),
                     tuple(m.method.solvers() or ()),
                 )
@@ -181,20 +181,19 @@ def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
 
 def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
     """What each candidate starts from, measured alone."""
+    begun = {
+        m.name: {seed: m.method.starts_from(work.parts(seed)) for seed in seeds}
+        for m in work.members if m.role is Role.CANDIDATE
+    }  # fmt: skip
+    whole = {name: {s: x for s, x in starts.items() if x is not None} for name, starts in begun.items()}
+    whole = {name: starts for name, starts in whole.items() if len(starts) == len(seeds)}
+    several, named = len(whole) > 1, titles(work.members)
     found: list[Entry] = []
-    for member in work.members:
-        if member.role is not Role.CANDIDATE:
-            continue
-        begun = {seed: member.method.starts_from(work.parts(seed)) for seed in seeds}
-        starts = {seed: one for seed, one in begun.items() if one is not None}
-        if len(starts) == len(seeds):
-            first = starts[seeds[0]]
-            found.append(
-                alone(
-                    work.setup().data.bounds, f"{member.name}-start", {s: one.source for s, one in starts.items()}, member.name,
-                    first.title, draft=first.draft,
-                )
-            )  # fmt: skip
+    for name, starts in whole.items():
+        first = starts[seeds[0]]
+        title = f"the start of {named[name]}" if several else first.title
+        sources = {seed: start.source for seed, start in starts.items()}
+        found.append(alone(work.setup().data.bounds, f"{name}-start", sources, name, title, draft=first.draft))
     return found
 
 
