@@ -15,7 +15,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -176,8 +176,12 @@ class Data(Protocol):
 class Source(ABC):
     """The distribution from which a flow starts. ``takes`` names the conditions that the distribution depends on."""
 
-    takes: frozenset[str]
-    shape: tuple[int, ...]
+    if TYPE_CHECKING:  # fields or properties
+
+        @property
+        def takes(self) -> frozenset[str]: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
 
     @abstractmethod
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
@@ -291,7 +295,11 @@ class Objective(ABC):
     network is the result.
     """
 
-    players: Mapping[str, Player]
+    if TYPE_CHECKING:  # a field or a property
+
+        @property
+        def players(self) -> Mapping[str, Player]: ...
+
     product: str
 
     @abstractmethod

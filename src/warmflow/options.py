@@ -69,7 +69,7 @@ def options(cls: type[C]) -> type[C]:
     inner: Callable[..., None] = made.__init__
 
     def checked(self: Any, **given: Any) -> None:
-        known = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]
+        known = [f.name for f in fields_of(made)]
         for name in given:
             if name not in known:
                 raise OptionError(cls.__name__, name, f"is no option of {cls.__name__}; {suggestion(name, known)}")
@@ -133,10 +133,15 @@ def is_runtime(of: object, name: str) -> bool:
     return name in known and RUNTIME in known[name].metadata
 
 
+def fields_of(of: object) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of options, of an instance or its class."""
+    return dataclasses.fields(of)  # type: ignore[arg-type]
+
+
 def plain(of: object, runtime: bool = False) -> dict[str, Any]:
     """The options as JSON values, nested ones with their class; without those that change only the speed."""
     found: dict[str, Any] = {}
-    for f in dataclasses.fields(of):  # type: ignore[arg-type]
+    for f in fields_of(of):
         value = getattr(of, f.name)
         if runtime or not is_runtime(of, f.name):
             found[f.name] = nested(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

@@ -37,9 +37,9 @@ def small_methods():
 
 
 def folder(tmp_path):
-    """A hundred and twenty small photographs."""
+    """240 small photographs."""
     noise = np.random.default_rng(0)
-    for i in range(120):
+    for i in range(240):
         image = np.full((20, 20, 3), noise.integers(0, 200, 3), np.uint8)
         image[4:12, 4 : 6 + i % 10] = noise.integers(0, 255, 3)
         (tmp_path / "photographs").mkdir(exist_ok=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from warmflow import Cold, WarmStart
 from warmflow.drafts.mixture import Gaussian
 from warmflow.evaluation.study import Role
 from warmflow.experiments.members import members_of, named, titles
-from warmflow import Cold, WarmStart
 from warmflow.methods.base import settled
 from warmflow.problems.toys import Moons
 

@@ -20,7 +20,7 @@ from warmflow.drafts import DRAFTS, Draft, NoDraft, Own
 from warmflow.methods import METHODS, Method
 from warmflow.methods.own import OwnModel
 from warmflow.methods.warm_start import WarmStart
-from warmflow.options import changed, suggestion
+from warmflow.options import changed, fields_of, suggestion
 from warmflow.problems import PROBLEMS, Problem
 from warmflow.problems import class_of as class_of_problem
 from warmflow.problems.own import Arrays
@@ -151,7 +151,7 @@ class Asked:
         """The classes of the drafts that are asked for, by name."""
         words = [self.draft_word(name) for name, one in self.bases().items() if isinstance(one, WarmStart)]
         kinds = [kind for kind in map(class_of_draft, words) if kind is not None]
-        return {kind.name: kind for kind in kinds if dataclasses.fields(kind)}  # type: ignore[arg-type]
+        return {kind.name: kind for kind in kinds if fields_of(kind)}
 
     def groups(self) -> list[Group]:
         """The groups of options, in the order of the help."""
@@ -216,7 +216,7 @@ def draft_from(word: str, given: Given) -> Draft | None:
 
 def method_group(method: Method) -> Group:
     """The options of a method."""
-    shown = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
+    shown = {f.name: getattr(method, f.name) for f in fields_of(method)}
     teacher = shown.get("teacher")
     defaults = {**shown, **({"teacher": teacher.label} if isinstance(teacher, Method) else {})}
     return Group(method.name, type(method), method.name, f"Options of {method.name}", defaults)

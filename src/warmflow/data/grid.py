@@ -61,11 +61,11 @@ class Gridded(Source):
     levels: int = 128
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return self.source.takes
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

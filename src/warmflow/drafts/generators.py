@@ -87,7 +87,7 @@ def train_vae(
         return _alive(Decoded(where, trained.cpu(), shape), x, "vae", "raise its updates, or lower its latent")
 
     return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
-                        device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
+                        device=device, progress=progress)  # fmt: skip
 
 
 def train_gan(
@@ -135,7 +135,7 @@ def train_gan(
         return _alive(source, x, "gan", "raise its updates, or take another training seed")
 
     return trained_part(objective, data, finished, asked, steps=steps, batch=min(batch, n), seed=seed, folder=folder,
-                        device=device, progress=progress)  # type: ignore[no-any-return]  # fmt: skip
+                        device=device, progress=progress)  # fmt: skip
 
 
 BETAS = (0.0, 0.99)

@@ -10,7 +10,6 @@ of a classifier that distinguishes sampled from encoded latents.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ from warmflow.networks import MLP, Auxiliary, LowPass, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
-from warmflow.options import Count, NotNegative, Share, Whole, options
+from warmflow.options import Count, NotNegative, Share, Whole, fields_of, options
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
@@ -76,7 +75,7 @@ class PriorOptions:
 
     def prior_asked(self) -> dict[str, object]:
         """The options that define the prior, for config.json."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(PriorOptions)}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in fields_of(PriorOptions)}
 
     def why_not(self, setup: Setup) -> str:
         """An empty string if these options are valid for the data, else one sentence with the reason."""

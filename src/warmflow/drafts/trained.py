@@ -6,17 +6,19 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from warmflow.checkpoints import load_part, open_run, save_part, write_json
 from warmflow.contracts import Data, Objective
 from warmflow.training import train
 
+P = TypeVar("P")
+
 
 def trained_part(
     objective: Objective,
     data: Data,
-    finished: Callable[[Any], Any],
+    finished: Callable[[Any], P],
     asked: Mapping[str, Any],
     *,
     steps: int,
@@ -25,7 +27,7 @@ def trained_part(
     folder: str | Path | None = None,
     device: str = "cpu",
     progress: str | None = None,
-) -> Any:
+) -> P:
     """Trains an objective and returns ``finished`` of its trained network (averaged weights).
 
     Args:
@@ -41,7 +43,7 @@ def trained_part(
     if where is not None:
         found = open_run(where, {**asked, "rows": len(data), "steps": steps, "batch": batch, "seed": seed})
         if found["state"] == "complete" and all((where / f"model.{k}").exists() for k in ("json", "safetensors")):
-            return load_part(where)
+            return cast(P, load_part(where))
     done = train(
         objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
         warmup=min(200, max(1, steps // 10)), progress=progress,

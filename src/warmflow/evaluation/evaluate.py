@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -344,7 +346,7 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
         if ready_sets:
             steps[solver] = same_steps(name, ready_sets)
         if per_step != 1 and not ready_sets:
-            calls[solver] = lambda k, per_step=per_step: per_step * k  # type: ignore[misc]
+            calls[solver] = partial(operator.mul, per_step)
     ready = bool(steps)
     seconds = extras.seconds.get(name, {})
     return Entry(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from warmflow.data.text import Alphabet
 from warmflow.fields import Guided, Tempered
-from warmflow.options import NotNegative, OptionError, Positive, Share, options
+from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
 from warmflow.setup import interval_of
 from warmflow.solvers import Jump
@@ -40,7 +40,7 @@ class TokenOptions:
 
     def refuse(self, run: Path) -> None:
         """Raises an OptionError if any option is set: the run is not a flow of tokens."""
-        for f in fields(self):  # type: ignore[arg-type]
+        for f in fields_of(self):
             value = getattr(self, f.name)
             if value != f.default:
                 raise OptionError(
@@ -80,7 +80,7 @@ class LabelOptions:
         Raises:
             OptionError: a run without labels, a label that it does not have, guidance that is off.
         """
-        asked = [f.name for f in fields(self) if getattr(self, f.name) not in (None, "")]  # type: ignore[arg-type]
+        asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
         if not asked:
             return sampler, None
         field: Any = sampler.field

@@ -11,7 +11,6 @@ folder. A method is one file and is found by its name.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import nn
 from warmflow.contracts import Data, Objective, Solver, Source
 from warmflow.evaluation.study import Role, Training
 from warmflow.methods.parts import Parts
-from warmflow.options import OptionError, changed, plain
+from warmflow.options import OptionError, changed, fields_of, plain
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -169,7 +168,7 @@ def filled(method: M, setup: Setup) -> M:
     """The method with the problem's values for options that were left open."""
     open_ = {
         f.name: setup.defaults[f.name]
-        for f in dataclasses.fields(method)  # type: ignore[arg-type]
+        for f in fields_of(method)
         if getattr(method, f.name) is None and f.name in setup.defaults
     }
     return changed(method, open_) if open_ else method

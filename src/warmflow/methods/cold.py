@@ -76,13 +76,14 @@ class Cold(Pairing, Method):
 
 def baselines(setup: Setup, pairing: Pairing | None = None) -> list[Cold]:
     """The cold flows that a candidate is compared with: for floats with independent, minibatch and whole-set pairs, the last with
-    the effort of the candidate's own whole-set pairing, or the problem's; for tokens from uniform tokens and from the mask.
+    the effort that the candidate's options ask for (the problem's where they are left open); for tokens from uniform tokens and
+    from the mask.
     """
     if setup.space == "tokens":
         return [Cold(), Cold(start="mask")]
     if setup.inputs is not None:
         return [Cold()]
     whole = Cold(pairing="whole-set")
-    if pairing is not None and pairing.pairing == "whole-set":
+    if pairing is not None:
         whole = changed(whole, {"rounds": pairing.rounds, "block": pairing.block, "passes": pairing.passes})
     return [Cold(), Cold(pairing="minibatch"), whole]

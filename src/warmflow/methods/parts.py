@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from warmflow.checkpoints import load_part, make_folder, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Coupling, Source
@@ -86,7 +86,7 @@ class Parts:
         """A source that is read from its folder, or made and kept there, with its seconds."""
         kept = None if place.folder is None or not keep else place.folder / "source"
         if kept is not None and (kept / "source.json").exists():
-            return load_part(kept, "source")  # type: ignore[no-any-return]
+            return cast(Source, load_part(kept, "source"))
         began = time.perf_counter()
         source = make()
         self.note(key, max(time.perf_counter() - began, trained_seconds(place.folder)))

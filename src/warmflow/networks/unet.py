@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class _Attention(nn.Module):
         self.norm, self.keys = nn.GroupNorm(GROUPS, channels), nn.Conv2d(channels, 3 * channels, 1)
         self.mix = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(cast(Tensor, self.mix.bias))
 
     def forward(self, h: Tensor) -> Tensor:
         parts = self.keys(self.norm(h)).flatten(2).unflatten(1, (3 * self.heads, -1)).chunk(3, 1)
@@ -149,7 +149,7 @@ class UNet(Network):
         self.up = nn.ModuleList([level(k, 2 * sizes[k], sizes[k]) for k in reversed(range(len(steps)))])
         self.norm, self.out = nn.GroupNorm(GROUPS, sizes[0]), nn.Conv2d(sizes[0], shape[0], 3, padding=1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, **conditions: Tensor) -> Tensor:
         e = self.told(t, label, conditions)

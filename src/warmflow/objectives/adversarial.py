@@ -69,7 +69,7 @@ class Adversarial(Objective):
                 raise ValueError(f"the player {name!r} holds another network than the objective; give both the same")
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return self.by
 
     def turn(self, step: int) -> str:

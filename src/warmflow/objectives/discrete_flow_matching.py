@@ -57,7 +57,7 @@ class DiscreteFlowMatching(Objective):
             raise ValueError(f"weighting is {self.weighting!r}; known: {', '.join(LOSSES)}")
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return {"flow": self.player}
 
     def turn(self, step: int) -> str:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +100,7 @@ class FlowGeneratorMatching(Objective):
             frozen.eval().requires_grad_(False)
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return self.by
 
     def turn(self, step: int) -> str:
@@ -167,8 +166,9 @@ class FlowGeneratorMatching(Objective):
         return found
 
     def _target(self, point: Point) -> Tensor:
-        found: Any = point.pair.x1 if (self.errors or self.student.predicts) == "x1" else point.velocity
-        return found  # type: ignore[no-any-return]
+        found = point.pair.x1 if (self.errors or self.student.predicts) == "x1" else point.velocity
+        assert found is not None
+        return found
 
 
 def _check_fits(name: str, field: NetworkField | WrappedField, teacher: Field) -> None:

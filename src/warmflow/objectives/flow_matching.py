@@ -72,7 +72,7 @@ class FlowMatching(Objective):
     product = "flow"
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return {"flow": self.player}
 
     def turn(self, step: int) -> str:

@@ -40,7 +40,7 @@ class NextToken(Objective):
             raise ValueError("the player's network is not the objective's network; give both the same one")
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return {"draft": self.player}
 
     def turn(self, step: int) -> str:

@@ -38,7 +38,7 @@ class Regression(Objective):
     product = "regression"
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return {"regression": self.player}
 
     def turn(self, step: int) -> str:

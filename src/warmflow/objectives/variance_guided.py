@@ -67,7 +67,7 @@ class VarianceGuided(Objective):
             raise ValueError(f"weight is {self.weight}; the weight of the KL divergence must be 0 or more")
 
     @property
-    def players(self) -> Mapping[str, Player]:  # type: ignore[override]
+    def players(self) -> Mapping[str, Player]:
         return {"auxiliary": self.player}
 
     def turn(self, step: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from warmflow.report import differences, frontier, losses, pictures
@@ -28,6 +29,6 @@ def build(run: Run) -> dict[str, Figure]:
     several = len(run.verdict.candidates) > 1
     for name, candidate in run.verdict.candidates.items():
         tail = f" of {name}" if several else ""
-        makers[f"gain{tail}"] = lambda c=candidate: differences.gain(run, c)  # type: ignore[misc]
-        makers[f"start effect{tail}"] = lambda c=candidate: differences.start_effect(run, c)  # type: ignore[misc]
+        makers[f"gain{tail}"] = partial(differences.gain, run, candidate)
+        makers[f"start effect{tail}"] = partial(differences.start_effect, run, candidate)
     return {name: literal(figure) for name, make in makers.items() if (figure := make()) is not None}

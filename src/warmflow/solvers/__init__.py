@@ -1,9 +1,7 @@
 """Solvers: one integration step from t to s."""
 
-from dataclasses import fields
-
 from warmflow.contracts import Solver
-from warmflow.options import suggestion
+from warmflow.options import fields_of, suggestion
 from warmflow.solvers.adams_bashforth import AdamsBashforth
 from warmflow.solvers.euler import Euler
 from warmflow.solvers.grid import grid
@@ -25,7 +23,7 @@ _NAMES: dict[type[Solver], str] = {
 
 def label(solver: Solver) -> str:
     """The name of a solver in tables, with every option that differs from its default: "Adams-Bashforth, spacing 1.5"."""
-    options = [(f.name, getattr(solver, f.name), f.default) for f in fields(solver)]  # type: ignore[arg-type]
+    options = [(f.name, getattr(solver, f.name), f.default) for f in fields_of(solver)]
     changed = [f"{name} {value:g}" for name, value, default in options if value != default]
     return ", ".join([_NAMES.get(type(solver), type(solver).__name__), *changed])
 

@@ -14,7 +14,7 @@ not those to its right.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,11 @@ from warmflow.noise import Noise, inverse
 class Autoregressive(Source):
     """Samples tokens (L,) from left to right; subclasses implement ``first``, ``chances`` and ``after``."""
 
-    vocabulary: int
+    if TYPE_CHECKING:  # a field or a property
+
+        @property
+        def vocabulary(self) -> int: ...
+
     calls_per_token: int = 0
     takes = frozenset({"given"})
 

@@ -36,11 +36,11 @@ class Blurred(Source):
             raise ValueError(f"sigma is {self.sigma}; the standard deviation of the start's noise must be 0 or more")
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return self.source.takes | {"draft"}
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

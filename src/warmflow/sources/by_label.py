@@ -46,11 +46,11 @@ class ByLabel(Source):
         return ByLabel(tuple(sources), shares_of(labels))
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return frozenset({"label"})
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.sources[0].shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

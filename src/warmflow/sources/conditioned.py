@@ -35,11 +35,11 @@ class Conditioned(Source):
             raise ValueError(f"the table of {self.name!r} is empty, {tuple(self.table.shape)}: give at least one row")
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return self.source.takes | {self.name}
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

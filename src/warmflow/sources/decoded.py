@@ -51,7 +51,7 @@ class Decoded(Source):
             )
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return self.latent.takes
 
     @torch.no_grad()

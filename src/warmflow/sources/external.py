@@ -107,7 +107,7 @@ class External(Source):
         return External(ready, shape, vocabulary)
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return frozenset({"index"}) if isinstance(self.draft, Tensor) else frozenset()
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

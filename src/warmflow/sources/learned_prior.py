@@ -51,7 +51,7 @@ class LearnedPrior(Source):
             )
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return self.latent.takes | {"z"}
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

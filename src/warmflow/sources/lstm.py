@@ -51,7 +51,7 @@ class LSTM(Autoregressive):
             raise ValueError(f"shape is {self.shape}; tokens have one axis: give (length,)")
 
     @property
-    def vocabulary(self) -> int:  # type: ignore[override]
+    def vocabulary(self) -> int:
         return self.network.vocabulary
 
     def first(self, n: int, device: torch.device | str) -> tuple[Tensor, Any]:

@@ -20,7 +20,7 @@ class MarkovChain(Autoregressive):
     shape: tuple[int, ...]
 
     @property
-    def vocabulary(self) -> int:  # type: ignore[override]
+    def vocabulary(self) -> int:
         return len(self.initial)
 
     def first(self, n: int, device: torch.device | str) -> Tensor:

@@ -58,7 +58,7 @@ class NGram(Autoregressive):
     shape: tuple[int, ...]
 
     @property
-    def vocabulary(self) -> int:  # type: ignore[override]
+    def vocabulary(self) -> int:
         return self.table.shape[1]
 
     @staticmethod

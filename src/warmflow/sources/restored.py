@@ -43,11 +43,11 @@ class Restored(Source):
         return Conditioned(StandardNormal(()), "input", self.inputs)
 
     @property
-    def takes(self) -> frozenset[str]:  # type: ignore[override]
+    def takes(self) -> frozenset[str]:
         return frozenset({"input"})
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return tuple(self.inputs.shape[1:])
 
     @torch.no_grad()
