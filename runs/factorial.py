@@ -10,6 +10,7 @@ and noise.whole-set.seen the warm start with noise for its draft.
 
     python runs/factorial.py compare OUT --problem digits --seeds 5 --updates 2000 --jobs 2
     python runs/factorial.py compare OUT ... --cells noise.whole-set.blind,mixture.whole-set.seen     these cells alone
+    python runs/factorial.py compared FOLDER           the effects that a finished comparison of images holds
     python runs/factorial.py draw OUT docs/figures/start_effect.svg                    the effect of the start as a figure
 
 Every cell is measured at 1, 2, 3, 4, 6 and 8 calls with its solver chosen on validation data. The table gives n_eq; the effects
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from warmflow.checkpoints import open_run, read_json, write_json
 from warmflow.drafts import NoDraft
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.record import plain as json_values
-from warmflow.evaluation.record import save_study
+from warmflow.evaluation.record import read_study, save_study
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.targets import gain_at_equal_calls
 from warmflow.experiments.pipeline import Comparison, evaluated
@@ -109,12 +110,23 @@ def quality(study: Study) -> dict[str, Any]:
     return table
 
 
-def effects_of(study: Study, cells: Sequence[str]) -> list[dict[str, Any]]:
-    """Every contrast at every number of calls, with its interval."""
+def cell_of(asked: Mapping[str, Any]) -> str:
+    """The cell that a method of a comparison is, by its options in config.json; empty where it is none."""
+    pairing, draft = asked.get("pairing"), asked.get("draft")
+    if asked["class"] == "Cold":
+        cell = f"noise.{pairing}.blind" if asked.get("start") == "noise" else ""
+    else:
+        start = "noise" if isinstance(draft, Mapping) and draft.get("class") == "NoDraft" else draft
+        cell = f"{start}.{pairing}.{'seen' if asked.get('seen') else 'blind'}" if asked["class"] == "WarmStart" else ""
+    return cell if cell in CELLS else ""
+
+
+def effects_of(study: Study, methods: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every contrast at every number of calls, with its interval; ``methods`` is the name of each cell's method."""
     effects = []
-    for effect, worse, better in contrasts(cells):
+    for effect, worse, better in contrasts(list(methods)):
         for metric in study.metrics:
-            gains = gain_at_equal_calls(study.curve(better), [study.curve(worse)], metric.name)
+            gains = gain_at_equal_calls(study.curve(methods[better]), [study.curve(methods[worse])], metric.name)
             if gains is None:
                 continue  # no two rows at one number of calls
             names = {"effect": effect, "from": worse, "to": better, "metric": metric.name}
@@ -134,14 +146,19 @@ def told(found: dict[str, Any], metric: str) -> str:
         at = by_metric[metric]
         numbers = " ".join(f"{at[float(c)]['n_eq']:7.0f}" if float(c) in at else "      -" for c in calls)
         lines.append(f"{name:28s} {numbers}   {found['chosen'][name]}")
-    lines += ["", "effects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)"]
-    for e in found["effects"]:
+    return "\n".join([*lines, *effects_told(found["effects"])])
+
+
+def effects_told(effects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The effects at 2 and 4 calls, as text."""
+    lines = ["", "effects at 2 and 4 calls (distance x 1,000, simultaneous 95 % interval)"]
+    for e in effects:
         if e["calls"] in (2.0, 4.0):
             lines.append(
                 f"{e['effect']:9s} {e['from']:26s} -> {e['to']:26s} {e['metric']:20s} {e['calls']:.0f}: "
                 f"{1e3 * e['estimate']:7.2f} ({1e3 * e['low']:.2f} to {1e3 * e['high']:.2f})"
             )
-    return "\n".join(lines)
+    return lines
 
 
 app = cyclopts.App(help=__doc__.splitlines()[0])
@@ -181,11 +198,23 @@ def compare(
     save_study(out, study)
     found = {
         "seeds": list(each), "calls": grid, "chosen": {c.method: c.chosen for c in evaluation.choices},
-        "table": quality(study), "effects": effects_of(study, chosen),
+        "table": quality(study), "effects": effects_of(study, {cell: cell for cell in chosen}),
     }  # fmt: skip
     write_json(out / "factorial.json", json_values(found))
     write_json(out / "config.json", {**config, "state": "complete"})
     print(told(found, study.primary.name))
+
+
+@app.command
+def compared(folder: Path) -> None:
+    """Write FOLDER/factorial.json from the study of a finished comparison."""
+    study, methods = read_study(folder), read_json(folder / "config.json")["asked"]["methods"]
+    cells = {cell: name for name, asked in methods.items() if (cell := cell_of(asked))}
+    if not contrasts(list(cells)):
+        raise SystemExit(f"{folder} has the cells {', '.join(cells) or 'none'}: no effect can be read from them")
+    effects = effects_of(study, cells)
+    write_json(folder / "factorial.json", json_values({"seeds": study.seeds, "effects": effects}))
+    print("\n".join(effects_told(effects)))
 
 
 @app.command
@@ -206,7 +235,8 @@ def draw(out: Path, file: Path) -> None:
             ax.errorbar(x, y, [y - low, high - y], marker="o", ms=3.5, lw=1.2, capsize=2, label=start)
         ax.axhline(0, color="0.4", lw=0.8)
         ax.set_xscale("log")
-        ax.set_xticks([2, 3, 4, 6, 8], ["2", "3", "4", "6", "8"])
+        at = sorted({e["calls"] for e in found if e["calls"] >= 2})
+        ax.set_xticks(at, [f"{c:g}" for c in at])
         ax.minorticks_off()
         ax.set_title(metric, fontsize=9)
         ax.set_xlabel("network calls")
