@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
+import cyclopts
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -109,18 +109,19 @@ def write(x: Tensor, folder: Path) -> None:
         Image.fromarray(image).save(folder / f"{i}.png")
 
 
-@click.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--updates", default=1500, show_default=True, help="of torchcfm's flows; a fifth of it of the UNet")
-def main(out: Path, updates: int) -> None:
-    """Train, sample, write folders, judge twice."""
+def main(out: Path, *, updates: int = 1500) -> None:
+    """Train, sample, write folders, judge twice.
+
+    Args:
+        updates: of torchcfm's flows; a fifth of it of the UNet.
+    """
     real, train = digits()
     sets: dict[str, dict[int, dict[int, Tensor]]] = {"i-cfm": {}, "ot-cfm": {}, "ddim": {}}
     for seed in SEEDS:
         sets["i-cfm"][seed] = torchcfm_samples(train, seed, "ConditionalFlowMatcher", updates)
         sets["ot-cfm"][seed] = torchcfm_samples(train, seed, "ExactOptimalTransportConditionalFlowMatcher", updates)
         sets["ddim"][seed] = diffusers_samples(train, seed, updates // 5)
-        click.echo(f"seed {seed} is trained and sampled")
+        print(f"seed {seed} is trained and sampled")
     rounded = {n: {s: {k: to_bytes(x) for k, x in by.items()} for s, by in seeds.items()} for n, seeds in sets.items()}
     for name, x in (("real", real), ("train", train)):
         write(to_bytes(x), out / name)
@@ -129,21 +130,14 @@ def main(out: Path, updates: int) -> None:
             for k, x in by_calls.items():
                 write(x, out / name / f"{k}@{seed}")
     words = [
-        "--real",
-        out / "real",
-        "--train",
-        out / "train",
-        "--baseline",
-        f"i-cfm={out / 'i-cfm'}",
-        "--items",
-        "digits",
-    ]
+        "--real", out / "real", "--train", out / "train", "--baseline", f"i-cfm={out / 'i-cfm'}", "--items", "digits",
+    ]  # fmt: skip
     words += [w for name in ("ot-cfm", "ddim") for w in ("--candidate", f"{name}={out / name}")]
     done = subprocess.run(
         [sys.executable, "-m", "warmflow.cli", "evaluate", *map(str, words), "--out", str(out / "verdict"), "--quiet"],
         capture_output=True, text=True,
     )  # fmt: skip
-    click.echo(f"\nThe command line, exit code {done.returncode}:\n{done.stdout}{done.stderr}")
+    print(f"\nThe command line, exit code {done.returncode}:\n{done.stdout}{done.stderr}")
 
     from warmflow import Extras, evaluate
     from warmflow.data.images import from_uint8
@@ -156,15 +150,15 @@ def main(out: Path, updates: int) -> None:
         from_uint8(to_bytes(real)), baseline={"i-cfm": floats.pop("i-cfm")}, candidates=floats,
         train=from_uint8(to_bytes(train)), extras=Extras(items="digits"),
     )  # fmt: skip
-    click.echo(f"Python:\n{found}")
+    print(f"Python:\n{found}")
     ours, theirs = (
         json.loads(json.dumps(verdict_json(found))),
         json.loads((out / "verdict" / "verdict.json").read_text()),
     )
-    click.echo(f"\nequal, number for number: {ours == theirs}")
+    print(f"\nequal, number for number: {ours == theirs}")
     if ours != theirs:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    cyclopts.run(main)
