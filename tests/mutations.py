@@ -710,7 +710,7 @@ MUTANTS = [
     (
         "a trained draft that is not read again",
         "drafts/trained.py",
-        "return load_part(where)",
+        "return cast(P, load_part(where))",
         "pass",
         [GENERATORS],
     ),

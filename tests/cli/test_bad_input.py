@@ -12,6 +12,8 @@ from bad_images import image_calls, image_commands
 from bad_input import Case, Place, call_cases, command_cases, everything, run, shared_runs
 from bad_students import student_calls, student_commands, student_runs
 
+pytestmark = pytest.mark.long
+
 COMMANDS = [*command_cases(), *student_commands(), *image_commands()]
 CALLS = [*call_cases(), *student_calls(), *image_calls()]
 LONGEST = 400

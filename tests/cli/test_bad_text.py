@@ -7,6 +7,8 @@ from bad_input import Case, Place, everything, run
 from bad_text import text_calls, text_commands
 from test_bad_input import place, refused, shared  # noqa: F401
 
+pytestmark = pytest.mark.long
+
 COMMANDS, CALLS = list(text_commands()), list(text_calls())
 
 

@@ -48,6 +48,8 @@ from warmflow.methods.own import OwnModel
 from warmflow.methods.warm_start import WarmStart
 from warmflow.problems import PROBLEMS
 
+pytestmark = pytest.mark.long
+
 ARRAY = words("--updates 20 --samples 400 --warm-start.rounds 2 --width 16 --depth 1 --batch 64 --seeds 2 --jobs 1")
 ARRAYS_FLOWS = {"cold", "cold-minibatch", "cold-whole-set", "warm-start", "warm-start-from-noise", "warm-start-start"}
 FEW = WarmStart(draft=Mixture(components=2), rounds=1)

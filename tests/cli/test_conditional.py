@@ -16,6 +16,8 @@ from test_commands import ARRAYS_FLOWS, methods, ok, photos, sound
 from warmflow.checkpoints import load
 from warmflow.fields import Guided
 
+pytestmark = pytest.mark.long
+
 QUICK = words("--updates 20 --width 16 --depth 1 --batch 64 --quiet")
 PAIRED = words("--warm-start.rounds 1 --mixture.components 10")
 

@@ -78,6 +78,7 @@ def place(tmp_path: Path) -> Place:
 # ---------------------------------------------------------------- the verdict
 
 
+@pytest.mark.long
 def test_folders_of_images_are_judged_as_the_same_tensors(tmp_path: Path) -> None:
     real, train = blobs(300, 1), blobs(200, 2)
     words = [
@@ -144,6 +145,7 @@ def test_clipping_all_methods_is_the_remedy_for_one(place: Place) -> None:
     assert code == 0, err
 
 
+@pytest.mark.long
 def test_the_same_command_again_is_welcome_and_another_is_not(place: Place) -> None:
     words = place.sets()
     assert run(words)[0] == 0

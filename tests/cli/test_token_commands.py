@@ -36,6 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_grid_is_compared_and_shown_as_points(here: Path) -> None:
     ok(
         "compare",
@@ -66,6 +67,7 @@ def test_a_grid_is_compared_and_shown_as_points(here: Path) -> None:
     assert "Trajectories" in page and 'class="text"' not in page
 
 
+@pytest.mark.long
 def test_a_grid_is_sampled_as_tokens_and_as_a_picture(here: Path) -> None:
     ok("train", "grid", *GRID, "--method", "cold-mask", "--quiet", "--out", "run")
     for suffix in ("npy", "png"):
@@ -76,6 +78,7 @@ def test_a_grid_is_sampled_as_tokens_and_as_a_picture(here: Path) -> None:
     assert (here / "tuned" / "model.json").exists()
 
 
+@pytest.mark.long
 def test_a_text_is_compared_and_its_edits_are_marked(here: Path) -> None:
     ok("compare", "text", *TEXT, *ONCE, *FEW, "--calls", "2,4", "--seeds", "2", "--jobs", "1", "--quiet", "--out", "c")
     facts = sound(here / "c", [0, 1])
@@ -85,6 +88,7 @@ def test_a_text_is_compared_and_its_edits_are_marked(here: Path) -> None:
     assert page.count("<mark>") > 3 and "% changed" in page and "real data" in page
 
 
+@pytest.mark.long
 def test_an_lstm_drafts_by_its_name_and_is_kept(here: Path) -> None:
     """The name is known on the command line; the trained draft is read again, not trained again; two processes agree."""
     asked = [
@@ -148,6 +152,7 @@ def test_what_is_given_stays_and_the_draft_sees_it(here: Path, trained: Path) ->
     assert run([str(a) for a in code])[2].startswith("error: place 0 is fixed twice")
 
 
+@pytest.mark.long
 def test_pairs_from_a_file_are_trained_on_as_they_are(here: Path) -> None:
     data = text(length=32, most=300)
     rows = [data.codec.decode(x) for x in data.train.x1]

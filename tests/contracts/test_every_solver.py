@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from examples import GAUSSIAN, cases, concrete, example, normal
 
+from examples import GAUSSIAN, cases, concrete, example, normal
 from warmflow.contracts import Estimate, Field, Solver, Start
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath
@@ -151,6 +151,7 @@ class Restless(Solver):
         return replace(state, x=state.x + noise.normal("step", 2), t=s)
 
 
+@pytest.mark.long
 def test_every_step_has_noise_of_its_own():
     """n independent steps have variance n; one name used at every step would have n^2."""
     n, steps = 4000, 16

@@ -5,9 +5,9 @@ import json
 
 import pytest
 import torch
-from examples import below, concrete
 from token_examples import TEXT, TOKEN_EXAMPLES, L, V, transformer
 
+from examples import below, concrete
 from warmflow.checkpoints import config, rebuild
 from warmflow.contracts import (
     Batch,
@@ -371,6 +371,7 @@ def test_ngram_chances_are_the_discounted_recursion():
             assert values[i] == pytest.approx(chance(tuple(row[max(0, i - order + 1) : i]), row[i]), rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_long_text_teaches_a_bigram_the_chain_it_came_from():
     chain = MarkovChain(example(MarkovChain).initial, example(MarkovChain).transition, (200_000,))
     text = chain.draw(1, noise=Noise.of(0, 1)).x0[0]

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from examples import concrete
 from token_examples import CHAIN, TOKEN_EXAMPLES, L, V, learning, ngram
 
+from examples import concrete
 from warmflow.contracts import Batch, Coupling, Start, concatenate
 from warmflow.couplings import Given, Independent, Maximal, NearestDatumHamming, Resampled, Rewritten, prepare
 from warmflow.noise import Noise
@@ -215,6 +215,7 @@ def test_pairs_of_tokens_are_trained_on_as_they_are_given(shown):
     assert trained.facts["loss"] > 0
 
 
+@pytest.mark.long
 def test_a_flow_learns_given_pairs():
     """Every token has its own token to become: after training the field knows it at the start."""
     x0 = Noise.of(5, 64).integers("x0", L, high=V)

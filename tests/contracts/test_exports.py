@@ -73,6 +73,7 @@ def fresh(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.long
 def test_modules_are_imported_when_they_are_asked_for():
     said = fresh(
         "import sys, warmflow; print('torch' in sys.modules); print(len(warmflow.data.load('moons').train) > 0); "

@@ -36,6 +36,7 @@ def test_every_example_is_run_here():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(PRINTS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(PRINTS))
 def test_runs(name, tmp_path):
     needed = NEEDS.get(name, [])
@@ -80,6 +81,7 @@ def blocks():
     return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own_loop.md").read_text(), flags=re.DOTALL)
 
 
+@pytest.mark.long
 def test_every_block_of_the_page_runs():
     names: dict[str, object] = {}
     with torch.random.fork_rng(devices=[]):

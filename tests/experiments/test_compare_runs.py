@@ -59,6 +59,7 @@ def refused(*names: Path) -> str:
     return str(error.value)
 
 
+@pytest.mark.long
 def test_warm_and_cold_runs_in_one_report(runs: Path, tmp_path: Path) -> None:
     names = [runs / name for name in ("warm0", "warm1", "cold0", "cold1")]
     before = everything(*names)
@@ -81,6 +82,7 @@ def test_warm_and_cold_runs_in_one_report(runs: Path, tmp_path: Path) -> None:
     assert (tmp_path / "c" / "report.html").exists() and not (tmp_path / "c" / "measured").exists()
 
 
+@pytest.mark.long
 def test_a_student_its_teacher_the_warm_flow_and_a_cold_one_in_one_report(runs: Path, tmp_path: Path) -> None:
     trained(tmp_path / "mini0", Cold(pairing="minibatch"))
     names = [*(runs / n for n in ("student0", "warm_student0", "warm0", "cold0")), tmp_path / "mini0"]
@@ -237,6 +239,7 @@ def test_a_student_in_a_comparison_finds_its_teacher_beside_it(runs: Path, tmp_p
     assert found.runs[0].folder == seed / "cold"
 
 
+@pytest.mark.long
 def test_learned_priors_start_from_their_prior(tmp_path: Path) -> None:
     small = LearnedPrior(auxiliary_updates=20, auxiliary_width=32, latent_updates=5, latent_width=16)
     prior, cold = trained(tmp_path / "p", small), trained(tmp_path / "c", COLD)
@@ -251,6 +254,7 @@ def test_learned_priors_start_from_their_prior(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_runs_on_own_arrays_are_compared_with_their_data_given_again(tmp_path: Path) -> None:
     x = MOONS.load().train.x1
     for name, method in (("cold", COLD), ("warm", WARM)):
@@ -263,6 +267,7 @@ def test_runs_on_own_arrays_are_compared_with_their_data_given_again(tmp_path: P
     assert roles(facts)["warm-start"] == "candidate"
 
 
+@pytest.mark.long
 def test_a_draft_of_your_own_is_given_again(tmp_path: Path) -> None:
     import torch
 
@@ -295,6 +300,7 @@ def count_rows(monkeypatch: pytest.MonkeyPatch, stop_after: int = -1) -> list[st
     return found
 
 
+@pytest.mark.long
 def test_rows_of_other_runs_are_not_taken_for_these(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "RESAMPLES", 20)  # intervals are not tested here
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["cold", "warm"])
 def test_a_student_is_a_run_of_one_call_with_a_report(teachers: Path, tmp_path: Path, name: str) -> None:
     out, said = tmp_path / "student", list[str]()
@@ -109,6 +110,7 @@ def test_a_student_begins_as_its_teachers_first_step_and_moves_away(teachers: Pa
     assert torch.allclose(ends[0], first, atol=1e-5) and not torch.allclose(ends[1], first, atol=1e-2)
 
 
+@pytest.mark.long
 def test_a_distillation_cut_off_between_two_turns_continues_as_if_it_were_not(
     teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_distillation_cut_off_between_two_turns_continues_as_if_it_were_not(
         distill(teachers / "cold", tmp_path / "cut", alpha=0.5, **asked)
 
 
+@pytest.mark.long
 def test_a_divergence_keeps_the_last_good_student(
     teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +239,7 @@ def test_a_share_of_real_data_is_paired_as_the_teacher_was(teachers: Path, tmp_p
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.long
 def test_real_images_come_with_the_latent_that_they_are_encoded_to(tmp_path: Path) -> None:
     method = LearnedPrior(auxiliary_updates=400, auxiliary_width=64, latent_updates=20, kl=0.005)
     trained(tmp_path / "t", method, problem="digits", updates=3, batch=32, network="mlp")
@@ -281,6 +285,7 @@ def test_the_teacher_is_found_where_it_was_or_as_far_away(teachers: Path, tmp_pa
         teacher_of(tmp_path / "s")
 
 
+@pytest.mark.long
 def test_runs_on_own_arrays_are_distilled_without_their_data_and_reported_with_them(tmp_path: Path) -> None:
     x = MOONS.load().train.x1
     train_run(x, COLD, tmp_path / "t", progress=False, echo=quiet, **TINY)

@@ -52,6 +52,7 @@ def compared_in(out: Path, method: WarmStart, seeds: tuple[int, ...] = (0,), **c
     return sound(out, list(seeds))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("draft", "latent"), [(VAE, GaussianMixture), (GAN, StandardNormal)])
 def test_a_comparison_from_a_trained_draft(draft: Draft, latent: type, tmp_path: Path) -> None:
     out, method = tmp_path / "c", WarmStart(draft=draft, rounds=1)
@@ -78,6 +79,7 @@ def test_a_comparison_from_a_trained_draft(draft: Draft, latent: type, tmp_path:
     assert again["bill"]["draft"] >= trained["seconds"]
 
 
+@pytest.mark.long
 def test_one_flow_is_trained_from_a_gan_and_its_draft_is_kept_beside_it(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train_run(Digits(), WarmStart(draft=GAN, rounds=1), out, progress=False, echo=silent, **TRAINING)
@@ -93,6 +95,7 @@ def test_one_flow_is_trained_from_a_gan_and_its_draft_is_kept_beside_it(tmp_path
     )
 
 
+@pytest.mark.long
 def test_the_drafts_of_all_classes_are_billed(tmp_path: Path) -> None:
     """Where they are read again, too: the time of the second call's reading is not the drafts'."""
     method = WarmStart(draft=GAN, pairing="independent")
@@ -358,6 +361,7 @@ def test_drafts_that_do_not_fit_a_problem_say_why(draft: Draft, problem: Any, sa
 # ---------------------------------------------------------------- pipelines
 
 
+@pytest.mark.long
 def test_a_pipeline_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no such folder|warmflow\[diffusers\]"):
         compare(
@@ -386,6 +390,7 @@ def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- audits
 
 
+@pytest.mark.long
 def test_the_shift_of_given_drafts_is_told_on_large_sets_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drafts that a flow is trained on as they are, and others that it will start from: the audit tells them apart."""
     x = Noise.of(0, 3000).normal("x", 2).numpy()

@@ -31,6 +31,8 @@ from warmflow.problems import problem_of
 from warmflow.problems.digits import Digits
 from warmflow.sources import LearnedPrior as PriorSource
 
+pytestmark = pytest.mark.long
+
 TRAINING = {"updates": 12, "width": 16, "depth": 1, "batch": 32}
 PRIOR = LearnedPrior(auxiliary_updates=150, auxiliary_width=32, latent_updates=40)
 MEAN = replace(PRIOR, scale=0.0)

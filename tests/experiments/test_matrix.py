@@ -17,6 +17,7 @@ from warmflow.methods.learned_prior import LearnedPrior
 from warmflow.methods.reflow import Reflow
 from warmflow.methods.warm_start import WarmStart
 from warmflow.problems import PROBLEMS, problem_of
+from warmflow.problems.own import Folder
 from warmflow.problems.restoration import SuperResolution
 from warmflow.problems.text import Text
 from warmflow.problems.toys import GridOfTokens, Moons
@@ -44,7 +45,7 @@ def folder(tmp_path):
         image[4:12, 4 : 6 + i % 10] = noise.integers(0, 255, 3)
         (tmp_path / "photographs").mkdir(exist_ok=True)
         Image.fromarray(image).save(tmp_path / "photographs" / f"{i:03}.png")
-    return f"folder:{tmp_path / 'photographs'}"
+    return Folder(path=str(tmp_path / "photographs"), size=8)
 
 
 def problem(name, tmp_path):
@@ -75,6 +76,7 @@ def extra(name):
     return {"heads": 2} if name in ("grid", "text") else {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FITS)
 def test_every_method_that_fits_is_judged(name, tmp_path):
     methods = small_methods()

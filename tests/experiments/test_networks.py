@@ -67,6 +67,7 @@ def test_an_option_that_a_run_was_told_without_has_its_default() -> None:
     assert nested(WarmStart(pairing="nearest-data", capacity=3))["capacity"] == 3
 
 
+@pytest.mark.long
 def test_a_dry_run_tells_size_and_speed(photos: Path) -> None:
     told = dry(photos, preset="small", network="dit")
     with torch.device("meta"):
@@ -168,6 +169,7 @@ def test_a_run_laid_out_by_pixels_may_be_continued_otherwise(tmp_path: Path, fir
         assert torch.allclose(value, again[name], atol=2e-3), name
 
 
+@pytest.mark.long
 def test_compiling_leaves_names_and_copies_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     net = UNet((1, 8, 8), width=8)
     names = list(net.state_dict())

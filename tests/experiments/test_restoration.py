@@ -31,6 +31,8 @@ from warmflow.problems import problem_of
 from warmflow.problems.restoration import Denoising, ImagePairs, SuperResolution
 from warmflow.sources import Blurred, Conditioned, Restored
 
+pytestmark = pytest.mark.long
+
 TRAINING = {"updates": 40, "width": 8, "batch": 64}
 SMALL = SuperResolution(images="digits")
 WARM = WarmStart(draft=Regression(updates=150))

@@ -42,6 +42,7 @@ def written(folder: Path, name: str, kill: bool) -> str:
     return name
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_one_clear_error_and_what_is_finished_is_kept(tmp_path: Path) -> None:
     tasks = [(tmp_path, "first", False), (tmp_path, "second", True)]
     with pytest.raises(ValueError, match="a process that worked on a training was ended from outside") as error:
@@ -99,6 +100,7 @@ each(task, [(sys.argv[1], k) for k in range(2)], jobs=2)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
     """The parent is killed, so that it can tell its workers nothing."""

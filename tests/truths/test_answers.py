@@ -58,6 +58,7 @@ def judged(candidate: list[Posterior]) -> object:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_ready_answers_are_measured_as_their_generator_is() -> None:
     candidate = [Posterior(0.3, 10 + s) for s in (0, 1)]
     found = judged(candidate)
@@ -74,6 +75,7 @@ def test_ready_answers_are_measured_as_their_generator_is() -> None:
     assert found.verdict.outcome is Outcome.FASTER  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_a_sampler_that_ignores_its_input_is_never_faster() -> None:
     """Its outputs have the right distribution, and at 4 calls the baseline's are off by half a standard deviation."""
     study = judged([Posterior(0.0, 20 + s, ignores=True) for s in (0, 1)])
@@ -133,6 +135,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_samplers_are_worse_than_the_posterior_at_every_number_of_calls(name: str) -> None:
     """The last has the recovered variance of the posterior, 1, and its error is that of its own spread."""
@@ -159,6 +162,7 @@ def test_wrong_samplers_are_worse_than_the_posterior_at_every_number_of_calls(na
         assert sum(beside) / len(beside) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.long
 def test_the_posterior_itself_is_not_told_from_the_posterior() -> None:
     real, train = pairs(1_200, 1), pairs(800, 2)
     found = evaluate(

@@ -16,6 +16,7 @@ def pairs(n, g):
     return Part(inputs, inputs + NOISE * torch.randn(n, 1, generator=g))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", ["pairs of input and output", "outputs"])
 def test_the_spread_of_a_difference_is_the_one_that_is_told(metric):
     """Answers that are off by +b and by -b are equally far from the truth by symmetry. Without the inputs' own noise the told

@@ -107,6 +107,7 @@ def test_trees_see_what_a_plane_cannot() -> None:
     assert found["logistic"] < 0.56 and found["trees"] > 0.65
 
 
+@pytest.mark.long
 def test_a_shift_between_many_pixels_is_seen_in_time() -> None:
     a, b = gaussian(0, 1_200, 3, 32, 32), gaussian(1, 1_200, 3, 32, 32)
     begin = time.process_time()

@@ -24,6 +24,8 @@ from warmflow.objectives import NextToken
 from warmflow.sources import LSTM, random_chain
 from warmflow.sources.markov import stationary
 
+pytestmark = pytest.mark.long
+
 V, L, N = 5, 24, 2048
 CHAIN = random_chain(V, L, seed=3, sharpness=1.5)
 TEXT = CHAIN.draw(N, noise=Noise.of(0, N)).x0

@@ -52,12 +52,14 @@ def recovered(sigma, steps=20):
     return float((x - c).square().mean() / truth), float(within)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sigma", [0.4])
 def test_with_noise_the_conditional_variance_is_recovered(sigma):
     about, within = recovered(sigma)
     assert 0.8 <= about <= 1.15 and 0.8 <= within <= 1.15
 
 
+@pytest.mark.long
 def test_without_noise_it_is_lost():
     about, within = recovered(0.0)
     assert about < 0.5 and within < 0.01

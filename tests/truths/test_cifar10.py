@@ -15,6 +15,8 @@ from warmflow.data import DataSet, cifar10, hub, load
 from warmflow.data.cifar10 import BATCH, BATCHES, CLASSES, GRIDS, RECORD, cifar10_folder, read_batch, read_grid
 from warmflow.problems import problem_of
 
+pytestmark = pytest.mark.long
+
 HERE = cifar10_folder()
 needed = pytest.mark.skipif(HERE is None, reason="CIFAR-10 is not here: set WARMFLOW_DATA")
 

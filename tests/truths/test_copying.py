@@ -146,6 +146,7 @@ def test_ties_of_zero_distances() -> None:
     assert reference.ratio(torch.tensor([[0.0], [1.0], [4.0], [0.5]])).tolist() == [0.0, float("inf"), 1.0, 1.0]
 
 
+@pytest.mark.long
 def test_limits_hold_for_new_real_sets_and_are_not_slack() -> None:
     """Over fresh real points and fresh samples, the share passes its 90 % limit in at most 10 % of trials, and often enough."""
     train, other = normal(0, 60, 2), normal(1, 60, 2)

@@ -129,6 +129,7 @@ def test_nothing_is_learned_where_nothing_can_change():
     assert float(loss.detach()) == 0 and float(slope.abs().sum()) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["uniform", "mask"])
 def test_a_small_transformer_learns_a_small_law(kind):
     """End to end: after training, samples of many steps have the data's law (total variation below 0.05)."""

@@ -13,6 +13,8 @@ from warmflow.data import DataSet, load, roots
 from warmflow.data.emoji import FILE, caption, emoji
 from warmflow.problems import problem_of
 
+pytestmark = pytest.mark.long
+
 HERE = any((root / FILE).is_file() for root in roots())
 needed = pytest.mark.skipif(not HERE, reason="the emoji are not here: set WARMFLOW_DATA")
 

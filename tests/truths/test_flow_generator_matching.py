@@ -118,6 +118,7 @@ def true_gradient(generator: Generator, share: float) -> Tensor:
 ODD = [0.3, 0.5, 0.1, 0.4]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.2, 0.35, 0.8])
 def test_the_gradient_is_the_true_one_at_a_fixed_time(share: float) -> None:
     expected = true_gradient(Generator(ODD), share)
@@ -139,6 +140,7 @@ def quantiles(z: Tensor) -> Tensor:
     return ((low + high) / 2).detach()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.2, 0.35, 0.8])
 def test_the_gradient_vanishes_at_the_teachers_law(share: float) -> None:
     found = found_gradient(Generator([0.0] * 4, quantiles), share)
@@ -224,6 +226,7 @@ def conditional_law(coupling: Any) -> tuple[float, float, float]:
     return float(g.p + g.q), float(g.r), abs(float(g.p)) * SIGMA
 
 
+@pytest.mark.long
 def test_a_student_of_a_warm_flow_has_its_law_given_the_draft() -> None:
     slope, shift, width = conditional_law(Independent())
     assert abs(slope - RHO) < 1e-2 and abs(shift) < 1e-2 and abs(width - WIDTH) < 1e-2

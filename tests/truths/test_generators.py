@@ -146,6 +146,7 @@ def test_a_draft_cut_off_and_continued_equals_one_that_was_not(kind: str, tmp_pa
     assert torch.equal(whole.draw(9, noise=Noise.of(0, 9)).x0, again.draw(9, noise=Noise.of(0, 9)).x0)
 
 
+@pytest.mark.long
 def test_a_vae_learns_images_of_two_numbers_and_draws_latents_where_the_encoder_puts_them() -> None:
     x = waves(500)
     fitted = train_vae(x, steps=600, batch=64, width=48, latent=2, components=5)
@@ -163,6 +164,7 @@ def test_a_vae_learns_images_of_two_numbers_and_draws_latents_where_the_encoder_
     assert isinstance(none.latent, StandardNormal)
 
 
+@pytest.mark.long
 def test_a_gan_moves_from_noise_to_the_data() -> None:
     x = waves(500)
     distances = []

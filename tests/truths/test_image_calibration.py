@@ -12,6 +12,8 @@ from warmflow.image_table import final_table
 from warmflow.metrics.extractors import Classified
 from warmflow.metrics.features import train_classifier
 
+pytestmark = pytest.mark.long
+
 SIGMAS = (8, 16, 32, 64)
 
 

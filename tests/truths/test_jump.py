@@ -138,6 +138,7 @@ def test_the_common_small_step_rule_is_another_law():
     assert float(torch.exp(-0.25 * MixturePath().rate(t)[:3]).prod()) > 0.3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("power", [1.0, 2.0])
 @pytest.mark.parametrize("kind", ["uniform", "mask"])
 def test_many_steps_reach_the_law_of_the_data(kind, power):
@@ -167,6 +168,7 @@ def test_a_reversed_schedule_fails():
 # calls
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("t0", "steps", "says"), [(0.0, 1024, 206), (0.8, 205, 111)])
 def test_calls_at_batch_one_follow_their_formula(t0, steps, says):
     length = 64

@@ -189,6 +189,7 @@ def test_guided_samplers_are_guided_and_are_trained_blind_to_a_tenth_of_the_labe
 # ---------------------------------------------------------------- what is learned
 
 
+@pytest.mark.long
 def test_the_law_given_the_label_is_reached_and_the_dropped_label_is_the_whole_law() -> None:
     n = 3000
     label = (torch.arange(n) % 4 == 0).long()  # a quarter are of label 1

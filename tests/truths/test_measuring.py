@@ -150,6 +150,7 @@ def test_calls_that_are_left_are_those_of_the_missing_rows(setup, real, whole, t
     assert calls_left(made, CHOSEN, store) == 2 * (1 + 2 + 4) + 2 * (1 + 3) - 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["test", "validation", "train", "samples", "metrics"])
 def test_rows_measured_against_other_data_are_not_taken(setup, real, whole, tmp_path, what) -> None:
     data = setup.data
@@ -401,6 +402,7 @@ def without_seconds(study: Study) -> tuple[object, ...]:
     return study.methods, [told(r) for r in study.rows], study.metrics, study.trained, study.seeds
 
 
+@pytest.mark.long
 def test_an_evaluation_cut_off_anywhere_ends_in_the_identical_study(setup, real, tmp_path, monkeypatch) -> None:
     once = evaluated(given(setup), tmp_path / "once", real, progress=False)
     inner, left = RealData.measure, 4
@@ -444,6 +446,7 @@ def compared(folder, **asked):
     )
 
 
+@pytest.mark.long
 def test_several_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
     """Two processes leave the rows of one, and this one measures none."""
     compared(tmp_path / "one")
@@ -460,6 +463,7 @@ def test_several_processes_measure_what_one_does(tmp_path, monkeypatch) -> None:
     assert not (tmp_path / "two" / "measured").exists()
 
 
+@pytest.mark.long
 def test_a_finished_comparison_is_judged_again_from_its_study_and_by_other_data_it_is_measured(
     tmp_path, monkeypatch
 ) -> None:

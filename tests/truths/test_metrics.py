@@ -115,6 +115,7 @@ def test_scale_is_the_training_sets_median_distance() -> None:
         mmd_for(torch.zeros(10, 3))
 
 
+@pytest.mark.long
 def test_sliced_wasserstein_of_a_shift_is_known() -> None:
     a, v = normal(0, 500, 6), torch.tensor([1.0, -2.0, 0.0, 0.5, 0.0, 1.0], dtype=torch.float64)
     metric = SlicedWasserstein(projections=400)

@@ -389,6 +389,7 @@ def test_pairs_of_whole_classes_are_kept_and_found_again(tmp_path: Any) -> None:
         prepare(Assignment(within="label"), bare, source)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [40, 600])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_wide_rows_far_from_the_origin_are_assigned_as_in_double(n: int, dtype: torch.dtype) -> None:

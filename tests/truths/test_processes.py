@@ -15,6 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.long
+
 SOURCE = Path(__import__("warmflow").__file__).parents[1]
 
 TRAINING = """

@@ -1,5 +1,6 @@
 """The audit's factor: what the draft gains, and not what the assignment does."""
 
+import pytest
 import torch
 
 from warmflow.drafts import NoDraft
@@ -15,6 +16,7 @@ def clusters(n: int = 900) -> torch.Tensor:
     return centre + 0.1 * Noise.of(0, n).normal("x", 2)
 
 
+@pytest.mark.long
 def test_noise_in_the_place_of_a_draft_is_credited_with_nothing() -> None:
     """The same noise, assigned by the same coupling and blurred alike, is one of the cold flows that it is set beside. Beside
     independent noise alone it would be credited with a factor of 4, which is the assignment's."""

@@ -89,6 +89,7 @@ GUARDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_truth_passes_and_is_not_told_from_itself(kind: str) -> None:
     real, facts = real_of(kind)
@@ -124,6 +125,7 @@ def test_a_fifth_of_copies_fails_the_copying_guard_and_no_metric_sees_it(kind: s
         assert not worse(real, measured(kind, "truth"), measured(kind, "copies"))
 
 
+@pytest.mark.long
 def test_text_with_less_variety_is_worse_however_likely_it_is() -> None:
     """A weaker model of the training text, the likelier half of real windows, one word again and again, windows that repeat
     their first letters: each is shown to be worse, and none of them shows real text to be."""
@@ -343,6 +345,7 @@ def restored() -> tuple[RealData, object]:
     return replace(real, paired=replace(real.paired, span=None)), facts  # PSNR and SSIM decide nothing
 
 
+@pytest.mark.long
 def test_restorations_are_measured_as_pairs_and_by_a_proper_score() -> None:
     real, facts = restored()
     assert [m.name for m in real.metrics] == [

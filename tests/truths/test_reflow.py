@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from warmflow.contracts import Batch, Player
@@ -41,6 +42,7 @@ def test_prepared_pairs_keep_the_start_that_was_walked_also_where_a_draft_is_blu
     assert not torch.equal(Given().pair(paired, source, noise=Noise.of(9, n)).start.x0, paired.start.x0)
 
 
+@pytest.mark.long
 def test_one_step_of_the_reflow_is_the_whole_walk() -> None:
     """Between Gaussians the flow's map is affine and monotone, so that reflow is straight at once: one step is exact."""
     network = seeded(0, lambda: MLP((1,), width=32, depth=1))

@@ -29,6 +29,8 @@ from warmflow.report import Report, drawing, folder, frontier, gather, quality, 
 from warmflow.report.labels import spread
 from warmflow.report.parse import parse
 
+pytestmark = pytest.mark.long
+
 
 @functools.cache
 def evaluated(outcome: str) -> Any:

@@ -238,6 +238,7 @@ def generator(noise: float, low: float | None = None) -> Callable[..., Tensor]:
     return draw
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ready", [True, False], ids=["ready samples", "generators"])
 def test_clipping_one_method_is_caught_and_clipping_all_passes(ready: bool) -> None:
     real = points(300, 1, 0.0)
@@ -278,6 +279,7 @@ def test_ends_that_are_shared_or_not_passed_are_no_fault() -> None:
         checks.one_clipped({"a": [x], "b": [y.clamp(max=1.0)]})
 
 
+@pytest.mark.long
 def test_seeds_keep_their_numbers_and_seconds_are_those_given() -> None:
     real = points(300, 1, 0.0)
     sets = {name: {s: {k: generator(noise)(200, steps=k, seed=s) for k in (1, 2)} for s in (3, 7)}

@@ -48,6 +48,7 @@ OF_COMMANDS = {
 """Options of the commands themselves."""
 
 
+@pytest.mark.long
 def test_every_script_imports():
     """Everything but what stands below ``if __name__ == "__main__"`` is run."""
     done = subprocess.run(

@@ -99,6 +99,7 @@ def test_kgrams_absent_from_the_other_set_enter_in_closed_form() -> None:
     assert torch.equal(first[1], second[1])
 
 
+@pytest.mark.long
 def test_kgrams_are_unbiased_at_every_size() -> None:
     """Over all samples from two laws of windows of one token, D has the mean E J(A, B) - E J(A, A')/2 - E J(B, B')/2 of bags
     of two; so it is 0 for equal laws, though J is not."""
@@ -149,6 +150,7 @@ def test_distance_of_large_sets_is_the_divergence_of_the_laws() -> None:
     assert found == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.long
 def test_less_variety_is_no_gain() -> None:
     """Likelier tokens only: below the floor of real sets by J less a fixed floor, above it by D."""
     law, k, n = zipf(60), 3, 100
@@ -341,6 +343,7 @@ def test_real_text_measures_tokens() -> None:
         real.measure(fresh[:160].float())
 
 
+@pytest.mark.long
 def test_a_data_set_of_text_is_measured_so() -> None:
     from warmflow.data.text import text
 

@@ -193,6 +193,7 @@ def test_messages_are_the_mass_of_all_continuations(name: str) -> None:
     assert float(found.amax(1).min()) == 1 == float(found.max())
 
 
+@pytest.mark.long
 def test_particles_approach_the_law_and_a_local_rule_does_not() -> None:
     """A four-gram guided by a bigram, by a unigram (the local rule), and by many particles of either."""
     model, n, strength = ngram(4), 20_000, 2.0
@@ -342,6 +343,7 @@ def test_independent_pairs_of_the_data_raise_no_flag() -> None:
     assert TokenAudit(**{**json.loads(json.dumps(found.to_json())), "flags": ()}) == found
 
 
+@pytest.mark.long
 def test_each_number_sees_its_own_fault() -> None:
     few = audited(index=torch.arange(1200) % 300, x1=texts_of(1200, 0)[torch.arange(1200) % 300])
     assert few.never_chosen == 0.75 and few.effective_sample_size == 0.25 and "75%" in few.flags[0]
@@ -373,6 +375,7 @@ def test_divergence_in_closed_form() -> None:
     assert divergence(p, q) == pytest.approx(entropy((p + q) / 2) - entropy(p) / 2 - entropy(q) / 2, rel=1e-6)
 
 
+@pytest.mark.long
 def test_a_shift_that_spares_all_bigrams_is_seen() -> None:
     """Texts in which every third token follows from the two before, and texts of free tokens: equal shares of bigrams."""
     n, length = 1500, 24
@@ -406,6 +409,7 @@ def test_what_does_not_belong_together_is_named(changed: dict, match: str) -> No
         audited(**changed)
 
 
+@pytest.mark.long
 def test_the_audit_tells_the_couplings_apart() -> None:
     """Data of one chain, drafts of another: what each coupling keeps, bends and gains, as its page says."""
     n, length = 1500, 12

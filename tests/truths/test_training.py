@@ -249,6 +249,7 @@ def test_the_rate_rises_then_falls_to_two_percent():
     assert rate(500, 1000, 10) == pytest.approx(0.51)
 
 
+@pytest.mark.long
 def test_training_lowers_the_loss_to_the_law_s_own():
     """On one datum from N(0, I) the best loss is 0: the velocity is known from x_t."""
     network = seeded(0, lambda: MLP((2,), width=32, depth=1))

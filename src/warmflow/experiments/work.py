@@ -187,11 +187,11 @@ def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
     }  # fmt: skip
     whole = {name: {s: x for s, x in starts.items() if x is not None} for name, starts in begun.items()}
     whole = {name: starts for name, starts in whole.items() if len(starts) == len(seeds)}
-    several, named = len(whole) > 1, titles(work.members)
+    own = [starts[seeds[0]].title for starts in whole.values()]
     found: list[Entry] = []
     for name, starts in whole.items():
         first = starts[seeds[0]]
-        title = f"the start of {named[name]}" if several else first.title
+        title = first.title if own.count(first.title) == 1 else f"the start of {titles(work.members)[name]}"
         sources = {seed: start.source for seed, start in starts.items()}
         found.append(alone(work.setup().data.bounds, f"{name}-start", sources, name, title, draft=first.draft))
     return found

@@ -50,6 +50,7 @@ def images(n, seed):
     return torch.tanh(torch.randn(n, 1, 8, 8, generator=g) + torch.randn(n, 1, 1, 1, generator=g))
 
 
+@pytest.mark.long
 def test_images_in_bytes_are_those_in_floats():
     def sets(first, form):
         return [{k: form(images(N, first + 10 * s + k)) for k in CALLS} for s in range(2)]

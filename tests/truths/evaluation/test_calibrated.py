@@ -42,6 +42,7 @@ IDENTICAL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", IDENTICAL)
 def test_identical_methods_are_called_faster_in_at_most_one_study_in_twenty(case):
     rows = results(IDENTICAL[case], 200)
@@ -108,6 +109,7 @@ def test_planted_distances_are_the_closed_form():
         assert found == pytest.approx(d, abs=2e-3)
 
 
+@pytest.mark.long
 def test_planted_samples_four_times_faster_are_found_and_identical_ones_are_not():
     calibration.MARGIN[:] = [0.0018]
     generator = np.random.default_rng(2)

@@ -210,6 +210,7 @@ def test_a_baseline_with_another_solver_only_is_named():
     assert "was not measured with the candidate's solver" in str(found)
 
 
+@pytest.mark.long
 def test_the_cost_of_a_hidden_draft_is_named():
     def generator(x, blur, start):
         def draw(n, *, steps, seed):

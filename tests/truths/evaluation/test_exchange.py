@@ -211,6 +211,7 @@ def independent(name, generator, k, means, sd):
     )
 
 
+@pytest.mark.long
 def test_rows_with_noise_of_their_own_share_the_error():
     """Fourteen opportunities at 2.5 % each would be one false claim in four studies."""
     means, false, unshared, times = 1 + 3 / np.sqrt(np.arange(1, 15)), 0, 0, 300

@@ -29,6 +29,7 @@ def pilot(sd, k=3, warm=FOUR_TIMES, real=0.0, samples=2_000):
     return _pilot(found, samples, 2_000, 1_000)
 
 
+@pytest.mark.long
 def test_a_clear_pilot_needs_few_seeds_and_a_noisy_one_more():
     clear = plan(study(pair(FOUR_TIMES, sd=2e-4)), studies=40)
     noisy = plan(study(pair(FOUR_TIMES, sd=4e-3)), studies=40)
@@ -73,6 +74,7 @@ def test_simulated_studies_have_the_pilots_means_and_spread():
     assert spread == pytest.approx(pooled * nu / (nu - 2), rel=0.3)  # nu / chi^2(nu) has the mean nu / (nu - 2)
 
 
+@pytest.mark.long
 def test_the_cheapest_plan_is_the_one_with_the_fewest_seeds_unless_samples_save_none():
     found = plan_of(pilot(6e-3).curves, 2_000, 2_000, 1_000, rules=RULES, studies=60)
     assert found.samples == 2_000  # training is the noise
@@ -81,6 +83,7 @@ def test_the_cheapest_plan_is_the_one_with_the_fewest_seeds_unless_samples_save_
     assert asked.power == found.power >= 0.8
 
 
+@pytest.mark.long
 def test_several_candidates_have_plans_of_their_own():
     methods = {**pair(FOUR_TIMES, sd=2e-4), "slow": Given(Role.CANDIDATE, BASELINE, sd=2e-4)}
     made = study(methods)
@@ -90,6 +93,7 @@ def test_several_candidates_have_plans_of_their_own():
         plan(made, "cold")
 
 
+@pytest.mark.long
 def test_the_command_prints_the_plan_of_a_study_folder(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(planner, "STUDIES", 20)
     save_study(tmp_path, study(pair(FOUR_TIMES, sd=2e-4)))
@@ -108,6 +112,7 @@ def test_the_command_prints_the_plan_of_a_study_folder(tmp_path, capsys, monkeyp
         assert said in error and error.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_pilot_of_one_seed_says_nothing():
     with pytest.raises(ValueError, match="one training seed"):
         plan(study(pair(FOUR_TIMES), k=1))
