@@ -191,7 +191,7 @@ def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
     found: list[Entry] = []
     for name, starts in whole.items():
         first = starts[seeds[0]]
-        title = first.title if own.count(first.title) == 1 else f"the start of {titles(work.members)[name]}"
+        title = first.title if own.count(first.title) == 1 else f"{first.title}, of {titles(work.members)[name]}"
         sources = {seed: start.source for seed, start in starts.items()}
         found.append(alone(work.setup().data.bounds, f"{name}-start", sources, name, title, draft=first.draft))
     return found
