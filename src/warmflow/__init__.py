@@ -6,13 +6,15 @@
 Classes, functions and modules are imported when they are first used, so that ``warmflow --help`` does not wait for torch:
 ``import warmflow; warmflow.data.load("digits")``.
 
-Where two classes share a name, the top level has the one that is made by calling it: ``warmflow.LearnedPrior`` is the method, its
-source is ``warmflow.sources.LearnedPrior``. The drafts Gaussian, Jittered and Regression are asked for by their names
-("gaussian") and stay in ``warmflow.drafts``; at the top level these are the sources and the objective.
+Concrete classes of the packages in ``_PACKAGES`` are found in their modules, so that a new one is a new file. Where two classes
+share a name, the top level has the one that is made by calling it: ``warmflow.LearnedPrior`` is the method, its source is
+``warmflow.sources.LearnedPrior``. The drafts Gaussian, Jittered and Regression are asked for by their names ("gaussian") and stay
+in ``warmflow.drafts``; at the top level these are the sources and the objective.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -25,25 +27,12 @@ _EXPORTS = {
     "Record Samples Solver Source Start State",
     "noise": "Noise",
     "options": "OptionError",
-    "sources": "Autoregressive Blurred ByLabel Conditioned Corrupted Decoded DiffusersPipeline External Filled Gaussian "
-    "GaussianMixture Jittered Labelled LSTM MarkovChain MaskTokens NGram Restored Shown StandardNormal UniformTokens "
-    "partly_known",
-    "couplings": "Assignment AssignmentHamming Encoded Given Independent Maximal NearestDatum NearestDatumHamming NearestDraft "
-    "NearestDraftHamming Principal Resampled Rewritten Semidiscrete Walked prepare",
-    "paths": "LinearPath MixturePath",
-    "networks": "Auxiliary CausalTransformer DCDiscriminator DCGenerator DiT LowPass MLP Network TokenLSTM TokenTransformer UNet",
-    "fields": "ExactGaussian ExactMarkov ExactMixture ExactTokens Guided NetworkField Tempered TokenField WrappedField "
-    "finite_data wrap",
-    "solvers": "AdamsBashforth Euler Heun Jump Midpoint MultistepX1 RK4",
+    "sources": "Autoregressive partly_known",
+    "couplings": "Principal prepare",
+    "networks": "Network",
+    "fields": "finite_data wrap",
     "sampler": "Clip Sampler",
-    "objectives": "Adversarial DiscreteFlowMatching FlowGeneratorMatching FlowMatching NextToken Regression VarianceGuided",
     "metrics.extractors": "EfficientNetLite0 NamedExtractor Scripted",
-    "metrics.frechet": "Frechet",
-    "metrics.judged": "Gap",
-    "metrics.kgrams": "KGrams",
-    "metrics.kid": "KID",
-    "metrics.mmd": "MMD",
-    "metrics.sliced_wasserstein": "SlicedWasserstein",
     "data": "DataSet",
     "data.fresh": "FreshToy",
     "data.grid": "Gridded",
@@ -55,42 +44,59 @@ _EXPORTS = {
     "training": "Diverged train",
     "checkpoints": "load",
     "setup": "Setup Training",
-    "drafts": "Draft NoDraft Own Pipeline draft_of",
-    "drafts.autoregressive": "LSTMDraft NGramDraft",
-    "drafts.generators": "GANDraft VAEDraft",
-    "drafts.mixture": "Mixture",
-    "drafts.regression": "Input",
+    "drafts": "Draft draft_of",
     "problems": "Problem problem_of",
-    "problems.digits": "Digits",
-    "problems.own": "Arrays Folder",
-    "problems.published": "CIFAR10 Emoji FashionMNIST",
-    "problems.restoration": "Denoising ImagePairs SuperResolution",
-    "problems.text": "Text",
-    "problems.toys": "Checkerboard EightGaussians GridOfTokens Moons",
     "methods": "Method",
-    "methods.cold": "Cold",
-    "methods.distillation": "Distillation",
     "methods.learned_prior": "LearnedPrior",
-    "methods.own": "OwnModel",
-    "methods.reflow": "Reflow",
-    "methods.warm_start": "WarmStart",
     "report": "Report",
     "experiments.audit": "audit",
     "experiments.compare": "compare",
     "experiments.distill": "distill",
 }
-"""The public names by the module that has them."""
+"""Public names by the module that has them, beside the classes that are found."""
+_PACKAGES = {
+    "sources": "contracts.Source",
+    "couplings": "contracts.Coupling",
+    "paths": "contracts.Path",
+    "networks": "networks.base.Network",
+    "fields": "contracts.Field",
+    "solvers": "contracts.Solver",
+    "objectives": "contracts.Objective",
+    "metrics": "contracts.Metric",
+    "drafts": "drafts.base.Draft",
+    "problems": "problems.base.Problem",
+    "methods": "methods.base.Method",
+}
+"""Packages whose concrete classes are public, with the base of these. Of two classes with one name, that of the first package is
+found. The order is that of the layers, so that a solver is found without importing methods."""
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names.split()}
-__all__ = sorted([*_MODULE_OF, "__version__"])
+
+
+@functools.cache
+def _classes(package: str) -> dict[str, type[Any]]:
+    """The public classes of a package, by name. Imports its modules."""
+    from warmflow.discovery import concrete_in
+
+    module, _, base = _PACKAGES[package].rpartition(".")
+    above = getattr(importlib.import_module(f"warmflow.{module}"), base)
+    found = concrete_in(importlib.import_module(f"warmflow.{package}"), above)
+    named = package in ("drafts", "problems", "methods")  # without a name these are bases of others
+    return {k.__name__: k for k in found if not k.__name__.startswith("_") and (not named or getattr(k, "name", None))}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         return getattr(importlib.import_module(f"warmflow.{_MODULE_OF[name]}"), name)
+    if name == "__all__":
+        return sorted({*_MODULE_OF, *(found for package in _PACKAGES for found in _classes(package)), "__version__"})
+    if name[:1].isupper():
+        for package in _PACKAGES:
+            if name in _classes(package):
+                return _classes(package)[name]
     if not name.startswith("_") and importlib.util.find_spec(f"warmflow.{name}") is not None:
         return importlib.import_module(f"warmflow.{name}")
     raise AttributeError(f"warmflow has no {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *(module.name for module in pkgutil.iter_modules(__path__))})
+    return sorted({*__getattr__("__all__"), *(module.name for module in pkgutil.iter_modules(__path__))})

@@ -263,6 +263,10 @@ class Field(ABC):
 class Solver(ABC):
     """One integration step. A solver is stateless: values it must remember are kept in ``State.memory``."""
 
+    name: ClassVar[str] = ""
+    """The name by which users ask for it with its default options; empty if it is not asked for by name."""
+    title: ClassVar[str] = ""
+    """Its name in tables; that of the class by default."""
     order: ClassVar[int]
     calls_per_step: ClassVar[int]
     calls_last_step: ClassVar[int]

@@ -142,7 +142,7 @@ class Sampling(TypedDict, total=False):
     """How a flow of your own is sampled; ``t0``, ``sigma``, ``predicts`` and ``seen`` as it was trained.
 
     steps: steps of the solver, 4 by default; Adams-Bashforth and Euler take one network call each.
-    solver: a ``Solver`` or a name: adams-bashforth (the default), euler, heun, midpoint, multistep-x1, rk4.
+    solver: a ``Solver`` or the name of one: adams-bashforth (the default), euler, heun, ... (``solvers.SOLVERS``).
     t0: by default 0.8 from a draft, 0 from noise.
     sigma: 0.3 by default; only from a draft.
     clip: the range (low, high) that samples are clipped to; by default none.

@@ -1,8 +1,10 @@
 """One small example (or a few) of every concrete class below each abstract base.
 
-Classes are found, not listed: a new class without an entry here makes its contract test fail and say so.
+Classes are found, not listed: a class that is made without arguments is its own example; any other one without an entry here
+makes its contract test fail and say so.
 """
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -285,10 +287,23 @@ def cases(*bases):
     ]
 
 
-def example(kind, k=0):
-    if not EXAMPLES.get(kind):
+def examples_of(kind):
+    """The examples of a class, as functions that make them; its defaults where it has no entry."""
+    if kind not in EXAMPLES and not (dataclasses.is_dataclass(kind) and not required(kind)):
         pytest.fail(f"{kind.__module__}.{kind.__qualname__} has no example: add one to tests/contracts/examples.py")
-    return EXAMPLES[kind][k]()
+    return EXAMPLES.get(kind, [kind])
+
+
+def required(kind):
+    """The fields of a dataclass that have no default."""
+    missing = dataclasses.MISSING
+    return [
+        f.name for f in dataclasses.fields(kind) if f.init and f.default is missing and f.default_factory is missing
+    ]
+
+
+def example(kind, k=0):
+    return examples_of(kind)[k]()
 
 
 def start_of(n, dtype=torch.float32, **more):

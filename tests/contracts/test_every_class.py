@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from examples import BASES, EXAMPLES, batch_of, below, concrete, example, matching, start_of
+from examples import BASES, batch_of, below, concrete, example, examples_of, matching, start_of
 from warmflow.contracts import Coupling, Field, Objective, Path, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.networks import seeded
@@ -25,7 +25,7 @@ KINDS = sorted({k for base in BASES for k in concrete(base)}, key=lambda k: k.__
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
 def test_has_an_example_of_its_very_class(kind):
     example(kind)
-    for build in EXAMPLES[kind]:
+    for build in examples_of(kind):
         assert type(build()) is kind
 
 
@@ -91,7 +91,7 @@ def test_a_network_built_under_a_seed_leaves_the_global_stream_alone():
 def test_parts_keep_no_result():
     """Evaluating and drawing twice gives the same."""
     for kind in concrete(Source):
-        for k in range(len(EXAMPLES[kind])):
+        for k in range(len(examples_of(kind))):
             source = example(kind, k)
             a, b = (source.draw(5, noise=Noise.of(0, 5)).x0 for _ in range(2))
             assert torch.equal(a, b)

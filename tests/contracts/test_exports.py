@@ -43,7 +43,7 @@ def public():
 @pytest.mark.parametrize("kind", public(), ids=lambda k: f"{k.__module__}.{k.__name__}")
 def test_every_public_class_is_exported(kind):
     told = f"{kind.__module__}.{kind.__name__}"
-    assert kind.__name__ in warmflow.__all__, f"add {kind.__name__} to _EXPORTS of warmflow/__init__.py"
+    assert kind.__name__ in warmflow.__all__, "a class outside the packages that are searched: add it to _EXPORTS"
     found = getattr(warmflow, kind.__name__)
     if told in SHADOWED:
         assert found is not kind and found.__module__.split(".")[1] == SHADOWED[told]
@@ -80,3 +80,16 @@ def test_modules_are_imported_when_they_are_asked_for():
         "print(warmflow.functional.sample is warmflow.sample, warmflow.methods.METHODS['cold'] is warmflow.Cold)"
     )
     assert said.split() == ["False", "True", "True", "True"]
+
+
+def test_a_solver_is_found_without_importing_methods():
+    said = fresh("import sys, warmflow; print(warmflow.RK4().order, 'warmflow.methods' in sys.modules)")
+    assert said.split() == ["4", "False"]
+
+
+def test_only_concrete_classes_are_found():
+    for name in ("Toy", "ImageProblem", "ResampledMetric", "Tableau", "Pairing"):  # bases and helpers
+        assert not hasattr(warmflow, name) and name not in warmflow.__all__
+    starred = {}
+    exec("from warmflow import *", starred)
+    assert set(warmflow.__all__) <= set(starred)

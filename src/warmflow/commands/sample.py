@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
 from warmflow.commands.checks import Device, Quiet, Threads, use_threads
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.solvers import SOLVERS
 
 TOKENS, LABELS = "tokens", "labels"
 Help = Parameter
@@ -32,9 +33,7 @@ def sample(
     steps: Annotated[MaybeInt, Help(help="Intervals on [t0, 1]; by default 4, of a student 1.")] = None,
     solver: Annotated[
         str | None,
-        Help(
-            help="euler, heun, midpoint, rk4, adams-bashforth or multistep-x1; by default the run's own. Tokens have their own."
-        ),
+        Help(help=f"{', '.join(SOLVERS)}; by default the run's own. Tokens have their own."),
     ] = None,
     seed: Annotated[Int, Help(help="The same seed and number give the same samples.")] = 0,
     batch: Annotated[MaybeInt, Help(name="--batch-size", help="Samples that are drawn at once.")] = None,

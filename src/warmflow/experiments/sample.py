@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,14 @@ import torch
 from torch import Tensor
 
 from warmflow.checkpoints import device_of, load, read_json
-from warmflow.contracts import JumpPath, Samples, Solver
+from warmflow.contracts import JumpPath, Samples
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.options import suggestion
 from warmflow.sampler import Sampler, placed
-from warmflow.solvers import RK4, AdamsBashforth, Euler, Heun, Midpoint, MultistepX1
+from warmflow.solvers import solver_named
 
-SOLVERS: Mapping[str, Solver] = {
-    "euler": Euler(), "heun": Heun(), "midpoint": Midpoint(), "rk4": RK4(), "adams-bashforth": AdamsBashforth(),
-    "multistep-x1": MultistepX1(),
-}  # fmt: skip
 STEPS = 4
 """Default number of steps for sampling a run."""
 AT_ONCE = 4096
@@ -45,7 +39,7 @@ def sample_run(
 
     Args:
         steps: by default 4, of a run of one call (a student) 1.
-        solver: a key of ``SOLVERS``; by default the run's own.
+        solver: a name in ``SOLVERS``; by default the run's own.
         batch: samples that are made at once.
         raw: take the weights that were not averaged.
         given: the user's own callables or modules that the folder cannot hold: draft=..., network=...
@@ -81,8 +75,8 @@ def sample_run(
 def _check(n: int, steps: int | None, solver: str | None, batch: int | None) -> None:
     if n < 1:
         raise ValueError(f"n is {n}; ask for at least 1 sample")
-    if solver is not None and solver not in SOLVERS:
-        raise ValueError(f"solver is {solver!r}; {suggestion(solver, SOLVERS)}")
+    if solver is not None:
+        solver_named(solver)
     if steps is not None and steps < 1:
         raise ValueError(f"steps is {steps}; take at least 1 step")
     if batch is not None and batch < 1:
@@ -119,7 +113,7 @@ def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenO
     """The sampler with the solver that was asked for, or with the options of tokens."""
     if not isinstance(sampler.field.path, JumpPath):
         tokens.refuse(run)
-        return replace(sampler, solver=SOLVERS[solver]) if solver else sampler
+        return replace(sampler, solver=solver_named(solver)) if solver else sampler
     if solver is not None:
         raise ValueError(
             f"solver is {solver!r}, but {run} is a flow of tokens, which is sampled by jumps: leave it out"

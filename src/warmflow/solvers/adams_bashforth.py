@@ -32,6 +32,8 @@ class AdamsBashforth(Solver):
     """
 
     spacing: float = 2.0
+    name: ClassVar[str] = "adams-bashforth"
+    title: ClassVar[str] = "Adams-Bashforth"
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1

@@ -16,6 +16,7 @@ from warmflow.solvers.runge_kutta import EULER, advance, begin
 class Euler(Solver):
     """Euler's method: x + h u(x, t). First order, one call per step."""
 
+    name: ClassVar[str] = "euler"
     order: ClassVar[int] = 1
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1

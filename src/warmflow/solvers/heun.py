@@ -26,6 +26,7 @@ HEUN = Tableau(((), (1.0,)), (0.5, 0.5), (0.0, 1.0))
 class Heun(Solver):
     """Heun's method: x + h (k1 + k2) / 2 with the slopes k1, k2 at both ends. Second order; the last step is an Euler step."""
 
+    name: ClassVar[str] = "heun"
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 2
     calls_last_step: ClassVar[int] = 1

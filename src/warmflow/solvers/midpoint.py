@@ -18,6 +18,8 @@ MIDPOINT = Tableau(((), (0.5,)), (0.0, 1.0), (0.0, 0.5))
 class Midpoint(Solver):
     """The midpoint method: x + h u(x + h/2 u(x, t), t + h/2). Second order, two calls per step, none of them at t + h."""
 
+    name: ClassVar[str] = "midpoint"
+    title: ClassVar[str] = "midpoint"
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 2
     calls_last_step: ClassVar[int] = 2

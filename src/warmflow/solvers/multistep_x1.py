@@ -46,6 +46,8 @@ class MultistepX1(Solver):
     """
 
     spacing: float = 1.0
+    name: ClassVar[str] = "multistep-x1"
+    title: ClassVar[str] = "multistep x1"
     order: ClassVar[int] = 2
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1

@@ -26,6 +26,7 @@ RALSTON = Tableau(((), (0.5,), (0.0, 0.75)), (2 / 9, 1 / 3, 4 / 9), (0.0, 0.5, 0
 class RK4(Solver):
     """The classical Runge-Kutta method; the last step is Ralston's third-order method."""
 
+    name: ClassVar[str] = "rk4"
     order: ClassVar[int] = 4
     calls_per_step: ClassVar[int] = 4
     calls_last_step: ClassVar[int] = 3
