@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from examples import BASES, EXAMPLES, OWN, X, batch_of, cases, example, mlp, normal, own_draft, own_velocity, start_of
 from safetensors.torch import load as read
 from safetensors.torch import save as write
 
+from examples import BASES, EXAMPLES, OWN, X, batch_of, cases, example, mlp, normal, own_draft, own_velocity, start_of
 from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
