@@ -26,7 +26,7 @@ R = TypeVar("R", bound="Record")
 Condition = Mapping[str, Tensor]
 
 
-def _each(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
+def _each(value: object, act: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return act(value)
     if isinstance(value, Record):

@@ -284,7 +284,7 @@ def _field(model: Model, predicts: str, t0: float, sees: tuple[str, ...]) -> Wra
     return WrappedField(model, predicts, sees=sees, path=LinearPath(t0))
 
 
-def _shape(draft: Any) -> tuple[int, ...]:
+def _shape(draft: object) -> tuple[int, ...]:
     return tuple(torch.as_tensor(draft(2, 0) if callable(draft) and not isinstance(draft, Tensor) else draft).shape[1:])
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,20 +56,20 @@ class PairedDataset(Dataset[Row]):
         at = row if self.index is None else int(self.index[row])
         return self.starts[row], self.x[at], {k: v[row] for k, v in self.condition.items()}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Workers need the rows alone; a source may hold a function that cannot be sent to them."""
         return {**self.__dict__, "source": None}
 
 
 def pair(
-    x: Any,
+    x: object,
     *,
-    draft: Any = "mixture",
+    draft: object = "mixture",
     pairing: str | Coupling = "whole-set",
     rounds: int = 8,
     block: int | None = None,
     passes: int | None = None,
-    labels: Any = None,
+    labels: object = None,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -121,7 +120,7 @@ def pair(
     return PairedDataset(data, pairs, source)
 
 
-def source_of(draft: Any, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+def source_of(draft: object, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
     """The source that a user's draft stands for.
 
     Args:
@@ -158,7 +157,7 @@ def source_of(draft: Any, x: Tensor, labels: Tensor | None = None, seed: int = 0
     )
 
 
-def _by_label(draft: Any, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
+def _by_label(draft: object, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
     sources = []
     for label in range(int(labels.max()) + 1):
         rows = x[labels == label]
@@ -170,7 +169,7 @@ def _by_label(draft: Any, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
     return ByLabel.of(sources, labels)
 
 
-def _labels(labels: Any, n: int) -> Tensor:
+def _labels(labels: object, n: int) -> Tensor:
     found = torch.as_tensor(labels).detach().cpu()
     if found.shape != (n,) or found.is_floating_point() or found.is_complex() or int(found.min()) < 0:
         raise ValueError(

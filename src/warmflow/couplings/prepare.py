@@ -111,7 +111,7 @@ def _description(part: Any) -> str:
     return repr(part)
 
 
-def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+def _check_settings(folder: Path, settings: dict[str, object]) -> None:
     note = folder / "pairs.json"
     if note.exists():
         before = json.loads(note.read_text())
@@ -274,10 +274,10 @@ def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
         raise ValueError(f"block is {block}; passes exchange starts within blocks of at least 2 rows")
 
 
-def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, Any]:
+def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, object]:
     """The values that identify pairs, in addition to block and seed."""
     n, space = len(data), getattr(coupling, "space", None)
-    facts = {
+    facts: dict[str, object] = {
         "coupling": _description(coupling),
         "source": f"{type(source).__name__} {_source_digest(data, source)}",
         "data": f"{n} rows {_data_digest(data)}",

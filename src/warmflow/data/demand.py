@@ -14,9 +14,8 @@ The permutation is that of :func:`warmflow.data.split`: if everything fits, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,7 +73,7 @@ def on_demand(
     memory: float,
     seed: int,
     classes: tuple[str, ...] = (),
-    notes: dict[str, Any] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> DataSet:
     """A data set of n rows whose training part is read on demand (``whole``), with the other parts in memory.
 

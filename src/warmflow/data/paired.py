@@ -76,7 +76,7 @@ def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
     return replace(data, name=name, train=one(data.train, 0), validation=validation, heldout=one(data.heldout, 2))
 
 
-def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> DataSet:
+def pairs(inputs: object, targets: object, *, name: str = "pairs", seed: int = 0) -> DataSet:
     """Pairs given by the user: two arrays of images of the same length, order and size.
 
     Raises:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from warmflow.data import DataSet, suggest
 from warmflow.noise import permutation
 
 
-def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) -> DataSet:
+def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True) -> DataSet:
     """The data set with the rows of its training part that have the highest scores, in their order.
 
     Args:
@@ -121,7 +120,7 @@ def _in_memory(dataset: DataSet, what: str) -> None:
         )
 
 
-def _chosen(dataset: DataSet, rows: Tensor, what: str, told: dict[str, Any]) -> DataSet:
+def _chosen(dataset: DataSet, rows: Tensor, what: str, told: dict[str, object]) -> DataSet:
     """The data set with these rows (n,) of its training part, which may repeat, numbered from 0."""
     train = replace(dataset.train[rows], index=torch.arange(len(rows)))
     numbers = dict(dataset.rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from warmflow.contracts import Batch, Source
 from warmflow.options import changed, plain
@@ -68,7 +68,7 @@ class Draft(ABC):
         """A warning about the drafts; empty for none."""
         return ""
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         """The draft's class and options as JSON values, for config.json."""
         return {"class": type(self).__name__, **plain(self)}
 

@@ -90,7 +90,7 @@ class PriorOptions:
         return SMALL[name] if given is None else given
 
 
-SMALL: Mapping[str, Any] = {
+SMALL: Mapping[str, object] = {
     "factor": 2,
     "latent": 8,
     "kl": 0.03,
@@ -169,7 +169,7 @@ def _auxiliary(
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, object]:
     """Facts about the auxiliary model, measured on data that it was not trained on.
 
     Raises:
@@ -187,7 +187,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
             f"{log_variance.min() / 2:.2g} to {log_variance.max() / 2:.2g}): it repeats the data or has learned nothing; change "
             "kl, latent or auxiliary_updates of learned-prior"
         )
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "explained": 1 - float((y - mu).square().mean() / (y - y.mean(0)).square().mean()),
         "kl": float(kl.sum()),
         "active": int((kl > SILENT).sum()),

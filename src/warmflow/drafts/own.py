@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ class Own(Draft):
 
     name: ClassVar[str] = "own"
     given: ClassVar[bool] = True
-    samples: Any
+    samples: object
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
     aligned: bool = False
     """Whether there is one draft for each sample of the data, in the same order (for texts: each with its refined text)."""
@@ -44,7 +43,7 @@ class Own(Draft):
             return False
         return self.asked() == other.asked()
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         if isinstance(self.samples, str | Path):
             told = str(self.samples)
         elif callable(self.samples):
@@ -91,8 +90,8 @@ class Own(Draft):
 
     def _given(self, setup: Setup) -> tuple[Batch, Source]:
         """The given pairs, and a source of the drafts that are in no pair, which is used for sampling."""
-        if isinstance(setup.data.codec, Alphabet):
-            return self._given_texts(setup, setup.data.codec)
+        if setup.data.alphabet is not None:
+            return self._given_texts(setup, setup.data.alphabet)
         data, given = setup.data, self.samples
         if isinstance(given, str | Path) and path_of(str(given)).is_dir() and setup.asked.get("name") == "folder":
             _named_alike(Path(str(setup.asked["path"])), path_of(str(given)), data)
@@ -119,30 +118,30 @@ class Own(Draft):
             )
         if len(drafts) < LEAST_PAIRS:
             raise ValueError(f"{path} holds {len(drafts)} pairs, which are too few: give at least {LEAST_PAIRS}")
-        order = permutation(int(setup.asked.get("data_seed", 0)), len(drafts), "given")
+        order = permutation(setup.data_seed, len(drafts), "given")
         rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
         fresh = External.of(drafts[rest], setup.shape, None, len(codec))
         return Batch(refined[rows], {}, rows, Start(drafts[rows])), fresh
 
-    def read(self, setup: Setup) -> Callable[[int, int], Any] | Tensor:
+    def read(self, setup: Setup) -> object:
         """The drafts in a form that ``External`` accepts.
 
         Raises:
             ValueError: a file that is missing or of another kind.
         """
-        given, codec = self.samples, setup.data.codec
+        given, alphabet = self.samples, setup.data.alphabet
         if type(given).__module__.split(".")[0] == "diffusers":
             raise ValueError(f"the draft is the pipeline {type(given).__name__}; save it with save_pretrained(PATH), "
                              "give 'diffusers:PATH'")  # fmt: skip
         if not isinstance(given, str | Path):
-            return given  # type: ignore[no-any-return]
+            return given
         path = path_of(str(given))
         if path.suffix.lower() in (".txt", ".jsonl"):
-            if not isinstance(codec, Alphabet):
+            if alphabet is None:
                 raise ValueError(
                     f"the draft '{path}' is a file of texts, but the data are not texts; give .npy, .npz, or images"
                 )
-            return drafts_of(path, codec, setup.shape[0])[0]
+            return drafts_of(path, alphabet, setup.shape[0])[0]
         return read_drafts(path, setup.shape)
 
 
@@ -198,7 +197,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
 
 def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
     """Raises ValueError unless the files of drafts have the same names as the images of the data, without suffixes."""
-    unread = [one["file"] for one in data.notes.get("unreadable_files", ())]
+    unread = [one["file"] for one in data.unreadable]
     theirs, ours = (
         [str(Path(name).with_suffix("")) for name in names]
         for names in (names_of(images.expanduser(), unread), names_of(drafts))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from warmflow.checkpoints import device_of, make_folder, read_json, write_json
 from warmflow.evaluation.rows import GRID, Entry
@@ -28,7 +27,6 @@ from warmflow.methods.distillation import Distillation
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
 from warmflow.problems import PROBLEMS
-from warmflow.problems.base import Problem
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
 from warmflow.sampler import Sampler
@@ -75,7 +73,7 @@ class Member:
 # ---------------------------------------------------------------- which runs may be compared
 
 
-def _first_difference(a: Any, b: Any) -> tuple[str, Any, Any] | None:
+def _first_difference(a: object, b: object) -> tuple[str, object, object] | None:
     """The first place at which two JSON values differ, with both values there; None where they are equal."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in sorted(a.keys() | b.keys(), key=lambda k: (k == "updates", k)):
@@ -153,7 +151,7 @@ def members_of(runs: Sequence[SavedRun]) -> list[Member]:
     return members
 
 
-def with_teachers(members: Sequence[Member], draft: Any = None) -> list[Member]:
+def with_teachers(members: Sequence[Member], draft: object = None) -> list[Member]:
     """The methods, with the teachers of students as the baseline where there is none, and their reflows.
 
     Raises:
@@ -171,7 +169,7 @@ def with_teachers(members: Sequence[Member], draft: Any = None) -> list[Member]:
     return found
 
 
-def _with_teacher(members: Sequence[Member], student: Member, draft: Any) -> list[Member]:
+def _with_teacher(members: Sequence[Member], student: Member, draft: object) -> list[Member]:
     """The methods with a student's teacher as the baseline, and with its reflow where that was trained."""
     teachers = [read_teacher(run, draft) for run in student.runs]
     for teacher in teachers[1:]:
@@ -193,7 +191,7 @@ def _with_teacher(members: Sequence[Member], student: Member, draft: Any) -> lis
     return found
 
 
-def read_teacher(student: SavedRun, draft: Any = None) -> SavedRun:
+def read_teacher(student: SavedRun, draft: object = None) -> SavedRun:
     """The run that a student was distilled from.
 
     Raises:
@@ -272,7 +270,7 @@ def _bills(members: Sequence[Member]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
+def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Mapping[str, object]]:
     """The audits of the pairings of the first candidate whose drafts and pairs were kept."""
     for member in members:
         run = member.runs[0]
@@ -283,13 +281,13 @@ def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
     return {}
 
 
-def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
+def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, object]]:
     """After how many samples the first student's distillation has paid for itself, by its teacher's calls: its seconds over
     those that one call of the student saves; None where it saves none. Nothing where the teacher is not measured."""
     by_method = [(m.runs[0].asked["method"], m) for m in members]
     both = [(m, t) for asked, m in by_method if m.student for theirs, t in by_method if theirs == asked["teacher"]]
 
-    def beside(study: Study) -> Mapping[str, Any]:
+    def beside(study: Study) -> Mapping[str, object]:
         if not both:
             return {}
         student, teacher = both[0]
@@ -308,8 +306,8 @@ def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
 
 
 def compare_runs(
-    runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None,
-    draft: Any = None, device: str = "cpu", progress: bool = True,
+    runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
+    draft: object = None, device: str = "cpu", progress: bool = True,
 ) -> Report:  # fmt: skip
     """Judges finished runs of one problem in one report.
 
@@ -337,7 +335,7 @@ def compare_runs(
 
 
 def judge_student(
-    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None, draft: Any = None,
+    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None, draft: object = None,
     device: str = "cpu", progress: bool = True,
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
@@ -347,11 +345,11 @@ def judge_student(
 
 
 def _judge(
-    members: Sequence[Member], setup: Setup, out: Path, config: Mapping[str, Any], calls: tuple[int, ...],
+    members: Sequence[Member], setup: Setup, out: Path, config: Mapping[str, object], calls: tuple[int, ...],
     samples: int | None, device: str, progress: bool,
 ) -> Report:  # fmt: skip
     """Measures and judges these runs."""
-    known: type[Problem] = PROBLEMS[setup.asked["name"]]
+    known = PROBLEMS[str(setup.asked["name"])]
     n = samples or known.samples
     say("making the real data ready", progress)
     real, facts = real_data(setup.data, n)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
@@ -84,7 +83,7 @@ def titles(members: Sequence[Member]) -> dict[str, str]:
     return found
 
 
-def told(values: Mapping[str, Any]) -> str:
+def told(values: Mapping[str, object]) -> str:
     """Values of options as text; of a nested one the name of its class."""
     return ", ".join(f"{k} {v.get('class', '') if isinstance(v, Mapping) else v}" for k, v in values.items())
 

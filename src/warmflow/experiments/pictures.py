@@ -10,7 +10,6 @@ from torch import Tensor
 
 from warmflow.contracts import Source
 from warmflow.data import DataSet
-from warmflow.data.grid import Grid
 from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import Alone, Trained
 from warmflow.experiments.pair_audits import seen_as
@@ -41,7 +40,7 @@ def pictures(
     if draft is not None:
         out["draft"] = Alone(draft, data.bounds, True)(n, steps=0, seed=seed)
     several = len({t.name for t in trained if t.role is Role.CANDIDATE}) > 1
-    tokens, plane = data.kind == "tokens", data.kind == "points" or isinstance(data.codec, Grid)
+    tokens, plane = data.kind == "tokens", data.kind == "points" or data.grid is not None
     for t in trained:
         if t.seed != seed:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from warmflow.data.text import Alphabet
+from warmflow.data import Codec
 from warmflow.fields import Guided, Tempered
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
@@ -47,7 +46,7 @@ class TokenOptions:
                     "TokenOptions", f.name, f"is {value!r}, which is for flows of tokens; {run} is not one"
                 )
 
-    def applied(self, sampler: Sampler, codec: object) -> Sampler:
+    def applied(self, sampler: Sampler, codec: Codec | None) -> Sampler:
         """The sampler with these options.
 
         Raises:
@@ -114,16 +113,16 @@ def _labelled(sampler: Sampler) -> Labelled | ByLabel | None:
     return source
 
 
-def _pattern(name: str, text: str, codec: object, length: int) -> Tensor:
+def _pattern(name: str, text: str, codec: Codec | None, length: int) -> Tensor:
     """The tokens of a prefix or a template, (length,) int64; -1 at positions that are free."""
-    if not isinstance(codec, Alphabet):
+    alphabet = None if codec is None else codec.alphabet
+    if alphabet is None:
         raise OptionError("TokenOptions", name, f"is {text!r}, but this run makes no texts")
     if len(text) > length or (name == "template" and len(text) != length):
         raise OptionError("TokenOptions", name,
                           f"has {len(text)} symbols, but samples of this run have {length}: make it fit")  # fmt: skip
-    encode: Callable[[str], Tensor] = codec.encode
     out = torch.full((length,), -1, dtype=torch.int64)
     for i, symbol in enumerate(text):
         if name == "prefix" or symbol != FREE:
-            out[i] = encode(symbol)[0]
+            out[i] = alphabet.encode(symbol)[0]
     return out

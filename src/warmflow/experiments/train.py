@@ -19,7 +19,6 @@ from torch import nn
 
 from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Batch, Data, Objective, Source, Start
-from warmflow.data.text import Alphabet
 from warmflow.drafts import Draft, NoDraft, Place, draft_of, fitted
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
@@ -60,7 +59,7 @@ def method_of(given: Method | str) -> Method:
     return METHODS[given]()
 
 
-def asked_setup(problem: Any, training: Training | None, changes: Mapping[str, Any]) -> Setup:
+def asked_setup(problem: object, training: Training | None, changes: Mapping[str, object]) -> Setup:
     """A problem made ready, some of its options of training changed."""
     asked = problem_of(problem)
     if training is None:
@@ -69,8 +68,8 @@ def asked_setup(problem: Any, training: Training | None, changes: Mapping[str, A
 
 
 def train_run(
-    problem: Any, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
-    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = print, **changes: Any,
+    problem: object, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
+    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = print, **changes: object,
 ) -> Sampler:  # fmt: skip
     """Trains a method on a problem into a run folder, or continues the run that is there.
 
@@ -107,7 +106,7 @@ def train_run(
     for facts in (chosen.facts(parts), read_json(out / "config.json").get("training") or {}):
         if "warning" in facts:
             echo(f"warning: {facts['warning']}")
-    suffix = "txt" if isinstance(setup.data.codec, Alphabet) else "png"
+    suffix = "png" if setup.data.alphabet is None else "txt"
     echo(f"{out} is complete. Look at samples: warmflow sample {out} --out {out}/samples.{suffix}")
     return sampler
 
@@ -121,7 +120,7 @@ def _bill(out: Path, name: str, seconds: float) -> None:
 def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begin: nn.Module | None = None) -> Parts:
     """The parts of a run in its own folder; a teacher is trained into a folder below it."""
 
-    def teacher(method: Any) -> Sampler:
+    def teacher(method: Method) -> Sampler:
         where = out / "teacher"
         label = f"{setup.name} {method.label}" if progress else None
         found = run_method(
@@ -139,7 +138,7 @@ def _begin(method: Method, begin: Path) -> nn.Module:
     """The network of the cold run that a warm start begins with."""
     if not isinstance(method, WarmStart):
         raise ValueError(f"begin is {begin}, which fine-tunes a warm start; the method is {method.name!r}")
-    told = read_asked(begin).get("method") or {}
+    told = read_asked(begin).get("method", {})
     if told.get("class") != Cold.__name__:
         raise ValueError(
             f"begin is {begin}, a run of {told.get('class')}: fine-tuning starts from a cold run, give one"
@@ -193,7 +192,7 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     """
     method = _without_preparation(method, setup)
 
-    def teacher(of: Any) -> Sampler:
+    def teacher(of: Method) -> Sampler:
         return trial_of(settled(of, setup), setup, seed).sampler
 
     parts = Parts(setup, seed, None, False, begin, teacher)
@@ -230,9 +229,9 @@ def _without_preparation(method: Method, setup: Setup) -> Method:
 
 
 def dry_run(
-    problem: Any, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
-    echo: Echo = print, **changes: Any,
-) -> dict[str, Any]:  # fmt: skip
+    problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
+    echo: Echo = print, **changes: object,
+) -> dict[str, object]:  # fmt: skip
     """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that training will take.
 
     Args:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from torch import nn
 
@@ -143,11 +143,11 @@ class Method(ABC):
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
         return {}
 
-    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, object]:
         """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
         return {}
 

@@ -13,7 +13,7 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -180,7 +180,7 @@ class Distillation(Method):
         field = with_network(teacher_field(sampler), networks["student"])
         return replace(sampler, field=field, solver=Euler(), steps=1, device="cpu")
 
-    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, object]:
         return diversity(sampler, parts.trained(self.teacher))
 
 
@@ -250,7 +250,7 @@ def copied(field: Distilled) -> Distilled:
     return with_network(field, made)
 
 
-def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, Any]:
+def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, object]:
     """The student's total variance as a share of the teacher's, from the same starts; with a warning where it is too low."""
     spread = [
         float(flow(n, seed=0, steps=steps, batch=256).x.double().flatten(1).var(0).sum())

@@ -40,7 +40,7 @@ class Flow:
 
 def flow_of(
     setup: Setup, seed: int, source: Source, coupling: Coupling, data: Data, *, t0: float = 0.0,
-    sees: Mapping[str, Shape] | None = None, masked: bool = False, begin: Any = None, weigh_by: str | None = None,
+    sees: Mapping[str, Shape] | None = None, masked: bool = False, begin: object = None, weigh_by: str | None = None,
 ) -> Flow:  # fmt: skip
     """The flow of this problem from ``source``.
 
@@ -83,7 +83,7 @@ def guided(field: Field, setup: Setup) -> Field:
     return field if t.guidance == 1 else Guided(field, t.guidance, ("label",), interval_of(t.guidance_interval))
 
 
-def network_of(setup: Setup, sees: Mapping[str, Shape], seed: int, begin: Any = None) -> nn.Module:
+def network_of(setup: Setup, sees: Mapping[str, Shape], seed: int, begin: object = None) -> nn.Module:
     """A fresh network, or one that takes over a trained cold network's weights."""
     made = setup.build(setup.shape, sees, seed)
     if begin is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from warmflow.checkpoints import read_json
 from warmflow.contracts import Source
@@ -79,7 +79,7 @@ class LearnedPrior(PriorOptions, Method):
             raise ValueError(f"{place.folder} holds no learned prior: delete it")
         return replace(found, scale=self.scale)
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         self._prior(parts)
         folder = parts.place("parts", "prior", self.prior_asked()).folder
         return {} if folder is None else dict(read_json(folder / FACTS))

@@ -15,12 +15,11 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from warmflow.contracts import Coupling, Data, Source
-from warmflow.data.text import Alphabet
 from warmflow.drafts import Draft, NoDraft, Own, draft_of
 from warmflow.evaluation.study import Role
 from warmflow.methods.base import Drafted, Method, Networks, Stage, Start
@@ -72,7 +71,7 @@ class WarmStart(Pairing, Method):
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
         found: list[tuple[Method, Role]] = [(cold, Role.BASELINE) for cold in baselines(setup, self)]
-        if isinstance(setup.data.codec, Alphabet):
+        if setup.data.alphabet is not None:
             return found  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
         return [*found, (control, Role.CONTROL)]
 
@@ -115,7 +114,7 @@ class WarmStart(Pairing, Method):
         draft = self._source(parts)[0]
         return Drafted(draft, self, self._pairs(parts, draft)[1])
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         setup = parts.setup
         warnings = [self._draft(setup).warning(setup)]
         if setup.data.whole is not None and self.pairing in OFFLINE:

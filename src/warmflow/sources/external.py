@@ -21,7 +21,7 @@ from warmflow.noise import Noise
 Draft = Callable[[int, int], Any]
 
 
-def _as_drafts(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
+def _as_drafts(x: object, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
     try:
         tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
@@ -74,7 +74,7 @@ class External(Source):
 
     @staticmethod
     def of(
-        draft: Any, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
+        draft: object, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
     ) -> External:
         """Checks an array, or the first two drafts of a callable, against the shape and range of the data.
 
