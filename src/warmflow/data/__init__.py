@@ -265,6 +265,13 @@ def split(
     )
 
 
+def named(what: object) -> str | None:
+    """The name that stands for a user's data: a string, or a path, of a folder as folder:PATH; None for all else."""
+    if isinstance(what, os.PathLike):
+        return f"folder:{Path(what)}" if Path(what).is_dir() else str(Path(what))
+    return what if isinstance(what, str) else None
+
+
 def load(what: object, **options: object) -> DataSet:
     """Loads data in any supported form.
 
@@ -285,12 +292,10 @@ def load(what: object, **options: object) -> DataSet:
     if isinstance(what, DataSet):
         ready = what
         return _call(lambda: ready, ready.name, options)
-    if isinstance(what, os.PathLike):
-        path = Path(what)
-        what = f"folder:{path}" if path.is_dir() else str(path)
-    if not isinstance(what, str):
+    told = named(what)
+    if told is None:
         return _call(arrays.from_array, "array", options, what)
-    name = ALIASES.get(what, what)
+    name = ALIASES.get(told, told)
     if name.startswith("folder:"):
         found = _call(images.folder, name, options, name.removeprefix("folder:"))
     elif name.lower().endswith((".npy", ".npz")):
@@ -306,7 +311,7 @@ def load(what: object, **options: object) -> DataSet:
     elif name in NAMES:
         found = _call(toy.toy, name, options, name.removeprefix("toy."))
     else:
-        raise ValueError(_unknown(what))
+        raise ValueError(_unknown(told))
     enough(found.total, found.name)
     return found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.data import Codec, DataSet
 from warmflow.data.toy import toy
 from warmflow.noise import Noise
@@ -62,7 +62,7 @@ class Grid(Codec):
 
 
 @dataclass(frozen=True, eq=False)
-class Gridded(Source):
+class Gridded(Wrapper):
     """Another source's points as tokens."""
 
     source: Source
@@ -71,10 +71,6 @@ class Gridded(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         start = self.source.draw(n, condition, noise=noise.fold("gridded"))

@@ -208,8 +208,13 @@ def _columns(table: Table, what: str, asked: Mapping[str, str | None]) -> dict[s
     return found
 
 
+def _first(value: object) -> object:
+    """The value itself, or the first one of a list."""
+    return value[0] if isinstance(value, list) and value else value
+
+
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and bool(value) and isinstance(value[0], str))
+    return isinstance(_first(value), str)
 
 
 def _agree(table: Table, first: Table, what: str) -> None:
@@ -268,7 +273,7 @@ def _labels(splits: Mapping[str, tuple[str, Table]], column: str, what: str) -> 
 
 def _captions(tables: Sequence[Table], column: str) -> tuple[str, ...]:
     values = [value for table in tables for value in table[column][:]]
-    return tuple(str(v[0] if isinstance(v, list) and v else v or "") for v in values)
+    return tuple(str(_first(v) if v else "") for v in values)
 
 
 class _Images:

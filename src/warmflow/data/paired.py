@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
     return _with_inputs(data, f"{data.name}, denoising {sigma:g}", lambda y, k: noised(y, sigma, seed + k))
 
 
-def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
+def _with_inputs(data: DataSet, name: str, degrade: Callable[[Tensor, int], Tensor]) -> DataSet:
     if data.kind != "images":
         raise ValueError(f"{data.name} holds {data.kind}; only images are restored")
     if data.whole is not None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +60,7 @@ class Ready:
 class Clipped:
     """A generator whose samples are clipped to a range."""
 
-    generator: Callable[..., Any]
+    generator: Callable[..., object]
     low: float
     high: float
 

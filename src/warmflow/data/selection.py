@@ -25,6 +25,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, suggest
 from warmflow.noise import permutation
+from warmflow.whole import is_number
 
 
 def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True) -> DataSet:
@@ -47,7 +48,7 @@ def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True)
         raise ValueError(f"scores have shape {tuple(given.shape)}; give one number for each of the {n} training rows")
     if not bool(given.double().isfinite().all()):
         raise ValueError("scores hold NaN or infinite values; give finite numbers, the higher the better")
-    if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep <= 1:
+    if not is_number(keep, 1):
         raise ValueError(f"keep is {keep!r}; give the share of the rows to keep, above 0 and at most 1")
     label = _label(dataset, "prune by_class=False") if by_class else torch.zeros(n, dtype=torch.int64)
     best = given.double().argsort(descending=True, stable=True)

@@ -220,8 +220,10 @@ def text(
         raise ValueError(f"alphabet is {alphabet!r}; known: {', '.join(ALPHABETS)}")
     if not is_whole(length, 2):
         raise ValueError(f"length is {length!r}; windows hold a whole number of at least 2 symbols")
-    name = "embedded" if source == "embedded" else ("text" if isinstance(source, Mapping) else str(source))
-    documents = embedded() if source == "embedded" else dict(source) if isinstance(source, Mapping) else read(source)
+    if isinstance(source, Mapping):
+        name, documents = "text", dict(source)
+    else:
+        name, documents = str(source), embedded() if source == "embedded" else read(source)
     if alphabet == "text8":
         codec = Alphabet(tuple(LETTERS))
         plain = [normalised(t) for t in documents.values()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -135,9 +135,7 @@ def _trained(
         objective, data, finished, asked, steps=steps, batch=batch, seed=seed, folder=folder, device=device,
         progress=progress,
     )  # fmt: skip
-    trained = getattr(part, "network", part)
-    assert isinstance(trained, type(network))
-    return trained
+    return cast(N, getattr(part, "network", part))
 
 
 def _of_text(draft: Draft, setup: Setup) -> str:

@@ -48,6 +48,9 @@ class Draft(ABC):
     answers: ClassVar[bool] = False
     """Whether a draft is computed from the input that the sample answers."""
 
+    noise: ClassVar[bool] = False
+    """Whether it is noise in place of a draft, for controls."""
+
     @abstractmethod
     def fits(self, setup: Setup) -> str:
         """An empty string if the draft can be fitted to this problem, else one sentence with the reason."""
@@ -59,6 +62,19 @@ class Draft(ABC):
         Raises:
             ValueError: options that are invalid for these data.
         """
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the draft is the input itself."""
+        return False
+
+    def aligned_with_data(self) -> Draft:
+        """The same drafts, one for each sample of the data where the user provides them."""
+        return self
+
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of the bytes of the user's files; empty where there are none."""
+        return ""
 
     def given_pairs(self, setup: Setup) -> Batch | None:
         """The training data with one user-provided draft for each sample; None if there are none."""

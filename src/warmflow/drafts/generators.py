@@ -76,8 +76,7 @@ def train_vae(
     asked = {"kind": "draft", "draft": "vae", "network": network.arguments, "components": components,
              "learning_rate": learning_rate, "ema": ema}  # fmt: skip
 
-    def finished(trained: nn.Module) -> Decoded:
-        assert isinstance(trained, Auxiliary)
+    def finished(trained: Auxiliary) -> Decoded:
         trained.eval().requires_grad_(False)
         rows = x[permutation(seed, n, "encoded")[:ENCODED]]
         z = _encoded(trained, rows, seed)

@@ -20,7 +20,7 @@ from warmflow.data.images import from_uint8, names_of, read_folder, to_images
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.drafts.base import Draft, Place
 from warmflow.noise import Noise, permutation
-from warmflow.options import options
+from warmflow.options import changed, options
 from warmflow.setup import Setup
 from warmflow.sources import External
 
@@ -43,9 +43,19 @@ class Own(Draft):
             return False
         return self.asked() == other.asked()
 
+    @property
+    def _named(self) -> str | None:
+        """The path as the user gave it; None for drafts in memory."""
+        return str(self.samples) if isinstance(self.samples, str | Path) else None
+
+    @property
+    def _path(self) -> Path | None:
+        """The file or folder of drafts; None for drafts in memory."""
+        return None if self._named is None else path_of(self._named)
+
     def asked(self) -> dict[str, object]:
-        if isinstance(self.samples, str | Path):
-            told = str(self.samples)
+        if self._named is not None:
+            told = self._named
         elif callable(self.samples):
             told = f"callable {getattr(self.samples, '__qualname__', type(self.samples).__name__)}"
         else:
@@ -53,14 +63,16 @@ class Own(Draft):
         return {"class": "Own", "samples": told, "aligned": self.aligned}
 
     def digest(self) -> str:
-        """Sixteen hexadecimal digits of the bytes of the file or of all files in the folder; empty for drafts in memory."""
-        if not isinstance(self.samples, str | Path):
+        path, found = self._path, hashlib.sha256()
+        if path is None:
             return ""
-        path, found = path_of(str(self.samples)), hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
             found.update(str(file.relative_to(path)).encode())
             found.update(file.read_bytes())
         return found.hexdigest()[:16]
+
+    def aligned_with_data(self) -> Draft:
+        return changed(self, {"aligned": True})
 
     def fits(self, setup: Setup) -> str:
         try:
@@ -92,21 +104,20 @@ class Own(Draft):
         """The given pairs, and a source of the drafts that are in no pair, which is used for sampling."""
         if setup.data.alphabet is not None:
             return self._given_texts(setup, setup.data.alphabet)
-        data, given = setup.data, self.samples
-        if isinstance(given, str | Path) and path_of(str(given)).is_dir() and setup.asked.get("name") == "folder":
-            _named_alike(Path(str(setup.asked["path"])), path_of(str(given)), data)
+        data, path = setup.data, self._path
+        if path is not None and path.is_dir() and setup.asked.get("name") == "folder":
+            _named_alike(Path(str(setup.asked["path"])), path, data)
         drafts, n = self.read(setup), data.numbered or data.total
-        source = External.of(drafts, setup.shape, data.bounds, setup.vocabulary or None)
-        drafts = source.draft
-        if not isinstance(drafts, Tensor) or len(drafts) != n or not data.rows:
-            count = f"{len(drafts)} drafts" if isinstance(drafts, Tensor) else "a callable"
+        array = External.of(drafts, setup.shape, data.bounds, setup.vocabulary or None).array
+        if array is None or len(array) != n or not data.rows:
+            count = "a callable" if array is None else f"{len(array)} drafts"
             raise ValueError(
                 f"pairing is 'given', which needs one draft for each of the {n} samples of an array or folder, in the same "
                 f"order; got {count}"
             )
         others = torch.cat([data.rows[k] for k in ("validation", "heldout") if k in data.rows])
-        fresh = External(drafts[others], setup.shape)
-        return replace(data.train, start=Start(drafts[data.rows["train"]], {})), fresh
+        fresh = External(array[others], setup.shape)
+        return replace(data.train, start=Start(array[data.rows["train"]], {})), fresh
 
     def _given_texts(self, setup: Setup, codec: Alphabet) -> tuple[Batch, Source]:
         """Pairs of drafts and refined texts for training, and a source of the drafts of a random fifth held out."""
@@ -133,9 +144,9 @@ class Own(Draft):
         if type(given).__module__.split(".")[0] == "diffusers":
             raise ValueError(f"the draft is the pipeline {type(given).__name__}; save it with save_pretrained(PATH), "
                              "give 'diffusers:PATH'")  # fmt: skip
-        if not isinstance(given, str | Path):
+        path = self._path
+        if path is None:
             return given
-        path = path_of(str(given))
         if path.suffix.lower() in (".txt", ".jsonl"):
             if alphabet is None:
                 raise ValueError(

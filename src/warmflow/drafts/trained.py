@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from warmflow.checkpoints import load_part, open_run, save_part, write_json
 from warmflow.contracts import Data, Objective
@@ -18,7 +18,7 @@ P = TypeVar("P")
 def trained_part(
     objective: Objective,
     data: Data,
-    finished: Callable[[Any], P],
+    finished: Callable[..., P],
     asked: Mapping[str, object],
     *,
     steps: int,

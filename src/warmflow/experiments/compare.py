@@ -212,14 +212,18 @@ def judged_again(root: Path) -> Report:
 
 def whole(calls: Sequence[int]) -> tuple[int, ...]:
     """Numbers of calls, checked, rising."""
-    if isinstance(calls, int | float | str):
-        raise ValueError(f"calls is {calls!r}; give whole numbers in a list, like [1, 2, 4, 8]")
+    _listed("calls", calls, "like [1, 2, 4, 8]")
     if not calls:
         raise ValueError("calls is empty; give the numbers of calls to measure every method at, like 1, 2, 4, 8")
     for k in calls:
         if not is_whole(k):
             raise ValueError(f"calls holds {k!r}; each is a whole number of at least 1")
     return tuple(sorted(set(calls)))
+
+
+def _listed(name: str, given: Sequence[int], like: str) -> None:
+    if isinstance(given, int | float | str):
+        raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
 def _samples(samples: int) -> int:
@@ -229,8 +233,7 @@ def _samples(samples: int) -> int:
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int | float | str):
-        raise ValueError(f"seeds is {seeds!r}; give whole numbers in a list, or range({seeds})")
+    _listed("seeds", seeds, f"or range({seeds})")
     for seed in seeds:
         if not is_whole(seed, -math.inf):
             raise ValueError(f"seeds holds {seed!r}; each is a whole number")

@@ -18,7 +18,7 @@ from warmflow.checkpoints import device_of, make_folder, read_json, write_json
 from warmflow.evaluation.rows import GRID, Entry
 from warmflow.evaluation.study import Role, Study
 from warmflow.experiments.compare import whole
-from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.measure import Trained, alone, mean_bill
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.saved_runs import SavedRun, digest_of, digest_of_runs, read_run, teacher_of
@@ -32,19 +32,9 @@ from warmflow.report import Report
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
-from warmflow.sources import (
-    Blurred,
-    Conditioned,
-    Labelled,
-    LearnedPrior,
-    MaskTokens,
-    Shown,
-    StandardNormal,
-    UniformTokens,
-)
+from warmflow.sources import Blurred, Conditioned, Labelled, LearnedPrior, Shown
 
 ONE = (1,)
-NOISE = (StandardNormal, UniformTokens, MaskTokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +206,7 @@ def start_of(sampler: Sampler) -> Start | None:
     if isinstance(source, Blurred | Shown):
         source = source.source
     inner = source.source if isinstance(source, Conditioned | Labelled) else source
-    return None if isinstance(inner, NOISE) else Start(source, "the draft alone", draft=True)
+    return None if inner.is_noise else Start(source, "the draft alone", draft=True)
 
 
 def _trained(members: Sequence[Member], device: str) -> list[Trained]:
@@ -228,18 +218,10 @@ def _trained(members: Sequence[Member], device: str) -> list[Trained]:
             spent = "distilling" if member.student else "training"
             grid = member.shown_at or tuple(method.grid() or ())
             solvers = (Euler(),) if member.shown_at else tuple(method.solvers() or ())
+            sampler = run.sampler(device)
             found.append(
                 Trained(
-                    member.name,
-                    member.role,
-                    run.seed,
-                    run.sampler(device),
-                    run.seconds,
-                    "",
-                    method.title,
-                    spent,
-                    grid,
-                    solvers,
+                    member.name, member.role, run.seed, sampler, run.seconds, "", method.title, spent, grid, solvers
                 )
             )
     return found
@@ -262,12 +244,7 @@ def _starts(setup: Setup, members: Sequence[Member], trained: Sequence[Trained])
 
 def _bills(members: Sequence[Member]) -> dict[str, dict[str, float]]:
     """Mean one-off seconds by method, its own training apart."""
-    found = {}
-    for member in members:
-        told = [run.spent for run in member.runs]
-        names = dict.fromkeys(name for one in told for name in one)
-        found[member.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
-    return found
+    return {member.name: mean_bill([run.spent for run in member.runs]) for member in members}
 
 
 def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Mapping[str, object]]:

@@ -12,10 +12,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from warmflow.checkpoints import device_of, read_json, write_json, write_tensors
 from warmflow.contracts import Batch
@@ -24,7 +23,7 @@ from warmflow.evaluation.rows import GRID
 from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
-from warmflow.fields import WrappedField, wrap
+from warmflow.fields import WrappedField, network_of, wrap
 from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
@@ -203,7 +202,6 @@ def _from_model(model: nn.Module | WrappedField, shape: tuple[int, ...] | None, 
     if why:
         raise ValueError(f"the model cannot be distilled: {why}")
     own = copied(field)
-    assert isinstance(own, WrappedField)
     setup = _without_data(tuple(shape), {"name": Arrays.name, "shape": list(shape)}, Training())
     return Teacher(OwnModel(field=own), replace(sampler, field=own), setup, seed, {"data": ""})
 
@@ -224,9 +222,7 @@ def _note(out: Path, teacher: Teacher, student: Sampler) -> None:
     """Notes in the student's config.json where its teacher lies (the digest of the weights says which it is), and writes the
     state dict of a network that is not ours."""
     if teacher.run is None:
-        network: Any = student.field.network  # type: ignore[attr-defined]
-        state: dict[str, Tensor] = network.state_dict()
-        write_tensors(out / "state.safetensors", state)
+        write_tensors(out / "state.safetensors", network_of(student.field).state_dict())
         return
     run = teacher.run.folder.resolve()
     where = {"path": str(run), "from_here": os.path.relpath(run, out.resolve())}

@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.metrics.defaults import token_metrics
+from warmflow.metrics.resampled import ResampledMetric
 from warmflow.report import Report
 from warmflow.rounding import rounded
 
@@ -181,7 +181,7 @@ def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
             )
 
 
-def _text_metrics(sets: Sets) -> Any:
+def _text_metrics(sets: Sets) -> list[ResampledMetric] | None:
     """k-grams over the alphabet of all sets (the validation data may lack a symbol); None for floats."""
     if sets.real.is_floating_point():
         return None

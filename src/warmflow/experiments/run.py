@@ -14,7 +14,6 @@ import copy
 import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,7 +22,7 @@ from torch import nn
 from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
 from warmflow.contracts import Objective
 from warmflow.data.paired import INPUT
-from warmflow.fields import WrappedField
+from warmflow.fields import WrappedField, network_of
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
@@ -103,7 +102,7 @@ def run_method(
     setup = parts.setup
     teacher = method.needs()
     if teacher is not None:
-        more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+        more = {**more, "teacher": weights_of(network_of(parts.trained(teacher).field))}
     parts.used.clear()
     if not method.trains:
         return placed(method.sampler(parts, {}), device)
@@ -188,8 +187,3 @@ def given_again(method: Method) -> Given:
         network = field.network
         found["network"] = copy.deepcopy(network) if isinstance(network, nn.Module) else network
     return found
-
-
-def with_updates(setup: Setup, updates: int) -> Setup:
-    """The same problem with another number of updates."""
-    return replace(setup, training=replace(setup.training, updates=updates))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from warmflow.contracts import Source
 from warmflow.data import Codec
-from warmflow.fields import Guided, Tempered
+from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
 from warmflow.setup import interval_of
@@ -82,15 +83,13 @@ class LabelOptions:
         asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
         if not asked:
             return sampler, None
-        field: Any = sampler.field
-        inner: Any = field.field if isinstance(field, Guided) else field
-        source = _labelled(sampler)
-        if source is None or "label" not in getattr(inner, "sees", ()):
+        guided, source = as_guided(sampler.field), _labelled(sampler)
+        inner = guided.field
+        if source is None or "label" not in inner.sees:
             value = getattr(self, asked[0])
             raise OptionError("LabelOptions", asked[0],
                               f"is {value!r}, but the flow of {run} is given no labels: train it with conditional")  # fmt: skip
-        scale = field.scale if isinstance(field, Guided) else 1.0
-        scale = scale if self.guidance is None else self.guidance
+        scale = guided.scale if self.guidance is None else self.guidance
         interval = interval_of(self.guidance_interval)
         if interval is not None and scale == 1:
             raise OptionError("LabelOptions", "guidance_interval",
@@ -107,7 +106,7 @@ class LabelOptions:
 
 def _labelled(sampler: Sampler) -> Labelled | ByLabel | None:
     """The source that draws the labels; None where there is none."""
-    source: Any = sampler.source
+    source: Source | None = sampler.source
     while source is not None and not isinstance(source, Labelled | ByLabel):
         source = getattr(source, "source", None)
     return source

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
-
 from warmflow.checkpoints import check_version, load, read_json
 from warmflow.drafts import Own
 from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
+from warmflow.fields import network_of
 from warmflow.methods import Method, method_from
 from warmflow.options import changed
 from warmflow.problems import problem_from, problem_of
@@ -138,10 +137,7 @@ def _read(run: Path) -> RunConfig:
 
 def digest_of(sampler: Sampler) -> str:
     """A digest of the weights of a sampler's network."""
-    network = getattr(sampler.field, "network", None)
-    if not isinstance(network, torch.nn.Module):
-        raise ValueError(f"a {type(sampler.field).__name__} has no weights")
-    return weights_of(network)
+    return weights_of(network_of(sampler.field))
 
 
 def digest_of_runs(runs: Sequence[Path]) -> str:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from warmflow.checkpoints import read_json
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.measure import Trained, alone, mean_bill
 from warmflow.experiments.members import in_memory, titles
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
@@ -170,12 +170,7 @@ def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
 
 def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
     """The mean seconds of the parts of each method, by name."""
-    found: dict[str, dict[str, float]] = {}
-    for m in work.members:
-        told = [work.bill(m.name, seed) for seed in seeds]
-        names = dict.fromkeys(name for one in told for name in one)
-        found[m.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
-    return found
+    return {m.name: mean_bill([work.bill(m.name, seed) for seed in seeds]) for m in work.members}
 
 
 def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:

@@ -22,6 +22,5 @@ def method_from(told: Mapping[str, object]) -> Method:
     Raises:
         ValueError: a method of another version, or one with drafts that its run folder does not hold.
     """
-    found = from_plain(told, {cls.__name__: cls for cls in (*METHODS.values(), *DRAFTS.values())})
-    assert isinstance(found, Method)
+    found: Method = from_plain(told, {cls.__name__: cls for cls in (*METHODS.values(), *DRAFTS.values())})
     return found

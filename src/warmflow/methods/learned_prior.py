@@ -24,7 +24,7 @@ from warmflow.methods.base import Method, Networks, Stage, Start
 from warmflow.methods.cold import baselines
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.parts import Parts, digest
-from warmflow.options import NotNegative, options
+from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import LearnedPrior as PriorSource
@@ -61,6 +61,9 @@ class LearnedPrior(PriorOptions, Method):
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         return [(cold, Role.BASELINE) for cold in baselines(setup)]
+
+    def for_trial(self, setup: Setup) -> Method:
+        return changed(self, {"auxiliary_updates": 1, "latent_updates": min(1, self.latent_updates)})
 
     def _prior(self, parts: Parts) -> PriorSource:
         asked = self.prior_asked()

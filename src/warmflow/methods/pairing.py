@@ -59,6 +59,10 @@ class Pairing:
     strength: NotNegative = 4.0
     """Texts: how much each changed symbol costs where drafts are rewritten or data resampled."""
 
+    @property
+    def own_pairing(self) -> Pairing:
+        return self
+
 
 def known_pairings(setup: Setup) -> tuple[str, ...]:
     """The pairings of a problem."""

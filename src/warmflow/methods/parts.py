@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from torch import nn
+
 from warmflow.checkpoints import load_part, make_folder, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
@@ -51,7 +53,7 @@ class Parts:
     seed: int
     folder: Path | None = None
     progress: bool = False
-    begin: object = None
+    begin: nn.Module | None = None
     run: Callable[[Method], Sampler] | None = None
     used: dict[str, float] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from warmflow.data import named
 from warmflow.discovery import classes_in
 from warmflow.options import suggestion
 from warmflow.problems.base import Problem
@@ -33,23 +33,22 @@ def problem_of(given: object, **changes: object) -> Problem:
 
 def class_of(given: object) -> tuple[type[Problem], dict[str, object]]:
     """The class of a problem, and the options that its name carries."""
-    if isinstance(given, os.PathLike):
-        given = f"folder:{os.fspath(given)}" if Path(given).is_dir() else os.fspath(given)
-    if not isinstance(given, str):
+    name = named(given)
+    if name is None:
         return Arrays, {"data": given}
-    if given in PROBLEMS:
-        return PROBLEMS[given], {}
-    head, colon, rest = given.partition(":")
+    if name in PROBLEMS:
+        return PROBLEMS[name], {}
+    head, colon, rest = name.partition(":")
     if colon and head == "folder":
         return Folder, {"path": rest}
     if (
         (colon and head == "hf")
-        or Path(given).is_file()
-        or Path(given).suffix.lower() in (".npy", ".npz", ".safetensors")
+        or Path(name).is_file()
+        or Path(name).suffix.lower() in (".npy", ".npz", ".safetensors")
     ):
-        return Arrays, {"data": given}
+        return Arrays, {"data": name}
     raise ValueError(
-        f"problem {given!r} is unknown; {suggestion(given, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
+        f"problem {name!r} is unknown; {suggestion(name, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
     )
 
 

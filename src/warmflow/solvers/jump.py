@@ -72,6 +72,7 @@ class Jump(Solver):
 
     renoise: float = 0.0
     order: ClassVar[int] = 1
+    jumps: ClassVar[bool] = True
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -155,7 +155,7 @@ def _call_parameters(pipeline: Callable[..., object]) -> set[str]:
 
 
 @contextmanager
-def _counted(pipeline: object) -> Any:
+def _counted(pipeline: object) -> Iterator[list[int]]:
     """Collects the number of rows in each call of the pipeline's denoising network."""
     spent: list[int] = []
     network = next((m for m in (getattr(pipeline, k, None) for k in ("unet", "transformer")) if m is not None), None)
