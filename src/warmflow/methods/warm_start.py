@@ -35,7 +35,7 @@ from warmflow.sources import Blurred, Shown
 
 
 @options
-class StandIn(Draft):
+class _StandIn(Draft):
     """A draft that needs no training and no pairing, in the place of one that does: values change no cost."""
 
     name: ClassVar[str] = "stand-in"
@@ -103,7 +103,7 @@ class WarmStart(Pairing, Method):
             return self
         draft = self._draft(setup)
         offline = {} if self.pairing in WHILE_TRAINING else {"pairing": "given"}
-        return self if draft.noise and not offline else changed(self, {"draft": StandIn(draft=draft), **offline})
+        return self if draft.noise and not offline else changed(self, {"draft": _StandIn(draft=draft), **offline})
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
