@@ -773,9 +773,9 @@ MUTANTS = [
     ),
     (
         "a dry run without labels",
-        "experiments/train.py",
-        "Start(train.x1, train.condition)",
-        "Start(train.x1)",
+        "methods/warm_start.py",
+        "StartOfFlow(train.x1, train.condition)",
+        "StartOfFlow(train.x1)",
         ["tests/cli/test_conditional.py::test_a_dry_run_of_flows_with_labels"],
     ),
     (

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -26,16 +26,19 @@ R = TypeVar("R", bound="Record")
 Condition = Mapping[str, Tensor]
 
 
-def _each(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return act(value)
-    if isinstance(value, Record):
-        return value.each(act)
-    if isinstance(value, Mapping):
-        return {k: _each(v, act) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_each(v, act) for v in value)
-    return value
+def _merged(values: Sequence[Any], act: Callable[[Sequence[Tensor]], Tensor]) -> Any:
+    """The values of several records at one place as one value: ``act`` of tensors, wherever they are nested; else the first."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return act(values)
+    if isinstance(first, Record):
+        names = [f.name for f in dataclasses.fields(first)]
+        return dataclasses.replace(first, **{k: _merged([getattr(v, k) for v in values], act) for k in names})
+    if isinstance(first, Mapping):
+        return {k: _merged([v[k] for v in values], act) for k in first}
+    if isinstance(first, tuple | list):
+        return type(first)(_merged(column, act) for column in zip(*values, strict=True))
+    return first
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +47,8 @@ class Record:
 
     def each(self: R, act: Callable[[Tensor], Tensor]) -> R:
         """Returns a copy of the record with ``act`` applied to every tensor in it, nested records included."""
-        return dataclasses.replace(
-            self, **{f.name: _each(getattr(self, f.name), act) for f in dataclasses.fields(self)}
-        )
+        found: R = _merged([self], lambda x: act(x[0]))
+        return found
 
     def __getitem__(self: R, rows: Tensor | slice) -> R:
         return self.each(lambda x: x[rows])
@@ -64,21 +66,8 @@ class Record:
 
 def concatenate(records: Sequence[R]) -> R:
     """Concatenates records along the first axis; values that are not tensors are taken from the first record."""
-
-    def join(values: list[Any]) -> Any:
-        if isinstance(values[0], Tensor):
-            return torch.cat(values)
-        if isinstance(values[0], Record):
-            return concatenate(values)
-        if isinstance(values[0], Mapping):
-            return {k: join([v[k] for v in values]) for k in values[0]}
-        if isinstance(values[0], tuple | list):
-            return type(values[0])(join(list(column)) for column in zip(*values, strict=True))
-        return values[0]
-
-    return dataclasses.replace(
-        records[0], **{f.name: join([getattr(r, f.name) for r in records]) for f in dataclasses.fields(records[0])}
-    )
+    found: R = _merged(records, lambda tensors: torch.cat(tuple(tensors)))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,11 +172,34 @@ class Source(ABC):
         @property
         def shape(self) -> tuple[int, ...]: ...
 
+    is_noise: ClassVar[bool] = False
+    """Whether it is noise that knows nothing of the data."""
+
     @abstractmethod
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         """Draws n starts. Conditions in ``condition`` (label, z, draft, index) are used as given; everything else is drawn from
         ``noise``.
         """
+
+
+class Wrapper(Source):
+    """A source whose starts are made from those of another one, of the same shape."""
+
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape
+
+
+class Latents(Protocol):
+    """A model of a latent z (B, latent): ``networks.Auxiliary`` or ``networks.LowPass``."""
+
+    latent: int
+
+    def encode(self, y: Tensor) -> tuple[Tensor, Tensor]: ...
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 class Coupling(ABC):
@@ -252,6 +264,8 @@ class Field(ABC):
     """The motion along a path: a network, or an exact closed form."""
 
     path: Path
+    sees: tuple[str, ...] = ()
+    """Names of the start's conditions that it sees."""
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
@@ -271,6 +285,8 @@ class Solver(ABC):
     calls_per_step: ClassVar[int]
     calls_last_step: ClassVar[int]
     """Declared calls of a step, and of the step that ends at t = 1. Used in tests only, never for counting."""
+    jumps: ClassVar[bool] = False
+    """Whether it samples tokens, whose steps may cost no call."""
     spacing: float = 1.0
     """The time grid of n steps: t0 + (1 - t0) (i / n)^spacing."""
 

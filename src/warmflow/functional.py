@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ from warmflow.sources import Blurred, External, StandardNormal
 
 __all__ = ["Sampling", "flow_matching_loss", "flow_sampler", "pair_batch", "path_points", "sample", "warm_start_loss"]
 
-Model = Callable[..., Any]
+Model = Callable[..., object]
 Predicts = Literal["velocity", "x1"]
 T0, SIGMA, STEPS = 0.8, 0.3, 4
 """Start time and added noise of warm starts; steps of sampling."""
@@ -89,7 +89,7 @@ def pair_batch(x0: Tensor, x1: Tensor, *, labels: Tensor | None = None) -> tuple
 
 
 def flow_matching_loss(
-    model: Model, batch: Sequence[Any], *, t0: float = 0.0, predicts: Predicts = "velocity",
+    model: Model, batch: Sequence[object], *, t0: float = 0.0, predicts: Predicts = "velocity",
     generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """The flow-matching loss of a batch, averaged over everything. The model sees no start: ``model(x_t, t, **condition)``.
@@ -111,7 +111,7 @@ def flow_matching_loss(
 
 
 def warm_start_loss(
-    model: Model, batch: Sequence[Any], *, t0: float = T0, sigma: float = SIGMA, predicts: Predicts = "velocity",
+    model: Model, batch: Sequence[object], *, t0: float = T0, sigma: float = SIGMA, predicts: Predicts = "velocity",
     seen: bool = True, generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
     """The loss of a warm start from draft + sigma eps, with fresh eps at every call.
@@ -163,7 +163,7 @@ class Sampling(TypedDict, total=False):
 
 def flow_sampler(
     model: Model,
-    start: Any = None,
+    start: object = None,
     *,
     shape: Sequence[int] | None = None,
     condition: Sequence[str] = (),
@@ -204,7 +204,7 @@ def flow_sampler(
 
 
 def sample(
-    model: Model, start: Any = None, *, n: int | None = None, shape: Sequence[int] | None = None,
+    model: Model, start: object = None, *, n: int | None = None, shape: Sequence[int] | None = None,
     condition: Mapping[str, Tensor] | None = None, seed: int = 0, batch: int | None = None, **options: Unpack[Sampling],
 ) -> Tensor:  # fmt: skip
     """Samples of your own model, integrated from drafts or from noise. A module is in evaluation mode meanwhile.
@@ -255,26 +255,28 @@ def _alike(x0: Tensor, x1: Tensor) -> None:
         )
 
 
-def _rows(batch: Sequence[Any], model: Model) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+def _rows(batch: Sequence[object], model: Model) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """(start, data, condition) of a batch, on the model's device."""
-    if (
-        not isinstance(batch, tuple | list)
-        or len(batch) not in (2, 3)
-        or not all(isinstance(x, Tensor) for x in batch[:2])
-    ):
+    form = isinstance(batch, tuple | list) and len(batch) in (2, 3)
+    x0, x1, condition = (*batch, {})[:3] if form else (None, None, None)
+    if not (isinstance(x0, Tensor) and isinstance(x1, Tensor)):
         raise ValueError("batch is of another form; give (start, data) or (start, data, {name: condition})")
-    if len(batch) == 3 and not isinstance(batch[2], Mapping):
+    if not isinstance(condition, Mapping):
         raise ValueError(
-            f"the batch's third part is a {type(batch[2]).__name__}; give conditions by name: {{'label': labels}}"
+            f"the batch's third part is a {type(condition).__name__}; give conditions by name: {{'label': labels}}"
         )
-    condition = dict(batch[2]) if len(batch) == 3 else {}
-    _alike(batch[0], batch[1])
-    device = _device(model, batch[1].device)
-    return batch[0].to(device), batch[1].to(device), {k: v.to(device) for k, v in condition.items()}
+    _alike(x0, x1)
+    device = _device(model, x1.device)
+    return x0.to(device), x1.to(device), {k: v.to(device) for k, v in condition.items()}
+
+
+def _module(model: Model) -> nn.Module | None:
+    return model if isinstance(model, nn.Module) else None
 
 
 def _device(model: Model, otherwise: torch.device) -> torch.device:
-    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    module = _module(model)
+    first = None if module is None else next(module.parameters(), None)
     return otherwise if first is None else first.device
 
 
@@ -284,18 +286,19 @@ def _field(model: Model, predicts: str, t0: float, sees: tuple[str, ...]) -> Wra
     return WrappedField(model, predicts, sees=sees, path=LinearPath(t0))
 
 
-def _shape(draft: Any) -> tuple[int, ...]:
+def _shape(draft: object) -> tuple[int, ...]:
     return tuple(torch.as_tensor(draft(2, 0) if callable(draft) and not isinstance(draft, Tensor) else draft).shape[1:])
 
 
 @contextlib.contextmanager
 def _evaluating(model: Model) -> Iterator[None]:
     """Evaluation mode of a module and of all in it, and afterwards what each was in."""
-    modules = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
-    for module in modules:
-        module.training = False
+    module = _module(model)
+    modules = [] if module is None else [m for m in module.modules() if m.training]
+    for one in modules:
+        one.training = False
     try:
         yield
     finally:
-        for module in modules:
-            module.training = True
+        for one in modules:
+            one.training = True

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,20 +56,20 @@ class PairedDataset(Dataset[Row]):
         at = row if self.index is None else int(self.index[row])
         return self.starts[row], self.x[at], {k: v[row] for k, v in self.condition.items()}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Workers need the rows alone; a source may hold a function that cannot be sent to them."""
         return {**self.__dict__, "source": None}
 
 
 def pair(
-    x: Any,
+    x: object,
     *,
-    draft: Any = "mixture",
+    draft: object = "mixture",
     pairing: str | Coupling = "whole-set",
     rounds: int = 8,
     block: int | None = None,
     passes: int | None = None,
-    labels: Any = None,
+    labels: object = None,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -121,7 +120,7 @@ def pair(
     return PairedDataset(data, pairs, source)
 
 
-def source_of(draft: Any, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+def source_of(draft: object, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
     """The source that a user's draft stands for.
 
     Args:
@@ -137,40 +136,42 @@ def source_of(draft: Any, x: Tensor, labels: Tensor | None = None, seed: int = 0
         if tuple(draft.shape) != shape:
             raise ValueError(f"the draft makes samples of shape {tuple(draft.shape)}, x has rows of {shape}")
         return draft
-    if labels is not None and isinstance(draft, str) and draft == "noise":
+    name = draft if isinstance(draft, str) else None
+    if labels is not None and name == "noise":
         return Labelled.of(StandardNormal(shape), labels)
     if labels is not None and isinstance(draft, str | Mapping):
         return _by_label(draft, x, labels, seed)
     if isinstance(draft, Mapping):
         raise ValueError("draft is a mapping from labels, and there are no labels: give labels, one for each row of x")
-    if not isinstance(draft, str):
+    if name is None:
         images = x.ndim == 4 and float(x.abs().max()) <= 1 + 1e-3
         return External.of(draft, shape, (-1.0, 1.0) if images else None)
-    if draft == "mixture":
+    if name == "mixture":
         return GaussianMixture.fit(x, components=max(1, min(COMPONENTS, len(x) // 2)), seed=seed)
-    if draft == "gaussian":
+    if name == "gaussian":
         return Gaussian.fit(x)
-    if draft == "noise":
+    if name == "noise":
         return StandardNormal(shape)
     raise ValueError(
-        f"draft is {draft!r}; {suggestion(draft, ('mixture', 'gaussian', 'noise'))}; one that is trained (vae, gan) is made by "
+        f"draft is {draft!r}; {suggestion(name, ('mixture', 'gaussian', 'noise'))}; one that is trained (vae, gan) is made by "
         "warmflow.compare: give its samples, or draft(n, seed)"
     )
 
 
-def _by_label(draft: Any, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
+def _by_label(draft: object, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
+    drafts = draft if isinstance(draft, Mapping) else dict.fromkeys(range(int(labels.max()) + 1), draft)
     sources = []
     for label in range(int(labels.max()) + 1):
         rows = x[labels == label]
         if len(rows) < 2:
             raise ValueError(f"label {label} has {len(rows)} rows of x; each label from 0 to the largest needs two")
-        if isinstance(draft, Mapping) and label not in draft:
+        if label not in drafts:
             raise ValueError(f"draft has no entry for label {label}; give one for each label: {{0: ..., 1: ...}}")
-        sources.append(source_of(draft[label] if isinstance(draft, Mapping) else draft, rows, None, seed))
+        sources.append(source_of(drafts[label], rows, None, seed))
     return ByLabel.of(sources, labels)
 
 
-def _labels(labels: Any, n: int) -> Tensor:
+def _labels(labels: object, n: int) -> Tensor:
     found = torch.as_tensor(labels).detach().cpu()
     if found.shape != (n,) or found.is_floating_point() or found.is_complex() or int(found.min()) < 0:
         raise ValueError(
@@ -195,9 +196,9 @@ def _coupling(pairing: str | Coupling, labelled: bool) -> Coupling:
 
 def _given(source: Source, x: Tensor, condition: Mapping[str, Tensor]) -> Start:
     """The drafts of an array, each for the row of x in its place."""
-    drafts = source.draft if isinstance(source, External) else None
-    if not isinstance(drafts, Tensor) or len(drafts) != len(x):
-        many = len(drafts) if isinstance(drafts, Tensor) else f"no array ({type(source).__name__})"
+    drafts = source.array if isinstance(source, External) else None
+    if drafts is None or len(drafts) != len(x):
+        many = f"no array ({type(source).__name__})" if drafts is None else len(drafts)
         raise ValueError(
             f"pairing is 'given' and the draft is {many}; give an array of {len(x)} drafts, one for each row of x"
         )

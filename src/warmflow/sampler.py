@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, concatenate
+from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, Wrapper, concatenate
 from warmflow.noise import Noise
 from warmflow.solvers.grid import grid
 
@@ -42,7 +42,7 @@ def _clock(device: torch.device) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Source):
+class Sampler(Wrapper):
     """Draws starts from the source and integrates the flow to t = 1.
 
     Args:
@@ -61,10 +61,6 @@ class Sampler(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     @torch.no_grad()
     def walk(self, start: Start, *, noise: Noise, steps: int | None = None) -> Iterator[State]:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from warmflow.sources import Conditioned, Labelled, StandardNormal, UniformToken
 Shape = tuple[int, ...]
 Build = Callable[[Shape, Mapping[str, Shape], int], nn.Module]
 """A network from (shape of a sample, shapes of the conditions it sees by name, seed). Of "label" the shape is (classes,)."""
-PRESETS: Mapping[str, tuple[type[nn.Module], Mapping[str, Mapping[str, Any]], str]] = {
+PRESETS: Mapping[str, tuple[type[nn.Module], Mapping[str, Mapping[str, object]], str]] = {
     "unet": (UNet, unet.PRESETS, "blocks"), "dit": (DiT, dit.PRESETS, "depth"), "mlp": (MLP, mlp.PRESETS, "depth"),
 }  # fmt: skip
 """Networks of floats: the class, its sizes, and what ``depth`` is called there."""
@@ -119,11 +119,11 @@ class Setup:
     """
 
     name: str
-    asked: Mapping[str, Any]
+    asked: Mapping[str, object]
     data: DataSet
     training: Training
     build: Build
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     space: Literal["floats", "tokens"] = "floats"
     fresh: Source | None = None
     asks_inputs: bool = True
@@ -135,6 +135,16 @@ class Setup:
             )
         if self.training.conditional:
             classes_of(self.data)
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the data's own draws and split."""
+        return cast("int", self.asked.get("data_seed", 0))
+
+    @property
+    def components(self) -> int:
+        """Components of a mixture draft where no number is asked for."""
+        return cast("int", self.defaults.get("components", 10))
 
     @property
     def shape(self) -> Shape:
@@ -149,7 +159,7 @@ class Setup:
     @property
     def vocabulary(self) -> int:
         """Number of tokens; 0 for floats."""
-        return 0 if self.data.codec is None else len(self.data.codec)
+        return self.data.vocabulary
 
     @property
     def inputs(self) -> Tensor | None:

@@ -28,6 +28,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from warmflow.checkpoints import read_tensors, write_tensors
 from warmflow.contracts import Data, Objective, Player
 from warmflow.noise import Noise, permutation
+from warmflow.whole import is_whole
 
 
 class Diverged(ValueError):
@@ -161,7 +162,7 @@ def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
 
 def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:
     for name, value in (("steps", steps), ("batch", batch)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value):
             raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
     if not len(data):
         raise ValueError("there is no data to train on")

@@ -44,6 +44,7 @@ from torch import Tensor
 
 from warmflow.couplings.tokens import Writer, within
 from warmflow.noise import Noise, inverse
+from warmflow.whole import is_whole
 
 ENTRIES = 2**25
 """Number of 8-byte entries that one chunk of texts may use at once: 256 MiB."""
@@ -164,7 +165,7 @@ def guide(model: Writer, strength: float, lookahead: Writer | None, particles: i
     """Checks all settings and returns the tables whose messages guide the sampling; see :func:`drawn_near`."""
     if not 0 <= strength <= 100:
         raise ValueError(f"strength is {strength}; it must lie in [0, 100]; 0 is off, about 4 suits English letters")
-    if isinstance(particles, bool) or not isinstance(particles, int) or particles < 1:
+    if not is_whole(particles):
         raise ValueError(f"particles is {particles!r}; it must be a whole number of at least 1")
     if lookahead is None:
         return table_of(model, "model")

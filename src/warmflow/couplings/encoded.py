@@ -12,12 +12,12 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Coupling, Pair, Source
+from warmflow.contracts import Batch, Coupling, Latents, Pair, Source
 from warmflow.couplings.base import starts
 from warmflow.noise import Noise
 
@@ -33,7 +33,7 @@ class Encoded(Coupling):
         ValueError: the source does not take "z".
     """
 
-    auxiliary: Any
+    auxiliary: Latents
 
     preserves: ClassVar[frozenset[str]] = frozenset({"data"})
 

@@ -23,6 +23,7 @@ from warmflow.contracts import Batch, Coupling, Pair, Source
 from warmflow.couplings.base import LATER, Space, permuted, place, seen, starts
 from warmflow.couplings.stable import ENTRIES, stable
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 
 def nearest(x: Tensor, y: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class NearestDatum(Coupling):
 
     def __post_init__(self) -> None:
         c = self.capacity
-        if c is not None and (isinstance(c, bool) or not isinstance(c, int) or c < 1):
+        if c is not None and not is_whole(c):
             raise ValueError(f"capacity is {c!r}; it must be a whole number of at least 1, or None for no limit")
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:

@@ -21,7 +21,6 @@ import os
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,7 +92,7 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     return once if once == again else "not repeatable"
 
 
-def _description(part: Any) -> str:
+def _description(part: object) -> str:
     """A description of a part, like its repr, with tensors replaced by digests, because the repr of a large tensor is
     abbreviated. Fields marked ``LATER`` are included only if they are set; callables are described by name, because their repr
     contains an address.
@@ -102,16 +101,18 @@ def _description(part: Any) -> str:
         return digest(part)
     if isinstance(part, torch.nn.Module):
         return f"{type(part).__name__} {digest(dict(part.state_dict()))}"
-    if is_dataclass(part) and not isinstance(part, type):
+    if isinstance(part, type):
+        return repr(part)
+    if is_dataclass(part):
         held = {f.name: getattr(part, f.name) for f in fields(part)}
         held = {f.name: held[f.name] for f in fields(part) if held[f.name] is not None or "later" not in f.metadata}
         return f"{type(part).__name__}({', '.join(f'{k}={_description(v)}' for k, v in held.items())})"
-    if callable(part) and not isinstance(part, type):
+    if callable(part):
         return getattr(part, "__qualname__", type(part).__qualname__)
     return repr(part)
 
 
-def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+def _check_settings(folder: Path, settings: dict[str, object]) -> None:
     note = folder / "pairs.json"
     if note.exists():
         before = json.loads(note.read_text())
@@ -274,10 +275,10 @@ def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
         raise ValueError(f"block is {block}; passes exchange starts within blocks of at least 2 rows")
 
 
-def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, Any]:
+def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, object]:
     """The values that identify pairs, in addition to block and seed."""
     n, space = len(data), getattr(coupling, "space", None)
-    facts = {
+    facts: dict[str, object] = {
         "coupling": _description(coupling),
         "source": f"{type(source).__name__} {_source_digest(data, source)}",
         "data": f"{n} rows {_data_digest(data)}",

@@ -11,10 +11,11 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from warmflow.contracts import Batch, Coupling, Pair, Source
+from warmflow.contracts import Batch, Coupling, Pair, Samples, Source
 from warmflow.couplings.base import starts
 from warmflow.noise import Noise
 
@@ -28,7 +29,7 @@ class Walked(Coupling):
         steps: number of sampling steps.
     """
 
-    flow: Any
+    flow: Callable[..., Samples]
     steps: int
 
     preserves: ClassVar[frozenset[str]] = frozenset({"source"})

@@ -21,16 +21,21 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Data
 from warmflow.noise import permutation
+
+if TYPE_CHECKING:
+    from warmflow.data.grid import Grid
+    from warmflow.data.text import Alphabet
 
 Kind = Literal["points", "images", "tokens"]
 
@@ -41,6 +46,29 @@ NAMES = ("toy.moons", "toy.eight_gaussians", "toy.checkerboard", "digits", "cifa
 ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "checkerboard": "toy.checkerboard"} | {
     "images.digits": "digits", "images.cifar10": "cifar10", "cifar-10": "cifar10", "images.emoji": "emoji"
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Codec(ABC):
+    """The meaning of tokens. Its fields are kept in a run's config.json."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of tokens."""
+
+    @abstractmethod
+    def described(self) -> dict[str, object]:
+        """What a comparison's config.json says of it, for the report."""
+
+    @property
+    def alphabet(self) -> Alphabet | None:
+        """The alphabet itself; None where tokens are not symbols of a text."""
+        return None
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid itself; None where tokens are not cells."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +100,9 @@ class DataSet:
     validation: Batch | None
     heldout: Batch
     classes: tuple[str, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
     rows: Mapping[str, Tensor] = field(default_factory=dict)
-    codec: Any = None
+    codec: Codec | None = None
     streams: Mapping[str, Tensor] = field(default_factory=dict)
     captions: tuple[str, ...] = ()
     whole: Data | None = None
@@ -84,6 +112,21 @@ class DataSet:
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample: (d,) or (C, H, W)."""
         return tuple(self.train.x1.shape[1:])
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens; 0 for floats."""
+        return 0 if self.codec is None else len(self.codec)
+
+    @property
+    def alphabet(self) -> Alphabet | None:
+        """The symbols of a text; None for other data."""
+        return None if self.codec is None else self.codec.alphabet
+
+    @property
+    def grid(self) -> Grid | None:
+        """The cells of points as tokens; None for other data."""
+        return None if self.codec is None else self.codec.grid
 
     @property
     def everything(self) -> Tensor:
@@ -131,7 +174,7 @@ class DataSet:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about how the data was read, one line each: skipped files, ignored classes, a suspicious range."""
-        lost = self.notes.get("unreadable_files") or ()
+        lost = self.unreadable
         found = [str(self.notes[key]) for key in ("classes", "range", "drafts", "unused") if key in self.notes]
         if lost:
             many = (
@@ -139,6 +182,11 @@ class DataSet:
             )
             found.insert(0, f"{many} left out ({lost[0]['file']}: {lost[0]['reason']})")
         return tuple(f"{self.name}: {line}" for line in found)
+
+    @property
+    def unreadable(self) -> Sequence[Mapping[str, str]]:
+        """The files that could not be read: "file" and "reason" of each."""
+        return cast("Sequence[Mapping[str, str]]", self.notes.get("unreadable_files", ()))
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -188,7 +236,7 @@ def split(
     heldout: int,
     seed: int,
     classes: tuple[str, ...] = (),
-    notes: dict[str, Any] | None = None,
+    notes: Mapping[str, object] | None = None,
     captions: tuple[str, ...] = (),
 ) -> DataSet:
     """A data set made of the rows of x (N, *shape), split by the random permutation of ``seed``.
@@ -217,7 +265,14 @@ def split(
     )
 
 
-def load(what: Any, **options: Any) -> DataSet:
+def named(what: object) -> str | None:
+    """The name that stands for a user's data: a string, or a path, of a folder as folder:PATH; None for all else."""
+    if isinstance(what, os.PathLike):
+        return f"folder:{Path(what)}" if Path(what).is_dir() else str(Path(what))
+    return what if isinstance(what, str) else None
+
+
+def load(what: object, **options: object) -> DataSet:
     """Loads data in any supported form.
 
     Args:
@@ -235,13 +290,12 @@ def load(what: Any, **options: Any) -> DataSet:
     from warmflow.data import arrays, cifar10, emoji, hub, images, toy
 
     if isinstance(what, DataSet):
-        return _call(lambda: what, what.name, options)
-    if isinstance(what, os.PathLike):
-        path = Path(what)
-        what = f"folder:{path}" if path.is_dir() else str(path)
-    if not isinstance(what, str):
+        ready = what
+        return _call(lambda: ready, ready.name, options)
+    told = named(what)
+    if told is None:
         return _call(arrays.from_array, "array", options, what)
-    name = ALIASES.get(what, what)
+    name = ALIASES.get(told, told)
     if name.startswith("folder:"):
         found = _call(images.folder, name, options, name.removeprefix("folder:"))
     elif name.lower().endswith((".npy", ".npz")):
@@ -257,12 +311,12 @@ def load(what: Any, **options: Any) -> DataSet:
     elif name in NAMES:
         found = _call(toy.toy, name, options, name.removeprefix("toy."))
     else:
-        raise ValueError(_unknown(what))
+        raise ValueError(_unknown(told))
     enough(found.total, found.name)
     return found
 
 
-def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, Any], *given: Any) -> DataSet:
+def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, object], *given: object) -> DataSet:
     """Calls the reader after checking that it accepts every option."""
     taken = list(inspect.signature(reader).parameters)[len(given) :]
     for key in options:

@@ -13,7 +13,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
 
-def from_array(x: Any, labels: Any = None, kind: Kind | None = None, name: str = "array", seed: int = 0) -> DataSet:
+def from_array(
+    x: object, labels: object = None, kind: Kind | None = None, name: str = "array", seed: int = 0
+) -> DataSet:
     """A data set from a tensor, array or nested list.
 
     Args:
@@ -79,13 +81,13 @@ def _points(raw: Tensor, name: str) -> Tensor:
     return raw.float().contiguous()
 
 
-def _notes(raw: Tensor) -> dict[str, Any]:
+def _notes(raw: Tensor) -> dict[str, object]:
     if raw.dtype.is_floating_point and float(raw.min()) >= 0:
         return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
     return {}
 
 
-def labels_of(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
+def labels_of(labels: object, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
     """Class names in sorted order, and labels (n,) int64 that index them; ((), None) without labels."""
     if labels is None:
         return (), None
@@ -106,7 +108,7 @@ def labels_of(labels: Any, n: int, name: str) -> tuple[tuple[str, ...], Tensor |
 def from_file(
     path: str | os.PathLike[str],
     *,
-    labels: Any = None,
+    labels: object = None,
     kind: Kind | None = None,
     seed: int = 0,
     memory: float = MEMORY,
@@ -145,7 +147,7 @@ def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
     return None
 
 
-def _from_map(x: np.ndarray, labels: Any, *, kind: Kind | None, name: str, seed: int, memory: float) -> DataSet:
+def _from_map(x: np.ndarray, labels: object, *, kind: Kind | None, name: str, seed: int, memory: float) -> DataSet:
     kind = _kind(x.shape, kind, name)
     classes, label = labels_of(labels, len(x), name)
     check = _points if kind == "points" else to_images

@@ -13,10 +13,8 @@ The permutation is that of :func:`warmflow.data.split`: if everything fits, the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +22,7 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.data import LEAST, DataSet, Kind, check_classes, part
 from warmflow.noise import permutation
+from warmflow.whole import is_number
 
 MEMORY = 2.0
 """Memory limit in GB (1e9 bytes) of the parts of a data set as float32; larger data sets are read on demand."""
@@ -57,7 +56,7 @@ class OnDemand:
 
 def gigabytes(memory: float, name: str) -> float:
     """``memory`` as a float; ValueError unless it is a positive number."""
-    if isinstance(memory, bool) or not isinstance(memory, int | float) or not 0 < memory < math.inf:
+    if not is_number(memory):
         raise ValueError(f"{name}: memory is {memory!r}; give a positive number of GB")
     return float(memory)
 
@@ -74,7 +73,7 @@ def on_demand(
     memory: float,
     seed: int,
     classes: tuple[str, ...] = (),
-    notes: dict[str, Any] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> DataSet:
     """A data set of n rows whose training part is read on demand (``whole``), with the other parts in memory.
 

@@ -18,13 +18,13 @@ import os
 import unicodedata
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from warmflow.data import DataSet, roots, split
 from warmflow.data.images import to_images
+from warmflow.whole import is_whole
 
 FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
 ARRAYS = ("x", "y", "code", "categories")
@@ -48,7 +48,7 @@ def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | Non
     Raises:
         ValueError: the file is missing, damaged or another file; another size.
     """
-    if size not in SIZES or isinstance(size, bool):
+    if not is_whole(size) or size not in SIZES:
         raise ValueError(f"emoji: size is {size!r}; known: {', '.join(map(str, SIZES))}")
     path = (
         Path(file).expanduser() if file is not None else next((p for r in roots() if (p := r / FILE).is_file()), None)
@@ -64,9 +64,11 @@ def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | Non
     images = to_images((means / 127.5 - 1).permute(0, 3, 1, 2), "emoji")
     unnamed = sum(any(_name(point).startswith("u+") for point in points) for points in codes)
     notes = {"file": str(path), "unnamed": unnamed, "unicode": unicodedata.unidata_version}
-    shares: dict[str, Any] = {"heldout": len(x) // 4, "validation": len(x) // 10}
     captions = tuple(caption(points) for points in codes)
-    return split("emoji", "images", images, label, seed=seed, classes=names, notes=notes, captions=captions, **shares)
+    return split(
+        "emoji", "images", images, label, seed=seed, classes=names, notes=notes, captions=captions, heldout=len(x) // 4,
+        validation=len(x) // 10,
+    )  # fmt: skip
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

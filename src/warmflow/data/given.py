@@ -6,7 +6,6 @@ Every error is one line that names the set and the remedy. Checks between sets a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from warmflow.noise import permutation
 KINDS = "floats (n, ...), uint8 images (n, C, H, W) or int64 tokens (n, L)"
 
 
-def as_set(x: Any, name: str, like: Tensor | None = None, draws: bool = False) -> Tensor:
+def as_set(x: object, name: str, like: Tensor | None = None, draws: bool = False) -> Tensor:
     """A set of samples as a tensor on the CPU: float32 or float64, uint8 images as x / 127.5 - 1, tokens as int64.
 
     Args:

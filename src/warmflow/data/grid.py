@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
-from warmflow.data import DataSet
+from warmflow.contracts import Condition, Source, Start, Wrapper
+from warmflow.data import Codec, DataSet
 from warmflow.data.toy import toy
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Codec):
     """A grid of ``levels`` cells per axis on [low, high]."""
 
     levels: int = 128
@@ -31,8 +32,15 @@ class Grid:
         """Number of coarse cells, 4 per axis."""
         return 16
 
+    @property
+    def grid(self) -> Grid:
+        return self
+
     def __len__(self) -> int:
         return self.levels
+
+    def described(self) -> dict[str, object]:
+        return {"shown": "points"}
 
     def encode(self, x: Tensor) -> Tensor:
         """Tokens (n, d) int64 of points (n, d); points outside the grid are moved to its edge."""
@@ -54,7 +62,7 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Gridded(Source):
+class Gridded(Wrapper):
     """Another source's points as tokens."""
 
     source: Source
@@ -63,10 +71,6 @@ class Gridded(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         start = self.source.draw(n, condition, noise=noise.fold("gridded"))
@@ -79,7 +83,7 @@ def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_
     Raises:
         ValueError: an unknown toy, a part without rows, fewer than 8 levels.
     """
-    if isinstance(levels, bool) or not isinstance(levels, int) or levels < 8:
+    if not is_whole(levels, 8):
         raise ValueError(f"levels is {levels!r}; a grid has a whole number of at least 8")
     points, codec = toy(name, train=train, heldout=heldout, seed=seed), Grid(levels)
     parts = {k: replace(getattr(points, k), x1=codec.encode(getattr(points, k).x1)) for k in ("train", "heldout")}

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypedDict, TypeVar, overload
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from warmflow.data.arrays import labels_of
 from warmflow.data.demand import HELDOUT, VALIDATION
 from warmflow.data.images import FORMATS, MODES, from_uint8, read_image, reason
 from warmflow.noise import permutation
+from warmflow.whole import is_whole
 
 VALIDATING = ("validation", "valid", "val", "dev")
 LABELS = ("label", "labels", "class")
@@ -36,6 +37,33 @@ CAPTIONS = ("caption", "captions", "text", "prompt", "sentence")
 LARGEST = 64
 """Square images up to this side keep their size by default."""
 USUAL = 32
+
+
+T = TypeVar("T")
+File = str | io.BytesIO
+
+
+class Stored(TypedDict, total=False):
+    """An image that is not decoded."""
+
+    bytes: bytes | None
+    path: str | None
+
+
+class Table(Protocol):
+    """A split, as the package ``datasets`` reads it."""
+
+    features: Mapping[str, object]
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: str) -> Sequence[object]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Mapping[str, Sequence[object]]: ...
+    @overload
+    def __getitem__(self, at: int) -> Mapping[str, Stored | None]: ...
+    def select_columns(self, names: list[str]) -> Table: ...
+    def cast_column(self, name: str, kind: object) -> Table: ...
 
 
 def hub(
@@ -72,7 +100,7 @@ def hub(
     what = f"hf:{name}"
     for word, value in (("size", size), ("most", most)):
         least = 4 if word == "size" else 1
-        if isinstance(value, bool) or not isinstance(value, int) or (value and value < least):
+        if not is_whole(value, 0) or 0 < value < least:
             raise ValueError(f"{what}: {word} is {value!r}; give a whole number of at least {least}, or 0")
     if mode not in ("", *MODES):
         raise ValueError(f'{what}: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
@@ -101,7 +129,7 @@ def hub(
     )  # fmt: skip
 
 
-def opened(name: str, config: str = "") -> Mapping[str, Any]:
+def opened(name: str, config: str = "") -> Mapping[str, Table]:
     """The splits of a data set, by name; a data set without splits is returned as "train".
 
     Raises:
@@ -137,7 +165,7 @@ def _short(error: Exception, most: int = 150) -> str:
     return first if len(first) <= most else first[: most - 3] + "..."
 
 
-def _splits(tables: Mapping[str, Any], what: str) -> dict[str, tuple[str, Any]]:
+def _splits(tables: Mapping[str, Table], what: str) -> dict[str, tuple[str, Table]]:
     """The splits (name, table) of the parts: train, and validation and heldout if they have a split of their own."""
     names = list(tables)
     if "train" not in names and len(names) != 1:
@@ -151,7 +179,7 @@ def _splits(tables: Mapping[str, Any], what: str) -> dict[str, tuple[str, Any]]:
     return {key: (name, tables[name]) for key, name in chosen.items() if name is not None}
 
 
-def _columns(table: Any, what: str, asked: Mapping[str, str | None]) -> dict[str, str]:
+def _columns(table: Table, what: str, asked: Mapping[str, str | None]) -> dict[str, str]:
     """The names of the image, label and caption columns; "" for none."""
     from datasets import ClassLabel, Image
 
@@ -180,11 +208,16 @@ def _columns(table: Any, what: str, asked: Mapping[str, str | None]) -> dict[str
     return found
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and bool(value) and isinstance(value[0], str))
+def _first(value: object) -> object:
+    """The value itself, or the first one of a list."""
+    return value[0] if isinstance(value, list) and value else value
 
 
-def _agree(table: Any, first: Any, what: str) -> None:
+def _is_text(value: object) -> bool:
+    return isinstance(_first(value), str)
+
+
+def _agree(table: Table, first: Table, what: str) -> None:
     lost = [name for name in first.features if name not in table.features]
     if lost:
         raise ValueError(f'{what}: the splits differ, one has no column "{lost[0]}"; save them with the same columns')
@@ -209,7 +242,7 @@ def _rows(counts: Mapping[str, int], most: int, seed: int) -> dict[str, Tensor]:
     return {"train": order[: most or None], "validation": valid_rows, "heldout": heldout}
 
 
-def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tuple[tuple[str, ...], Tensor | None]:
+def _labels(splits: Mapping[str, tuple[str, Table]], column: str, what: str) -> tuple[tuple[str, ...], Tensor | None]:
     """Class names, and labels (n,) int64 of all rows of the splits."""
     from datasets import ClassLabel
 
@@ -238,33 +271,34 @@ def _labels(splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> tu
     return tuple(str(c) for c in kind.names), label
 
 
-def _captions(tables: Sequence[Any], column: str) -> tuple[str, ...]:
+def _captions(tables: Sequence[Table], column: str) -> tuple[str, ...]:
     values = [value for table in tables for value in table[column][:]]
-    return tuple(str(v[0] if isinstance(v, list) and v else v or "") for v in values)
+    return tuple(str(_first(v) if v else "") for v in values)
 
 
 class _Images:
     """The images of all splits, decoded from the bytes of their files; rows are numbered through the splits."""
 
-    def __init__(self, splits: Mapping[str, tuple[str, Any]], column: str, what: str) -> None:
+    def __init__(self, splits: Mapping[str, tuple[str, Table]], column: str, what: str) -> None:
         from datasets import Image
 
         self.what, self.column = what, column
         self.splits = [(name, table.select_columns([column]).cast_column(column, Image(decode=False)))
                        for name, table in splits.values()]  # fmt: skip
 
-    def _file(self, row: int) -> tuple[Any, str]:
+    def _file(self, row: int) -> tuple[File | None, str]:
         """The file of a row, as Pillow can open it, and its position for error messages."""
         for name, table in self.splits:
             if row < len(table):
                 found, where = table[row][self.column] or {}, f'row {row} of split "{name}"'
-                if found.get("bytes") is not None:
-                    return io.BytesIO(found["bytes"]), where
+                data = found.get("bytes")
+                if data is not None:
+                    return io.BytesIO(data), where
                 return found.get("path"), where
             row -= len(table)
         raise IndexError(row)
 
-    def _act(self, row: int, act: Any) -> Any:
+    def _act(self, row: int, act: Callable[[File], T]) -> T:
         file, where = self._file(row)
         try:
             if file is None:
@@ -278,7 +312,7 @@ class _Images:
         """The given size and mode, or those of the first image."""
         from PIL import Image
 
-        def look(file: Any) -> tuple[int, str]:
+        def look(file: File) -> tuple[int, str]:
             with Image.open(file, formats=FORMATS) as image:
                 own = image.width if image.width == image.height and 4 <= image.width <= LARGEST else USUAL
                 return own, "L" if image.mode in ("L", "1", "I", "I;16", "LA") else "RGB"

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from warmflow.contracts import Batch
 from warmflow.data import DataSet, part, split, suggest
 from warmflow.data.demand import MEMORY, on_demand
 from warmflow.noise import permutation
+from warmflow.whole import is_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +65,7 @@ def official(
     seed: int,
     most: int,
     validation: int = 5000,
-    notes: dict[str, Any] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> DataSet:
     """A data set with an official test part, from the images (n, C, H, W) uint8 and labels (n,) of its two parts.
 
@@ -78,7 +79,7 @@ def official(
     Raises:
         ValueError: ``most`` is negative or not an integer.
     """
-    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+    if not is_whole(most, 0):
         raise ValueError(f"{name}: most is {most!r}; give a whole number of training images, or 0 for all")
     (x, label), (x_test, label_test) = train, test
     first = len(x) - validation
@@ -106,7 +107,7 @@ def from_uint8(x: Tensor) -> Tensor:
     return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place, to avoid a second copy of a large set
 
 
-def to_images(array: Any, name: str = "images") -> Tensor:
+def to_images(array: object, name: str = "images") -> Tensor:
     """Converts a tensor, array or nested list of images to (N, C, H, W) float32 in [-1, 1].
 
     Layouts: (N, H, W), (N, H, W, C) and (N, C, H, W) with C of 1 or 3. Axis 1 is the channel axis if its size is 1 or 3,
@@ -135,7 +136,7 @@ def to_images(array: Any, name: str = "images") -> Tensor:
     return x.clamp(-1, 1).contiguous()
 
 
-def as_tensor(array: Any, name: str) -> Tensor:
+def as_tensor(array: object, name: str) -> Tensor:
     """Converts a tensor, numeric array or nested list to a CPU tensor of the same dtype (unsigned beyond 8 bits: int64).
 
     Raises:
@@ -208,7 +209,7 @@ def folder(
         raise ValueError(f'folder: "{path}" does not exist; give the path of a folder of images')
     if not root.is_dir():
         raise ValueError(f'folder: "{path}" is a file; give the folder that holds it')
-    if isinstance(size, bool) or not isinstance(size, int) or size < 4:
+    if not is_whole(size, 4):
         raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
     if mode not in MODES:
         raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
@@ -221,7 +222,7 @@ def folder(
     if len(files) < 2:
         raise ValueError(_too_few(path, len(files), failed))
     classes, label, note = _classes(files)
-    notes: dict[str, Any] = {
+    notes: dict[str, object] = {
         "read": len(files),
         "unreadable": len(failed),
         "unreadable_files": [{"file": f, "reason": r} for f, r in failed],
@@ -229,9 +230,11 @@ def folder(
     if note:
         notes["classes"] = note
     n, name = len(files), f"folder:{path}"
-    shares: dict[str, Any] = {"heldout": max(1, round(heldout * n)), "validation": round(0.1 * n)}
+    held, valid = max(1, round(heldout * n)), round(0.1 * n)
     if x is not None:
-        return split(name, "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, **shares)
+        return split(
+            name, "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, heldout=held, validation=valid
+        )  # fmt: skip
 
     def read(rows: Tensor) -> Tensor:
         return from_uint8(
@@ -239,7 +242,8 @@ def folder(
         )
 
     return on_demand(
-        name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, **shares
+        name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, heldout=held,
+        validation=valid,
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
     return _with_inputs(data, f"{data.name}, denoising {sigma:g}", lambda y, k: noised(y, sigma, seed + k))
 
 
-def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
+def _with_inputs(data: DataSet, name: str, degrade: Callable[[Tensor, int], Tensor]) -> DataSet:
     if data.kind != "images":
         raise ValueError(f"{data.name} holds {data.kind}; only images are restored")
     if data.whole is not None:
@@ -76,7 +76,7 @@ def _with_inputs(data: DataSet, name: str, degrade: Any) -> DataSet:
     return replace(data, name=name, train=one(data.train, 0), validation=validation, heldout=one(data.heldout, 2))
 
 
-def pairs(inputs: Any, targets: Any, *, name: str = "pairs", seed: int = 0) -> DataSet:
+def pairs(inputs: object, targets: object, *, name: str = "pairs", seed: int = 0) -> DataSet:
     """Pairs given by the user: two arrays of images of the same length, order and size.
 
     Raises:

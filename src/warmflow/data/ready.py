@@ -11,9 +11,9 @@ and answers to test inputs against validation pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from warmflow.contracts import Samples
 from warmflow.data.given import as_set, halves
 from warmflow.noise import permutation
+from warmflow.whole import is_whole
 
 DRAWS = 4
 """Fewest draws of each answer; a proper score depends on their spread."""
@@ -59,7 +60,7 @@ class Ready:
 class Clipped:
     """A generator whose samples are clipped to a range."""
 
-    generator: Callable[..., Any]
+    generator: Callable[..., object]
     low: float
     high: float
 
@@ -157,7 +158,7 @@ def most(test: int, validation: int) -> int:
 def by_seed(name: str, given: object) -> dict[int, object]:
     """The generator, or the samples by number of calls, of each training seed."""
     if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
-        bad = [k for k in given if isinstance(k, bool) or not isinstance(k, int)]
+        bad = [k for k in given if not is_whole(k, -math.inf)]
         if bad:
             raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
         return dict(sorted(given.items()))

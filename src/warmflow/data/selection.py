@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,10 @@ from torch import Tensor
 
 from warmflow.data import DataSet, suggest
 from warmflow.noise import permutation
+from warmflow.whole import is_number
 
 
-def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) -> DataSet:
+def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True) -> DataSet:
     """The data set with the rows of its training part that have the highest scores, in their order.
 
     Args:
@@ -48,7 +48,7 @@ def pruned(dataset: DataSet, scores: Any, keep: float, by_class: bool = True) ->
         raise ValueError(f"scores have shape {tuple(given.shape)}; give one number for each of the {n} training rows")
     if not bool(given.double().isfinite().all()):
         raise ValueError("scores hold NaN or infinite values; give finite numbers, the higher the better")
-    if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0 < keep <= 1:
+    if not is_number(keep, 1):
         raise ValueError(f"keep is {keep!r}; give the share of the rows to keep, above 0 and at most 1")
     label = _label(dataset, "prune by_class=False") if by_class else torch.zeros(n, dtype=torch.int64)
     best = given.double().argsort(descending=True, stable=True)
@@ -121,7 +121,7 @@ def _in_memory(dataset: DataSet, what: str) -> None:
         )
 
 
-def _chosen(dataset: DataSet, rows: Tensor, what: str, told: dict[str, Any]) -> DataSet:
+def _chosen(dataset: DataSet, rows: Tensor, what: str, told: dict[str, object]) -> DataSet:
     """The data set with these rows (n,) of its training part, which may repeat, numbered from 0."""
     train = replace(dataset.train[rows], index=torch.arange(len(rows)))
     numbers = dict(dataset.rows)

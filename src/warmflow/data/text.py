@@ -32,7 +32,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data import DataSet, part
+from warmflow.data import Codec, DataSet, part
+from warmflow.whole import is_whole
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -52,13 +53,20 @@ def normalised(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Alphabet:
+class Alphabet(Codec):
     """The symbols of the tokens 0, 1, ..., in this order."""
 
     symbols: tuple[str, ...]
 
+    @property
+    def alphabet(self) -> Alphabet:
+        return self
+
     def __len__(self) -> int:
         return len(self.symbols)
+
+    def described(self) -> dict[str, object]:
+        return {"symbols": list(self.symbols)}
 
     def encode(self, text: str) -> Tensor:
         """Tokens (T,) int64.
@@ -210,10 +218,12 @@ def text(
     """
     if alphabet not in ALPHABETS:
         raise ValueError(f"alphabet is {alphabet!r}; known: {', '.join(ALPHABETS)}")
-    if isinstance(length, bool) or not isinstance(length, int) or length < 2:
+    if not is_whole(length, 2):
         raise ValueError(f"length is {length!r}; windows hold a whole number of at least 2 symbols")
-    name = "embedded" if source == "embedded" else ("text" if isinstance(source, Mapping) else str(source))
-    documents = embedded() if source == "embedded" else dict(source) if isinstance(source, Mapping) else read(source)
+    if isinstance(source, Mapping):
+        name, documents = "text", dict(source)
+    else:
+        name, documents = str(source), embedded() if source == "embedded" else read(source)
     if alphabet == "text8":
         codec = Alphabet(tuple(LETTERS))
         plain = [normalised(t) for t in documents.values()]

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, part, suggest
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 
 def _moons(noise: Noise) -> tuple[Tensor, Tensor]:
@@ -113,7 +114,7 @@ def toy(name: str, *, train: int = 10_000, heldout: int = 5_000, seed: int = 0) 
     found = _toy(name)
     parts = {}
     for key, n in (("train", train), ("heldout", heldout)):
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        if not is_whole(n):
             raise ValueError(f"toy: {key} is {n!r}; give a whole number of at least 1")
         x1, label = draw_labelled(name, n, Noise.of(seed, n).fold(key))
         parts[key] = part(x1, label)

@@ -5,9 +5,9 @@ Train a judge on text that is not used to train a draft or a flow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ def train_draft(
     data, length = _checked(tokens, vocabulary)
     sizes = sizes_of(lstm.PRESETS, preset, vocabulary, dropout=dropout, **_given(width=width, layers=layers))
     network = _trained(
-        "draft", lambda: TokenLSTM(**sizes), lambda network: LSTM(network, (length,)), data, length,
+        "draft", TokenLSTM, sizes, lambda network: LSTM(network, (length,)), data, length,
         steps, batch, seed, learning_rate, ema, folder, device, progress,
     )  # fmt: skip
     network.lstm.flatten_parameters()  # cuDNN needs contiguous weights, and averaged weights are a copy
@@ -95,7 +95,7 @@ def train_judge(
     changes = _given(width=width, depth=depth, heads=heads)
     sizes = sizes_of(causal.PRESETS, preset, vocabulary, tied=tied, dropout=dropout, **changes)
     return _trained(
-        "judge", lambda: CausalTransformer(**sizes), lambda network: network, data, length,
+        "judge", CausalTransformer, sizes, lambda network: network, data, length,
         steps, batch, seed, learning_rate, ema, folder, device, progress,
     )  # fmt: skip
 
@@ -123,20 +123,19 @@ def _checked(tokens: Tensor | Data, vocabulary: int) -> tuple[Data, int]:
 
 
 def _trained(
-    kind: str, build: Callable[[], N], finished: Callable[[N], Any], data: Data, length: int, steps: int, batch: int,
-    seed: int, learning_rate: float, ema: float, folder: str | Path | None, device: str, progress: str | None,
+    kind: str, build: Callable[..., N], sizes: Mapping[str, object], finished: Callable[[N], object], data: Data,
+    length: int, steps: int, batch: int, seed: int, learning_rate: float, ema: float, folder: str | Path | None,
+    device: str, progress: str | None,
 ) -> N:  # fmt: skip
     """Trains a network; the folder stores ``finished`` of it as its model."""
-    network = seeded(seed, build)
+    network = seeded(seed, lambda: build(**sizes))
     asked = {"kind": kind, "network": network.arguments, "length": length, "learning_rate": learning_rate, "ema": ema}
     objective = NextToken(network, Player(network, learning_rate, ema=ema))
     part = trained_part(
         objective, data, finished, asked, steps=steps, batch=batch, seed=seed, folder=folder, device=device,
         progress=progress,
     )  # fmt: skip
-    trained = getattr(part, "network", part)
-    assert isinstance(trained, type(network))
-    return trained
+    return cast(N, getattr(part, "network", part))
 
 
 def _of_text(draft: Draft, setup: Setup) -> str:

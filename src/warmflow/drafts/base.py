@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from warmflow.contracts import Batch, Source
 from warmflow.options import changed, plain
@@ -48,6 +48,9 @@ class Draft(ABC):
     answers: ClassVar[bool] = False
     """Whether a draft is computed from the input that the sample answers."""
 
+    noise: ClassVar[bool] = False
+    """Whether it is noise in place of a draft, for controls."""
+
     @abstractmethod
     def fits(self, setup: Setup) -> str:
         """An empty string if the draft can be fitted to this problem, else one sentence with the reason."""
@@ -60,6 +63,19 @@ class Draft(ABC):
             ValueError: options that are invalid for these data.
         """
 
+    @property
+    def is_input(self) -> bool:
+        """Whether the draft is the input itself."""
+        return False
+
+    def aligned_with_data(self) -> Draft:
+        """The same drafts, one for each sample of the data where the user provides them."""
+        return self
+
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of the bytes of the user's files; empty where there are none."""
+        return ""
+
     def given_pairs(self, setup: Setup) -> Batch | None:
         """The training data with one user-provided draft for each sample; None if there are none."""
         return None
@@ -68,7 +84,7 @@ class Draft(ABC):
         """A warning about the drafts; empty for none."""
         return ""
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         """The draft's class and options as JSON values, for config.json."""
         return {"class": type(self).__name__, **plain(self)}
 

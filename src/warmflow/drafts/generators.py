@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from warmflow.objectives import Adversarial, VarianceGuided
 from warmflow.options import Count, Whole, multiple_of, options
 from warmflow.setup import Setup
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
+from warmflow.whole import is_whole
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
 GAN = {"updates": 8000, "width": 32, "latent": 64, "batch": 64}
@@ -75,8 +76,7 @@ def train_vae(
     asked = {"kind": "draft", "draft": "vae", "network": network.arguments, "components": components,
              "learning_rate": learning_rate, "ema": ema}  # fmt: skip
 
-    def finished(trained: nn.Module) -> Decoded:
-        assert isinstance(trained, Auxiliary)
+    def finished(trained: Auxiliary) -> Decoded:
         trained.eval().requires_grad_(False)
         rows = x[permutation(seed, n, "encoded")[:ENCODED]]
         z = _encoded(trained, rows, seed)
@@ -150,9 +150,9 @@ def _data(x: Tensor) -> Data:
     return Batch(x, {}, torch.arange(len(x)))
 
 
-def _sizes(draft: str, **sizes: Any) -> None:
+def _sizes(draft: str, **sizes: object) -> None:
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value):
             raise ValueError(f"{name} is {value!r}; the draft {draft!r} takes a whole number of at least 1")
 
 
@@ -204,7 +204,7 @@ class VAEDraft(Draft):
         return _trained(self, setup)
 
     def fit(self, setup: Setup, place: Place) -> Source:
-        components = setup.defaults.get("components", 10) if self.components is None else self.components
+        components = setup.components if self.components is None else self.components
         return train_vae(setup.data.train.x1, steps=self.updates, seed=place.seed, width=self.width, latent=self.latent,
                          components=components, folder=place.folder, progress=place.bar("vae"))  # fmt: skip
 

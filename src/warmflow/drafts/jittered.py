@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from warmflow.contracts import Source
-from warmflow.data.grid import Grid, Gridded
+from warmflow.data.grid import Gridded
 from warmflow.drafts.base import Draft, Place
 from warmflow.options import Positive, options
 from warmflow.setup import Setup
@@ -29,5 +29,5 @@ class Jittered(Draft):
         if setup.fresh is None:
             raise ValueError(self.fits(setup))
         source = JitteredSource(setup.fresh, self.spread)
-        codec = setup.data.codec
-        return Gridded(source, codec.levels) if isinstance(codec, Grid) else source
+        grid = setup.data.grid
+        return source if grid is None else Gridded(source, grid.levels)

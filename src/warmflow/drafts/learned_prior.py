@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -46,6 +45,18 @@ LATENT_ROUNDS = 16
 PARTS = ("auxiliary model", "latent sampler")
 """Names of the parts of a prior in the bill."""
 FACTS = "prior_facts.json"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Options that suit small data."""
+
+    factor: int = 2
+    latent: int = 8
+    kl: float = 0.03
+    auxiliary_updates: int = 2000
+    latent_width: int = 64
+    latent_steps: int = 4
 
 
 @options
@@ -79,25 +90,16 @@ class PriorOptions:
 
     def why_not(self, setup: Setup) -> str:
         """An empty string if these options are valid for the data, else one sentence with the reason."""
-        side, factor = setup.shape[-1], self.value("factor")
+        side, factor = setup.shape[-1], self.sizes.factor
         if self.prior == "low_pass" and (setup.data.kind != "images" or factor < 2 or side % factor):
             return f"factor is {factor}; low frequencies need images, and a factor of at least 2 that divides the side ({side})"
         return ""
 
-    def value(self, name: str) -> Any:
-        """An option, or its default for small data if it is None."""
-        given = getattr(self, name)
-        return SMALL[name] if given is None else given
-
-
-SMALL: Mapping[str, Any] = {
-    "factor": 2,
-    "latent": 8,
-    "kl": 0.03,
-    "auxiliary_updates": 2000,
-    "latent_width": 64,
-    "latent_steps": 4,
-}
+    @property
+    def sizes(self) -> Sizes:
+        """The options, those that are None with their values for small data."""
+        given = {f.name: getattr(self, f.name) for f in fields_of(Sizes)}
+        return Sizes(**{name: value for name, value in given.items() if value is not None})
 
 
 def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedPrior, dict[str, float]]:
@@ -108,33 +110,23 @@ def trained_prior(o: PriorOptions, setup: Setup, place: Place) -> tuple[LearnedP
     """
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(spare) if place.folder is None else place.folder
-        data, s = setup.data, _Settings(o, setup.training.batch)
-        auxiliary, seconds = _auxiliary(s, data, folder / "auxiliary", place.progress, place.seed)
+        data = setup.data
+        auxiliary, seconds = _auxiliary(o, setup, folder / "auxiliary", place.progress, place.seed)
         facts = _measured(auxiliary, data, place.seed)
-        latent, more = _latent(s, data, auxiliary, folder / "latent", place.progress, place.seed)
+        latent, more = _latent(o, data, auxiliary, folder / "latent", place.progress, place.seed)
         prior = LearnedPrior(latent, auxiliary, data.shape)
         facts["latent_auc"] = _latent_auc(prior, data, place.seed)
         write_json(folder / FACTS, facts)
     return prior, dict(zip(PARTS, (seconds, more), strict=True))
 
 
-class _Settings:
-    """The options, with defaults for small data instead of None."""
-
-    def __init__(self, options: PriorOptions, batch: int) -> None:
-        self.options, self.batch = options, batch
-
-    def __getattr__(self, name: str) -> Any:
-        return self.options.value(name) if name in SMALL else getattr(self.options, name)
-
-
-def _low_pass(s: _Settings, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
+def _low_pass(factor: int, data: DataSet, folder: Path, seed: int) -> tuple[LowPass, float]:
     """The low frequencies of the data as auxiliary model; it is fitted, not trained."""
-    asked = {"kind": "part", "part": "low_pass", "factor": s.factor, "seed": seed, "rows": len(data.train)}
+    asked = {"kind": "part", "part": "low_pass", "factor": factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
     if found["state"] == "complete":
         return load_part(folder, "model"), float(found["training"]["seconds"])
-    network = LowPass.fit(data.train.x1, s.factor, seed=seed)
+    network = LowPass.fit(data.train.x1, factor, seed=seed)
     save_part(folder, "model", network)
     facts = {"seconds": time.perf_counter() - began}
     write_json(folder / "config.json", {**found, "state": "complete", "training": facts})
@@ -142,34 +134,34 @@ def _low_pass(s: _Settings, data: DataSet, folder: Path, seed: int) -> tuple[Low
 
 
 def _auxiliary(
-    s: _Settings, data: DataSet, folder: Path, progress: bool, seed: int
+    o: PriorOptions, setup: Setup, folder: Path, progress: bool, seed: int
 ) -> tuple[Auxiliary | LowPass, float]:
-    if s.prior == "low_pass":
-        return _low_pass(s, data, folder, seed)
+    data, s, batch = setup.data, o.sizes, setup.training.batch
+    if o.prior == "low_pass":
+        return _low_pass(s.factor, data, folder, seed)
     asked = {"kind": "part", "part": "auxiliary", "latent": s.latent, "kl": s.kl, "updates": s.auxiliary_updates,
-             "width": s.auxiliary_width, "dropout": s.auxiliary_dropout, "seed": seed, "batch": s.batch,
+             "width": o.auxiliary_width, "dropout": o.auxiliary_dropout, "seed": seed, "batch": batch,
              "rows": len(data.train)}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
         return load_part(folder, "model"), float(found["training"]["seconds"])
     network = seeded(
         seed,
-        lambda: Auxiliary(data.shape, latent=s.latent, width=s.auxiliary_width, dropout=s.auxiliary_dropout),
+        lambda: Auxiliary(data.shape, latent=s.latent, width=o.auxiliary_width, dropout=o.auxiliary_dropout),
     )
     objective = VarianceGuided(network, Player(network, 1e-3, ema=0.99), s.kl)
     trained = train(
-        objective, data.train, steps=s.auxiliary_updates, batch=min(s.batch, len(data.train)), seed=seed,
+        objective, data.train, steps=s.auxiliary_updates, batch=min(batch, len(data.train)), seed=seed,
         folder=folder, warmup=min(200, s.auxiliary_updates // 10 + 1), progress="auxiliary model" if progress else None,
     )  # fmt: skip
-    found_network = trained.networks["auxiliary"]
-    assert isinstance(found_network, Auxiliary)
+    found_network = cast(Auxiliary, trained.networks["auxiliary"])
     save_part(folder, "model", found_network)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(trained.facts)})
     return found_network.requires_grad_(False), float(trained.facts["seconds"])
 
 
 @torch.no_grad()
-def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, Any]:
+def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[str, object]:
     """Facts about the auxiliary model, measured on data that it was not trained on.
 
     Raises:
@@ -187,7 +179,7 @@ def _measured(auxiliary: Auxiliary | LowPass, data: DataSet, seed: int) -> dict[
             f"{log_variance.min() / 2:.2g} to {log_variance.max() / 2:.2g}): it repeats the data or has learned nothing; change "
             "kl, latent or auxiliary_updates of learned-prior"
         )
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "explained": 1 - float((y - mu).square().mean() / (y - y.mean(0)).square().mean()),
         "kl": float(kl.sum()),
         "active": int((kl > SILENT).sum()),
@@ -210,32 +202,32 @@ def _latents(auxiliary: Auxiliary | LowPass, data: Batch, rounds: int, seed: int
 
 
 def _latent(
-    s: _Settings, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
+    o: PriorOptions, data: DataSet, auxiliary: Auxiliary | LowPass, folder: Path, progress: bool, seed: int
 ) -> tuple[Source, float]:
     # the latent sampler is unconditional: labels would be information that the other flows do not have
     source: Source = StandardNormal((auxiliary.latent,))
-    if not s.latent_updates:
+    if not o.latent_updates:
         return source, 0.0
     asked = {
-        "kind": "part", "part": "latent", "updates": s.latent_updates, "latent": auxiliary.latent, "width": s.latent_width,
+        "kind": "part", "part": "latent", "updates": o.latent_updates, "latent": auxiliary.latent, "width": o.sizes.latent_width,
         "seed": seed,
         "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"],
     }  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
-        return replace(load_part(folder, "model"), steps=s.latent_steps), float(found["training"]["seconds"])
+        return replace(load_part(folder, "model"), steps=o.sizes.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began
-    network = seeded(seed, lambda: MLP((auxiliary.latent,), width=s.latent_width, depth=2))
+    network = seeded(seed, lambda: MLP((auxiliary.latent,), width=o.sizes.latent_width, depth=2))
     field = NetworkField(network, LinearPath(0.0), "x1")
     objective = FlowMatching(field, source, Independent(), Player(network, 2e-3, ema=0.999))
     trained = train(
-        objective, Batch(z), steps=s.latent_updates, batch=256, seed=seed, folder=folder,
-        warmup=min(200, s.latent_updates // 10 + 1), progress="latent sampler" if progress else None,
+        objective, Batch(z), steps=o.latent_updates, batch=256, seed=seed, folder=folder,
+        warmup=min(200, o.latent_updates // 10 + 1), progress="latent sampler" if progress else None,
     )  # fmt: skip
     sampler = Sampler(
-        source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), s.latent_steps
+        source, NetworkField(trained.networks["flow"], field.path, "x1", field.sees), Heun(), o.sizes.latent_steps
     )
     save_part(folder, "model", sampler)
     facts = {**trained.facts, "seconds": encoding + float(trained.facts["seconds"])}

@@ -32,7 +32,7 @@ class Mixture(Draft):
         return only_floats(self, setup)
 
     def _components(self, setup: Setup) -> int:
-        return self.components or int(setup.defaults.get("components", 10))
+        return self.components or setup.components
 
     def of_class(self, classes: int, rows: int) -> Mixture:
         """Divides the number of components by the number of classes."""

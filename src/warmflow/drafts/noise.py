@@ -16,6 +16,7 @@ class NoDraft(Draft):
 
     name: ClassVar[str] = "noise"
     answers: ClassVar[bool] = True
+    noise: ClassVar[bool] = True
 
     def fits(self, setup: Setup) -> str:
         return ""

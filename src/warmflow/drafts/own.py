@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from warmflow.data.images import from_uint8, names_of, read_folder, to_images
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.drafts.base import Draft, Place
 from warmflow.noise import Noise, permutation
-from warmflow.options import options
+from warmflow.options import changed, options
 from warmflow.setup import Setup
 from warmflow.sources import External
 
@@ -34,7 +33,7 @@ class Own(Draft):
 
     name: ClassVar[str] = "own"
     given: ClassVar[bool] = True
-    samples: Any
+    samples: object
     """A callable draft(n, seed) -> tensor, an array (N, *shape), or the path of a file or folder of drafts."""
     aligned: bool = False
     """Whether there is one draft for each sample of the data, in the same order (for texts: each with its refined text)."""
@@ -44,9 +43,19 @@ class Own(Draft):
             return False
         return self.asked() == other.asked()
 
-    def asked(self) -> dict[str, Any]:
-        if isinstance(self.samples, str | Path):
-            told = str(self.samples)
+    @property
+    def _named(self) -> str | None:
+        """The path as the user gave it; None for drafts in memory."""
+        return str(self.samples) if isinstance(self.samples, str | Path) else None
+
+    @property
+    def _path(self) -> Path | None:
+        """The file or folder of drafts; None for drafts in memory."""
+        return None if self._named is None else path_of(self._named)
+
+    def asked(self) -> dict[str, object]:
+        if self._named is not None:
+            told = self._named
         elif callable(self.samples):
             told = f"callable {getattr(self.samples, '__qualname__', type(self.samples).__name__)}"
         else:
@@ -54,14 +63,16 @@ class Own(Draft):
         return {"class": "Own", "samples": told, "aligned": self.aligned}
 
     def digest(self) -> str:
-        """Sixteen hexadecimal digits of the bytes of the file or of all files in the folder; empty for drafts in memory."""
-        if not isinstance(self.samples, str | Path):
+        path, found = self._path, hashlib.sha256()
+        if path is None:
             return ""
-        path, found = path_of(str(self.samples)), hashlib.sha256()
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
             found.update(str(file.relative_to(path)).encode())
             found.update(file.read_bytes())
         return found.hexdigest()[:16]
+
+    def aligned_with_data(self) -> Draft:
+        return changed(self, {"aligned": True})
 
     def fits(self, setup: Setup) -> str:
         try:
@@ -91,23 +102,22 @@ class Own(Draft):
 
     def _given(self, setup: Setup) -> tuple[Batch, Source]:
         """The given pairs, and a source of the drafts that are in no pair, which is used for sampling."""
-        if isinstance(setup.data.codec, Alphabet):
-            return self._given_texts(setup, setup.data.codec)
-        data, given = setup.data, self.samples
-        if isinstance(given, str | Path) and path_of(str(given)).is_dir() and setup.asked.get("name") == "folder":
-            _named_alike(Path(str(setup.asked["path"])), path_of(str(given)), data)
+        if setup.data.alphabet is not None:
+            return self._given_texts(setup, setup.data.alphabet)
+        data, path = setup.data, self._path
+        if path is not None and path.is_dir() and setup.asked.get("name") == "folder":
+            _named_alike(Path(str(setup.asked["path"])), path, data)
         drafts, n = self.read(setup), data.numbered or data.total
-        source = External.of(drafts, setup.shape, data.bounds, setup.vocabulary or None)
-        drafts = source.draft
-        if not isinstance(drafts, Tensor) or len(drafts) != n or not data.rows:
-            count = f"{len(drafts)} drafts" if isinstance(drafts, Tensor) else "a callable"
+        array = External.of(drafts, setup.shape, data.bounds, setup.vocabulary or None).array
+        if array is None or len(array) != n or not data.rows:
+            count = "a callable" if array is None else f"{len(array)} drafts"
             raise ValueError(
                 f"pairing is 'given', which needs one draft for each of the {n} samples of an array or folder, in the same "
                 f"order; got {count}"
             )
         others = torch.cat([data.rows[k] for k in ("validation", "heldout") if k in data.rows])
-        fresh = External(drafts[others], setup.shape)
-        return replace(data.train, start=Start(drafts[data.rows["train"]], {})), fresh
+        fresh = External(array[others], setup.shape)
+        return replace(data.train, start=Start(array[data.rows["train"]], {})), fresh
 
     def _given_texts(self, setup: Setup, codec: Alphabet) -> tuple[Batch, Source]:
         """Pairs of drafts and refined texts for training, and a source of the drafts of a random fifth held out."""
@@ -119,30 +129,30 @@ class Own(Draft):
             )
         if len(drafts) < LEAST_PAIRS:
             raise ValueError(f"{path} holds {len(drafts)} pairs, which are too few: give at least {LEAST_PAIRS}")
-        order = permutation(int(setup.asked.get("data_seed", 0)), len(drafts), "given")
+        order = permutation(setup.data_seed, len(drafts), "given")
         rows, rest = order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
         fresh = External.of(drafts[rest], setup.shape, None, len(codec))
         return Batch(refined[rows], {}, rows, Start(drafts[rows])), fresh
 
-    def read(self, setup: Setup) -> Callable[[int, int], Any] | Tensor:
+    def read(self, setup: Setup) -> object:
         """The drafts in a form that ``External`` accepts.
 
         Raises:
             ValueError: a file that is missing or of another kind.
         """
-        given, codec = self.samples, setup.data.codec
+        given, alphabet = self.samples, setup.data.alphabet
         if type(given).__module__.split(".")[0] == "diffusers":
             raise ValueError(f"the draft is the pipeline {type(given).__name__}; save it with save_pretrained(PATH), "
                              "give 'diffusers:PATH'")  # fmt: skip
-        if not isinstance(given, str | Path):
-            return given  # type: ignore[no-any-return]
-        path = path_of(str(given))
+        path = self._path
+        if path is None:
+            return given
         if path.suffix.lower() in (".txt", ".jsonl"):
-            if not isinstance(codec, Alphabet):
+            if alphabet is None:
                 raise ValueError(
                     f"the draft '{path}' is a file of texts, but the data are not texts; give .npy, .npz, or images"
                 )
-            return drafts_of(path, codec, setup.shape[0])[0]
+            return drafts_of(path, alphabet, setup.shape[0])[0]
         return read_drafts(path, setup.shape)
 
 
@@ -198,7 +208,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
 
 def _named_alike(images: Path, drafts: Path, data: DataSet) -> None:
     """Raises ValueError unless the files of drafts have the same names as the images of the data, without suffixes."""
-    unread = [one["file"] for one in data.notes.get("unreadable_files", ())]
+    unread = [one["file"] for one in data.unreadable]
     theirs, ours = (
         [str(Path(name).with_suffix("")) for name in names]
         for names in (names_of(images.expanduser(), unread), names_of(drafts))

@@ -63,6 +63,10 @@ class Input(Draft):
     name: ClassVar[str] = "input"
     answers: ClassVar[bool] = True
 
+    @property
+    def is_input(self) -> bool:
+        return True
+
     def fits(self, setup: Setup) -> str:
         if setup.inputs is not None and setup.inputs.shape[1:] != setup.shape:
             return f"the draft 'input' needs inputs of the samples' shape {setup.shape}; they are {tuple(setup.inputs.shape[1:])}"

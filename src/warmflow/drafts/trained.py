@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from warmflow.checkpoints import load_part, open_run, save_part, write_json
 from warmflow.contracts import Data, Objective
@@ -18,8 +18,8 @@ P = TypeVar("P")
 def trained_part(
     objective: Objective,
     data: Data,
-    finished: Callable[[Any], P],
-    asked: Mapping[str, Any],
+    finished: Callable[..., P],
+    asked: Mapping[str, object],
     *,
     steps: int,
     batch: int,
@@ -43,7 +43,7 @@ def trained_part(
     if where is not None:
         found = open_run(where, {**asked, "rows": len(data), "steps": steps, "batch": batch, "seed": seed})
         if found["state"] == "complete" and all((where / f"model.{k}").exists() for k in ("json", "safetensors")):
-            return cast(P, load_part(where))
+            return load_part(where)
     done = train(
         objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
         warmup=min(200, max(1, steps // 10)), progress=progress,

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Field, Solver, Source
+from warmflow.contracts import Field, Metric, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.drafts import draft_of
 from warmflow.experiments.pair_audits import audits
@@ -34,7 +34,7 @@ from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
 from warmflow.options import changed
 from warmflow.problems import problem_of
-from warmflow.sampler import Sampler
+from warmflow.sampler import Hook, Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import AdamsBashforth, Euler, Heun, label
 from warmflow.sources import Blurred, StandardNormal
@@ -61,7 +61,7 @@ class Prospect:
 
     sentence: str
     pairing: str
-    pairings: Mapping[str, Mapping[str, Any]]
+    pairings: Mapping[str, Mapping[str, object]]
     margin: float
     draft_distance: float
     cold_calls: int | None
@@ -70,7 +70,7 @@ class Prospect:
     data: str
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "sentence": self.sentence, "data": self.data, "pairing": self.pairing, "margin": self.margin,
             "draft_distance": self.draft_distance, "cold_calls": self.cold_calls, "warm_calls": self.warm_calls,
@@ -90,7 +90,7 @@ class Prospect:
             mark = "*" if name == self.pairing else " "
             lines.append(f"{mark}{name:21s}" + "".join(f"{found[c]:16.3g}" for c in heads))
         for name, found in self.pairings.items():
-            lines += [f"  {name}: {flag}" for flag in found["flags"]]
+            lines += [f"  {name}: {flag}" for flag in cast("list[str]", found["flags"])]
         lines += [
             "",
             f"draft alone: D = {self.draft_distance:.3g}, margin {self.margin:.3g} (MMD^2 to the training data)",
@@ -105,7 +105,7 @@ class Prospect:
         return "\n".join(lines)
 
 
-def _calls(field: Field, source: Source, settings: list[tuple[Solver, int]], hooks: Any, n: int,
+def _calls(field: Field, source: Source, settings: list[tuple[Solver, int]], hooks: tuple[Hook, ...], n: int,
            far: Callable[[Tensor], float]) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
     """(calls, distance) of each solver and number of steps, by solver, from many steps to few."""
     found: dict[str, list[tuple[int, float]]] = {}
@@ -126,7 +126,7 @@ def _fewest(found: Mapping[str, list[tuple[int, float]]], reference: float, marg
     return best
 
 
-def _margin(x: Tensor, metric: Any, n: int, seed: int, splits: int = 100) -> float:
+def _margin(x: Tensor, metric: Metric, n: int, seed: int, splits: int = 100) -> float:
     """The 95 % quantile of D between two disjoint real sets of n rows each."""
     features = metric.features(x)
     values = []
@@ -136,7 +136,7 @@ def _margin(x: Tensor, metric: Any, n: int, seed: int, splits: int = 100) -> flo
     return float(torch.tensor(values).quantile(0.95))
 
 
-def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, **training: Any) -> Prospect:
+def audit(problem: object, draft: object = None, *, method: WarmStart | None = None, **training: object) -> Prospect:
     """Audits every pairing and integrates the exact finite-data fields; nothing is trained.
 
     Args:
@@ -168,7 +168,9 @@ def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, *
     distance, margin, cold, warm_calls, best = _exact(setup, drafted, warm.sigma or 0.0)
     factor = cold / warm_calls if cold and warm_calls else None
     pairing = warm.pairing or "whole-set"
-    sentence = _sentence(distance - best < margin, factor, cold, warm_calls, found[pairing]["flags"], pairing)
+    sentence = _sentence(
+        distance - best < margin, factor, cold, warm_calls, cast("list[str]", found[pairing]["flags"]), pairing
+    )
     return Prospect(
         sentence, pairing, found, margin, distance, cold, warm_calls, factor, setup.data.name, setup.data.warnings
     )  # fmt: skip
@@ -177,7 +179,7 @@ def audit(problem: Any, draft: Any = None, *, method: WarmStart | None = None, *
 def _exact(setup: Setup, drafted: Drafted, own_noise: float) -> tuple[float, float, int | None, int | None, float]:
     """The draft's distance, the margin, the fewest calls of the exact cold and warm fields, and the lowest cold distance."""
     train, source, block = setup.data.train, drafted.draft, drafted.pairing.block or 512
-    data_seed = int(setup.asked.get("data_seed", 0))
+    data_seed = setup.data_seed
     few = train[permutation(data_seed, len(train), "prospect")[:ROWS]]
     n, metric, pool = len(few), mmd_for(train.x1, None, "MMD"), setup.data.everything
     half = min(n, len(pool) // 2)

@@ -9,7 +9,6 @@ import torch
 from warmflow.experiments.measure import steps_on_grid
 from warmflow.experiments.work import Work
 from warmflow.sampler import Sampler
-from warmflow.solvers import Jump
 from warmflow.training import train
 
 TRIAL = 40
@@ -40,7 +39,7 @@ def updates_for(
             trial = train(objective, data, steps=TRIAL, batch=min(work.training.batch, len(data)), seed=0)
             update += trial.facts["seconds"] / TRIAL
             sampler = member.method.sampler(parts, trial.networks)
-            steps = steps_on_grid(sampler.solver, grid) if isinstance(sampler.solver, Jump) else grid
+            steps = steps_on_grid(sampler.solver, grid) if sampler.solver.jumps else grid
             call, start = _seconds_of_call(sampler)
             sampling += samples * (sum(steps) * call + len(steps) * start)
     finally:

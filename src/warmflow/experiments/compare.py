@@ -12,10 +12,9 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
 from warmflow.contracts import Source
@@ -46,6 +45,7 @@ from warmflow.options import changed, plain
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
+from warmflow.whole import is_whole
 
 SEEDS = (0, 1, 2, 3, 4)
 LEAST_SAMPLES = 200
@@ -69,7 +69,7 @@ class Asked:
 
 
 def compare(
-    problem: Any,
+    problem: object,
     methods: Sequence[Method] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -81,7 +81,7 @@ def compare(
     device: str = "cpu",
     jobs: int = 1,
     progress: bool = True,
-    **training: Any,
+    **training: object,
 ) -> Report:
     """Trains methods on a problem at equal budget, measures them alike and judges them.
 
@@ -141,7 +141,7 @@ def run(work: Work, how: Asked) -> Report:
     for warning in dict.fromkeys(warnings):
         say(f"warning: {warning}", True)
     config |= described(
-        setup.data, real, facts | {"parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
+        setup.data, real, {**facts, "parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
         methods_described=method_titles(members), methods_given=list(how.named),
         updates=work.training.updates,
     )  # fmt: skip
@@ -151,7 +151,7 @@ def run(work: Work, how: Asked) -> Report:
     return conclude(_comparison(work, how), root, config, real, progress=how.progress, doubled=_longer(work, how, real))
 
 
-def _asked(work: Work, how: Asked) -> dict[str, Any]:
+def _asked(work: Work, how: Asked) -> dict[str, object]:
     """What config.json says was asked."""
     setup = work.setup()
     files = {f"{m.name}'s {what}": digest for m in work.members for what, digest in m.method.files(setup).items()}
@@ -168,7 +168,7 @@ def _comparison(work: Work, how: Asked) -> Comparison:
     members, parts = work.members, work.parts(min(how.seeds))
     starts = starts_of(work, how.seeds)
     shown: Source | None = None
-    audited: Mapping[str, Any] = {}
+    audited: Mapping[str, Mapping[str, object]] = {}
     for m in candidates(members):
         start = m.method.starts_from(parts)
         if shown is None and start is not None and start.draft:
@@ -186,12 +186,12 @@ def _comparison(work: Work, how: Asked) -> Comparison:
     )  # fmt: skip
 
 
-def _longer(work: Work, how: Asked, real: RealData) -> Any:
+def _longer(work: Work, how: Asked, real: RealData) -> Callable[[Evaluation], tuple[Held, Mapping[str, object]]] | None:
     """What ``conclude`` asks after the first judgement, where convergence is asked for."""
     if not how.convergence:
         return None
 
-    def longer(evaluation: Evaluation) -> tuple[Held, Mapping[str, Any]]:
+    def longer(evaluation: Evaluation) -> tuple[Held, Mapping[str, object]]:
         return doubled(work, _comparison(work, how), evaluation, real, how.seeds, how.jobs, how.progress)
 
     return longer
@@ -212,14 +212,18 @@ def judged_again(root: Path) -> Report:
 
 def whole(calls: Sequence[int]) -> tuple[int, ...]:
     """Numbers of calls, checked, rising."""
-    if isinstance(calls, int | float | str):
-        raise ValueError(f"calls is {calls!r}; give whole numbers in a list, like [1, 2, 4, 8]")
+    _listed("calls", calls, "like [1, 2, 4, 8]")
     if not calls:
         raise ValueError("calls is empty; give the numbers of calls to measure every method at, like 1, 2, 4, 8")
     for k in calls:
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        if not is_whole(k):
             raise ValueError(f"calls holds {k!r}; each is a whole number of at least 1")
     return tuple(sorted(set(calls)))
+
+
+def _listed(name: str, given: Sequence[int], like: str) -> None:
+    if isinstance(given, int | float | str):
+        raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
 def _samples(samples: int) -> int:
@@ -229,10 +233,9 @@ def _samples(samples: int) -> int:
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(seeds, int | float | str):
-        raise ValueError(f"seeds is {seeds!r}; give whole numbers in a list, or range({seeds})")
+    _listed("seeds", seeds, f"or range({seeds})")
     for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int):
+        if not is_whole(seed, -math.inf):
             raise ValueError(f"seeds holds {seed!r}; each is a whole number")
     if not seeds:
         raise ValueError("seeds is empty; give at least one training seed")
@@ -240,7 +243,7 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_whole(value):
         raise ValueError(f"{name} is {value!r}; it is a whole number of at least 1")
     return value
 

@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from warmflow.checkpoints import device_of, make_folder, read_json, write_json
 from warmflow.evaluation.rows import GRID, Entry
 from warmflow.evaluation.study import Role, Study
 from warmflow.experiments.compare import whole
-from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.measure import Trained, alone, mean_bill
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.saved_runs import SavedRun, digest_of, digest_of_runs, read_run, teacher_of
@@ -28,25 +27,14 @@ from warmflow.methods.distillation import Distillation
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
 from warmflow.problems import PROBLEMS
-from warmflow.problems.base import Problem
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
-from warmflow.sources import (
-    Blurred,
-    Conditioned,
-    Labelled,
-    LearnedPrior,
-    MaskTokens,
-    Shown,
-    StandardNormal,
-    UniformTokens,
-)
+from warmflow.sources import Blurred, Conditioned, Labelled, LearnedPrior, Shown
 
 ONE = (1,)
-NOISE = (StandardNormal, UniformTokens, MaskTokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +63,7 @@ class Member:
 # ---------------------------------------------------------------- which runs may be compared
 
 
-def _first_difference(a: Any, b: Any) -> tuple[str, Any, Any] | None:
+def _first_difference(a: object, b: object) -> tuple[str, object, object] | None:
     """The first place at which two JSON values differ, with both values there; None where they are equal."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in sorted(a.keys() | b.keys(), key=lambda k: (k == "updates", k)):
@@ -153,7 +141,7 @@ def members_of(runs: Sequence[SavedRun]) -> list[Member]:
     return members
 
 
-def with_teachers(members: Sequence[Member], draft: Any = None) -> list[Member]:
+def with_teachers(members: Sequence[Member], draft: object = None) -> list[Member]:
     """The methods, with the teachers of students as the baseline where there is none, and their reflows.
 
     Raises:
@@ -171,7 +159,7 @@ def with_teachers(members: Sequence[Member], draft: Any = None) -> list[Member]:
     return found
 
 
-def _with_teacher(members: Sequence[Member], student: Member, draft: Any) -> list[Member]:
+def _with_teacher(members: Sequence[Member], student: Member, draft: object) -> list[Member]:
     """The methods with a student's teacher as the baseline, and with its reflow where that was trained."""
     teachers = [read_teacher(run, draft) for run in student.runs]
     for teacher in teachers[1:]:
@@ -193,7 +181,7 @@ def _with_teacher(members: Sequence[Member], student: Member, draft: Any) -> lis
     return found
 
 
-def read_teacher(student: SavedRun, draft: Any = None) -> SavedRun:
+def read_teacher(student: SavedRun, draft: object = None) -> SavedRun:
     """The run that a student was distilled from.
 
     Raises:
@@ -218,7 +206,7 @@ def start_of(sampler: Sampler) -> Start | None:
     if isinstance(source, Blurred | Shown):
         source = source.source
     inner = source.source if isinstance(source, Conditioned | Labelled) else source
-    return None if isinstance(inner, NOISE) else Start(source, "the draft alone", draft=True)
+    return None if inner.is_noise else Start(source, "the draft alone", draft=True)
 
 
 def _trained(members: Sequence[Member], device: str) -> list[Trained]:
@@ -230,18 +218,10 @@ def _trained(members: Sequence[Member], device: str) -> list[Trained]:
             spent = "distilling" if member.student else "training"
             grid = member.shown_at or tuple(method.grid() or ())
             solvers = (Euler(),) if member.shown_at else tuple(method.solvers() or ())
+            sampler = run.sampler(device)
             found.append(
                 Trained(
-                    member.name,
-                    member.role,
-                    run.seed,
-                    run.sampler(device),
-                    run.seconds,
-                    "",
-                    method.title,
-                    spent,
-                    grid,
-                    solvers,
+                    member.name, member.role, run.seed, sampler, run.seconds, "", method.title, spent, grid, solvers
                 )
             )
     return found
@@ -264,15 +244,10 @@ def _starts(setup: Setup, members: Sequence[Member], trained: Sequence[Trained])
 
 def _bills(members: Sequence[Member]) -> dict[str, dict[str, float]]:
     """Mean one-off seconds by method, its own training apart."""
-    found = {}
-    for member in members:
-        told = [run.spent for run in member.runs]
-        names = dict.fromkeys(name for one in told for name in one)
-        found[member.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
-    return found
+    return {member.name: mean_bill([run.spent for run in member.runs]) for member in members}
 
 
-def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
+def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Mapping[str, object]]:
     """The audits of the pairings of the first candidate whose drafts and pairs were kept."""
     for member in members:
         run = member.runs[0]
@@ -283,13 +258,13 @@ def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Any]:
     return {}
 
 
-def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
+def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, object]]:
     """After how many samples the first student's distillation has paid for itself, by its teacher's calls: its seconds over
     those that one call of the student saves; None where it saves none. Nothing where the teacher is not measured."""
     by_method = [(m.runs[0].asked["method"], m) for m in members]
     both = [(m, t) for asked, m in by_method if m.student for theirs, t in by_method if theirs == asked["teacher"]]
 
-    def beside(study: Study) -> Mapping[str, Any]:
+    def beside(study: Study) -> Mapping[str, object]:
         if not both:
             return {}
         student, teacher = both[0]
@@ -308,8 +283,8 @@ def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, Any]]:
 
 
 def compare_runs(
-    runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None,
-    draft: Any = None, device: str = "cpu", progress: bool = True,
+    runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
+    draft: object = None, device: str = "cpu", progress: bool = True,
 ) -> Report:  # fmt: skip
     """Judges finished runs of one problem in one report.
 
@@ -337,7 +312,7 @@ def compare_runs(
 
 
 def judge_student(
-    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: Any = None, draft: Any = None,
+    run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None, draft: object = None,
     device: str = "cpu", progress: bool = True,
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
@@ -347,11 +322,11 @@ def judge_student(
 
 
 def _judge(
-    members: Sequence[Member], setup: Setup, out: Path, config: Mapping[str, Any], calls: tuple[int, ...],
+    members: Sequence[Member], setup: Setup, out: Path, config: Mapping[str, object], calls: tuple[int, ...],
     samples: int | None, device: str, progress: bool,
 ) -> Report:  # fmt: skip
     """Measures and judges these runs."""
-    known: type[Problem] = PROBLEMS[setup.asked["name"]]
+    known = PROBLEMS[str(setup.asked["name"])]
     n = samples or known.samples
     say("making the real data ready", progress)
     real, facts = real_data(setup.data, n)

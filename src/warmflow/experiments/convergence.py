@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
@@ -21,7 +20,7 @@ SETTLED = 0.1
 
 def doubled(
     work: Work, comparison: Comparison, evaluation: Evaluation, real: RealData, seeds: Sequence[int], jobs: int, progress: bool
-) -> tuple[Held, Mapping[str, Any]]:  # fmt: skip
+) -> tuple[Held, Mapping[str, object]]:  # fmt: skip
     """Trains the best baseline twice as long. It has converged if that improves its best distance by less than a tenth, on
     every metric.
 

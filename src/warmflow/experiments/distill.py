@@ -12,10 +12,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from warmflow.checkpoints import device_of, read_json, write_json, write_tensors
 from warmflow.contracts import Batch
@@ -24,12 +23,13 @@ from warmflow.evaluation.rows import GRID
 from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
-from warmflow.fields import WrappedField, wrap
+from warmflow.fields import WrappedField, network_of, wrap
 from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
 from warmflow.methods.parts import Parts
 from warmflow.methods.reflow import Reflow
+from warmflow.options import changed
 from warmflow.problems.own import Arrays
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
@@ -59,7 +59,7 @@ class Teacher:
     sampler: Sampler
     setup: Setup
     seed: int
-    more: Mapping[str, Any]
+    more: Mapping[str, str]
     run: SavedRun | None = None
     has_data: bool = False
 
@@ -82,8 +82,8 @@ def distill(
     *,
     shape: tuple[int, ...] | None = None,
     predicts: str = "velocity",
-    problem: Any = None,
-    draft: Any = None,
+    problem: object = None,
+    draft: object = None,
     seed: int | None = None,
     device: str = "cpu",
     reflow: bool = True,
@@ -92,7 +92,7 @@ def distill(
     samples: int | None = None,
     progress: bool = True,
     echo: Echo | None = None,
-    **options: Any,
+    **options: object,
 ) -> Sampler:
     """Distils a finished run, or a model of your own, into a sampler of one call. The folder is a run like any other; the same
     call continues or reads it.
@@ -127,7 +127,7 @@ def distill(
         found = _from_run(Path(teacher), problem, draft, seed)
     else:
         found = _from_model(teacher, shape, predicts, seed or 0)
-    method = Distillation(teacher=found.method, **options)
+    method = changed(Distillation(teacher=found.method), options)
     if method.real and not found.has_data:
         raise ValueError(f"real is {method.real}, but the teacher's data are not at hand: give them again, problem=...")
     method.check(found.sampler, found.setup)
@@ -142,8 +142,10 @@ def distill(
     if report and found.has_data:
         if reflow and _alone(say):
             _train_reflow(method, found, where, device, progress)
-        shown = {"problem": problem, "draft": draft, "device": device, "progress": progress}
-        say(judge_student(where, calls=calls, samples=samples, **shown).verdict.claim)
+        report_of = judge_student(
+            where, calls=calls, samples=samples, problem=problem, draft=draft, device=device, progress=progress
+        )
+        say(report_of.verdict.claim)
     return student
 
 
@@ -155,7 +157,7 @@ def _alone(say: Echo) -> bool:
     return False
 
 
-def _from_run(run: Path, problem: Any, draft: Any, seed: int | None) -> Teacher:
+def _from_run(run: Path, problem: object, draft: object, seed: int | None) -> Teacher:
     """A finished run as a teacher.
 
     Raises:
@@ -173,7 +175,7 @@ def _from_run(run: Path, problem: Any, draft: Any, seed: int | None) -> Teacher:
     asked = saved.asked
     if problem is None and asked["problem"].get("name") == Arrays.name and "data" not in asked["problem"]:
         training = {**asked["training"], "batch": saved.config["training"]["batch"]}  # no more than there were rows
-        setup = _without_data(sampler.shape, asked["problem"], Training(**training))
+        setup = _without_data(sampler.shape, asked["problem"], changed(Training(), training))
         has_data = False
     else:
         setup, has_data = saved.setup(problem), True
@@ -200,18 +202,17 @@ def _from_model(model: nn.Module | WrappedField, shape: tuple[int, ...] | None, 
     if why:
         raise ValueError(f"the model cannot be distilled: {why}")
     own = copied(field)
-    assert isinstance(own, WrappedField)
     setup = _without_data(tuple(shape), {"name": Arrays.name, "shape": list(shape)}, Training())
     return Teacher(OwnModel(field=own), replace(sampler, field=own), setup, seed, {"data": ""})
 
 
-def _without_data(shape: tuple[int, ...], asked: Mapping[str, Any], training: Training) -> Setup:
+def _without_data(shape: tuple[int, ...], asked: Mapping[str, object], training: Training) -> Setup:
     """A setup with blank rows for data: distilling needs none."""
     blank = Batch(torch.zeros(BLANK_ROWS, *shape), {}, torch.arange(BLANK_ROWS))
     empty = Batch(torch.zeros(0, *shape), {}, torch.arange(0))
     data = DataSet("no data", "images" if len(shape) == 3 else "points", blank, None, empty)
 
-    def build(*_: Any) -> nn.Module:
+    def build(*_: object) -> nn.Module:
         raise ValueError("a problem without its data has no networks of its own")
 
     return Setup("no data", asked, data, training, build)
@@ -221,9 +222,7 @@ def _note(out: Path, teacher: Teacher, student: Sampler) -> None:
     """Notes in the student's config.json where its teacher lies (the digest of the weights says which it is), and writes the
     state dict of a network that is not ours."""
     if teacher.run is None:
-        network: Any = student.field.network  # type: ignore[attr-defined]
-        state: dict[str, Tensor] = network.state_dict()
-        write_tensors(out / "state.safetensors", state)
+        write_tensors(out / "state.safetensors", network_of(student.field).state_dict())
         return
     run = teacher.run.folder.resolve()
     where = {"path": str(run), "from_here": os.path.relpath(run, out.resolve())}

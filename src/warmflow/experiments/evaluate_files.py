@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.metrics.defaults import token_metrics
+from warmflow.metrics.resampled import ResampledMetric
 from warmflow.report import Report
 from warmflow.rounding import rounded
 
@@ -113,7 +113,7 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
     return evaluation
 
 
-def _json(asked: Asked) -> dict[str, Any]:
+def _json(asked: Asked) -> dict[str, object]:
     return {"kind": "evaluate", **asdict(asked)}
 
 
@@ -125,7 +125,11 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
     starts = {f"start of {p.name}": sets.methods[p.label] for p in places if p.seed == first and p.flag == "--start"}
     made = {k: x if asked.inputs is None else x[0] for k, x in {**starts, **shown}.items()}
     write_tensors(out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **made}.items()})
-    data: dict[str, Any] = {"name": Path(asked.real).name, "kind": _kind(sets.real), "shape": list(sets.real.shape[1:])}
+    data: dict[str, object] = {
+        "name": Path(asked.real).name,
+        "kind": _kind(sets.real),
+        "shape": list(sets.real.shape[1:]),
+    }
     if sets.alphabet is not None:
         data["symbols"] = list(sets.alphabet.symbols)
     write_json(out / "config.json", {**found, "data": data, "notes": sets.notes, "device": "cpu", "state": "complete"})
@@ -177,7 +181,7 @@ def _one_input_each(asked: Asked, inputs: Inputs, sets: Sets) -> None:
             )
 
 
-def _text_metrics(sets: Sets) -> Any:
+def _text_metrics(sets: Sets) -> list[ResampledMetric] | None:
     """k-grams over the alphabet of all sets (the validation data may lack a symbol); None for floats."""
     if sets.real.is_floating_point():
         return None

@@ -29,7 +29,7 @@ from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
 from warmflow.evaluation.study import Role, Row
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
-from warmflow.solvers import AdamsBashforth, Euler, Heun, Jump, MultistepX1, label
+from warmflow.solvers import AdamsBashforth, Euler, Heun, MultistepX1, label
 
 AT_ONCE, LEAST_AT_ONCE = 2**18, 64
 """Size of a sampling batch in numbers, and its fewest rows: the activations of a U-Net for 2,000 images do not fit in the cache,
@@ -101,7 +101,7 @@ class Trained:
 
 def solvers_of(sampler: Sampler) -> tuple[Solver, ...]:
     """The solvers to be tried for a flow."""
-    return (sampler.solver,) if isinstance(sampler.solver, Jump) else FLOAT_SOLVERS
+    return (sampler.solver,) if sampler.solver.jumps else FLOAT_SOLVERS
 
 
 def calls_of(solver: Solver, steps: int) -> int:
@@ -123,7 +123,7 @@ def steps_on_grid(solver: Solver, grid: Sequence[int] = GRID) -> tuple[int, ...]
     """For each number of calls of the grid, the largest number of steps that needs at most these calls. A solver with two calls
     per step and one for the last is measured at odd numbers of calls. For token flows, whose steps may cost no call, the grid
     is of steps."""
-    if isinstance(solver, Jump):
+    if solver.jumps:
         return TOKEN_GRID if tuple(grid) == GRID else tuple(grid)
     most = {max((k for k in range(1, calls + 1) if calls_of(solver, k) <= calls), default=0) for calls in grid}
     return tuple(sorted(most - {0}))
@@ -137,6 +137,12 @@ def training_bill(trained: Sequence[Trained]) -> dict[str, dict[str, float]]:
         if any(t.seconds for t in mine):
             found[name] = {mine[0].spent: sum(t.seconds for t in mine) / len(mine)}
     return found
+
+
+def mean_bill(told: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean seconds of several runs of one method, by their name in the bill; 0 for a run that has no such part."""
+    names = dict.fromkeys(name for one in told for name in one)
+    return {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
 
 
 def entries_of(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
 from warmflow.methods.base import Member, Method, settled
-from warmflow.methods.pairing import OFFLINE, Pairing
+from warmflow.methods.pairing import OFFLINE
 from warmflow.setup import Setup
 
 
@@ -37,8 +36,8 @@ def members_of(setup: Setup, methods: Sequence[Method]) -> list[Member]:
     own = any(method.role is Role.BASELINE and not method.trains for method in asked)
     names = [add(method, method.role) for method in asked]
     paired = [(m, n) for m, n in zip(asked, names, strict=True) if m.role is Role.CANDIDATE]
-    for method, name in sorted(paired, key=lambda one: not isinstance(one[0], Pairing)):
-        labels = set() if isinstance(method, Pairing) else {m.method.label for m in found}
+    for method, name in sorted(paired, key=lambda one: one[0].own_pairing is None):
+        labels = set() if method.own_pairing is not None else {m.method.label for m in found}
         for other, role in method.companions(setup):
             if role is Role.CONTROL:
                 add(settled(other, setup), role, name)
@@ -55,8 +54,8 @@ def in_memory(setup: Setup, members: Sequence[Member]) -> Setup:
     """The problem, whose training data are only the rows in memory if a candidate pairs rows in memory: all methods are trained
     on the same rows."""
     data = setup.data
-    paired = [m.method.pairing for m in candidates(members) if isinstance(m.method, Pairing)]
-    name = next((p for p in paired if p in OFFLINE), None)
+    paired = [m.method.own_pairing for m in candidates(members)]
+    name = next((p.pairing for p in paired if p is not None and p.pairing in OFFLINE), None)
     if data.whole is None or name is None:
         return setup
     note = (
@@ -84,7 +83,7 @@ def titles(members: Sequence[Member]) -> dict[str, str]:
     return found
 
 
-def told(values: Mapping[str, Any]) -> str:
+def told(values: Mapping[str, object]) -> str:
     """Values of options as text; of a nested one the name of its class."""
     return ", ".join(f"{k} {v.get('class', '') if isinstance(v, Mapping) else v}" for k, v in values.items())
 

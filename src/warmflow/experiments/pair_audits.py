@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +10,6 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.couplings import prepare
 from warmflow.data import DataSet
-from warmflow.data.grid import Grid
-from warmflow.data.text import Alphabet
 from warmflow.methods.base import Drafted
 from warmflow.methods.pairing import OFFLINE, coupling_of
 from warmflow.metrics.audit import audit_pairs
@@ -25,13 +22,13 @@ AUDITED = 10_000
 
 def seen_as(data: DataSet, x: Tensor) -> Tensor:
     """Samples as used by metrics and figures: tokens of a grid are decoded to points, everything else is unchanged."""
-    return data.codec.decode(x) if isinstance(data.codec, Grid) else x
+    return x if data.grid is None else data.grid.decode(x)
 
 
-def audits(setup: Setup, drafted: Drafted) -> dict[str, Any]:
+def audits(setup: Setup, drafted: Drafted) -> dict[str, dict[str, object]]:
     """The audit of the pairing that is trained on, and of the other pairings for one round, by name."""
-    draft, pairing, data_seed = drafted.draft, drafted.pairing, int(setup.asked.get("data_seed", 0))
-    if isinstance(setup.data.codec, Alphabet):
+    draft, pairing, data_seed = drafted.draft, drafted.pairing, setup.data_seed
+    if setup.data.alphabet is not None:
         return _text_audits(setup, drafted, data_seed)
     whole, own, block = setup.data.train, pairing.pairing or "whole-set", pairing.block or 512
     data = whole
@@ -53,7 +50,7 @@ def audits(setup: Setup, drafted: Drafted) -> dict[str, Any]:
     return found
 
 
-def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) -> dict[str, Any]:
+def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) -> dict[str, object]:
     """The audit of pairs of some rows of the data."""
     assert part.start is not None and part.index is not None
     start, end = seen_as(data, part.start.x0), seen_as(data, part.x1)
@@ -63,7 +60,7 @@ def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) 
     return audit.to_json()
 
 
-def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) -> dict[str, Any]:
+def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) -> dict[str, dict[str, object]]:
     """The audit of the pairing of texts that is trained on, and of independent pairs. Each is computed anew on a subset of the
     data; pairs from a file are used directly."""
     from warmflow.metrics.audit_tokens import audit_tokens
@@ -79,6 +76,6 @@ def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) ->
             part = prepare(coupling_of(name, pairing, setup), few, draft, block=pairing.block or 1024, seed=seed)
         assert part.start is not None
         index = None if name == "given" else part.index
-        audit = audit_tokens(part.start.x0, part.x1, index, len(few), fresh, few.x1, len(setup.data.codec), seed)
+        audit = audit_tokens(part.start.x0, part.x1, index, len(few), fresh, few.x1, setup.vocabulary, seed)
         found[name] = audit.to_json()
     return found

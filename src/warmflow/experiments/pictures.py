@@ -10,12 +10,11 @@ from torch import Tensor
 
 from warmflow.contracts import Source
 from warmflow.data import DataSet
-from warmflow.data.grid import Grid
 from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import Alone, Trained
 from warmflow.experiments.pair_audits import seen_as
 from warmflow.noise import Noise
-from warmflow.sampler import Sampler, trajectory
+from warmflow.sampler import trajectory
 from warmflow.sources import LearnedPrior
 
 BASELINE_STEPS = (1, 2, 4, 20, 50)
@@ -41,7 +40,7 @@ def pictures(
     if draft is not None:
         out["draft"] = Alone(draft, data.bounds, True)(n, steps=0, seed=seed)
     several = len({t.name for t in trained if t.role is Role.CANDIDATE}) > 1
-    tokens, plane = data.kind == "tokens", data.kind == "points" or isinstance(data.codec, Grid)
+    tokens, plane = data.kind == "tokens", data.kind == "points" or data.grid is not None
     for t in trained:
         if t.seed != seed:
             continue
@@ -54,13 +53,9 @@ def pictures(
         if plane and t.role in (Role.CANDIDATE, Role.BASELINE):
             start = t.sampler.source.draw(TRAJECTORIES, noise=Noise.of(seed, TRAJECTORIES).fold("source"))
             steps_of = max(t.grid) if t.grid else 4 if t.role is Role.CANDIDATE else 20
-            out[f"trajectory.{t.name}"] = trajectory(_with(t.sampler, steps_of), start, seed=seed)
+            out[f"trajectory.{t.name}"] = trajectory(replace(t.sampler, steps=steps_of), start, seed=seed)
     whole = {k: seen_as(data, v).cpu().contiguous() for k, v in out.items()}
     return {k: v if v.dtype == torch.int64 else v.float() for k, v in whole.items()}
-
-
-def _with(sampler: Sampler, steps: int) -> Sampler:
-    return replace(sampler, steps=steps)
 
 
 def _start_pictures(data: DataSet, t: Trained, n: int) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,8 +22,6 @@ from warmflow import __version__
 from warmflow.checkpoints import write_json, write_tensors
 from warmflow.contracts import Solver, Source
 from warmflow.data import DataSet
-from warmflow.data.grid import Grid
-from warmflow.data.text import Alphabet
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import save_study, verdict_json
@@ -81,7 +78,7 @@ class Comparison:
     apart: Mapping[str, tuple[Training, tuple[str, ...]]] = field(default_factory=dict)
     bills: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     draft: Source | None = None
-    audit: Mapping[str, Any] = field(default_factory=dict)
+    audit: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     jobs: int = 1
     solvers: Callable[[Sampler], Sequence[Solver]] = solvers_of
     weights: str = ""
@@ -94,7 +91,7 @@ def say(text: str, progress: bool) -> None:
 
 def items_of(data: DataSet) -> str:
     """What samples are called in sentences."""
-    if isinstance(data.codec, Alphabet):
+    if data.alphabet is not None:
         return "texts"
     return {"images": "images", "points": "points"}.get(data.kind, "points")
 
@@ -163,9 +160,9 @@ def _by_candidate(entries: Sequence[Entry], candidates: Sequence[str]) -> list[E
 
 
 def conclude(
-    c: Comparison, root: Path, config: Mapping[str, Any], real: RealData, *, progress: bool,
-    doubled: Callable[[Evaluation], tuple[Training, Mapping[str, Any]]] | None = None,
-    beside: Callable[[Study], Mapping[str, Any]] | None = None,
+    c: Comparison, root: Path, config: Mapping[str, object], real: RealData, *, progress: bool,
+    doubled: Callable[[Evaluation], tuple[Training, Mapping[str, object]]] | None = None,
+    beside: Callable[[Study], Mapping[str, object]] | None = None,
 ) -> Report:  # fmt: skip
     """Measures, judges and writes everything of a comparison into its folder.
 
@@ -176,7 +173,7 @@ def conclude(
         beside: further keys of verdict.json that follow from the study.
     """
     evaluation = evaluated(c, root, real, progress=progress)
-    more: Mapping[str, Any] = {}
+    more: Mapping[str, object] = {}
     if doubled is not None:
         training, more = doubled(evaluation)
         study = dataclasses.replace(evaluation.study, trained=training)
@@ -204,14 +201,10 @@ def _bill(c: Comparison) -> dict[str, float]:
 
 
 def described(
-    data: DataSet, real: RealData, facts: Mapping[str, Any], seeds: Sequence[int], device: str, **more: Any
-) -> dict[str, Any]:
+    data: DataSet, real: RealData, facts: Mapping[str, object], seeds: Sequence[int], device: str, **more: object
+) -> dict[str, object]:
     """What config.json says beside what was asked; ``more`` names the problem and its settings."""
-    d, shown = data, dict[str, Any]()
-    if isinstance(d.codec, Grid):
-        shown = {"shown": "points"}
-    elif isinstance(d.codec, Alphabet):
-        shown = {"symbols": list(d.codec.symbols)}
+    d, shown = data, {} if data.codec is None else data.codec.described()
     validation = 0 if d.validation is None else len(d.validation)
     return {
         **more, "versions": versions(), "device": device, "threads": torch.get_num_threads(), "seeds": list(seeds),

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from joblib import Parallel, delayed, parallel_config
@@ -68,7 +68,9 @@ class Bar:
             self._thread.join()
 
 
-def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, jobs: int = 1, what: str = "task") -> list[T]:
+def each(
+    function: Callable[..., T], tasks: Sequence[tuple[object, ...]], *, jobs: int = 1, what: str = "task"
+) -> list[T]:
     """``function(*task)`` of every task, ``jobs`` at a time, in their order.
 
     Args:

@@ -14,22 +14,62 @@ import copy
 import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from torch import nn
 
 from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
 from warmflow.contracts import Objective
 from warmflow.data.paired import INPUT
-from warmflow.fields import WrappedField
+from warmflow.fields import WrappedField, network_of
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
+
+MethodTold = TypedDict("MethodTold", {"class": str, "teacher": "MethodTold", "draft": object}, total=False)
+"""A method's options as JSON, those that are read from run folders."""
+
+
+class RunTrained(TypedDict, total=False):
+    """Facts about a training."""
+
+    seconds: float
+    batch: int
+    warning: str
+
+
+class RunAsked(TypedDict, total=False):
+    """What was asked of a run, see ``asked_of``."""
+
+    problem: Mapping[str, object]
+    method: MethodTold
+    training: Mapping[str, object]
+    seed: int
+    data: str
+    teacher: str
+    begin: str
+
+
+class RunConfig(TypedDict, total=False):
+    """The config.json of a run."""
+
+    warmflow: str
+    kind: str
+    state: str
+    asked: RunAsked
+    training: RunTrained
+    spent: dict[str, float]
+
+
+class Given(TypedDict, total=False):
+    """The user's own callables and modules that a run folder cannot hold: a draft model, a wrapped model."""
+
+    draft: object
+    network: object
 
 
 def data_print(setup: Setup) -> str:
@@ -40,7 +80,7 @@ def data_print(setup: Setup) -> str:
     return fingerprint(train.x1, *seen, *labels)
 
 
-def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: Any) -> dict[str, Any]:
+def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: str) -> dict[str, object]:
     """What a run's config.json says was asked: everything that defines the result, and nothing that only changes its speed."""
     return {
         "kind": "run", "problem": dict(setup.asked), "method": method.asked(), "training": plain(setup.training), "seed": seed,
@@ -49,7 +89,7 @@ def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **mor
 
 
 def run_method(
-    method: Method, parts: Parts, folder: Path, *, device: str = "cpu", progress: str | None = None, **more: Any
+    method: Method, parts: Parts, folder: Path, *, device: str = "cpu", progress: str | None = None, **more: str
 ) -> Sampler:
     """Trains a method into a run folder, or continues it, or reads it; the sampler with averaged weights.
 
@@ -62,7 +102,7 @@ def run_method(
     setup = parts.setup
     teacher = method.needs()
     if teacher is not None:
-        more = {**more, "teacher": weights_of(parts.trained(teacher).field.network)}  # type: ignore[attr-defined]
+        more = {**more, "teacher": weights_of(network_of(parts.trained(teacher).field))}
     parts.used.clear()
     if not method.trains:
         return placed(method.sampler(parts, {}), device)
@@ -73,7 +113,7 @@ def run_method(
     stages, seconds = method.stages(parts), 0.0
     networks: dict[str, nn.Module] = {}
     raw: dict[str, nn.Module] = {}
-    facts: dict[str, Any] = {}
+    facts: dict[str, object] = {}
     for i, stage in enumerate(stages):
         objective, data = stage.make(networks)
         last, t = i == len(stages) - 1, setup.training
@@ -95,7 +135,7 @@ def run_method(
     if int(os.environ.get("RANK", "0")) == 0:  # one process writes
         facts = {**facts, "seconds": seconds, **method.checked(parts, placed(sampler, device))}
         found["spent"] = dict(parts.used)
-        _write(folder, found, setup, method, facts, sampler, method.sampler(parts, raw))
+        _write(folder, found, parts, method, facts, sampler, method.sampler(parts, raw))
     return placed(sampler, device)
 
 
@@ -117,15 +157,16 @@ def _keep_last(
 
 
 def _write(
-    folder: Path, found: Mapping[str, Any], setup: Setup, method: Method, facts: Mapping[str, Any], sampler: Sampler,
+    folder: Path, found: Mapping[str, object], parts: Parts, method: Method, facts: Mapping[str, object], sampler: Sampler,
     raw: Sampler,
 ) -> None:  # fmt: skip
+    setup = parts.setup
     save_part(folder, "raw", raw)
     save_part(folder, "model", sampler)
     numbers = {k: v for k, v in facts.items() if k != "samples_per_second"}
-    title = f"{setup.name}, {method.title}, seed {found['asked']['seed']}"
+    title = f"{setup.name}, {method.title}, seed {parts.seed}"
     (folder / "README.md").write_text(card(folder, title, {**numbers, **plain(setup.training), **plain(method)}))
-    codec = dataclasses.asdict(setup.data.codec) if setup.data.codec is not None else None
+    codec = None if setup.data.codec is None else dataclasses.asdict(setup.data.codec)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
 
 
@@ -134,11 +175,10 @@ def weights_of(network: nn.Module) -> str:
     return fingerprint(*(v for _, v in sorted(network.state_dict().items())))
 
 
-def given_again(method: Method) -> dict[str, Any]:
-    """The user's own callables and modules that a run folder cannot hold: a draft model, a wrapped model. A module is copied,
-    since the saved weights are loaded into it."""
+def given_again(method: Method) -> Given:
+    """What a run folder cannot hold of a method. A module is copied, since the saved weights are loaded into it."""
     teacher = method.needs()
-    found = {} if teacher is None else given_again(teacher)
+    found: Given = {} if teacher is None else given_again(teacher)
     draft = getattr(getattr(method, "draft", None), "samples", getattr(method, "draft", None))
     if callable(draft) and not isinstance(draft, nn.Module):
         found["draft"] = draft
@@ -147,8 +187,3 @@ def given_again(method: Method) -> dict[str, Any]:
         network = field.network
         found["network"] = copy.deepcopy(network) if isinstance(network, nn.Module) else network
     return found
-
-
-def with_updates(setup: Setup, updates: int) -> Setup:
-    """The same problem with another number of updates."""
-    return replace(setup, training=replace(setup.training, updates=updates))

@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from warmflow.checkpoints import device_of, load, read_json
 from warmflow.contracts import JumpPath, Samples
+from warmflow.data import Codec
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
+from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.sampler import Sampler, placed
@@ -33,7 +35,7 @@ SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
     batch: int | None = None, raw: bool = False, device: str = "cpu", progress: bool = True,
-    tokens: TokenOptions | None = None, labels: LabelOptions | None = None, **given: Any,
+    tokens: TokenOptions | None = None, labels: LabelOptions | None = None, **given: Unpack[Given],
 ) -> str:  # fmt: skip
     """Samples a finished run and writes a file; returns the line to print.
 
@@ -94,9 +96,9 @@ def _check_file(out: Path, n: int) -> None:
         raise ValueError(f"n is {n}; a picture shows at most {LARGEST_GRID} samples, use .npz for more")
 
 
-def _check_kind(out: Path, run: Path, sampler: Sampler, codec: object) -> None:
+def _check_kind(out: Path, run: Path, sampler: Sampler, codec: Codec | None) -> None:
     """Raises a ValueError if samples of this run cannot be written to a file of this kind."""
-    texts = isinstance(codec, Alphabet)
+    texts = codec is not None and codec.alphabet is not None
     if out.suffix in (".txt", ".jsonl") and not texts:
         raise ValueError(f"out is {out}, but {run} makes no texts; write .npz or .npy")
     if out.suffix != ".png":
@@ -109,7 +111,7 @@ def _check_kind(out: Path, run: Path, sampler: Sampler, codec: object) -> None:
         raise ValueError(f"images with {sampler.shape[0]} channels make no picture; write .npz or .npy")
 
 
-def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenOptions, codec: object) -> Sampler:
+def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenOptions, codec: Codec | None) -> Sampler:
     """The sampler with the solver that was asked for, or with the options of tokens."""
     if not isinstance(sampler.field.path, JumpPath):
         tokens.refuse(run)
@@ -121,30 +123,31 @@ def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenO
     return tokens.applied(sampler, codec)
 
 
-def _write(drawn: Samples, out: Path, codec: Any, seed: int, steps: int) -> None:
+def _write(drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int) -> None:
     """Writes the samples under a temporary name, then renames."""
     x = drawn.x.cpu()
+    grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
     temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
     try:
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
-        elif out.suffix == ".txt":
-            temporary.write_text("".join(codec.decode(row) + "\n" for row in x), encoding="utf-8")
-        elif out.suffix == ".jsonl":
-            temporary.write_text(_lines(drawn, codec), encoding="utf-8")
+        elif out.suffix == ".txt" and alphabet is not None:
+            temporary.write_text("".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8")
+        elif out.suffix == ".jsonl" and alphabet is not None:
+            temporary.write_text(_lines(drawn, alphabet), encoding="utf-8")
         elif out.suffix == ".npz":
             np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
         else:
-            picture(codec.decode(x) if isinstance(codec, Grid) else x, temporary)
+            picture(x if grid is None else grid.decode(x), temporary)
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def codec_of(run: Path) -> Alphabet | Grid | None:
+def codec_of(run: Path) -> Codec | None:
     """What the tokens of a run stand for, from its config.json; None for floats."""
     found = read_json(run / "config.json").get("codec")
-    if not isinstance(found, dict):
+    if found is None:
         return None
     if "symbols" in found:
         return Alphabet(tuple(found["symbols"]))
@@ -156,7 +159,7 @@ def _lines(drawn: Samples, codec: Alphabet) -> str:
     drafts = drawn.start.condition.get("draft")
     lines = []
     for i, row in enumerate(drawn.x.cpu()):
-        facts: dict[str, Any] = {"text": codec.decode(row)}
+        facts: dict[str, object] = {"text": codec.decode(row)}
         if drafts is not None:
             facts["draft"] = codec.decode(drafts[i].cpu())
         lines.append(json.dumps({**facts, "calls": int(drawn.calls[i])}, ensure_ascii=False) + "\n")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from warmflow.data.text import Alphabet
-from warmflow.fields import Guided, Tempered
+from warmflow.contracts import Source
+from warmflow.data import Codec
+from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
 from warmflow.setup import interval_of
@@ -47,7 +47,7 @@ class TokenOptions:
                     "TokenOptions", f.name, f"is {value!r}, which is for flows of tokens; {run} is not one"
                 )
 
-    def applied(self, sampler: Sampler, codec: object) -> Sampler:
+    def applied(self, sampler: Sampler, codec: Codec | None) -> Sampler:
         """The sampler with these options.
 
         Raises:
@@ -83,15 +83,13 @@ class LabelOptions:
         asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
         if not asked:
             return sampler, None
-        field: Any = sampler.field
-        inner: Any = field.field if isinstance(field, Guided) else field
-        source = _labelled(sampler)
-        if source is None or "label" not in getattr(inner, "sees", ()):
+        guided, source = as_guided(sampler.field), _labelled(sampler)
+        inner = guided.field
+        if source is None or "label" not in inner.sees:
             value = getattr(self, asked[0])
             raise OptionError("LabelOptions", asked[0],
                               f"is {value!r}, but the flow of {run} is given no labels: train it with conditional")  # fmt: skip
-        scale = field.scale if isinstance(field, Guided) else 1.0
-        scale = scale if self.guidance is None else self.guidance
+        scale = guided.scale if self.guidance is None else self.guidance
         interval = interval_of(self.guidance_interval)
         if interval is not None and scale == 1:
             raise OptionError("LabelOptions", "guidance_interval",
@@ -108,22 +106,22 @@ class LabelOptions:
 
 def _labelled(sampler: Sampler) -> Labelled | ByLabel | None:
     """The source that draws the labels; None where there is none."""
-    source: Any = sampler.source
+    source: Source | None = sampler.source
     while source is not None and not isinstance(source, Labelled | ByLabel):
         source = getattr(source, "source", None)
     return source
 
 
-def _pattern(name: str, text: str, codec: object, length: int) -> Tensor:
+def _pattern(name: str, text: str, codec: Codec | None, length: int) -> Tensor:
     """The tokens of a prefix or a template, (length,) int64; -1 at positions that are free."""
-    if not isinstance(codec, Alphabet):
+    alphabet = None if codec is None else codec.alphabet
+    if alphabet is None:
         raise OptionError("TokenOptions", name, f"is {text!r}, but this run makes no texts")
     if len(text) > length or (name == "template" and len(text) != length):
         raise OptionError("TokenOptions", name,
                           f"has {len(text)} symbols, but samples of this run have {length}: make it fit")  # fmt: skip
-    encode: Callable[[str], Tensor] = codec.encode
     out = torch.full((length,), -1, dtype=torch.int64)
     for i, symbol in enumerate(text):
         if name == "prefix" or symbol != FREE:
-            out[i] = encode(symbol)[0]
+            out[i] = alphabet.encode(symbol)[0]
     return out

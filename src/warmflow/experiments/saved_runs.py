@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import cast
 
 from warmflow.checkpoints import check_version, load, read_json
 from warmflow.drafts import Own
-from warmflow.experiments.run import data_print, weights_of
+from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
+from warmflow.fields import network_of
 from warmflow.methods import Method, method_from
+from warmflow.options import changed
 from warmflow.problems import problem_from, problem_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
@@ -31,14 +31,14 @@ class SavedRun:
     """
 
     folder: Path
-    config: Mapping[str, Any]
+    config: RunConfig
     method: Method
-    draft: Any = None
+    draft: object = None
 
     @property
-    def asked(self) -> Mapping[str, Any]:
+    def asked(self) -> RunAsked:
         """What was asked when the run was made."""
-        return dict(self.config["asked"])
+        return self.config["asked"]
 
     @property
     def seed(self) -> int:
@@ -66,10 +66,10 @@ class SavedRun:
 
     def sampler(self, device: str = "cpu") -> Sampler:
         """The sampler with averaged weights."""
-        given = {} if self.draft is None else {"draft": self.draft}
+        given: Given = {} if self.draft is None else {"draft": self.draft}
         return placed(load(self.folder, **given), device)
 
-    def setup(self, problem: Any = None) -> Setup:
+    def setup(self, problem: object = None) -> Setup:
         """The run's problem made ready.
 
         Args:
@@ -79,22 +79,22 @@ class SavedRun:
             ValueError: arrays that are not given again, or data that are not those that the run was trained on.
         """
         asked = problem_from(self.asked["problem"]) if problem is None else problem_of(problem)
-        found = asked.setup(Training(**self.asked["training"]))
+        found = asked.setup(changed(Training(), self.asked["training"]))
         if data_print(found) != self.asked["data"]:
             raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
         return found
 
 
-def read_asked(run: Path) -> dict[str, Any]:
+def read_asked(run: Path) -> RunAsked:
     """What a training run's config.json says was asked.
 
     Raises:
         ValueError: a folder that is no training run of this version.
     """
-    return dict(_read(run)["asked"])
+    return _read(run)["asked"]
 
 
-def read_run(run: Path, draft: Any = None) -> SavedRun:
+def read_run(run: Path, draft: object = None) -> SavedRun:
     """The training run in a folder; ``draft`` is the user's own draft model, where the run was made with one.
 
     Raises:
@@ -104,17 +104,17 @@ def read_run(run: Path, draft: Any = None) -> SavedRun:
     told = config["asked"].get("method")
     if not isinstance(told, Mapping):
         raise ValueError(f"{run} does not say which method it was trained with: train it again")
-    if told.get("class") == "OwnModel" or (told.get("teacher") or {}).get("class") == "OwnModel":
+    if "OwnModel" in (told.get("class"), told.get("teacher", {}).get("class")):
         raise ValueError(
             f"{run} is of a model of your own, which it does not hold: load it with load({str(run)!r}, network=...)"
         )
     return SavedRun(run, config, method_from(_with_draft(told, draft)), draft)
 
 
-def _with_draft(told: Mapping[str, Any], draft: Any) -> dict[str, Any]:
+def _with_draft(told: MethodTold, draft: object) -> MethodTold:
     """The method with the user's own draft put in again where its folder cannot hold it."""
-    found = dict(told)
-    if isinstance(found.get("teacher"), Mapping):
+    found: MethodTold = {**told}
+    if "teacher" in found:
         found["teacher"] = _with_draft(found["teacher"], draft)
     own = found.get("draft")
     if draft is not None and isinstance(own, Mapping) and own.get("class") == Own.__name__:
@@ -122,7 +122,7 @@ def _with_draft(told: Mapping[str, Any], draft: Any) -> dict[str, Any]:
     return found
 
 
-def _read(run: Path) -> dict[str, Any]:
+def _read(run: Path) -> RunConfig:
     found = read_json(run / "config.json")
     if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
         raise ValueError(
@@ -132,15 +132,12 @@ def _read(run: Path) -> dict[str, Any]:
     if found.get("kind") != "run":
         some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm-start")
         raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
-    return found
+    return cast(RunConfig, found)
 
 
 def digest_of(sampler: Sampler) -> str:
     """A digest of the weights of a sampler's network."""
-    network = getattr(sampler.field, "network", None)
-    if not isinstance(network, torch.nn.Module):
-        raise ValueError(f"a {type(sampler.field).__name__} has no weights")
-    return weights_of(network)
+    return weights_of(network_of(sampler.field))
 
 
 def digest_of_runs(runs: Sequence[Path]) -> str:

@@ -12,29 +12,22 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from warmflow.checkpoints import device_of, load, read_json, write_json
-from warmflow.contracts import Batch, Data, Objective, Source, Start
-from warmflow.data.text import Alphabet
-from warmflow.drafts import Draft, NoDraft, Place, draft_of, fitted
+from warmflow.contracts import Data, Objective
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.fields import Guided, NetworkField, TokenField
+from warmflow.fields import NetworkField, TokenField, as_guided, network_of
 from warmflow.methods import METHODS, Method, settled
 from warmflow.methods.cold import Cold
-from warmflow.methods.learned_prior import LearnedPrior
-from warmflow.methods.pairing import WHILE_TRAINING
 from warmflow.methods.parts import Parts
-from warmflow.methods.reflow import Reflow
-from warmflow.methods.warm_start import WarmStart
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.noise import Noise
-from warmflow.options import changed, options, suggestion
+from warmflow.options import changed, suggestion
 from warmflow.problems import problem_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
@@ -46,8 +39,6 @@ ROWS = 64
 """Rows that a call of the network is timed on."""
 BEGUN = "training of the cold flow"
 """What a bill calls the training of the cold run that a warm start began with."""
-FEW_PAIRS = 256
-"""Pairs of a reflow that a trial makes."""
 Echo = Callable[[str], None]
 
 
@@ -60,7 +51,7 @@ def method_of(given: Method | str) -> Method:
     return METHODS[given]()
 
 
-def asked_setup(problem: Any, training: Training | None, changes: Mapping[str, Any]) -> Setup:
+def asked_setup(problem: object, training: Training | None, changes: Mapping[str, object]) -> Setup:
     """A problem made ready, some of its options of training changed."""
     asked = problem_of(problem)
     if training is None:
@@ -69,8 +60,8 @@ def asked_setup(problem: Any, training: Training | None, changes: Mapping[str, A
 
 
 def train_run(
-    problem: Any, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
-    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = print, **changes: Any,
+    problem: object, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
+    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = print, **changes: object,
 ) -> Sampler:  # fmt: skip
     """Trains a method on a problem into a run folder, or continues the run that is there.
 
@@ -107,7 +98,7 @@ def train_run(
     for facts in (chosen.facts(parts), read_json(out / "config.json").get("training") or {}):
         if "warning" in facts:
             echo(f"warning: {facts['warning']}")
-    suffix = "txt" if isinstance(setup.data.codec, Alphabet) else "png"
+    suffix = "png" if setup.data.alphabet is None else "txt"
     echo(f"{out} is complete. Look at samples: warmflow sample {out} --out {out}/samples.{suffix}")
     return sampler
 
@@ -121,7 +112,7 @@ def _bill(out: Path, name: str, seconds: float) -> None:
 def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begin: nn.Module | None = None) -> Parts:
     """The parts of a run in its own folder; a teacher is trained into a folder below it."""
 
-    def teacher(method: Any) -> Sampler:
+    def teacher(method: Method) -> Sampler:
         where = out / "teacher"
         label = f"{setup.name} {method.label}" if progress else None
         found = run_method(
@@ -137,41 +128,20 @@ def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begi
 
 def _begin(method: Method, begin: Path) -> nn.Module:
     """The network of the cold run that a warm start begins with."""
-    if not isinstance(method, WarmStart):
+    if not method.fine_tunes:
         raise ValueError(f"begin is {begin}, which fine-tunes a warm start; the method is {method.name!r}")
-    told = read_asked(begin).get("method") or {}
+    told = read_asked(begin).get("method", {})
     if told.get("class") != Cold.__name__:
         raise ValueError(
             f"begin is {begin}, a run of {told.get('class')}: fine-tuning starts from a cold run, give one"
         )
-    field = load(begin).field
-    field = field.field if isinstance(field, Guided) else field
+    field = as_guided(load(begin).field).field
     if not isinstance(field, NetworkField | TokenField):
         raise ValueError(f"begin is {begin}, whose field is a {type(field).__name__}: give a run of a flow")
     return field.network
 
 
 # ---------------------------------------------------------------- what training will cost
-
-
-@options
-class StandIn(Draft):
-    """A draft that needs no training and no pairing, in the place of one that does: values change no cost."""
-
-    name: ClassVar[str] = "stand-in"
-    answers: ClassVar[bool] = True
-    draft: Draft
-
-    def fits(self, setup: Setup) -> str:
-        return self.draft.fits(setup)
-
-    def fit(self, setup: Setup, place: Place) -> Source:
-        found = self.draft.stand_in(setup)
-        return fitted(self.draft, setup, place) if found is None else found
-
-    def given_pairs(self, setup: Setup) -> Batch | None:
-        train = setup.data.train
-        return Batch(train.x1, train.condition, train.index, Start(train.x1, train.condition))
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,9 +161,9 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     Raises:
         ValueError: options that are impossible; a network that cannot begin with these weights.
     """
-    method = _without_preparation(method, setup)
+    method = method.for_trial(setup)
 
-    def teacher(of: Any) -> Sampler:
+    def teacher(of: Method) -> Sampler:
         return trial_of(settled(of, setup), setup, seed).sampler
 
     parts = Parts(setup, seed, None, False, begin, teacher)
@@ -210,29 +180,10 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     return Trial(*found, batch, stage.updates or t.updates, method.sampler(parts, networks))
 
 
-def _without_preparation(method: Method, setup: Setup) -> Method:
-    """The method with a stand-in for its draft and pairs that take no time, or with a prior of one update."""
-    if isinstance(method, Cold) and method.pairing == "whole-set":
-        return changed(method, {"pairing": "independent"})
-    if isinstance(method, LearnedPrior):
-        return changed(method, {"auxiliary_updates": 1, "latent_updates": min(1, method.latent_updates)})
-    if isinstance(method, Reflow):
-        return changed(method, {"rows": min(method.rows, FEW_PAIRS)})
-    if not isinstance(method, WarmStart) or method.pairing == "given":
-        return method
-    draft = draft_of(setup.defaults.get("draft", "mixture") if method.draft is None else method.draft)
-    offline = {} if method.pairing in WHILE_TRAINING else {"pairing": "given"}
-    return (
-        method
-        if isinstance(draft, NoDraft) and not offline
-        else changed(method, {"draft": StandIn(draft=draft), **offline})
-    )
-
-
 def dry_run(
-    problem: Any, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
-    echo: Echo = print, **changes: Any,
-) -> dict[str, Any]:  # fmt: skip
+    problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
+    echo: Echo = print, **changes: object,
+) -> dict[str, object]:  # fmt: skip
     """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that training will take.
 
     Args:
@@ -249,14 +200,13 @@ def dry_run(
     n = max(1, min(ROWS, trial.batch))
     sampler = placed(trial.sampler, device)
     start = sampler.source.draw(n, noise=Noise.of(0, n)).to(device)
-    field: Any = sampler.field
-    field = field.field if isinstance(field, Guided) else field
+    field = as_guided(sampler.field).field
     t = torch.full((n,), 0.5, dtype=torch.float64, device=device)
     with torch.no_grad():
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
     facts = {
         **asked_of(setup, chosen, seed, device),
-        "parameters": parameters(field.network),
+        "parameters": parameters(network_of(field)),
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),
     }

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from warmflow.checkpoints import read_json
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.experiments.measure import Trained, alone
+from warmflow.experiments.measure import Trained, alone, mean_bill
 from warmflow.experiments.members import in_memory, titles
 from warmflow.experiments.processes import Bar, each
-from warmflow.experiments.run import run_method
+from warmflow.experiments.run import RunConfig, run_method
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem
@@ -61,7 +60,7 @@ class Work:
         parts = Parts(self.setup(), seed, seed_folder(self.root, seed), progress)
         runs: dict[str, Sampler] = {}
 
-        def other(method: Any) -> Sampler:
+        def other(method: Method) -> Sampler:
             asked = settled(method, parts.setup)
             member = next(m for m in self.members if m.method == asked)
             if member.name not in runs:
@@ -86,14 +85,14 @@ class Work:
             self.member(name).method, parts, self.folder(name, seed), device=self.device, progress=progress
         )
 
-    def told(self, name: str, seed: int) -> Mapping[str, Any]:
+    def told(self, name: str, seed: int) -> RunConfig:
         """The config.json of a member's run; empty where it has none."""
         path = self.folder(name, seed) / "config.json"
         return read_json(path) if path.exists() else {}
 
     def seconds(self, name: str, seed: int) -> float:
         """What the training of a run took, without its drafts and pairs."""
-        return float((self.told(name, seed).get("training") or {}).get("seconds", 0.0))
+        return float(self.told(name, seed).get("training", {}).get("seconds", 0.0))
 
     def bill(self, name: str, seed: int) -> dict[str, float]:
         """What the parts of a run took, by name."""
@@ -171,12 +170,7 @@ def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
 
 def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
     """The mean seconds of the parts of each method, by name."""
-    found: dict[str, dict[str, float]] = {}
-    for m in work.members:
-        told = [work.bill(m.name, seed) for seed in seeds]
-        names = dict.fromkeys(name for one in told for name in one)
-        found[m.name] = {name: sum(one.get(name, 0.0) for one in told) / len(told) for name in names}
-    return found
+    return {m.name: mean_bill([work.bill(m.name, seed) for seed in seeds]) for m in work.members}
 
 
 def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
@@ -197,14 +191,10 @@ def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
     return found
 
 
-def warnings_of(work: Work, seed: int) -> tuple[dict[str, Any], list[str]]:
+def warnings_of(work: Work, seed: int) -> tuple[dict[str, Mapping[str, object]], list[str]]:
     """What was measured of the parts of each method, by method, and the warnings among it."""
-    found: dict[str, Any] = {}
-    for member in work.members:
-        if member.role is Role.CANDIDATE:
-            told = dict(member.method.facts(work.parts(seed)))
-            if told:
-                found[member.name] = told
+    facts = {m.name: m.method.facts(work.parts(seed)) for m in work.members if m.role is Role.CANDIDATE}
+    found = {name: told for name, told in facts.items() if told}
     return found, [str(told["warning"]) for told in found.values() if "warning" in told]
 
 

@@ -2,8 +2,8 @@
 
 from warmflow.fields.exact import ExactGaussian, ExactMixture, finite_data
 from warmflow.fields.exact_tokens import ExactMarkov, ExactTokens
-from warmflow.fields.guided import Guided
-from warmflow.fields.network import NetworkField
+from warmflow.fields.guided import Guided, as_guided
+from warmflow.fields.network import NetworkField, network_of, with_network
 from warmflow.fields.tokens import Tempered, TokenField
 from warmflow.fields.wrapped import WrappedField, wrap
 
@@ -17,6 +17,9 @@ __all__ = [
     "Tempered",
     "TokenField",
     "WrappedField",
+    "as_guided",
     "finite_data",
+    "network_of",
+    "with_network",
     "wrap",
 ]

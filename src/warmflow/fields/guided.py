@@ -104,3 +104,8 @@ class Guided(Field):
         return Estimate(
             calls, guide(c.x1, u.x1, inside), guide(c.velocity, u.velocity, inside), guide(c.logits, u.logits, places)
         )
+
+
+def as_guided(field: Field) -> Guided:
+    """The field as a guided one: itself, or with scale 1, which is off."""
+    return field if isinstance(field, Guided) else Guided(field, 1.0)

@@ -8,13 +8,15 @@ float32 (in bfloat16, a hundred Euler steps of velocity 1 end at 1.05).
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Condition, Estimate, Field, FlowPath, Start
+
+F = TypeVar("F", bound=Field)
 
 
 def seen(start: Start, sees: tuple[str, ...]) -> dict[str, Tensor]:
@@ -26,9 +28,26 @@ def seen(start: Start, sees: tuple[str, ...]) -> dict[str, Tensor]:
     return {name: start.condition[name] for name in sees}
 
 
-def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextManager[Any]:
+def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextManager[object]:
     """The context in which a network is evaluated: autocast to the named dtype, or no autocast."""
     return torch.autocast(x.device.type, dtype=getattr(torch, autocast)) if autocast else contextlib.nullcontext()
+
+
+def network_of(field: Field) -> nn.Module:
+    """The torch module of a field.
+
+    Raises:
+        ValueError: a field without one: a closed form, or a function of the user's own.
+    """
+    network = getattr(field, "network", None)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"a {type(field).__name__} has no weights")
+    return network
+
+
+def with_network(field: F, network: nn.Module) -> F:
+    """The field with another network."""
+    return replace(field, network=network)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ PREDICTIONS = ("velocity", "x1", "epsilon")
 class WrappedField(Field):
     """See ``wrap``. ``network`` is the user's model, called as ``network(x, time)`` plus the conditions in ``sees``."""
 
-    network: Callable[..., Tensor]
+    network: Callable[..., object]
     predicts: str
     time: str = "ascending"
     scale: float = 1.0
@@ -41,12 +41,12 @@ class WrappedField(Field):
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         asked = t.clamp(min=EARLIEST) if self.predicts == "epsilon" else t
         theirs = (1 - asked if self.time == "descending" else asked) * self.scale
-        out: Any = self.network(x_t, theirs.to(x_t.dtype), **seen(start, self.sees))
-        out = getattr(out, "sample", out)  # diffusers wraps its tensors
-        if not isinstance(out, Tensor) or out.shape != x_t.shape:
-            got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        given: object = self.network(x_t, theirs.to(x_t.dtype), **seen(start, self.sees))
+        made = getattr(given, "sample", given)  # diffusers wraps its tensors
+        got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+        if got != tuple(x_t.shape):
             raise ValueError(f"the wrapped model returned {got}, expected a tensor of shape {tuple(x_t.shape)}")
-        out = out.to(x_t.dtype)
+        out = cast(Tensor, made).to(x_t.dtype)
         if self.predicts == "epsilon":
             velocity = (x_t - out) / spread(asked.double(), x_t)
         elif self.predicts == "x1":
@@ -59,7 +59,7 @@ class WrappedField(Field):
 
 
 def wrap(
-    model: Callable[..., Tensor], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
+    model: Callable[..., object], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
 ) -> WrappedField:
     """Turns a model trained elsewhere into a cold field (Gaussian start, t0 = 0).
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from warmflow.discovery import classes_in
 from warmflow.drafts import DRAFTS
@@ -17,12 +16,11 @@ __all__ = ["METHODS", "Method", "Parts", "Stage", "method_from", "settled"]
 METHODS: dict[str, type[Method]] = classes_in(sys.modules[__name__], Method)  # type: ignore[type-abstract]
 
 
-def method_from(told: Mapping[str, Any]) -> Method:
+def method_from(told: Mapping[str, object]) -> Method:
     """The method that a run's config.json tells ("method" of what was asked).
 
     Raises:
         ValueError: a method of another version, or one with drafts that its run folder does not hold.
     """
-    found = from_plain(told, {cls.__name__: cls for cls in (*METHODS.values(), *DRAFTS.values())})
-    assert isinstance(found, Method)
+    found: Method = from_plain(told, {cls.__name__: cls for cls in (*METHODS.values(), *DRAFTS.values())})
     return found

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from torch import nn
 
@@ -92,6 +92,8 @@ class Method(ABC):
     role: ClassVar[Role] = Role.CANDIDATE
     trained: ClassVar[Training] = Training.EQUAL
     """What is held equal between it and the baselines."""
+    fine_tunes: ClassVar[bool] = False
+    """Whether it may begin with the weights of a cold run."""
     trains: ClassVar[bool] = True
     """Whether it trains anything; one that does not has no run folder."""
     counted: ClassVar[tuple[str, ...]] = ()
@@ -111,9 +113,18 @@ class Method(ABC):
         """Its name in a comparison, where no other method has that."""
         return self.name
 
+    @property
+    def own_pairing(self) -> Pairing | None:
+        """The options of its pairing; None where it pairs nothing."""
+        return None
+
     def needs(self) -> Method | None:
         """A method whose trained flow this one starts from (the teacher of a student)."""
         return None
+
+    def for_trial(self, setup: Setup) -> Method:
+        """The method with drafts, pairs and parts that take no time to make, to time its training."""
+        return self
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         """Further methods that a fair comparison of this one has."""
@@ -143,11 +154,11 @@ class Method(ABC):
         """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
         return None
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
         return {}
 
-    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, object]:
         """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
         return {}
 

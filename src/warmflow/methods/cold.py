@@ -57,6 +57,9 @@ class Cold(Pairing, Method):
     def label(self) -> str:
         return "-".join(part for part in ("cold", self.start, self.pairing) if part not in ("noise", "independent"))
 
+    def for_trial(self, setup: Setup) -> Method:
+        return changed(self, {"pairing": "independent"}) if self.pairing == "whole-set" else self
+
     def _flow(self, parts: Parts) -> Flow:
         setup = parts.setup
         if self.start == "mask":

@@ -13,17 +13,17 @@ import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar, cast
 
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from warmflow.contracts import Batch, Coupling, Data, Objective, Player, Solver
+from warmflow.contracts import Batch, Data, Objective, Player, Solver
 from warmflow.couplings import Assignment, Encoded, Independent
 from warmflow.evaluation.study import Role, Training
-from warmflow.fields import Guided, NetworkField, WrappedField
+from warmflow.fields import Guided, NetworkField, WrappedField, network_of, with_network
 from warmflow.methods.base import Method, Networks, Stage, filled
 from warmflow.methods.cold import Cold, baselines
 from warmflow.methods.pairing import Pairing, paired
@@ -36,7 +36,7 @@ from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
-from warmflow.sources import Blurred, LearnedPrior, StandardNormal
+from warmflow.sources import Blurred, LearnedPrior
 
 BLANK_ROWS = 4096
 ONE = (1,)
@@ -45,6 +45,7 @@ DIVERSITY = 0.9
 TEACHER_STEPS = 32
 Distilled = NetworkField | WrappedField
 """The fields that can be distilled."""
+D = TypeVar("D", bound=NetworkField | WrappedField)
 
 
 @options
@@ -105,24 +106,25 @@ class Distillation(Method):
     def check(self, sampler: Sampler, setup: Setup) -> None:
         """Raises a ValueError if this teacher cannot be distilled with these options."""
         teacher_field(sampler)
-        coupling = self._coupling(sampler)
+        assigned = self._assigned(sampler)
         processes = int(os.environ.get("WORLD_SIZE", "1"))
-        if isinstance(coupling, Assignment) and processes > 1:
+        if assigned and processes > 1:
             raise ValueError(
                 f"the teacher's pairs were assigned over whole batches: distil it on one process, not {processes}"
             )
-        self._batch(coupling, setup)
+        self._batch(assigned, setup)
         if self.real and isinstance(sampler.source, Blurred) and self._pairing(setup).pairing == "minibatch":
             raise OptionError("Distillation", "real", f"is {self.real}, but the teacher was paired batch by batch, so that no "
                               "sample has a draft of its own: leave it out")  # fmt: skip
 
-    def _coupling(self, sampler: Sampler) -> Coupling:
-        """How fresh starts are paired with the student's samples: as the teacher's starts with data, given what is seen."""
-        assigned = getattr(self.teacher, "pairing", "") in ("minibatch", "whole-set")
-        return Assignment() if assigned and isinstance(sampler.source, StandardNormal) else Independent()
+    def _assigned(self, sampler: Sampler) -> bool:
+        """Whether fresh starts are assigned to the student's samples, as the teacher's were to data that it does not see."""
+        own = self.teacher.own_pairing
+        assigned = own is not None and own.pairing in ("minibatch", "whole-set")
+        return assigned and sampler.source.is_noise
 
-    def _batch(self, coupling: Coupling, setup: Setup) -> int:
-        if isinstance(coupling, Assignment):
+    def _batch(self, assigned: bool, setup: Setup) -> int:
+        if assigned:
             theirs = min(setup.training.batch, len(setup.data.train))
             if self.batch not in (None, theirs):
                 raise OptionError("Distillation", "batch", f"is {self.batch}, but the teacher's pairs were assigned over "
@@ -132,13 +134,12 @@ class Distillation(Method):
 
     def _pairing(self, setup: Setup) -> Pairing:
         """The teacher's pairing, with the problem's values."""
-        found = filled(self.teacher, setup)
-        return found if isinstance(found, Pairing) else Pairing(pairing="independent")
+        return filled(self.teacher, setup).own_pairing or Pairing(pairing="independent")
 
     def stages(self, parts: Parts) -> Sequence[Stage]:
         sampler = parts.trained(self.teacher)
         self.check(sampler, parts.setup)
-        coupling = self._coupling(sampler)
+        assigned = self._assigned(sampler)
 
         def make(_: Networks) -> tuple[Objective, Data]:
             field = teacher_field(sampler)
@@ -148,13 +149,13 @@ class Distillation(Method):
                 for name, one in (("online", online), ("student", student))
             }
             objective = FlowGeneratorMatching(
-                field, online, student, sampler.source, coupling, by, self.alpha, self.online_updates, self.times,
-                real=self.real,
+                field, online, student, sampler.source, Assignment() if assigned else Independent(), by, self.alpha,
+                self.online_updates, self.times, real=self.real,
             )  # fmt: skip
             return objective, self.data(parts, sampler)
 
         turns = self.online_updates + 1
-        return [Stage("student", make, self.updates * turns, self._batch(coupling, parts.setup),
+        return [Stage("student", make, self.updates * turns, self._batch(assigned, parts.setup),
                       min(200, self.updates // 10 + 1) * turns, 100 * turns, keep_last=True)]  # fmt: skip
 
     def data(self, parts: Parts, sampler: Sampler) -> Data:
@@ -180,7 +181,7 @@ class Distillation(Method):
         field = with_network(teacher_field(sampler), networks["student"])
         return replace(sampler, field=field, solver=Euler(), steps=1, device="cpu")
 
-    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, Any]:
+    def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, object]:
         return diversity(sampler, parts.trained(self.teacher))
 
 
@@ -188,7 +189,7 @@ def why_not_distilled(sampler: Sampler) -> str:
     """Empty where a flow can be distilled, else a sentence: the online flow draws fresh starts, and must see which of them a
     sample is paired with."""
     field, source = sampler.field, sampler.source
-    if isinstance(field, Guided) or "label" in getattr(field, "sees", ()):
+    if isinstance(field, Guided) or "label" in field.sees:
         return "it is given labels, which distilling does not carry: distil a run without conditional"
     if not isinstance(field, Distilled) or not isinstance(field.network, nn.Module):
         return f"it has a {type(field).__name__}; Flow Generator Matching distils flows of floats whose network is a torch module"
@@ -196,7 +197,7 @@ def why_not_distilled(sampler: Sampler) -> str:
         return f"it predicts {field.predicts!r}; the online flow is trained on 'velocity' or 'x1'"
     if not isinstance(field.path, LinearPath):
         return f"it has a {type(field.path).__name__}; only the linear path can be distilled"
-    if not isinstance(source, StandardNormal) and not {"draft", "z"} & set(field.sees):
+    if not source.is_noise and not {"draft", "z"} & set(field.sees):
         return (
             f"it starts from a {type(source).__name__} that its field does not see, so that fresh starts cannot be paired "
             "with samples: distil a flow that sees its draft (seen)"
@@ -218,24 +219,10 @@ def teacher_field(sampler: Sampler) -> Distilled:
     why = why_not_distilled(sampler)
     if why:
         raise ValueError(f"this flow cannot be distilled: {why}")
-    field = sampler.field
-    assert isinstance(field, Distilled)
-    return field
+    return cast(Distilled, sampler.field)
 
 
-def network_of(field: Distilled) -> nn.Module:
-    """The field's network, which ``teacher_field`` has found to be a module."""
-    assert isinstance(field.network, nn.Module)
-    return field.network
-
-
-def with_network(field: Distilled, network: nn.Module) -> Distilled:
-    """The field with another network."""
-    made: Distilled = replace(field, network=network)  # type: ignore[arg-type]
-    return made
-
-
-def copied(field: Distilled) -> Distilled:
+def copied(field: D) -> D:
     """The field with a network of its own: the same weights, trainable, without dropout. Works for any module."""
     network = network_of(field)
     if isinstance(network, Network):
@@ -250,7 +237,7 @@ def copied(field: Distilled) -> Distilled:
     return with_network(field, made)
 
 
-def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, Any]:
+def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, object]:
     """The student's total variance as a share of the teacher's, from the same starts; with a warning where it is too low."""
     spread = [
         float(flow(n, seed=0, steps=steps, batch=256).x.double().flatten(1).var(0).sum())

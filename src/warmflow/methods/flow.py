@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
 from warmflow.contracts import Coupling, Data, Field, Objective, Player, Source
-from warmflow.fields import Guided, NetworkField, TokenField, WrappedField
+from warmflow.fields import Guided, NetworkField, TokenField, as_guided, with_network
 from warmflow.objectives import DiscreteFlowMatching, FlowMatching
 from warmflow.paths import LinearPath, MixturePath
 from warmflow.sampler import Sampler
@@ -31,23 +30,22 @@ class Flow:
 
     def trained(self, network: nn.Module) -> Sampler:
         """The sampler with these weights."""
-        field: Any = self.sampler.field
-        if isinstance(field, Guided):
-            inner: Any = field.field
-            return replace(self.sampler, field=replace(field, field=replace(inner, network=network)))
-        return replace(self.sampler, field=replace(field, network=network))
+        field = self.sampler.field
+        guided = as_guided(field)
+        inner = with_network(guided.field, network)
+        return replace(self.sampler, field=inner if guided is not field else replace(guided, field=inner))
 
 
 def flow_of(
     setup: Setup, seed: int, source: Source, coupling: Coupling, data: Data, *, t0: float = 0.0,
-    sees: Mapping[str, Shape] | None = None, masked: bool = False, begin: Any = None, weigh_by: str | None = None,
+    sees: Mapping[str, Shape] | None = None, masked: bool = False, begin: nn.Module | None = None, weigh_by: str | None = None,
 ) -> Flow:  # fmt: skip
     """The flow of this problem from ``source``.
 
     Args:
         sees: what the network sees of a start, beside the conditions that every flow is given.
         masked: tokens: the path keeps the mask apart from the vocabulary.
-        begin: a trained cold network whose weights are taken over, or a ``WrappedField`` that is trained further as it is.
+        begin: a trained cold network whose weights are taken over.
         weigh_by: floats: the condition that the squared errors are weighted by.
 
     Raises:
@@ -61,16 +59,8 @@ def flow_of(
         player = Player(net, t.learning_rate, ema=t.ema)
         objective: Objective = DiscreteFlowMatching(field, source, coupling, player, t.weighting)
         return Flow(objective, data, Sampler(source, field, Jump(), 16))
-    inner: NetworkField | WrappedField
-    if isinstance(begin, WrappedField):
-        if not isinstance(begin.network, nn.Module):
-            raise ValueError(
-                "the wrapped model is not a torch module, so it cannot be trained; it can be compared with"
-            )
-        inner, network = replace(begin, path=LinearPath(t0)), begin.network
-    else:
-        network = network_of(setup, shapes, seed, begin)
-        inner = NetworkField(network, LinearPath(t0), t.predicts, tuple(shapes), t.autocast)
+    network = network_of(setup, shapes, seed, begin)
+    inner = NetworkField(network, LinearPath(t0), t.predicts, tuple(shapes), t.autocast)
     player = Player(network, t.learning_rate, ema=t.ema)
     drop = DROP if "label" in shapes else 0.0
     objective = FlowMatching(inner, source, coupling, player, drop=drop, weigh_by=weigh_by)
@@ -83,12 +73,10 @@ def guided(field: Field, setup: Setup) -> Field:
     return field if t.guidance == 1 else Guided(field, t.guidance, ("label",), interval_of(t.guidance_interval))
 
 
-def network_of(setup: Setup, sees: Mapping[str, Shape], seed: int, begin: Any = None) -> nn.Module:
+def network_of(setup: Setup, sees: Mapping[str, Shape], seed: int, begin: nn.Module | None = None) -> nn.Module:
     """A fresh network, or one that takes over a trained cold network's weights."""
     made = setup.build(setup.shape, sees, seed)
     if begin is not None:
-        if not isinstance(begin, nn.Module):
-            raise ValueError("a flow is fine-tuned from a trained cold flow: give such a run")
         take_over(made, begin)
     return made
 

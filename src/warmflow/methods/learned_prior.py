@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from warmflow.checkpoints import read_json
 from warmflow.contracts import Source
@@ -24,7 +24,7 @@ from warmflow.methods.base import Method, Networks, Stage, Start
 from warmflow.methods.cold import baselines
 from warmflow.methods.flow import Flow, flow_of
 from warmflow.methods.parts import Parts, digest
-from warmflow.options import NotNegative, options
+from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import LearnedPrior as PriorSource
@@ -62,6 +62,9 @@ class LearnedPrior(PriorOptions, Method):
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         return [(cold, Role.BASELINE) for cold in baselines(setup)]
 
+    def for_trial(self, setup: Setup) -> Method:
+        return changed(self, {"auxiliary_updates": 1, "latent_updates": min(1, self.latent_updates)})
+
     def _prior(self, parts: Parts) -> PriorSource:
         asked = self.prior_asked()
         place, key = parts.place("parts", "prior", asked), digest(asked)
@@ -79,7 +82,7 @@ class LearnedPrior(PriorOptions, Method):
             raise ValueError(f"{place.folder} holds no learned prior: delete it")
         return replace(found, scale=self.scale)
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         self._prior(parts)
         folder = parts.place("parts", "prior", self.prior_asked()).folder
         return {} if folder is None else dict(read_json(folder / FACTS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 from warmflow.evaluation.study import Role
 from warmflow.fields import WrappedField
@@ -25,7 +25,7 @@ class OwnModel(Method):
     name: ClassVar[str] = "own-model"
     role: ClassVar[Role] = Role.BASELINE
     trains: ClassVar[bool] = False
-    field: Any = None
+    field: object = None
     """The wrapped model."""
 
     def __post_init__(self) -> None:
@@ -59,4 +59,6 @@ class OwnModel(Method):
         return ()
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return Sampler(StandardNormal(parts.setup.shape), self.field, Euler(), STEPS, parts.setup.hooks)
+        return Sampler(
+            StandardNormal(parts.setup.shape), cast(WrappedField, self.field), Euler(), STEPS, parts.setup.hooks
+        )

@@ -27,7 +27,6 @@ from warmflow.couplings import (
     Rewritten,
     pairing_named,
 )
-from warmflow.data.text import Alphabet
 from warmflow.methods.parts import Parts
 from warmflow.options import Count, NotNegative, Whole, options, suggestion
 from warmflow.setup import Setup
@@ -60,10 +59,14 @@ class Pairing:
     strength: NotNegative = 4.0
     """Texts: how much each changed symbol costs where drafts are rewritten or data resampled."""
 
+    @property
+    def own_pairing(self) -> Pairing:
+        return self
+
 
 def known_pairings(setup: Setup) -> tuple[str, ...]:
     """The pairings of a problem."""
-    if isinstance(setup.data.codec, Alphabet):
+    if setup.data.alphabet is not None:
         return (*OF_TEXTS, "independent", "given")
     if setup.training.conditional:
         return KEEP_LABELS
@@ -88,7 +91,7 @@ def why_not(pairing: Pairing, setup: Setup) -> str:
 
 def coupling_of(name: str, pairing: Pairing, setup: Setup) -> Coupling:
     """The coupling that a pairing stands for."""
-    if isinstance(setup.data.codec, Alphabet):
+    if setup.data.alphabet is not None:
         return _of_texts(name, pairing, setup)
     within = "label" if setup.training.conditional else None
     return pairing_named(name, within=within, capacity=pairing.capacity)

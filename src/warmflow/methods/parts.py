@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
+
+from torch import nn
 
 from warmflow.checkpoints import load_part, make_folder, open_run, read_json, save_part, write_json
 from warmflow.contracts import Batch, Coupling, Source
@@ -28,14 +30,11 @@ from warmflow.drafts.base import Draft, Place, fitted
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
-
-class Asked(Protocol):
-    """A method, as the runs of a seed are asked for."""
-
-    def asked(self) -> dict[str, object]: ...
+if TYPE_CHECKING:
+    from warmflow.methods.base import Method
 
 
-def digest(asked: Mapping[str, Any]) -> str:
+def digest(asked: Mapping[str, object]) -> str:
     """Twelve hexadecimal digits of JSON values."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
@@ -54,13 +53,13 @@ class Parts:
     seed: int
     folder: Path | None = None
     progress: bool = False
-    begin: Any = None
-    run: Callable[[Asked], Sampler] | None = None
+    begin: nn.Module | None = None
+    run: Callable[[Method], Sampler] | None = None
     used: dict[str, float] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
     _pairs: dict[str, Batch] = field(default_factory=dict)
 
-    def place(self, kind: str, name: str, asked: Mapping[str, Any]) -> Place:
+    def place(self, kind: str, name: str, asked: Mapping[str, object]) -> Place:
         """Where a part is made."""
         folder = None if self.folder is None else self.folder / kind / f"{name}-{digest(asked)}"
         return Place(folder, self.seed, self.progress)
@@ -122,7 +121,7 @@ class Parts:
         self.uses("pairing", key)
         return found
 
-    def trained(self, method: Asked) -> Sampler:
+    def trained(self, method: Method) -> Sampler:
         """The trained flow of another method under this seed."""
         if self.run is None:
             raise ValueError("a method that starts from another one's flow needs a comparison that trains both")

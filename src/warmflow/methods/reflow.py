@@ -16,15 +16,19 @@ from pydantic import Field
 from warmflow.contracts import Batch, Data, Objective, Player
 from warmflow.couplings import Given, Walked
 from warmflow.evaluation.study import Role, Training
+from warmflow.fields import network_of, with_network
 from warmflow.methods.base import Method, Networks, Stage
 from warmflow.methods.cold import Cold, baselines
-from warmflow.methods.distillation import copied, network_of, teacher_field, with_network
+from warmflow.methods.distillation import copied, teacher_field
 from warmflow.methods.parts import Parts
 from warmflow.objectives import FlowMatching
-from warmflow.options import Count, Positive, options
+from warmflow.options import Count, Positive, changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import StandardNormal
+
+FEW_PAIRS = 256
+"""Pairs that a trial makes."""
 
 
 @options
@@ -66,6 +70,9 @@ class Reflow(Method):
 
     def needs(self) -> Method | None:
         return self.teacher
+
+    def for_trial(self, setup: Setup) -> Method:
+        return changed(self, {"rows": min(self.rows, FEW_PAIRS)})
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         return [(cold, Role.BASELINE) for cold in baselines(setup)]

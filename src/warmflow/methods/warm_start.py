@@ -15,23 +15,47 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from warmflow.contracts import Coupling, Data, Source
-from warmflow.data.text import Alphabet
-from warmflow.drafts import Draft, NoDraft, Own, draft_of
+from warmflow.contracts import Batch, Coupling, Data, Source
+from warmflow.contracts import Start as StartOfFlow
+from warmflow.drafts import Draft, NoDraft, Place, draft_of, fitted
 from warmflow.evaluation.study import Role
 from warmflow.methods.base import Drafted, Method, Networks, Stage, Start
 from warmflow.methods.cold import NOISE_BILL, baselines
 from warmflow.methods.flow import Flow, flow_of
-from warmflow.methods.pairing import OFFLINE, Pairing, paired, why_not
+from warmflow.methods.pairing import OFFLINE, WHILE_TRAINING, Pairing, paired, why_not
 from warmflow.methods.parts import Parts, digest
 from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
-from warmflow.sources import Blurred, Restored, Shown
+from warmflow.sources import Blurred, Shown
+
+
+@options
+class _StandIn(Draft):
+    """A draft that needs no training and no pairing, in the place of one that does: values change no cost."""
+
+    name: ClassVar[str] = "stand-in"
+    answers: ClassVar[bool] = True
+    draft: Draft
+
+    def fits(self, setup: Setup) -> str:
+        return self.draft.fits(setup)
+
+    @property
+    def is_input(self) -> bool:
+        return self.draft.is_input
+
+    def fit(self, setup: Setup, place: Place) -> Source:
+        found = self.draft.stand_in(setup)
+        return fitted(self.draft, setup, place) if found is None else found
+
+    def given_pairs(self, setup: Setup) -> Batch | None:
+        train = setup.data.train
+        return Batch(train.x1, train.condition, train.index, StartOfFlow(train.x1, train.condition))
 
 
 @options
@@ -40,6 +64,7 @@ class WarmStart(Pairing, Method):
 
     name: ClassVar[str] = "warm-start"
     counted: ClassVar[tuple[str, ...]] = ("draft", "pairing")
+    fine_tunes: ClassVar[bool] = True
     draft: str | Draft | None = None
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
     t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
@@ -49,9 +74,13 @@ class WarmStart(Pairing, Method):
     seen: bool = True
     """Whether the field sees the draft."""
 
+    @property
+    def _control(self) -> bool:
+        return isinstance(self.draft, NoDraft)
+
     def _draft(self, setup: Setup) -> Draft:
         found = draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)
-        return changed(found, {"aligned": True}) if self.pairing == "given" and isinstance(found, Own) else found
+        return found.aligned_with_data() if self.pairing == "given" else found
 
     def fits(self, setup: Setup) -> str:
         answers = setup.inputs is not None
@@ -63,16 +92,23 @@ class WarmStart(Pairing, Method):
 
     @property
     def title(self) -> str:
-        return "warm from noise" if isinstance(self.draft, NoDraft) else "warm"
+        return "warm from noise" if self._control else "warm"
 
     @property
     def label(self) -> str:
-        return f"{self.name}-from-noise" if isinstance(self.draft, NoDraft) else self.name
+        return f"{self.name}-from-noise" if self._control else self.name
+
+    def for_trial(self, setup: Setup) -> Method:
+        if self.pairing == "given":
+            return self
+        draft = self._draft(setup)
+        offline = {} if self.pairing in WHILE_TRAINING else {"pairing": "given"}
+        return self if draft.noise and not offline else changed(self, {"draft": _StandIn(draft=draft), **offline})
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
         found: list[tuple[Method, Role]] = [(cold, Role.BASELINE) for cold in baselines(setup, self)]
-        if isinstance(setup.data.codec, Alphabet):
+        if setup.data.alphabet is not None:
             return found  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
         return [*found, (control, Role.CONTROL)]
 
@@ -80,7 +116,7 @@ class WarmStart(Pairing, Method):
         """The draft, and the start of the flow."""
         setup = parts.setup
         options = self._draft(setup)
-        draft = setup.noise() if isinstance(options, NoDraft) else parts.draft(options)
+        draft = setup.noise() if options.noise else parts.draft(options)
         if setup.space == "tokens":
             return draft, Shown(draft) if self.seen else draft
         sigma = 0.3 if self.sigma is None else self.sigma
@@ -89,16 +125,18 @@ class WarmStart(Pairing, Method):
     def _pairs(self, parts: Parts, draft: Source) -> tuple[Coupling, Data]:
         """The coupling and the data that the flow is trained with."""
         options = self._draft(parts.setup)
-        noise = isinstance(options, NoDraft)  # cold flows may have the same pairs, under this name
-        name = options.name if noise else f"{options.name}-{digest(options.asked())[:6]}"
-        return paired(parts, name, draft, self, NOISE_BILL if noise else "pairing", options.given_pairs(parts.setup))
+        name = options.name if options.noise else f"{options.name}-{digest(options.asked())[:6]}"
+        # cold flows may have the same pairs of noise, under this name
+        return paired(
+            parts, name, draft, self, NOISE_BILL if options.noise else "pairing", options.given_pairs(parts.setup)
+        )
 
     def _flow(self, parts: Parts) -> Flow:
         setup = parts.setup
         draft, source = self._source(parts)
         coupling, data = self._pairs(parts, draft)
         sees = {"draft": setup.shape} if self.seen or setup.inputs is not None else {}
-        if isinstance(draft, Restored) and draft.network is None:
+        if self._draft(setup).is_input:
             setup = setup.without_inputs()  # the draft is the input, which the field sees once
         return flow_of(setup, parts.seed, source, coupling, data, t0=self.t0, sees=sees, begin=parts.begin)
 
@@ -115,7 +153,7 @@ class WarmStart(Pairing, Method):
         draft = self._source(parts)[0]
         return Drafted(draft, self, self._pairs(parts, draft)[1])
 
-    def facts(self, parts: Parts) -> Mapping[str, Any]:
+    def facts(self, parts: Parts) -> Mapping[str, object]:
         setup = parts.setup
         warnings = [self._draft(setup).warning(setup)]
         if setup.data.whole is not None and self.pairing in OFFLINE:
@@ -128,12 +166,11 @@ class WarmStart(Pairing, Method):
 
     def starts_from(self, parts: Parts) -> Start | None:
         draft = self._draft(parts.setup)
-        return None if isinstance(draft, NoDraft) else Start(parts.draft(draft), "the draft alone", draft=True)
+        return None if draft.noise else Start(parts.draft(draft), "the draft alone", draft=True)
 
     def brings(self, setup: Setup) -> tuple[str, ...]:
         return ("draft",) if self._draft(setup).given else ()
 
     def files(self, setup: Setup) -> Mapping[str, str]:
-        draft = self._draft(setup)
-        digest = draft.digest() if isinstance(draft, Own) else ""
+        digest = self._draft(setup).digest()
         return {"draft": digest} if digest else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=nn.Module)
 class Network(nn.Module):
     """A module that stores its constructor's arguments (JSON values) in ``arguments``."""
 
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
 
 
 def seeded(seed: int, build: Callable[[], M]) -> M:
@@ -30,7 +30,7 @@ def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def preset(presets: Mapping[str, Mapping[str, int]], name: str, vocabulary: int, **more: Any) -> dict[str, Any]:
+def preset(presets: Mapping[str, Mapping[str, int]], name: str, vocabulary: int, **more: object) -> dict[str, object]:
     """The arguments of a token network by the name of a preset; raises ValueError for an unknown name."""
     if name not in presets:
         raise ValueError(f"preset {name!r} is unknown; known: {', '.join(presets)}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from warmflow.networks.conditioning import Conditioning, fit_beside
 GROUPS = 4
 HEAD = 32
 """Maximum number of channels of an attention head."""
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     "tiny": {"width": 16, "multiples": (1, 2, 3), "blocks": 1, "attention": ()},
     "small": {"width": 64, "multiples": (1, 2, 2), "blocks": 2, "attention": (2,)},
     "base": {"width": 128, "multiples": (1, 2, 2, 2), "blocks": 2, "attention": (1,)},

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Batch, Objective, Pair, Player, Source
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Adversarial(Objective):
         if not 0 < self.share <= 1:
             raise ValueError(f"share is {self.share}; the share of penalised rows must lie in (0, 1]")
         k = self.discriminator_updates
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        if not is_whole(k):
             raise ValueError(f"discriminator_updates is {k!r}; it must be a whole number of at least 1")
         for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             if self.by[name].network is not network:

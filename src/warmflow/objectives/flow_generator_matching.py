@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from warmflow.contracts import Batch, Coupling, Estimate, Field, Objective, Pair, Player, Point, Source, Start
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 TIMES = ("uniform", "logit_normal")
 
@@ -81,7 +82,7 @@ class FlowGeneratorMatching(Objective):
     def __post_init__(self) -> None:
         if not 0 <= self.alpha < float("inf"):
             raise ValueError(f"alpha is {self.alpha}; it must be 0 or more: 0.5 is exact, 1 is usual for images")
-        if isinstance(self.online_updates, bool) or not isinstance(self.online_updates, int) or self.online_updates < 1:
+        if not is_whole(self.online_updates):
             raise ValueError(f"online_updates is {self.online_updates!r}; it must be a whole number of at least 1")
         if not 0 <= self.real <= 1:
             raise ValueError(f"real is {self.real}; the share of data in the online loss must lie in 0 .. 1")

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from warmflow.contracts import Batch, Objective, Pair, Player, Start
 from warmflow.noise import Noise
@@ -31,7 +30,7 @@ class Regression(Objective):
         ValueError: data without that condition.
     """
 
-    network: Any
+    network: nn.Module
     player: Player
     given: str = "input"
 

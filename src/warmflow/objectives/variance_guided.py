@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Objective, Pair, Player, Start
+from warmflow.networks import Auxiliary
 from warmflow.noise import Noise
 
 
@@ -33,7 +33,7 @@ def divergence(mean: Tensor, log_spread: Tensor) -> Tensor:
     return 0.5 * (mean.square() + (2 * log_spread).exp() - 1 - 2 * log_spread)
 
 
-def losses(network: Any, y: Tensor, eps: Tensor, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
+def losses(network: Auxiliary, y: Tensor, eps: Tensor, weight: float) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss (B,) of each y (B, *S) for the latent noise eps (B, d), and its parts."""
     mean, log_spread = network.encode(y)
     mu, log_variance = network.decode(mean + log_spread.exp() * eps)
@@ -54,7 +54,7 @@ class VarianceGuided(Objective):
         ValueError: the player has another network, or the weight is negative or infinite.
     """
 
-    network: Any
+    network: Auxiliary
     player: Player
     weight: float = 1e-3
 

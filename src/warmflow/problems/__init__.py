@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+from warmflow.data import named
 from warmflow.discovery import classes_in
 from warmflow.options import suggestion
 from warmflow.problems.base import Problem
@@ -18,7 +17,7 @@ __all__ = ["PROBLEMS", "Problem", "problem_from", "problem_of"]
 PROBLEMS: dict[str, type[Problem]] = classes_in(sys.modules[__name__], Problem)  # type: ignore[type-abstract]
 
 
-def problem_of(given: Any, **changes: Any) -> Problem:
+def problem_of(given: object, **changes: object) -> Problem:
     """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "hf:NAME", the path of a folder or of a file
     of arrays, an array, a tensor or a DataSet.
 
@@ -28,32 +27,32 @@ def problem_of(given: Any, **changes: Any) -> Problem:
     if isinstance(given, Problem):
         return given
     kind, more = class_of(given)
-    return kind(**more, **changes)
+    make: Callable[..., Problem] = kind
+    return make(**more, **changes)
 
 
-def class_of(given: Any) -> tuple[type[Problem], dict[str, Any]]:
+def class_of(given: object) -> tuple[type[Problem], dict[str, object]]:
     """The class of a problem, and the options that its name carries."""
-    if isinstance(given, os.PathLike):
-        given = f"folder:{os.fspath(given)}" if Path(given).is_dir() else os.fspath(given)
-    if not isinstance(given, str):
+    name = named(given)
+    if name is None:
         return Arrays, {"data": given}
-    if given in PROBLEMS:
-        return PROBLEMS[given], {}
-    head, colon, rest = given.partition(":")
+    if name in PROBLEMS:
+        return PROBLEMS[name], {}
+    head, colon, rest = name.partition(":")
     if colon and head == "folder":
         return Folder, {"path": rest}
     if (
         (colon and head == "hf")
-        or Path(given).is_file()
-        or Path(given).suffix.lower() in (".npy", ".npz", ".safetensors")
+        or Path(name).is_file()
+        or Path(name).suffix.lower() in (".npy", ".npz", ".safetensors")
     ):
-        return Arrays, {"data": given}
+        return Arrays, {"data": name}
     raise ValueError(
-        f"problem {given!r} is unknown; {suggestion(given, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
+        f"problem {name!r} is unknown; {suggestion(name, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
     )
 
 
-def problem_from(told: Mapping[str, Any]) -> Problem:
+def problem_from(told: Mapping[str, object]) -> Problem:
     """The problem that a run's config.json tells ("problem" of what was asked).
 
     Raises:
@@ -66,4 +65,5 @@ def problem_from(told: Mapping[str, Any]) -> Problem:
         raise ValueError(
             "the run was trained on arrays that its folder does not hold: compare and distil it from Python"
         )
-    return PROBLEMS[name](**options)
+    make: Callable[..., Problem] = PROBLEMS[name]
+    return make(**options)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from warmflow.contracts import Source
 from warmflow.data import DataSet, enough
-from warmflow.options import Whole, options, plain
+from warmflow.options import Whole, changed, options, plain
 from warmflow.setup import Build, Setup, Training, float_network
 
 LEAST_SIDE = 8
 """Images with a smaller side take a perceptron."""
-SMALL: Mapping[str, Any] = {
+SMALL: Mapping[str, object] = {
     "components": 10, "rounds": 64, "block": 4096, "passes": 0, "sigma": 0.3, "pairing": "whole-set",
 }  # fmt: skip
 """Options that suit small data (a thousand rows of up to a hundred numbers)."""
-IMAGES: Mapping[str, Any] = {
+IMAGES: Mapping[str, object] = {
     "components": 30, "rounds": 1, "block": 512, "passes": 5, "sigma": 0.3, "pairing": "whole-set",
     "factor": 4, "latent": 16, "kl": 2.5e-3, "auxiliary_updates": 4000, "latent_width": 128, "latent_steps": 8,
 }  # fmt: skip
@@ -33,7 +33,7 @@ class Problem(ABC):
     """The kind of network where none is asked for."""
     draft: ClassVar[str] = "mixture"
     """The draft model where none is asked for."""
-    training: ClassVar[Mapping[str, Any]] = {}
+    training: ClassVar[Mapping[str, object]] = {}
     """Options of ``Training`` that suit this problem."""
     samples: ClassVar[int] = 2_000
     """Samples of each method and training seed where no number is asked for."""
@@ -49,7 +49,7 @@ class Problem(ABC):
             ValueError: data that are missing, damaged or too few.
         """
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         """Values of the options of methods and drafts that are left to the problem."""
         return SMALL
 
@@ -61,7 +61,7 @@ class Problem(ABC):
         """Makes its networks."""
         return float_network(training, data.shape, self.network)
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         """The problem as JSON, which names its runs."""
         return {"name": self.name, **plain(self)}
 
@@ -70,7 +70,7 @@ class Problem(ABC):
         """What a user calls it."""
         return self.name
 
-    def setup(self, training: Training | None = None, **changes: Any) -> Setup:
+    def setup(self, training: Training | None = None, /, **changes: object) -> Setup:
         """The problem made ready.
 
         Args:
@@ -79,7 +79,7 @@ class Problem(ABC):
         Raises:
             ValueError: data or options that are impossible.
         """
-        t = Training(**{**self.training, **changes}) if training is None else training
+        t = changed(Training(), {**self.training, **changes}) if training is None else training
         data = self.load()
         enough(data.total, data.name)
         return Setup(
@@ -94,13 +94,13 @@ class ImageProblem(Problem):
 
     network: ClassVar[str] = "unet"
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return IMAGES
 
 
 PAIRS = 50_000
 
 
-def own_values(data: DataSet) -> Mapping[str, Any]:
+def own_values(data: DataSet) -> Mapping[str, object]:
     """For the user's own images: the fewer there are, the more fresh drafts each is paired with."""
     return {**IMAGES, "rounds": min(8, max(1, PAIRS // len(data.train)))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from warmflow.data import DataSet
 from warmflow.data.images import digits
@@ -16,7 +16,7 @@ class Digits(Problem):
     """8 x 8 digits."""
 
     name: ClassVar[str] = "digits"
-    training: ClassVar[Mapping[str, Any]] = {"width": 256, "depth": 3}
+    training: ClassVar[Mapping[str, object]] = {"width": 256, "depth": 3}
 
     def load(self) -> DataSet:
         return digits(self.data_seed)

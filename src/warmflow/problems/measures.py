@@ -13,8 +13,8 @@ that shows the candidate to be worse forbids the claim.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ from warmflow.sources import NGram
 FINE = 8
 """In the plane the median distance spans the whole figure: kernels that wide do not see that each mode is blurred."""
 LEAST_SIDE = 8
+Facts = Mapping[str, float]
 MOST = 5_000
 """Rows of the test set and of the validation set, at most: the first of a fixed permutation."""
 LEAST_VALIDATION = 100
@@ -61,7 +62,7 @@ def held_out(data: DataSet) -> tuple[Tensor, Tensor]:
     return test[:MOST], validation[:MOST]
 
 
-def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, dict[str, Any]]:
+def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, Facts]:
     """The real data of a data set made ready for rows of ``samples`` samples, and facts about it (the classifier's accuracy)."""
     train = data.train.x1
     test, validation = held_out(data)
@@ -80,9 +81,9 @@ def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, 
                            samples=samples, seed=seed)  # fmt: skip
         return made, facts
     if data.kind == "tokens":
-        wide = mmd_for(train, data.codec, "coordinates")
+        wide = mmd_for(train, data.grid, "coordinates")
         fine = replace(wide, name="coordinates, fine", scale=wide.scale / FINE)
-        return RealData.of(test, validation, (wide, fine), labeller=data.codec, samples=samples, seed=seed), {}
+        return RealData.of(test, validation, (wide, fine), labeller=data.grid, samples=samples, seed=seed), {}
     clusters = clusters_of(train, k=min(10, len(train) // 20), seed=seed)
     if data.kind == "images":
         metrics = _of_images(train)
@@ -94,7 +95,7 @@ def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, 
     return made, {}
 
 
-def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, dict[str, Any]]:
+def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, Facts]:
     """Images that answer an input: joint rows of input and output."""
 
     def part(batch: Batch) -> Part:
@@ -126,11 +127,11 @@ def _of_images(train: Tensor) -> list[ResampledMetric]:
     return found
 
 
-def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: int) -> tuple[RealData, dict[str, Any]]:
+def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: int) -> tuple[RealData, Facts]:
     """Judged by a model and a word list from a part of the text that is neither trained on nor measured on."""
-    stream, vocabulary, length = data.streams["judge"], len(data.codec), test.shape[1]
+    stream, vocabulary, length = data.streams["judge"], data.vocabulary, test.shape[1]
     judge = NGram.fit(stream, vocabulary=vocabulary, order=JUDGE_ORDER, length=length)
-    symbols = getattr(data.codec, "symbols", ())
+    symbols = () if data.alphabet is None else data.alphabet.symbols
     words = Words.within(stream, space=symbols.index(" ") if " " in symbols else 0)
     facts = {"judge_order": JUDGE_ORDER, "judge_tokens": len(stream), "words": len(words)}
     made = text_data(data.train.x1, test, validation, judge, words, vocabulary, samples, data.streams["train"], seed)

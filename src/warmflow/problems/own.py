@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class Folder(ImageProblem):
     def load(self) -> DataSet:
         return folder(self.path, self.size, mode=self.mode, seed=self.data_seed)
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return own_values(data)
 
     @property
@@ -46,13 +46,13 @@ class Arrays(Problem):
     """Your own arrays of points (N, d) or images (N, C, H, W), a file of them, a data set of the hub (hf:NAME), or a DataSet."""
 
     name: ClassVar[str] = "arrays"
-    data: Any = None
+    data: object = None
     """A tensor or array, the path of a .npy or .npz file, hf:NAME, or a DataSet."""
 
     def load(self) -> DataSet:
         return load(self.data)
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         kept = {k: v for k, v in plain(self).items() if k != "data"}
         return {"name": self.name, **kept, **({"data": self.data} if isinstance(self.data, str) else {})}
 
@@ -60,7 +60,7 @@ class Arrays(Problem):
     def described(self) -> str:
         return self.data if isinstance(self.data, str) else "arrays"
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return own_values(data) if _pictures(data) else SMALL
 
     def build(self, training: Training, data: DataSet) -> Build:

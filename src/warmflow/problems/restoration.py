@@ -6,7 +6,7 @@ Every sample has an input of its own, so nothing is assigned: pairs keep both di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class Restoration(ImageProblem):
 
     draft: ClassVar[str] = "regression"
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return {**IMAGES, "pairing": "independent"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class Text(Problem):
     name: ClassVar[str] = "text"
     network: ClassVar[str] = "transformer"
     draft: ClassVar[str] = "ngram"
-    training: ClassVar[Mapping[str, Any]] = {"width": 128, "depth": 3, "batch": 64, "learning_rate": 1e-3}
+    training: ClassVar[Mapping[str, object]] = {"width": 128, "depth": 3, "batch": 64, "learning_rate": 1e-3}
     space: ClassVar[Literal["floats", "tokens"]] = "tokens"
     path: str = ""
     """A text file, a folder of .txt files, or a .tar of them; by default the embedded prose."""
@@ -35,8 +35,8 @@ class Text(Problem):
     def load(self) -> DataSet:
         return text(self.path or "embedded", length=self.length, alphabet=self.alphabet, most=self.most)
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return {"pairing": "rewritten", "rounds": 8, "block": 1024, "writer": 6}
 
     def build(self, training: Training, data: DataSet) -> Build:
-        return token_network(training, len(data.codec), 0)
+        return token_network(training, data.vocabulary, 0)

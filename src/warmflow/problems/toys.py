@@ -6,7 +6,7 @@ The default draft is of known quality: a *fresh* data point plus noise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ from warmflow.options import Count, options
 from warmflow.problems.base import SMALL, Problem
 from warmflow.setup import Build, Training, token_network
 
-PLANE: Mapping[str, Any] = {**SMALL, "rounds": 8, "block": 1000, "sigma": 0.1}
+PLANE: Mapping[str, object] = {**SMALL, "rounds": 8, "block": 1000, "sigma": 0.1}
 
 
 @options
@@ -28,7 +28,7 @@ class Toy(Problem):
 
     toy: ClassVar[str]
     draft: ClassVar[str] = "jittered"
-    training: ClassVar[Mapping[str, Any]] = {"width": 128, "depth": 3, "batch": 256}
+    training: ClassVar[Mapping[str, object]] = {"width": 128, "depth": 3, "batch": 256}
     samples: ClassVar[int] = 4_000
     train: Annotated[Count, Field(ge=200)] = 10_000
     """Training points."""
@@ -38,7 +38,7 @@ class Toy(Problem):
     def load(self) -> DataSet:
         return toy(self.toy, train=self.train, heldout=self.heldout, seed=self.data_seed)
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return PLANE
 
     def fresh(self) -> Source | None:
@@ -76,7 +76,7 @@ class GridOfTokens(Problem):
     name: ClassVar[str] = "grid"
     network: ClassVar[str] = "transformer"
     draft: ClassVar[str] = "jittered"
-    training: ClassVar[Mapping[str, Any]] = {"width": 96, "depth": 2, "batch": 256, "learning_rate": 1e-3}
+    training: ClassVar[Mapping[str, object]] = {"width": 96, "depth": 2, "batch": 256, "learning_rate": 1e-3}
     samples: ClassVar[int] = 4_000
     space: ClassVar[Literal["floats", "tokens"]] = "tokens"
     toy: Literal["moons", "eight_gaussians", "checkerboard"] = "moons"
@@ -91,7 +91,7 @@ class GridOfTokens(Problem):
     def load(self) -> DataSet:
         return read_grid(self.toy, levels=self.levels, train=self.train, heldout=self.heldout, seed=self.data_seed)
 
-    def values(self, data: DataSet) -> Mapping[str, Any]:
+    def values(self, data: DataSet) -> Mapping[str, object]:
         return PLANE
 
     def fresh(self) -> Source | None:

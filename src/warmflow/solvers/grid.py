@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from warmflow.whole import is_whole
+
 
 def grid(begin: Tensor, steps: int, spacing: float = 1.0) -> Tensor:
     """Times (steps + 1, B) float64 from ``begin`` (B,) to 1.
@@ -18,7 +20,7 @@ def grid(begin: Tensor, steps: int, spacing: float = 1.0) -> Tensor:
     Raises:
         ValueError: steps is not a whole number of at least 1, or spacing is not positive and finite.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if not is_whole(steps):
         raise ValueError(f"steps is {steps!r}; the number of steps must be a whole number of at least 1")
     if not 0 < spacing < float("inf"):
         raise ValueError(f"spacing is {spacing!r}; it must be a positive number; 1 gives equal steps")

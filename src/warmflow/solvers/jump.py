@@ -73,6 +73,7 @@ class Jump(Solver):
     renoise: float = 0.0
     title: ClassVar[str] = "jump"
     order: ClassVar[int] = 1
+    jumps: ClassVar[bool] = True
     calls_per_step: ClassVar[int] = 1
     calls_last_step: ClassVar[int] = 1
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
 @dataclass(frozen=True, eq=False)
-class Blurred(Source):
+class Blurred(Wrapper):
     """x0 = draft + sigma eps.
 
     ``condition["draft"]`` holds the draft. A draft in the given condition is used as it is; otherwise one is drawn from
@@ -38,10 +38,6 @@ class Blurred(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"draft"}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
 @dataclass(frozen=True, eq=False)
-class Conditioned(Source):
+class Conditioned(Wrapper):
     """The inner source's starts with ``condition[name]``.
 
     Args:
@@ -37,10 +37,6 @@ class Conditioned(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {self.name}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})

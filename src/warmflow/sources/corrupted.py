@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise, inverse
 
 
@@ -28,7 +28,7 @@ def uniform_kernel(vocabulary: int, rate: float) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Corrupted(Source):
+class Corrupted(Wrapper):
     """Corrupts tokens with ``kernel`` (V, V): row v is the distribution of the draft's token where the clean token is v."""
 
     source: Source
@@ -37,10 +37,6 @@ class Corrupted(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"clean"}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})

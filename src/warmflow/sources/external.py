@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +17,10 @@ from torch import Tensor
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 
-Draft = Callable[[int, int], Any]
+Draft = Callable[[int, int], object]
 
 
-def _as_drafts(x: Any, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
+def _as_drafts(x: object, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
     try:
         tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
@@ -74,7 +73,7 @@ class External(Source):
 
     @staticmethod
     def of(
-        draft: Any, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
+        draft: object, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
     ) -> External:
         """Checks an array, or the first two drafts of a callable, against the shape and range of the data.
 
@@ -107,8 +106,13 @@ class External(Source):
         return External(ready, shape, vocabulary)
 
     @property
+    def array(self) -> Tensor | None:
+        """The drafts (N, *shape); None where a callable draws them."""
+        return self.draft if isinstance(self.draft, Tensor) else None
+
+    @property
     def takes(self) -> frozenset[str]:
-        return frozenset({"index"}) if isinstance(self.draft, Tensor) else frozenset()
+        return frozenset() if self.array is None else frozenset({"index"})
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, JumpPath, Source, Start
+from warmflow.contracts import Condition, JumpPath, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
@@ -56,7 +56,7 @@ def partly_known(given: Tensor, source: Source, path: JumpPath, *, noise: Noise)
 
 
 @dataclass(frozen=True, eq=False)
-class Filled(Source):
+class Filled(Wrapper):
     """The inner source's start with the given tokens in place and fixed.
 
     Args:
@@ -69,10 +69,6 @@ class Filled(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"given"}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         kept = dict(condition or {})

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
 @dataclass(frozen=True, eq=False)
-class Jittered(Source):
+class Jittered(Wrapper):
     """x0 = source + std eps, eps ~ N(0, I)."""
 
     source: Source
@@ -21,10 +21,6 @@ class Jittered(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         start = self.source.draw(n, condition, noise=noise.fold("jittered"))

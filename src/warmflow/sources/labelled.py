@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
@@ -24,7 +24,7 @@ def labels_by(shares: Tensor, noise: Noise) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled(Source):
+class Labelled(Wrapper):
     """The inner source's starts with ``condition["label"]`` (n,) int64: given, or drawn with probabilities ``shares`` (K,).
 
     Raises:
@@ -42,10 +42,6 @@ class Labelled(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"label"}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})

@@ -13,12 +13,11 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Latents, Source, Start
 from warmflow.noise import Noise
 
 
@@ -37,7 +36,7 @@ class LearnedPrior(Source):
     """
 
     latent: Source
-    auxiliary: Any
+    auxiliary: Latents
     shape: tuple[int, ...]
     scale: float = 1.0
 

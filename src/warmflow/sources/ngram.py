@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from warmflow.sources.autoregressive import Autoregressive
+from warmflow.whole import is_whole
 
 
 def discounts(counts: Tensor) -> tuple[float, float, float]:
@@ -74,7 +75,7 @@ class NGram(Autoregressive):
             ValueError: an invalid order, a text no longer than the order, or tokens outside the vocabulary.
         """
         most = most_order(vocabulary)
-        if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= most:
+        if not is_whole(order, 1, most):
             raise ValueError(f"order is {order!r}; with {vocabulary} tokens it must be a whole number in 1 .. {most}")
         if len(text) <= order:
             raise ValueError(

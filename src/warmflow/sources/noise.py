@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
@@ -14,6 +15,7 @@ class StandardNormal(Source):
 
     shape: tuple[int, ...]
     takes: frozenset[str] = frozenset()
+    is_noise: ClassVar[bool] = True
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         return Start(noise.normal("noise", *self.shape), dict(condition or {}))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
+from warmflow.whole import is_whole
 
 PREFIX = "diffusers:"
 ROWS = 64
@@ -80,13 +81,13 @@ class DiffusersPipeline(Source):
         steps: ``num_inference_steps`` of the pipeline. ``Start.calls`` counts its network's evaluations instead.
     """
 
-    pipeline: Any
+    pipeline: object
     shape: tuple[int, ...]
     steps: int = 50
     takes: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(pipeline: Any, shape: tuple[int, ...], steps: int = 50) -> DiffusersPipeline:
+    def of(pipeline: object, shape: tuple[int, ...], steps: int = 50) -> DiffusersPipeline:
         """Checks a pipeline on two drafts in two steps.
 
         Raises:
@@ -95,7 +96,7 @@ class DiffusersPipeline(Source):
         """
         if len(shape) != 3:
             raise ValueError(f"the data have shape {shape}; a diffusers pipeline draws images (C, H, W)")
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        if not is_whole(steps):
             raise ValueError(f"steps is {steps!r}; a pipeline takes a whole number of at least 1")
         source = DiffusersPipeline(pipeline, shape, steps)
         found = source._found()
@@ -140,11 +141,11 @@ class DiffusersPipeline(Source):
         return Start(torch.cat(parts) if parts else torch.zeros(0, *self.shape), dict(condition or {}), calls=calls)
 
 
-def _pipeline_name(pipeline: Any) -> str:
+def _pipeline_name(pipeline: object) -> str:
     return f"the pipeline {type(pipeline).__name__}"
 
 
-def _call_parameters(pipeline: Any) -> set[str]:
+def _call_parameters(pipeline: Callable[..., object]) -> set[str]:
     try:
         return set(inspect.signature(pipeline).parameters)
     except (TypeError, ValueError):
@@ -154,7 +155,7 @@ def _call_parameters(pipeline: Any) -> set[str]:
 
 
 @contextmanager
-def _counted(pipeline: Any) -> Any:
+def _counted(pipeline: object) -> Iterator[list[int]]:
     """Collects the number of rows in each call of the pipeline's denoising network."""
     spent: list[int] = []
     network = next((m for m in (getattr(pipeline, k, None) for k in ("unet", "transformer")) if m is not None), None)
@@ -170,7 +171,7 @@ def _counted(pipeline: Any) -> Any:
         handle.remove()
 
 
-def as_images(made: Any, shape: tuple[int, ...], n: int, called: str = "the pipeline") -> Tensor:
+def as_images(made: object, shape: tuple[int, ...], n: int, called: str = "the pipeline") -> Tensor:
     """Converts images (n, h, w, c) in [0, 1] to (n, C, H, W) in [-1, 1] with the data's shape (C, H, W).
 
     Raises:

@@ -7,6 +7,7 @@ MaskTokens       x0^i = mask, the token V, which the data cannot contain
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -21,6 +22,7 @@ class UniformTokens(Source):
     shape: tuple[int, ...]
     vocabulary: int
     takes: frozenset[str] = frozenset()
+    is_noise: ClassVar[bool] = True
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         return Start(noise.integers("token", *self.shape, high=self.vocabulary), dict(condition or {}))
@@ -33,6 +35,7 @@ class MaskTokens(Source):
     shape: tuple[int, ...]
     mask: int
     takes: frozenset[str] = frozenset()
+    is_noise: ClassVar[bool] = True
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         x0 = torch.full((n, *self.shape), self.mask, dtype=torch.int64, device=noise.root.device)

@@ -8,8 +8,8 @@ the conditional mean at any number of steps, which a regression already gives in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Restored(Source):
         ValueError: there are no inputs, or a given input has another shape.
     """
 
-    network: Any
+    network: Callable[[Tensor, Tensor], Tensor] | None
     inputs: Tensor
 
     def __post_init__(self) -> None:

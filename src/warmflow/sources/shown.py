@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warmflow.contracts import Condition, Source, Start
+from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.noise import Noise
 
 
 @dataclass(frozen=True, eq=False)
-class Shown(Source):
+class Shown(Wrapper):
     """The inner source's draft, which the field sees; a draft in the given condition is used as it is."""
 
     source: Source
@@ -22,10 +22,6 @@ class Shown(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"draft"}
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.source.shape
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})
