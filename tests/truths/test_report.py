@@ -27,7 +27,7 @@ from warmflow import rounding
 from warmflow.evaluation.record import save_evaluation, verdict_json
 from warmflow.report import Report, drawing, folder, frontier, gather, quality, remake, roles, texts, words, write
 from warmflow.report.labels import spread
-from warmflow.report.parse import parse
+from warmflow.report.verdict import parse
 
 pytestmark = pytest.mark.long
 
@@ -85,7 +85,7 @@ ASKED: dict[str, Any] = {
     "calls": [1, 2, 4], "seeds": [0, 1, 2], "samples": 500, "device": "cpu",
 }  # fmt: skip
 CONFIG: dict[str, Any] = {
-    "warmflow": folder.installed() or "0.1.0",
+    "warmflow": folder.__version__,
     "kind": "compare",
     "asked": ASKED,
     "recipe": "digits",
@@ -834,7 +834,7 @@ def test_a_verdict_of_another_version_is_refused(tmp_path: Path, version: Any) -
 
 
 def test_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "installed", lambda: "0.3.1")
+    monkeypatch.setattr(folder, "__version__", "0.3.1")
     Report.read(make(tmp_path, config={"warmflow": "0.3.0"}))
     with pytest.raises(ValueError, match="written by warmflow 0.2.0, this is 0.3.1: install"):
         Report.read(make(tmp_path, config={"warmflow": "0.2.0"}))
@@ -859,7 +859,7 @@ def test_saving_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def again(config: Any, *candidates: str) -> str:
-    return " ".join(remake.lines(config, candidates))
+    return " ".join(remake.lines(folder.configured(config), candidates))
 
 
 def test_the_command_that_makes_it_again() -> None:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from warmflow.report.folder import Run, read
 from warmflow.report.verdict import Verdict
@@ -48,9 +48,9 @@ class Report:
         return self.run.verdict
 
     @property
-    def config(self) -> Mapping[str, Any]:
+    def config(self) -> Mapping[str, object]:
         """``config.json`` as it is."""
-        return self.run.config
+        return self.run.config.json
 
     @property
     def figures(self) -> dict[str, Figure]:

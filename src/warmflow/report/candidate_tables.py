@@ -118,9 +118,9 @@ def differences(gains: Mapping[str, Sequence[Gain]], verdict: Verdict, other: st
             if g is None:
                 cells.append(Cell(NONE))
                 continue
-            sure = "yes" if g.value.low > 0 else "no" if g.value.high < 0 else ""
-            text = words.number(g.value.estimate, m.scale)
-            cells.append(numeric(g.value.estimate, text, spread(g.value, m.scale), sure))
+            sure = "yes" if g.low > 0 else "no" if g.high < 0 else ""
+            text = words.number(g.estimate, m.scale)
+            cells.append(numeric(g.estimate, text, spread(g, m.scale), sure))
         lines.append(Line(tuple(cells)))
     note = "Above 0 the candidate is nearer to the data. The bands hold for all numbers of calls at once (95 %)."
     return table(("calls", other, *(m.title for m in metrics)), lines, note=note)

@@ -23,7 +23,7 @@ SMALL = (4.2, 3.1)
 def differences(gains: Mapping[str, Sequence[Gain]], verdict: Verdict, tint: str, label: str) -> Figure | None:
     """Differences of distances against calls with simultaneous bands, a panel for each metric. Above 0 favours the candidate."""
     known = {
-        m: [g for g in gains[m.name] if g.calls > 0 and math.isfinite(g.value.estimate)]
+        m: [g for g in gains[m.name] if g.calls > 0 and math.isfinite(g.estimate)]
         for m in verdict.metrics
         if m.name in gains
     }
@@ -33,9 +33,7 @@ def differences(gains: Mapping[str, Sequence[Gain]], verdict: Verdict, tint: str
     figure, panels = blank((SMALL[0], SMALL[1] * (0.35 + 0.65 * len(known))), len(known))
     for ax, (metric, found) in zip(panels, known.items(), strict=True):
         x = np.array([g.calls for g in found])
-        y, low, high = (
-            np.array([getattr(g.value, k) for g in found]) * metric.scale for k in ("estimate", "low", "high")
-        )
+        y, low, high = (np.array([getattr(g, k) for g in found]) * metric.scale for k in ("estimate", "low", "high"))
         ax.axhline(0, color=INK, lw=1.0, alpha=0.8)
         ax.vlines(x, low, high, color=tint, lw=3.2, alpha=0.3)
         ax.plot(x, y, color=tint, lw=1.2, marker="o", markersize=4)

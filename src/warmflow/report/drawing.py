@@ -8,14 +8,13 @@ that they stay crisp at any size.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
-
-from warmflow.report import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +71,7 @@ def svg(figure: Figure, prefix: str, label: str) -> Markup:
     text = re.sub(r'xlink:href="#', f'href="#{prefix}-', text).replace("url(#", f"url(#{prefix}-")
     text = text.replace('xlink:href="data:', 'href="data:').replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     head = re.compile(r'<svg ([^>]*?)width="[^"]*pt"([^>]*)>', re.DOTALL)
-    text = head.sub(lambda m: f'<svg role="img" aria-label="{words.escape(label)}" {m[1]}{m[2]}>', text, count=1)
+    text = head.sub(lambda m: f'<svg role="img" aria-label="{html.escape(label)}" {m[1]}{m[2]}>', text, count=1)
     return Markup(re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1))
 
 

@@ -6,23 +6,78 @@ be missing, and what is missing is empty here. A file that is present but broken
 
 from __future__ import annotations
 
-import importlib
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
+from warmflow import __version__
 from warmflow.checkpoints import refuse_old
 from warmflow.report import words
-from warmflow.report.parse import VERSION, parse
-from warmflow.report.verdict import Verdict
+from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
+from warmflow.report.verdict import VERSION, Verdict, parse
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 KINDS = ("compare", "run", "evaluate")
+
+
+@dataclass(frozen=True)
+class Asked(Record):
+    """What was asked of the command or function that made the run; empty where that is not kept."""
+
+    problem: Options = field(default_factory=dict)
+    method: Options = field(default_factory=dict)
+    methods: dict[str, Options] = field(default_factory=dict)
+    training: Options = field(default_factory=dict)
+    seeds: list[object] | None = None
+    json: Options = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config(Record):
+    """``config.json`` as attributes; ``json`` is all of it.
+
+    Args:
+        command: the words that were typed, where they are kept.
+        methods_given: the labels of the methods that the user named; ``methods_described``: a sentence on each method.
+    """
+
+    kind: str = ""
+    command: Annotated[str, BeforeValidator(lambda said: shlex.join(texts(said)) or said)] = ""
+    asked: Asked = Asked()
+    methods_given: tuple[Name, ...] | None = None
+    methods_described: dict[str, OnErrorOmit[str]] = field(default_factory=dict)
+    data: Options = field(default_factory=dict)
+    facts: Options = field(default_factory=dict)
+    training: Options = field(default_factory=dict)
+    settings: Options = field(default_factory=dict)
+    versions: Options = field(default_factory=dict)
+    notes: Texts = ()
+    json: Options = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, dict[str, object]]:
+        """By method, what was measured of the parts it is made of."""
+        return {name: mapping(told) for name, told in mapping(self.facts.get("parts")).items()}
+
+    @property
+    def problem(self) -> str:
+        """What the user calls the problem; empty where it is not known."""
+        return str(self.json.get("recipe") or self.asked.problem.get("name") or "")
+
+
+_CONFIG = TypeAdapter(Config)
+
+
+def configured(raw: Mapping[str, object]) -> Config:
+    """The view of what config.json holds."""
+    asked = mapping(raw.get("asked"))
+    return _CONFIG.validate_python({**raw, "asked": {**asked, "json": asked}, "json": raw})
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +86,7 @@ class Run:
     trajectories; ``captions`` are those the file gives to pictures; ``logs`` map (seed, method) to lines of a log."""
 
     folder: Path
-    config: Mapping[str, Any]
+    config: Config
     verdict: Verdict
     pictures: Mapping[str, np.ndarray]
     captions: Mapping[str, str]
@@ -39,44 +94,33 @@ class Run:
 
     @property
     def kind(self) -> str:
-        return str(self.config.get("kind"))
+        return self.config.kind
 
     @property
     def problem(self) -> str:
         """What the user calls the problem; the folder's name where it is not known."""
-        asked = self.asked.get("problem")
-        named = asked.get("name") if isinstance(asked, Mapping) else None
-        return str(self.config.get("recipe") or named or self.folder.name)
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """What was asked of the command or function that made the run; empty where that is not kept."""
-        found = self.config.get("asked")
-        return found if isinstance(found, Mapping) else {}
+        return self.config.problem or self.folder.name
 
     @property
     def described(self) -> Mapping[str, str]:
         """A sentence on each method, by its label, as the configuration has it."""
-        found = self.config.get("methods_described")
-        return {str(k): v for k, v in found.items() if isinstance(v, str) and v} if isinstance(found, Mapping) else {}
+        return {name: sentence for name, sentence in self.config.methods_described.items() if sentence}
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols that tokens of a text stand for; empty where the data are not text."""
-        data = self.config.get("data")
-        found = data.get("symbols") if isinstance(data, Mapping) else None
-        return tuple(str(s) for s in found) if isinstance(found, list | str) else ()
+        return texts(self.config.data.get("symbols"))
 
     @property
     def points(self) -> bool:
         """Whether the data are points of the plane, by the configuration, else by the pictures."""
-        data = self.config.get("data")
-        if isinstance(data, Mapping) and data.get("kind"):
+        data = self.config.data
+        if data.get("kind"):
             return "points" in (data["kind"], data.get("shown"))
         return any(x.ndim == 2 and x.shape[1] == 2 for x in self.pictures.values())
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, object]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,24 +134,12 @@ def _load(path: Path) -> dict[str, Any]:
     return value
 
 
-def installed() -> str | None:
-    """The version of warmflow that is running, or None where it cannot be known (a source tree without metadata)."""
-    version = getattr(importlib.import_module("warmflow"), "__version__", None)
-    if version is None:
-        try:
-            version = metadata.version("warmflow")
-        except metadata.PackageNotFoundError:
-            return None
-    return str(version)
-
-
-def _check_version(path: Path, written: Any) -> None:
+def _check_version(path: Path, written: object) -> None:
     if written is None:
         raise ValueError(f"{path} does not name the version of warmflow that wrote it: give another run folder")
-    here = installed()
-    if here is not None and str(written).split(".")[:2] != here.split(".")[:2]:
+    if str(written).split(".")[:2] != __version__.split(".")[:2]:
         raise ValueError(
-            f"{path} was written by warmflow {written}, this is {here}: "
+            f"{path} was written by warmflow {written}, this is {__version__}: "
             f"install warmflow=={written} to read it, or run it again"
         )
 
@@ -168,7 +200,7 @@ def read(folder: str | Path) -> Run:
     path = folder / "config.json"
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give the folder a run has written")
-    config: Mapping[str, Any] = {"kind": "evaluate"}
+    config: Mapping[str, object] = {"kind": "evaluate"}
     if path.exists():
         config = _load(path)
         if config.get("kind") not in KINDS:
@@ -185,5 +217,6 @@ def read(folder: str | Path) -> Run:
     logs = {(log.parent.parent.name, log.parent.name): _log(log) for log in sorted(folder.glob("seeds/*/*/log.jsonl"))}
     if (folder / "log.jsonl").exists():
         logs["", "training"] = _log(folder / "log.jsonl")
-    verdict = _verdict(folder / "verdict.json", config["kind"])
-    return Run(folder, config, verdict, pictures, captions, {k: v for k, v in logs.items() if v})
+    found = configured(config)
+    verdict = _verdict(folder / "verdict.json", found.kind)
+    return Run(folder, found, verdict, pictures, captions, {k: v for k, v in logs.items() if v})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from warmflow.report import words
+from warmflow.report.records import texts
 from warmflow.report.tables import Cell, Line, Table, equivalent, left, numeric, spread, table
 from warmflow.report.verdict import Method, Metric, Point, Verdict
 from warmflow.report.words import NONE
@@ -20,10 +20,6 @@ def _heading(method: Method, verdict: Verdict) -> str:
     if of and of not in method.title and f"({method.of})" not in method.title:
         role += f" of {of}"
     return " · ".join(part for part in (method.title, role, method.solver) if part)
-
-
-def _listed(value: Any) -> list[float]:
-    return [x for x in value if words.real(x) is not None] if isinstance(value, list) else []
 
 
 def variation(point: Point, shares: Sequence[float]) -> float:
@@ -49,11 +45,10 @@ def _measured(point: Point, metrics: Sequence[Metric]) -> list[Cell]:
 
 def rows(verdict: Verdict) -> Table | None:
     """Every method at every number of calls."""
-    raw, points = verdict.json, [p for m in verdict.methods for p in m.points]
-    shares, quantiles = (_listed(raw.get(k)) for k in ("shares", "quantiles"))
+    points, shares = [p for m in verdict.methods for p in m.points], verdict.shares
     timed = any(p.seconds is not None for p in points)
     varied = any(not math.isnan(variation(p, shares)) for p in points)
-    copied = [q for i, q in enumerate(quantiles) if any(len(p.copies) > i for p in points)]
+    copied = [q for i, q in enumerate(verdict.quantiles) if any(len(p.copies) > i for p in points)]
     head = ["calls", "steps"]
     for m in verdict.metrics:
         head += (
@@ -73,9 +68,8 @@ def rows(verdict: Verdict) -> Table | None:
                 cells.append(numeric(share, NONE if math.isnan(share) else f"{words.number(share, 100)} %"))
             lines.append(Line(tuple(cells)))
     note = "Beside each number stands its 95 % interval; ∞ means that the distance is at most 0."
-    limit = words.real(raw["variation"].get("limit")) if isinstance(raw.get("variation"), dict) else None
-    if varied and limit:
-        note += f" Sampling alone gives a class variation of up to {words.number(limit)}."
+    if varied and verdict.variation.limit:
+        note += f" Sampling alone gives a class variation of up to {words.number(verdict.variation.limit)}."
     if copied:
         note += " Copying: the share of the samples that is nearer to the training data than so many per cent of new real data."
     return table(head, lines if points else (), note=note)
@@ -83,7 +77,7 @@ def rows(verdict: Verdict) -> Table | None:
 
 def beside(verdict: Verdict) -> Table | None:
     """Numbers of every row that the verdict does not use."""
-    names = list(dict.fromkeys(str(k) for m in verdict.methods for p in m.points for k in p.beside))
+    names = list(dict.fromkeys(k for m in verdict.methods for p in m.points for k in p.beside))
     lines = []
     for method in verdict.methods:
         found = [p for p in method.points if p.beside]
@@ -100,20 +94,13 @@ def _scale(name: str) -> float:
 
 def choices(verdict: Verdict) -> Table | None:
     """The solver of each method, and the validation distances that it was chosen by."""
-    raw = verdict.json.get("choices")
-    given = (
-        [c for c in raw if isinstance(c, dict) and isinstance(c.get("distances"), dict)]
-        if isinstance(raw, list)
-        else []
-    )
-    known = {c.get("method"): {k: v for k, v in c["distances"].items() if isinstance(v, dict)} for c in given}
-    calls = sorted({str(n) for d in known.values() for at in d.values() for n in at}, key=lambda n: (len(n), n))
+    calls = sorted({n for c in verdict.choices for at in c.distances.values() for n in at}, key=lambda n: (len(n), n))
     scale = verdict.primary.scale if verdict.primary else 1.0
     lines = []
-    for c in given:
-        lines.append(Line(title=verdict.title(str(c.get("method")))))
-        for solver, at in known[c.get("method")].items():
-            chosen = solver == c.get("chosen")
+    for c in verdict.choices:
+        lines.append(Line(title=verdict.title(c.method)))
+        for solver, at in c.distances.items():
+            chosen = solver == c.chosen
             cells = [left(words.solver(solver) or NONE), left("chosen" if chosen else "", "yes")]
             cells += [numeric(at.get(n), words.number(at.get(n), scale)) for n in calls]
             lines.append(Line(tuple(cells), kind="quoted" if chosen else ""))
@@ -136,15 +123,13 @@ AUDIT = {
 
 def audit(verdict: Verdict) -> Table | None:
     """What each pairing does to the data, with its warnings."""
-    raw = verdict.json.get("audit")
-    pairings = {str(k): v for k, v in raw.items() if isinstance(v, dict)} if isinstance(raw, dict) else {}
+    pairings = verdict.audit
     keys = [k for k in AUDIT if any(words.real(p.get(k)) is not None for p in pairings.values())]
     if not keys and not any(p.get("flags") for p in pairings.values()):
         return None
     lines = []
     for pairing, found in pairings.items():
-        flags = found.get("flags")
-        said = "; ".join([flags] if isinstance(flags, str) else map(str, flags if isinstance(flags, list) else []))
+        said = "; ".join(texts(found.get("flags")))
         cells = [left(words.phrase(pairing)), left(said, "long no") if said else left("none", "yes")]
         for key in keys:
             scale, x = AUDIT[key][1], words.real(found.get(key))
@@ -157,20 +142,15 @@ def audit(verdict: Verdict) -> Table | None:
 
 def bill(verdict: Verdict) -> Table | None:
     """One-off costs before the first sample, of the whole study and of each method."""
-    raw, lines = verdict.json.get("bill"), []
-    for key, value in raw.items() if isinstance(raw, dict) else ():
-        if words.real(value) is not None:
-            text = f"{words.number(value)} samples" if "samples" in key else words.duration(value)
-            lines.append(Line((left(words.phrase(str(key))), numeric(value, text))))
-    paid = verdict.json.get("paid")
-    for steps, samples in paid.items() if isinstance(paid, dict) else ():
+    lines = []
+    for key, value in verdict.bill.items():
+        text = f"{words.number(value)} samples" if "samples" in key else words.duration(value)
+        lines.append(Line((left(words.phrase(key)), numeric(value, text))))
+    for steps, samples in verdict.paid.items():
         text = "never" if samples is None else f"{words.number(samples)} samples"
         name = f"paid back, against {steps} call{'' if steps == '1' else 's'} of the teacher, after"
         lines.append(Line((left(name), numeric(samples, text))))
     for method in verdict.methods:
         for key, value in method.bill.items():
-            if words.real(value) is not None:
-                lines.append(
-                    Line((left(f"{method.title}: {words.phrase(str(key))}"), numeric(value, words.duration(value))))
-                )
+            lines.append(Line((left(f"{method.title}: {words.phrase(key)}"), numeric(value, words.duration(value)))))
     return table((), lines, "narrow")

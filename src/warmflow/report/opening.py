@@ -6,7 +6,6 @@ What a badge says and its colour follow from the outcome's value. Sentences are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warmflow.report import remake, tables, words
@@ -44,8 +43,7 @@ def badge(run: Run, candidate: Candidate | None) -> Badge:
 
 def about(run: Run) -> str:
     """The line at the top: the problem, and its data where they have another name."""
-    data, found = run.config.get("data"), ["warmflow", run.problem]
-    name = str(data.get("name") or "") if isinstance(data, Mapping) else ""
+    found, name = ["warmflow", run.problem], str(run.config.data.get("name") or "")
     if name not in run.problem and run.problem not in name:
         found.append(name)
     return " · ".join(found)
@@ -53,20 +51,18 @@ def about(run: Run) -> str:
 
 def conditions(run: Run) -> str:
     """How much was measured, in a line."""
-    raw, found = run.verdict.json, []
-    seeds = raw.get("seeds")
-    if isinstance(seeds, list) and seeds:
-        found.append(f"{len(seeds)} training seed{'' if len(seeds) == 1 else 's'}")
-    items = run.verdict.items
-    for key, text in (
-        ("samples", "samples of each method"),
-        ("test", f"held-out real {items}"),
-        ("validation", f"more real {items} for choosing solvers"),
+    verdict, items = run.verdict, run.verdict.items
+    seeds = len(verdict.seeds)
+    found = [f"{seeds} training seed{'' if seeds == 1 else 's'}"] if seeds else []
+    for n, text in (
+        (verdict.samples, "samples of each method"),
+        (verdict.test, f"held-out real {items}"),
+        (verdict.validation, f"more real {items} for choosing solvers"),
     ):
-        if words.real(raw.get(key)):
-            found.append(f"{words.number(raw[key])} {text}")
-    if run.config.get("device"):
-        found.append(f"on {run.config['device']}")
+        if n:
+            found.append(f"{words.number(n)} {text}")
+    if run.config.json.get("device"):
+        found.append(f"on {run.config.json['device']}")
     return " · ".join(found)
 
 
@@ -75,7 +71,7 @@ def title(run: Run) -> str:
     if len(run.verdict.candidates) > 1:
         return f"{len(run.verdict.candidates)} candidates, each against every baseline"
     if run.kind == "run":
-        method = remake.method_name(run.asked.get("method"))
+        method = remake.method_name(run.config.asked.method)
         return f"Training run: {method} on {run.problem}" if method else f"Training run: {run.problem}"
     claim = run.verdict.claim
     return claim[:1].upper() + claim[1:]

@@ -65,7 +65,7 @@ def _opening(run: Run, sections: Sequence[Any]) -> dict[str, Any]:
         "reading": opening.reading(),
         "tiles": [] if sections else opening.run_tiles(run),
         "warnings": facts.warnings(run),
-        "noticed": facts.noticed(run),
+        "noticed": run.config.notes,
     }
 
 
@@ -120,7 +120,7 @@ def overview(runs: Sequence[Run], anchors: Sequence[str], bodies: Sequence[Marku
                 "candidate": run.verdict.title(candidate.name) if candidate else "",
                 "rate": tables.numeric(e.rate) if e and candidate and candidate.outcome == "faster" else tables.Cell(words.NONE),
                 "quality": words.equivalent(candidate.quality.estimate) if candidate and candidate.quality else words.NONE,
-                "answer": candidate.answer if candidate else "" if run.kind == "run" else run.verdict.claim,
+                "answer": candidate.words.answer if candidate else "" if run.kind == "run" else run.verdict.claim,
             })  # fmt: skip
     whole = [
         {"anchor": a, "name": r.folder.resolve().name, "inside": b}

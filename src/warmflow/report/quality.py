@@ -72,7 +72,7 @@ def _cap(verdict: Verdict, view: View, methods: Sequence[Method]) -> float:
     """The top of the axis: above every finite estimate, but at most ``MOST`` times the test set."""
     if view.metric.scatter is None:
         return math.inf
-    test = words.real(verdict.json.get("test"))
+    test = verdict.test
     values = [view.values(p)[0].estimate for m in methods for p in m.points if view.metric.name in p.metrics]
     finite = [v for v in values if math.isfinite(v) and v > 0] or [1.0]
     most = MOST * test if test and test > 0 else math.inf

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from warmflow.report import words
 from warmflow.report.verdict import Interval
@@ -45,7 +44,7 @@ class Table:
         return list(zip(self.head, sides, strict=False))
 
 
-def numeric(value: Any, text: str | None = None, soft: str = "", kind: str = "") -> Cell:
+def numeric(value: object, text: str | None = None, soft: str = "", kind: str = "") -> Cell:
     """A number in full with its rounded text; infinite and undefined ones have a text only."""
     return Cell(words.number(value) if text is None else text, words.real(value), soft, kind)
 
@@ -60,7 +59,7 @@ def table(head: Sequence[str], lines: Iterable[Line], kind: str = "rows", note: 
     return Table(tuple(head), found, kind, note) if found else None
 
 
-def facts(given: Mapping[str, Any]) -> Table | None:
+def facts(given: Mapping[str, object]) -> Table | None:
     """Two columns: names and what they are."""
     return table(
         (), (Line((Cell(words.phrase(str(k))), Cell(words.plain(v), words.real(v)))) for k, v in given.items()), "facts"

@@ -1,24 +1,27 @@
-"""What ``verdict.json`` says, as typed records. What the file lacks is empty, NaN or None here; ``parse`` reads it."""
+"""What ``verdict.json`` of version 2 says, as typed records. What the file lacks is empty, NaN or None here."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from pydantic import AfterValidator, OnErrorOmit, PlainValidator, StrictBool, TypeAdapter
 
 from warmflow.report import words
+from warmflow.report.records import NAN, Calls, Finite, Name, Number, Options, Real, Record, Texts, mapping, number
 
-NAN = math.nan
+VERSION = 2
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Record):
     """A metric; ``scatter`` is None where it keeps its own unit and has no n_eq."""
 
-    name: str
-    scatter: float | None = None
-    zero: bool = True
+    name: Name = "None"
+    scatter: Real = None
     unit: str = ""
 
     @property
@@ -41,12 +44,21 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Record):
     """An estimate with an interval; NaN where undefined."""
 
-    estimate: float = NAN
-    low: float = NAN
-    high: float = NAN
+    estimate: Number = NAN
+    low: Number = NAN
+    high: Number = NAN
+
+
+@dataclass(frozen=True)
+class Quality(Interval):
+    """An n_eq with its interval."""
+
+    estimate: Calls = NAN
+    low: Calls = NAN
+    high: Calls = NAN
 
 
 @dataclass(frozen=True)
@@ -58,22 +70,46 @@ class Numbers:
     n_eq: Interval
     n_eq_band: Interval
 
+    @classmethod
+    def of(cls, value: object) -> Numbers:
+        """The numbers that the file has by name; an n_eq without one is infinite where its distance is at most 0."""
+        raw = mapping(value)
+
+        def read(*keys: str) -> Interval:
+            return Interval(*(number(raw.get(k)) for k in keys))
+
+        def n_eq(d: Interval, *keys: str) -> Interval:
+            pairs = zip((d.estimate, d.high, d.low), (number(raw.get(k)) for k in keys), strict=True)
+            return Interval(*(math.inf if math.isnan(n) and bound <= 0 else n for bound, n in pairs))
+
+        distance, band = read("distance", "low", "high"), read("distance", "band_low", "band_high")
+        return cls(
+            distance,
+            band,
+            n_eq(distance, "n_eq", "n_eq_low", "n_eq_high"),
+            n_eq(band, "n_eq", "n_eq_band_low", "n_eq_band_high"),
+        )
+
 
 @dataclass(frozen=True)
-class Point:
+class Point(Record):
     """A method at one number of calls, averaged over training seeds."""
 
-    steps: float
-    calls: float
-    seconds: float | None
-    metrics: Mapping[str, Numbers]
-    beside: Mapping[str, Any] = field(default_factory=dict)
-    copies: tuple[float, ...] = ()
-    classes: tuple[float, ...] = ()
+    steps: Number = NAN
+    calls: Number = NAN
+    seconds: Real = None
+    metrics: dict[str, Annotated[Numbers, PlainValidator(Numbers.of)]] = field(default_factory=dict)
+    beside: dict[str, Real] = field(default_factory=dict)
+    copies: tuple[Number, ...] = ()
+    classes: tuple[Number, ...] = ()
+
+
+def _by_calls(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    return tuple(sorted((p for p in points if math.isfinite(p.calls)), key=lambda p: p.calls))
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Record):
     """A method with its rows, fewest calls first.
 
     Args:
@@ -83,45 +119,43 @@ class Method:
         title: what figures and tables call it; unique too.
     """
 
-    name: str
-    role: str
-    solver: str
-    of: str
-    bill: Mapping[str, Any]
-    points: tuple[Point, ...]
-    title: str
+    name: Name = "None"
+    role: str = ""
+    solver: Annotated[str, AfterValidator(words.solver)] = ""
+    of: str = ""
+    bill: dict[str, OnErrorOmit[Finite]] = field(default_factory=dict)
+    points: Annotated[tuple[OnErrorOmit[Point], ...], AfterValidator(_by_calls)] = ()
+    title: str = ""
 
     def at(self, calls: float) -> Point | None:
         return next((p for p in self.points if abs(p.calls - calls) < 1e-6), None)
 
 
 @dataclass(frozen=True)
-class Guard:
-    name: str
-    passes: bool
-    estimate: float
-    low: float
-    limit: float
-    detail: str
+class Guard(Record):
+    name: Name = "None"
+    passes: StrictBool = False
+    estimate: Number = NAN
+    low: Number = NAN
+    limit: Number = NAN
+    detail: str = ""
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Exchange(Record):
     """A candidate's row and the baseline row it is exchanged for; infinite ``baseline_calls`` for none.
     ``row_calls`` are more where the baseline was not measured at ``baseline_calls``."""
 
-    calls: float
-    steps: float
-    baseline_calls: float
-    horizon: float
-    baseline: str
-    baseline_steps: float
-    row_calls: float
-    measured: bool
-    useful: bool
-    by_metric: Mapping[str, float]
-    worse_on: tuple[str, ...]
-    guards: tuple[Guard, ...] = ()
+    calls: Finite
+    baseline_calls: Calls = NAN
+    horizon: Number = NAN
+    baseline: str = ""
+    row_calls: Number = NAN
+    measured: StrictBool = True
+    useful: StrictBool = False
+    by_metric: dict[str, Calls] = field(default_factory=dict)
+    worse_on: Texts = ()
+    guards: tuple[OnErrorOmit[Guard], ...] = ()
 
     @property
     def rate(self) -> float:
@@ -129,12 +163,12 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Target:
-    n_eq: float
-    candidate_calls: float
-    baseline_calls: float
-    candidate_possible: float
-    baseline_certain: float
+class Target(Record):
+    n_eq: Calls = NAN
+    candidate_calls: Calls = NAN
+    baseline_calls: Calls = NAN
+    candidate_possible: Calls = NAN
+    baseline_certain: Calls = NAN
 
     @property
     def rate(self) -> float:
@@ -142,47 +176,95 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Gain:
+class Gain(Interval):
     """A difference of distances at equal calls, with its simultaneous band."""
 
-    calls: float
-    other: str
-    value: Interval
+    calls: Number = NAN
+    other: str = ""
+
+
+Gains = dict[str, OnErrorOmit[tuple[OnErrorOmit[Gain], ...]]]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The verdict on one candidate. ``outcome`` and ``credit`` are values; the other texts are shown and never read."""
+class Words(Record):
+    """The verdict in sentences, which are shown and never read."""
 
-    name: str
-    outcome: str
-    missing: tuple[str, ...]
-    credit: str
-    question: str
-    answer: str
-    credited: str
-    text: str
-    notes: tuple[str, ...]
-    exchange: Exchange | None
-    quality: Interval | None
-    control_quality: Interval | None
-    rows: tuple[Exchange, ...]
-    targets: tuple[Target, ...]
-    gains: Mapping[str, tuple[Gain, ...]]
-    start_effect: Mapping[str, tuple[Gain, ...]]
-    seconds: Interval | None
-    start_calls: float | None
+    question: str = ""
+    answer: str = ""
+    credit: str = ""
+    text: str = ""
+    notes: Texts = ()
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Candidate(Record):
+    """The verdict on one candidate; ``name`` is its label."""
+
+    name: str = ""
+    outcome: str = ""
+    words: Words = Words()
+    exchange: Exchange | None = None
+    quality: Quality | None = None
+    control_quality: Quality | None = None
+    rows: tuple[OnErrorOmit[Exchange], ...] = ()
+    targets: tuple[OnErrorOmit[Target], ...] = ()
+    gains: Gains = field(default_factory=dict)
+    start_effect: Gains = field(default_factory=dict)
+    seconds: Interval | None = None
+    start_calls: Real = None
+
+    @property
+    def text(self) -> str:
+        """The answer with what the gain is credited to."""
+        return self.words.text or self.words.answer
+
+
+@dataclass(frozen=True)
+class Choice(Record):
+    """The solver that was chosen for a method, and the distances by solver and number of calls that it was chosen by."""
+
+    distances: dict[str, OnErrorOmit[dict[str, Real]]]
+    method: Name = "None"
+    chosen: str = ""
+
+
+@dataclass(frozen=True)
+class Doubled(Record):
+    """The answers with a baseline among the others that was trained twice as long."""
+
+    baseline: str = ""
+    settled: Options = field(default_factory=dict)
+    words: dict[str, OnErrorOmit[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variation(Record):
+    limit: Real = None
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
     """``verdict.json`` as attributes. Without one there are no candidates and ``absent`` says why."""
 
     absent: str = ""
-    candidates: Mapping[str, Candidate] = field(default_factory=dict)
-    methods: tuple[Method, ...] = ()
-    metrics: tuple[Metric, ...] = ()
-    json: Mapping[str, Any] = field(default_factory=dict)
+    candidates: dict[str, OnErrorOmit[Candidate]] = field(default_factory=dict)
+    methods: tuple[OnErrorOmit[Method], ...] = ()
+    metrics: tuple[OnErrorOmit[Metric], ...] = ()
+    json: Options = field(default_factory=dict)
+    items: Annotated[str, AfterValidator(lambda items: items or "samples")] = "samples"
+    seeds: list[object] = field(default_factory=list)
+    samples: Real = None
+    test: Real = None
+    validation: Real = None
+    variation: Variation = Variation()
+    shares: tuple[OnErrorOmit[Finite], ...] = ()
+    quantiles: tuple[OnErrorOmit[Finite], ...] = ()
+    choices: tuple[OnErrorOmit[Choice], ...] = ()
+    audit: dict[str, OnErrorOmit[dict[str, object]]] = field(default_factory=dict)
+    bill: dict[str, OnErrorOmit[Finite]] = field(default_factory=dict)
+    paid: Options = field(default_factory=dict)
+    doubled: Doubled = Doubled()
 
     @property
     def first(self) -> Candidate | None:
@@ -196,7 +278,7 @@ class Verdict:
     @property
     def answer(self) -> str:
         """The answer on the first candidate in one sentence."""
-        return (self.first.answer if self.first else "") or self.absent
+        return (self.first.words.answer if self.first else "") or self.absent
 
     @property
     def claim(self) -> str:
@@ -213,11 +295,6 @@ class Verdict:
         named = {e.baseline for c in self.candidates.values() if (e := c.exchange) is not None}
         return [m for m in self.methods if m.name in self.candidates or m.name in named]
 
-    @property
-    def items(self) -> str:
-        found = self.json.get("items")
-        return found if isinstance(found, str) and found else "samples"
-
     def named(self, *roles: str) -> list[Method]:
         return [m for m in self.methods if m.role in roles]
 
@@ -228,3 +305,20 @@ class Verdict:
         """What a method is called; the words of its label where it has no title."""
         found = self.method(name)
         return words.name(name) if found is None else found.title
+
+
+_VERDICT = TypeAdapter(Verdict)
+
+
+def parse(raw: Mapping[str, object]) -> Verdict:
+    """The view of a file's contents; keys that are missing or of another type are left out.
+
+    Where several methods share a title, each has its label beside it, of a start or control the label of its candidate.
+    """
+    said = {"absent": "the file holds no candidate", "methods": raw.get("curves"), "json": raw}
+    found = _VERDICT.validate_python({**raw, **said})
+    methods = [replace(m, title=m.title or words.name(m.name)) for m in found.methods]
+    shared = Counter(m.title for m in methods)
+    told_apart = (replace(m, title=f"{m.title} ({m.of or m.name})") if shared[m.title] > 1 else m for m in methods)
+    candidates = {name: replace(c, name=name) for name, c in found.candidates.items()}
+    return replace(found, methods=tuple(told_apart), candidates=candidates)

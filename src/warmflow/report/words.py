@@ -5,11 +5,9 @@ Everything here is a pure function of JSON values; a value that is missing, null
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from warmflow.rounding import rounded
 
@@ -24,19 +22,14 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NONE = "–"
 
 
-def escape(value: Any) -> str:
-    """``value`` as text that is safe in HTML, attributes included."""
-    return html.escape(str(value), quote=True)
-
-
-def real(value: Any) -> float | None:
+def real(value: object) -> float | None:
     """``value`` as a finite float; None for anything else, bools included."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
-def number(value: Any, scale: float = 1.0) -> str:
+def number(value: object, scale: float = 1.0) -> str:
     """Three significant digits of ``scale * value``; whole numbers from 1,000 on are written out in full."""
     x = real(value)
     if x is None:
@@ -56,7 +49,7 @@ def number(value: Any, scale: float = 1.0) -> str:
     return text.replace("-", "−")
 
 
-def duration(value: Any) -> str:
+def duration(value: object) -> str:
     """Seconds in the unit that suits them, from µs to hours."""
     x = real(value)
     if x is None or x < 0:
@@ -76,12 +69,9 @@ def phrase(key: str) -> str:
     return re.sub(r"\.(?!\d)", " · ", key.replace("_", " "))
 
 
-def solver(name: Any) -> str:
+def solver(name: str) -> str:
     """The solver as a proper name; empty where there is none."""
-    if not name or str(name).lower() in ("none", "-", "–"):
-        return ""
-    text = str(name)
-    return _SOLVERS.get(text.lower(), text)
+    return "" if name.lower() in ("none", "-", "–") else _SOLVERS.get(name.lower(), name)
 
 
 def name(method: str) -> str:
@@ -112,14 +102,12 @@ def metric_name(name: str, scale: float | None = None) -> str:
     return f"{known}{'' if scale == 1 else f' × {number(scale)}'}"
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """An option or fact as a reader would write it: lists with commas, yes and no, null as a dash."""
     if value is None:
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return "; ".join(f"{phrase(str(k))}: {plain(v)}" for k, v in value.items()) or NONE
     if isinstance(value, Sequence) and not isinstance(value, str):
