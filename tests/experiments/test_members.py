@@ -30,3 +30,8 @@ def test_what_was_asked_for_is_told_from_what_was_added() -> None:
     members = members_of(SETUP, methods)
     assert named(members, [settled(m, SETUP) for m in methods]) == ("cold", "warm-start")
     assert len(members) > 2 and {m.role for m in members} == {Role.BASELINE, Role.CANDIDATE, Role.CONTROL}
+
+
+def test_a_pairing_is_counted_where_it_is_made_before_training() -> None:
+    assert WarmStart(pairing="whole-set").counted == ("draft", "pairing")
+    assert WarmStart(pairing="minibatch").counted == WarmStart(pairing="independent").counted == ("draft",)

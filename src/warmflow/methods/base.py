@@ -96,8 +96,6 @@ class Method(ABC):
     """Whether it may begin with the weights of a cold run."""
     trains: ClassVar[bool] = True
     """Whether it trains anything; one that does not has no run folder."""
-    counted: ClassVar[tuple[str, ...]] = ()
-    """What its cost counts beside its flow: "draft", "pairing", "prior"."""
 
     @abstractmethod
     def fits(self, setup: Setup) -> str:
@@ -107,6 +105,11 @@ class Method(ABC):
     @abstractmethod
     def title(self) -> str:
         """What sentences and figures call it."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What its cost counts beside its flow: "draft", "pairing", "prior". Pairing while training is part of the training."""
+        return ()
 
     @property
     def label(self) -> str:

@@ -66,7 +66,6 @@ class ClusterConditioned(Method):
     """A flow from noise that is given the cluster of its sample."""
 
     name: ClassVar[str] = "cluster-conditioned"
-    counted: ClassVar[tuple[str, ...]] = (BILL,)
     clusters: Annotated[Count, Field(ge=2)] = 10
     """Number of k-means clusters of the training data."""
 
@@ -83,6 +82,10 @@ class ClusterConditioned(Method):
             if self.clusters <= n // 2
             else f"clusters is {self.clusters}; of {n} training samples it is at most {n // 2}"
         )
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return (BILL,)
 
     @property
     def title(self) -> str:

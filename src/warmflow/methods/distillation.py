@@ -54,7 +54,6 @@ class Distillation(Method):
 
     name: ClassVar[str] = "distillation"
     trained: ClassVar[Training] = Training.DISTILLED
-    counted: ClassVar[tuple[str, ...]] = ("teacher",)
     teacher: Method = Field(default_factory=lambda: Cold(pairing="minibatch"))
     """The method whose flow is distilled."""
     alpha: NotNegative = 1.0
@@ -82,6 +81,10 @@ class Distillation(Method):
         if setup.training.conditional:
             return "distilling carries no labels: leave conditional out"
         return self.teacher.fits(setup)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ("teacher",)
 
     @property
     def title(self) -> str:

@@ -36,7 +36,6 @@ class LearnedPrior(PriorOptions, Method):
 
     name: ClassVar[str] = "learned-prior"
     trained: ClassVar[Training] = Training.EQUAL_FLOWS
-    counted: ClassVar[tuple[str, ...]] = ("prior",)
     scale: NotNegative = 1.0
     """Factor of sigma in the start; 0 starts at the mean."""
     weights: Literal["equal", "variance"] = "equal"
@@ -50,6 +49,10 @@ class LearnedPrior(PriorOptions, Method):
         if setup.inputs is not None:
             return f"a learned prior answers no input, and samples of {setup.name} do"
         return self.why_not(setup)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ("prior",)
 
     @property
     def title(self) -> str:

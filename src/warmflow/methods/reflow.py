@@ -37,7 +37,6 @@ class Reflow(Method):
 
     name: ClassVar[str] = "reflow"
     trained: ClassVar[Training] = Training.DISTILLED
-    counted: ClassVar[tuple[str, ...]] = ("teacher", "pairing")
     teacher: Method = Field(default_factory=Cold)
     """The method whose flow is straightened."""
     steps: Count = 32
@@ -59,6 +58,10 @@ class Reflow(Method):
         if setup.inputs is not None:
             return f"reflow answers no input, and samples of {setup.name} do"
         return self.teacher.fits(setup)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ("teacher", "pairing")
 
     @property
     def title(self) -> str:

@@ -63,7 +63,6 @@ class WarmStart(Pairing, Method):
     """A flow from a draft."""
 
     name: ClassVar[str] = "warm-start"
-    counted: ClassVar[tuple[str, ...]] = ("draft", "pairing")
     fine_tunes: ClassVar[bool] = True
     draft: str | Draft | None = None
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
@@ -89,6 +88,10 @@ class WarmStart(Pairing, Method):
         if answers and not self._draft(setup).answers:
             return f"samples of {setup.name} answer an input: take the draft 'regression' or 'input'"
         return self._draft(setup).fits(setup) or why_not(self, setup)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ("draft",) if self.pairing in (*WHILE_TRAINING, "given") else ("draft", "pairing")
 
     @property
     def title(self) -> str:
