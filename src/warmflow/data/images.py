@@ -202,13 +202,7 @@ def folder(
     Raises:
         ValueError: a missing path or a file, no readable image, an invalid size, mode, heldout or memory.
     """
-    if not str(path):
-        raise ValueError("folder: the path is empty; give the path of a folder of images")
-    root = Path(path).expanduser()
-    if not root.exists():
-        raise ValueError(f'folder: "{path}" does not exist; give the path of a folder of images')
-    if not root.is_dir():
-        raise ValueError(f'folder: "{path}" is a file; give the folder that holds it')
+    root = _root(path)
     if not is_whole(size, 4):
         raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
     if mode not in MODES:
@@ -245,6 +239,18 @@ def folder(
         name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, heldout=held,
         validation=valid,
     )  # fmt: skip
+
+
+def _root(path: str | os.PathLike[str]) -> Path:
+    """The folder, which is there."""
+    if not str(path):
+        raise ValueError("folder: the path is empty; give the path of a folder of images")
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise ValueError(f'folder: "{path}" does not exist; give the path of a folder of images')
+    if not root.is_dir():
+        raise ValueError(f'folder: "{path}" is a file; give the folder that holds it')
+    return root
 
 
 def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, str]]) -> str:

@@ -136,8 +136,7 @@ def distill(
     if int(os.environ.get("RANK", "0")) != 0:
         return student  # one process writes and measures
     _note(where, found, student)
-    warning = read_json(where / "config.json")["training"].get("warning")
-    if warning:
+    if warning := read_json(where / "config.json")["training"].get("warning"):
         say(f"warning: {warning}")
     if report and found.has_data:
         if reflow and _alone(say):
