@@ -19,15 +19,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow.checkpoints import read_tensors, write_tensors
-from warmflow.contracts import Data, Objective, Player
+from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.noise import Noise, permutation
+from warmflow.options import is_whole
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Diverged(ValueError):
@@ -40,7 +44,7 @@ class Trained:
 
     networks: Mapping[str, nn.Module]
     raw: Mapping[str, nn.Module]
-    facts: Mapping[str, Any]
+    facts: Mapping[str, float]
 
 
 def rate(step: int, steps: int, warmup: int) -> float:
@@ -145,13 +149,13 @@ class _Log:
             temporary.write_text("".join(kept))
             os.replace(temporary, self.path)
 
-    def write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Mapping[str, object]) -> None:
         if self.path is not None:
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
 
 
-def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
+def _average_gradients(accelerator: Accelerator, weights: list[nn.Parameter]) -> None:
     if accelerator.num_processes > 1:
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in weights])
         flat = accelerator.reduce(flat, "mean")
@@ -161,7 +165,7 @@ def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
 
 def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:
     for name, value in (("steps", steps), ("batch", batch)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value):
             raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
     if not len(data):
         raise ValueError("there is no data to train on")
@@ -281,8 +285,8 @@ def train(
 
 
 def _update(
-    objective: Objective, trainers: Mapping[str, _Trainer], pair: Any, noise: Noise, step: int, share: float, clip: float,
-    accelerator: Any,
+    objective: Objective, trainers: Mapping[str, _Trainer], pair: Pair, noise: Noise, step: int, share: float, clip: float,
+    accelerator: Accelerator,
 ) -> tuple[float, float, dict[str, float]]:  # fmt: skip
     """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, and the
     objective's numbers.

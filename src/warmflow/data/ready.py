@@ -50,6 +50,11 @@ class Ready:
 
     samples: Mapping[int, Tensor]
 
+    @property
+    def sets(self) -> Mapping[int, Tensor]:
+        """All samples by number of calls."""
+        return self.samples
+
     def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
         x = self.samples[steps]
         return x[permutation(0, len(x), "rows")[:n]]
@@ -143,6 +148,11 @@ class Answers:
                     f"({DRAWS}, {len(inputs)}, ...)"
                 )
         return Answers(samples, rows)
+
+    @property
+    def sets(self) -> Mapping[int, Tensor]:
+        """All draws as one set (K m, *S), by number of calls."""
+        return {calls: x.flatten(0, 1) for calls, x in self.samples.items()}
 
     def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor) -> Tensor:
         x = self.samples[steps]
