@@ -37,12 +37,11 @@ from warmflow.sampler import Clip, Sampler
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
 
 
-def class_name(value: object) -> str:
-    kind = value if isinstance(value, type) else type(value)
+def class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
+def config(part: object, name: str = "part") -> tuple[object, dict[str, Tensor]]:
     """Describes a part by JSON and tensors from which ``rebuild`` restores it.
 
     Fields that hold a user's callable become ``{"given": name}``, with the name of the field.
@@ -56,16 +55,16 @@ def config(part: Any, name: str = "part") -> tuple[Any, dict[str, Tensor]]:
         tensors = {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in part.state_dict().items()}
         if not hasattr(part, "arguments"):
             return {"given": name, "state": True}, tensors
-        return {"class": class_name(part), "arguments": part.arguments, "weights": name}, tensors
+        return {"class": class_name(type(part)), "arguments": part.arguments, "weights": name}, tensors
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         fields, tensors = {}, {}
         for f in dataclasses.fields(part):
             fields[f.name], more = config(getattr(part, f.name), f"{name}.{f.name}")
             tensors |= more
-        return {"class": class_name(part), "fields": fields}, tensors
+        return {"class": class_name(type(part)), "fields": fields}, tensors
     if isinstance(part, tuple | frozenset):
-        items = [config(v, f"{name}_{i}") for i, v in enumerate(sorted(part) if isinstance(part, frozenset) else part)]
-        key = "tuple" if isinstance(part, tuple) else "set"
+        key, parts = ("tuple", part) if isinstance(part, tuple) else ("set", sorted(part))
+        items = [config(v, f"{name}_{i}") for i, v in enumerate(parts)]
         return {key: [j for j, _ in items]}, {k: v for _, t in items for k, v in t.items()}
     if part is None or isinstance(part, bool | int | float | str):
         return part, {}
@@ -131,7 +130,7 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> Non
     network.load_state_dict(state)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Writes JSON under a temporary name, flushes it to disk, then renames it."""
     text = json.dumps(value, indent=1, allow_nan=False)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -195,7 +194,7 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def differences(before: Any, now: Any, at: str = "") -> list[str]:
+def differences(before: object, now: object, at: str = "") -> list[str]:
     """The differences between two JSON values, one line each, in the form ``name was X, is now Y``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
@@ -206,7 +205,7 @@ def differences(before: Any, now: Any, at: str = "") -> list[str]:
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
 
 
-def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
     """Starts a run folder, or opens the one that the same command started. Returns the content of config.json.
 
     Args:
@@ -233,7 +232,7 @@ def open_run(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def refuse_old(found: Any, folder: Path) -> None:
+def refuse_old(found: object, folder: Path) -> None:
     """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
     if not isinstance(found, Mapping):
         raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
@@ -242,7 +241,7 @@ def refuse_old(found: Any, folder: Path) -> None:
         raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")
 
 
-def check_version(found: Mapping[str, Any], folder: Path) -> None:
+def check_version(found: Mapping[str, object], folder: Path) -> None:
     """Raises ValueError, naming both versions, if the run was made by another major.minor version."""
     refuse_old(found, folder)
     theirs = str(found.get("warmflow", "unknown"))
@@ -252,7 +251,7 @@ def check_version(found: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def save_part(folder: Path, name: str, part: Any) -> None:
+def save_part(folder: Path, name: str, part: object) -> None:
     """Writes ``name``.json and ``name``.safetensors."""
     described, tensors = config(part)
     write_tensors(folder / f"{name}.safetensors", tensors)
@@ -297,7 +296,7 @@ def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), *
     return sampler
 
 
-def card(folder: Path, title: str, facts: Mapping[str, Any]) -> str:
+def card(folder: Path, title: str, facts: Mapping[str, object]) -> str:
     """The README.md of a run: what it is, how it was made, and how to use it."""
     rows = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
     use = f"```\nwarmflow sample {folder} -n 64 --out samples.png\n```"

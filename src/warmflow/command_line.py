@@ -34,7 +34,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-KINDS: Mapping[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}
 PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 HIDDEN = ("given", "asked")
 """Arguments of a command's function that are no flags."""
@@ -43,13 +43,16 @@ Given = Mapping[str, Values]
 """The options that were typed, by the key of their group."""
 
 
-def number(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
+NUMBERS: Mapping[object, Callable[[str], float]] = {int: int, float: float}
+
+
+def number(kind: object, tokens: Sequence[cyclopts.Token]) -> str | float:
     """The value of a flag: text, or a number that is written as one. (cyclopts alone rounds 2.5 to a whole number.)"""
     wanted = inner(kind)
-    if wanted not in (int, float):
+    if wanted not in NUMBERS:
         return tokens[0].value
     try:
-        return wanted(tokens[0].value)
+        return NUMBERS[wanted](tokens[0].value)
     except ValueError:
         raise ValueError(f"it must be {KINDS[wanted]}") from None
 
@@ -62,7 +65,7 @@ Switch = Annotated[bool, Parameter(negative=())]
 """A flag without a value, off by default."""
 
 
-def inner(hint: Any) -> Any:
+def inner(hint: object) -> object:
     """The type of an optional value; text where several types are possible."""
     if typing.get_origin(hint) is Annotated:
         return inner(typing.get_args(hint)[0])
@@ -88,10 +91,10 @@ class Group:
     """
 
     key: str
-    kind: type[Any]
+    kind: type
     prefix: str
     title: str
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     without: tuple[str, ...] = ()
 
     @property
@@ -140,14 +143,14 @@ class Group:
         return re.sub(r"\W", "_", f"{self.key}__{name}")
 
 
-def shown_default(name: str, value: Any, prefix: str) -> str:
+def shown_default(name: str, value: object, prefix: str) -> str:
     """What the help says about a default; nothing where the option's own text says it."""
     if isinstance(value, bool):
         return f"  [default: {flag_of(name, prefix)}]" if value else ""
     return f"  [default: {value}]" if isinstance(value, int | float | str) and value != "" else ""
 
 
-def documented(kind: type[Any]) -> dict[str, str]:
+def documented(kind: type) -> dict[str, str]:
     """The text below each option of an options class and of the classes that it extends."""
     found: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
@@ -155,12 +158,9 @@ def documented(kind: type[Any]) -> dict[str, str]:
             continue
         body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
         for before, after in itertools.pairwise(body):
-            if (
-                isinstance(before, ast.AnnAssign)
-                and isinstance(before.target, ast.Name)
-                and isinstance(after, ast.Expr)
-            ):
-                found[before.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+            match before, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
+                    found[name] = " ".join(str(text).split())
     return found
 
 
@@ -216,7 +216,7 @@ class Command:
     name: str
     function: Callable[..., int | None]
     groups: Sequence[Group] = ()
-    bound: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    bound: Mapping[str, object] = dataclasses.field(default_factory=dict)
     epilogue: str = ""
     unknown: Callable[[str], str] = lambda _: ""
     hint: str = ""
@@ -237,7 +237,7 @@ class Command:
         """The parameters of the function and of the groups."""
         return inspect.Signature([*self.own, *(p for group in self.groups for p in group.parameters())])
 
-    def call(self, *args: Any, **values: Any) -> int | None:
+    def call(self, *args: object, **values: object) -> int | None:
         """The function with the options of the groups put together."""
         given: dict[str, Values] = {}
         for group in self.groups:
@@ -274,7 +274,7 @@ class Command:
             suppress_keyboard_interrupt=False,
         )  # fmt: skip
 
-        def command(*args: Any, **values: Any) -> int | None:
+        def command(*args: object, **values: object) -> int | None:
             return self.call(*args, **values)
 
         command.__signature__ = self.signature  # type: ignore[attr-defined]
@@ -299,39 +299,43 @@ def run(command: Command, words: Sequence[str]) -> int:
         code = command.app()(
             list(words), exit_on_error=False, print_error=False, help_on_error=False, result_action="return_value"
         )
+        return int(code or 0)
+    except UnknownOptionError as error:
+        flag = error.token.keyword or error.token.value
+        said = command.unknown(flag) or f"unknown option {flag}; {nearest(flag, command.flags)}see {command.help}"
+        raise ValueError(said) from None
+    except UnusedCliTokensError as error:
+        said = f"unexpected {' '.join(error.unused_tokens or ())!r}"
+    except MissingArgumentError as error:
+        said = f"{flag_name(error.argument)} {'needs a value' if error.keyword else 'is missing'}"
+    except RepeatArgumentError as error:
+        said = f"{error.token.keyword or flag_name(error.argument)} is given twice: give it once"
+    except CoercionError as error:
+        said = of_value(error)
     except CycloptsError as error:
-        raise ValueError(of_words(error, command)) from None
+        said = str(error).rstrip(".")
     except ValueError as error:
         raise ValueError(in_flags(error, command)) from None
-    return code if isinstance(code, int) else 0
+    raise ValueError(f"{said}; see {command.help}")
 
 
-def of_words(error: CycloptsError, command: Command) -> str:
-    """What is wrong with the words of a command."""
-    see = f"see {command.help}"
-    if isinstance(error, UnknownOptionError):
-        flag = error.token.keyword or error.token.value
-        return command.unknown(flag) or f"unknown option {flag}; {nearest(flag, command.flags)}{see}"
-    if isinstance(error, UnusedCliTokensError):
-        return f"unexpected {' '.join(error.unused_tokens or ())!r}; {see}"
-    name = "" if error.argument is None else flag_name(error.argument)
-    if isinstance(error, MissingArgumentError):
-        return f"{name} needs a value; {see}" if error.keyword else f"{name} is missing; {see}"
-    if isinstance(error, RepeatArgumentError):
-        return f"{error.token.keyword or name} is given twice: give it once; {see}"
-    if isinstance(error, CoercionError) and error.token is not None:
-        name, value = error.token.keyword or name, error.token.value
-        choices = typing.get_args(inner(error.target_type)) if error.argument is not None else ()
-        if choices:
-            from warmflow.options import suggestion
+def of_value(error: CoercionError) -> str:
+    """What is wrong with the value of a flag."""
+    if error.token is None:
+        return str(error).rstrip(".")
+    name, value = error.token.keyword or flag_name(error.argument), error.token.value
+    choices = typing.get_args(inner(error.target_type)) if error.argument is not None else ()
+    if choices:
+        from warmflow.options import suggestion
 
-            return f"{name} is {value!r}; {suggestion(value, choices)}; {see}"
-        return f"{name} is {value!r}; it must be {KINDS.get(inner(error.target_type), 'another kind of value')}; {see}"
-    return f"{str(error).rstrip('.')}; {see}"
+        return f"{name} is {value!r}; {suggestion(value, choices)}"
+    return f"{name} is {value!r}; it must be {KINDS.get(inner(error.target_type), 'another kind of value')}"
 
 
-def flag_name(argument: cyclopts.Argument) -> str:
-    """What the user knows an argument by: --seed, or PROBLEM."""
+def flag_name(argument: cyclopts.Argument | None) -> str:
+    """What the user knows an argument by: --seed, or PROBLEM; empty where there is none."""
+    if argument is None:
+        return ""
     return argument.name if argument.field_info.is_keyword_only else argument.name.lstrip("-").upper()
 
 

@@ -14,7 +14,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -34,7 +44,7 @@ class OptionError(ValueError):
         self.owner, self.name, self.said = owner, name, said
 
 
-def _no_bool(value: Any) -> Any:
+def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("it must be a number")
     return value
@@ -68,7 +78,7 @@ def options(cls: type[C]) -> type[C]:
     made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
     inner: Callable[..., None] = made.__init__
 
-    def checked(self: Any, **given: Any) -> None:
+    def checked(self: object, **given: object) -> None:
         known = [f.name for f in fields_of(made)]
         for name in given:
             if name not in known:
@@ -89,7 +99,7 @@ _SAID: Mapping[str, str] = {
 _KINDS: Mapping[str, str] = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
 
 
-def option_error(of: type[Any], error: ValidationError) -> OptionError:
+def option_error(of: type, error: ValidationError) -> OptionError:
     """The first fault in one line: the option, its value and what it may be."""
     owner, found = of.__name__, error.errors()[0]
     context, kind = found.get("ctx", {}), found["type"]
@@ -106,7 +116,7 @@ def option_error(of: type[Any], error: ValidationError) -> OptionError:
     return OptionError(owner, str(found["loc"][0]), f"is {found['input']!r}; {said}")
 
 
-def choices(hint: Any) -> tuple[Any, ...]:
+def choices(hint: object) -> tuple[str, ...]:
     """The values of a Literal, also of an optional one."""
     return (
         get_args(hint)
@@ -122,7 +132,7 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(name for name in names if name)}"
 
 
-def changed(of: C, changes: Mapping[str, Any]) -> C:
+def changed(of: C, changes: Mapping[str, object]) -> C:
     """The options with some changed; validated again."""
     return dataclasses.replace(of, **changes)  # type: ignore[type-var]
 
@@ -133,14 +143,14 @@ def is_runtime(of: object, name: str) -> bool:
     return name in known and RUNTIME in known[name].metadata
 
 
-def fields_of(of: object) -> tuple[dataclasses.Field[Any], ...]:
+def fields_of(of: object) -> tuple[dataclasses.Field[object], ...]:
     """The fields of options, of an instance or its class."""
     return dataclasses.fields(of)  # type: ignore[arg-type]
 
 
-def plain(of: object, runtime: bool = False) -> dict[str, Any]:
+def plain(of: object, runtime: bool = False) -> dict[str, object]:
     """The options as JSON values, nested ones with their class; without those that change only the speed."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for f in fields_of(of):
         value = getattr(of, f.name)
         if runtime or not is_runtime(of, f.name):
@@ -148,13 +158,13 @@ def plain(of: object, runtime: bool = False) -> dict[str, Any]:
     return found
 
 
-def nested(of: object) -> dict[str, Any]:
+def nested(of: object) -> dict[str, object]:
     """Options as JSON values with the name of their class, by its own ``asked`` where it has one."""
-    own: Callable[[], dict[str, Any]] | None = getattr(of, "asked", None)
+    own: Callable[[], dict[str, object]] | None = getattr(of, "asked", None)
     return own() if own is not None else {"class": type(of).__name__, **plain(of)}
 
 
-def from_plain(told: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:
+def from_plain(told: Mapping[str, object], known: Mapping[str, type[Any]]) -> Any:
     """The options that ``nested`` told, whose classes are among ``known`` (by the name of the class).
 
     Raises:

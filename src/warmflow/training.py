@@ -19,16 +19,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow.checkpoints import read_tensors, write_tensors
-from warmflow.contracts import Data, Objective, Player
+from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.noise import Noise, permutation
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Diverged(ValueError):
@@ -41,7 +44,7 @@ class Trained:
 
     networks: Mapping[str, nn.Module]
     raw: Mapping[str, nn.Module]
-    facts: Mapping[str, Any]
+    facts: Mapping[str, float]
 
 
 def rate(step: int, steps: int, warmup: int) -> float:
@@ -146,13 +149,13 @@ class _Log:
             temporary.write_text("".join(kept))
             os.replace(temporary, self.path)
 
-    def write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Mapping[str, object]) -> None:
         if self.path is not None:
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
 
 
-def _average_gradients(accelerator: Any, weights: list[nn.Parameter]) -> None:
+def _average_gradients(accelerator: Accelerator, weights: list[nn.Parameter]) -> None:
     if accelerator.num_processes > 1:
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in weights])
         flat = accelerator.reduce(flat, "mean")
@@ -282,8 +285,8 @@ def train(
 
 
 def _update(
-    objective: Objective, trainers: Mapping[str, _Trainer], pair: Any, noise: Noise, step: int, share: float, clip: float,
-    accelerator: Any,
+    objective: Objective, trainers: Mapping[str, _Trainer], pair: Pair, noise: Noise, step: int, share: float, clip: float,
+    accelerator: Accelerator,
 ) -> tuple[float, float, dict[str, float]]:  # fmt: skip
     """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, and the
     objective's numbers.

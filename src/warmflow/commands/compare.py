@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -25,9 +25,12 @@ from warmflow.commands.checks import (
 )
 from warmflow.evaluation.rows import GRID
 
+if TYPE_CHECKING:
+    from warmflow.report import Report
+
 SWITCHES = ("--convergence",)
 SEEDS = 5
-NOTHING: Mapping[str, Any] = {"asked": None, "given": {}}
+NOTHING: Mapping[str, object] = {"asked": None, "given": {}}
 """Where no problem was typed: no options of one."""
 MORE = "warmflow compare PROBLEM --methods METHOD,METHOD --help shows the options of a problem and of methods."
 
@@ -134,7 +137,7 @@ def compare(
 
 def runs_compared(
     what: Sequence[str], out: Path, grid: Sequence[int], typed: dict[str, Any], device: str, progress: bool
-) -> Any:
+) -> Report:
     """The report of finished runs.
 
     Raises:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from warmflow.command_line import Given, Group, Values, flag_of, positional, typed
 from warmflow.drafts import DRAFTS, Draft, NoDraft, Own
@@ -237,7 +236,7 @@ def other_problem(flag: str, problem: Named) -> str:
 @cache
 def every() -> tuple[Group, ...]:
     """The options of everything, as flags."""
-    kinds: list[tuple[type[Any], str]] = [(Training, ""), *((kind, "") for kind in PROBLEMS.values())]
+    kinds: list[tuple[type, str]] = [(Training, ""), *((kind, "") for kind in PROBLEMS.values())]
     kinds += [(kind, name) for name, kind in (*METHODS.items(), *DRAFTS.items())]
     return tuple(Group(prefix, kind, prefix, "") for kind, prefix in kinds)
 
@@ -297,7 +296,7 @@ def no_problem(flag: str) -> str:
     )
 
 
-def first_line(kind: type[Any]) -> str:
+def first_line(kind: type) -> str:
     """The first line of a class's docstring."""
     return (kind.__doc__ or "").strip().partition("\n")[0]
 

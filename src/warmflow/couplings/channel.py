@@ -44,7 +44,7 @@ from torch import Tensor
 
 from warmflow.couplings.tokens import Writer, within
 from warmflow.noise import Noise, inverse
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 ENTRIES = 2**25
 """Number of 8-byte entries that one chunk of texts may use at once: 256 MiB."""

@@ -23,7 +23,7 @@ from warmflow.contracts import Batch, Coupling, Pair, Source
 from warmflow.couplings.base import LATER, Space, permuted, place, seen, starts
 from warmflow.couplings.stable import ENTRIES, stable
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 
 def nearest(x: Tensor, y: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.data import LEAST, DataSet, Kind, check_classes, part
 from warmflow.noise import permutation
-from warmflow.whole import is_number
+from warmflow.number_checks import is_number
 
 MEMORY = 2.0
 """Memory limit in GB (1e9 bytes) of the parts of a data set as float32; larger data sets are read on demand."""

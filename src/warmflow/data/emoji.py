@@ -24,7 +24,7 @@ import torch
 
 from warmflow.data import DataSet, roots, split
 from warmflow.data.images import to_images
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
 ARRAYS = ("x", "y", "code", "categories")

@@ -16,7 +16,7 @@ from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.data import Codec, DataSet
 from warmflow.data.toy import toy
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from warmflow.data.arrays import labels_of
 from warmflow.data.demand import HELDOUT, VALIDATION
 from warmflow.data.images import FORMATS, MODES, from_uint8, read_image, reason
 from warmflow.noise import permutation
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 VALIDATING = ("validation", "valid", "val", "dev")
 LABELS = ("label", "labels", "class")

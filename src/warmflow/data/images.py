@@ -25,7 +25,7 @@ from warmflow.contracts import Batch
 from warmflow.data import DataSet, part, split, suggest
 from warmflow.data.demand import MEMORY, on_demand
 from warmflow.noise import permutation
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 if TYPE_CHECKING:
     from PIL import Image

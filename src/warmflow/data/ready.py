@@ -21,7 +21,7 @@ from torch import Tensor
 from warmflow.contracts import Samples
 from warmflow.data.given import as_set, halves
 from warmflow.noise import permutation
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 DRAWS = 4
 """Fewest draws of each answer; a proper score depends on their spread."""
@@ -50,6 +50,11 @@ class Ready:
     """
 
     samples: Mapping[int, Tensor]
+
+    @property
+    def sets(self) -> Mapping[int, Tensor]:
+        """All samples by number of calls."""
+        return self.samples
 
     def __call__(self, n: int, *, steps: int, seed: int) -> Tensor:
         x = self.samples[steps]
@@ -144,6 +149,11 @@ class Answers:
                     f"({DRAWS}, {len(inputs)}, ...)"
                 )
         return Answers(samples, rows)
+
+    @property
+    def sets(self) -> Mapping[int, Tensor]:
+        """All draws as one set (K m, *S), by number of calls."""
+        return {calls: x.flatten(0, 1) for calls, x in self.samples.items()}
 
     def __call__(self, n: int, *, steps: int, seed: int, inputs: Tensor) -> Tensor:
         x = self.samples[steps]

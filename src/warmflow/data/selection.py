@@ -25,7 +25,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, suggest
 from warmflow.noise import permutation
-from warmflow.whole import is_number
+from warmflow.number_checks import is_number
 
 
 def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True) -> DataSet:

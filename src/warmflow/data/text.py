@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import Codec, DataSet, part
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

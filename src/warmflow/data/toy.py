@@ -29,7 +29,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, part, suggest
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 
 def _moons(noise: Noise) -> tuple[Tensor, Tensor]:

@@ -26,11 +26,11 @@ from warmflow.drafts.base import Draft, Place
 from warmflow.drafts.trained import trained_part
 from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, seeded
 from warmflow.noise import Noise, permutation
+from warmflow.number_checks import is_whole
 from warmflow.objectives import Adversarial, VarianceGuided
 from warmflow.options import Count, Whole, multiple_of, options
 from warmflow.setup import Setup
 from warmflow.sources import Decoded, GaussianMixture, StandardNormal
-from warmflow.whole import is_whole
 
 VAE = {"updates": 4000, "width": 256, "latent": 16, "batch": 128}
 GAN = {"updates": 8000, "width": 32, "latent": 64, "batch": 64}

@@ -35,6 +35,7 @@ from warmflow.evaluation.verdict import Missing, Verdict, judge
 from warmflow.metrics.defaults import default_labeller, default_metrics
 from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.resampled import ResampledMetric
+from warmflow.number_checks import is_whole
 
 Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
@@ -188,8 +189,8 @@ def _checked(
     ready = _ready(entries)
     equally_many(ready)
     judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
-    distinct({(e.name, seed): list(g.samples.values()) for e in judged for seeds in e.generators.values()
-              for seed, g in seeds.items() if isinstance(g, Ready | Answers)})  # fmt: skip
+    distinct({(e.name, seed): list(sets.values()) for e in judged for seeds in e.generators.values()
+              for seed, g in seeds.items() if (sets := _sets(g))})  # fmt: skip
     looked_at = {e.name: [as_set(x, e.name, real) for x in _looked_at(e, samples, asked)] for e in entries}
     seen = {**ready, **{e.name: torch.cat(looked_at[e.name]) for e in entries if not e.ready}}
     _apart(real if validation is not None else _least(real), train, validation, seen)
@@ -245,7 +246,7 @@ def _known(extras: Extras, names: Sequence[str], candidates: Sequence[str]) -> N
             if name not in known:
                 raise ValueError(f"{option} names {name!r}, which is not one of {', '.join(known)}")
     for name, calls in extras.calls_per_step.items():
-        if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
+        if not is_whole(calls):
             raise ValueError(f"calls_per_step of {name} is {calls!r}; give a whole number of at least 1")
 
 
@@ -277,15 +278,19 @@ def _least(real: Tensor) -> Tensor:
     return real
 
 
+def _sets(generator: Generator) -> Mapping[int, Tensor]:
+    """Ready samples, or all draws of answers as one set, by number of calls; empty for other generators."""
+    return generator.sets if isinstance(generator, Ready | Answers) else {}
+
+
 def _ready(entries: Sequence[Entry]) -> dict[str, Tensor]:
-    """The ready samples (and all draws of answers) of all methods, by their names in error messages; empty for generators."""
+    """The ready samples of all methods, by their names in error messages; empty for generators."""
     return {
-        f"{e.name} at {calls} calls, seed {seed}": x if isinstance(generator, Ready) else x.flatten(0, 1)
+        f"{e.name} at {calls} calls, seed {seed}": x
         for e in entries
         for generators in e.generators.values()
         for seed, generator in generators.items()
-        if isinstance(generator, Ready | Answers)
-        for calls, x in generator.samples.items()
+        for calls, x in _sets(generator).items()
     }
 
 
@@ -294,8 +299,8 @@ def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
         generator = next(iter(generators.values()))
-        if isinstance(generator, Ready | Answers):
-            found += [x if isinstance(generator, Ready) else x.flatten(0, 1) for x in generator.samples.values()]
+        found += _sets(generator).values()
+        if _sets(generator):
             continue
         steps = entry.steps_of(solver)
         few = [s for s in steps if s <= 8]
@@ -356,7 +361,7 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
 
 def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
     if isinstance(part, Mapping):
-        bad = [k for k in part if isinstance(k, bool) or not isinstance(k, int) or k < (role is not Role.START)]
+        bad = [k for k in part if not is_whole(k, int(role is not Role.START))]
         if bad or not part:
             raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
         made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}

@@ -116,7 +116,6 @@ def paired_data(
     pairs = Pairs(halves, joint_scales(train.inputs, train.truth))
     metrics: list[ResampledMetric] = [mmd_for(joined[0], pairs, "pairs of input and output")]
     metrics += [mmd_for(joined[0], Outputs(halves, e), name) for name, e in (("outputs", None), *extractors)]
-    assert isinstance(metrics[0], MMD)
     levels = tuple(q for q in QUANTILES if q * len(test) >= 1)
     made = RealData.of(
         joined[1], joined[2], metrics,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -127,7 +127,7 @@ class RealData:
         )
 
     @property
-    def fixed(self) -> dict[str, Any]:
+    def fixed(self) -> dict[str, object]:
         """Everything fixed before sampling, as JSON values for a configuration: sets, metrics with their widths, levels."""
         return {
             "metrics": [
@@ -143,22 +143,19 @@ class RealData:
             "variation": {"limit": self.facts.variation_limit, "mean": self.facts.variation_mean},
         }  # fmt: skip
 
-    def _floor(self, metric: ResampledMetric) -> float:
-        """The standard deviation of a metric with expectation 0, for a row's validation samples; 0 if unknown."""
+    def _facts_of(self, metric: ResampledMetric) -> MetricFacts:
+        """An MMD has an n_eq, and its standard deviation where its expectation is 0, for a row's validation samples."""
         if not isinstance(metric, MMD):
-            return 0.0
-        return metric.null_spread(self.validation[metric.name].features, max(self.samples // VALIDATION_SHARE, 2))
+            return MetricFacts(metric.name, None, metric.has_zero, "", 0.0)
+        n = max(self.samples // VALIDATION_SHARE, 2)
+        floor = metric.null_spread(self.validation[metric.name].features, n)
+        return MetricFacts(metric.name, 1 - self.test[metric.name].own, metric.has_zero, "real samples", floor)
 
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:
         """The facts about the metrics for a study."""
         scores = () if self.paired is None else (MetricFacts("energy score", None, False, "units of one coordinate"),)
-        found = [
-            MetricFacts(m.name, 1 - self.test[m.name].own if isinstance(m, MMD) else None, m.has_zero,
-                        "real samples" if isinstance(m, MMD) else "", self._floor(m))
-            for m in self.metrics
-        ]  # fmt: skip
-        return (*found, *scores)
+        return (*map(self._facts_of, self.metrics), *scores)
 
     def measure(self, x: Tensor, name: str = "samples") -> Measure:
         """All numbers about samples x (N, *S) that a verdict needs; ``name`` is used in error messages."""

@@ -7,6 +7,7 @@ FOLDER/verdict.json                     the content of a report; null for undefi
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -31,15 +32,10 @@ UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high
 """Suffixes of n_eq, with the distance that each is computed from: n_eq decreases with the distance, so bounds are swapped."""
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Converts to JSON values: NaN and infinity to null, tensors and arrays to lists, enums to their values."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, Tensor | np.generic | np.ndarray):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = json.dumps(value, default=lambda array: array.tolist())
+    return json.loads(text, parse_constant=lambda _: None)
 
 
 def _line(row: Row) -> JSON:

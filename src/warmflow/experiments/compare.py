@@ -41,11 +41,11 @@ from warmflow.experiments.work import (
 )
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
+from warmflow.number_checks import is_whole
 from warmflow.options import changed, plain
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
-from warmflow.whole import is_whole
 
 SEEDS = (0, 1, 2, 3, 4)
 LEAST_SAMPLES = 200

@@ -31,7 +31,6 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ class Audit:
     draft_shift: float
     flags: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The same as a dictionary of numbers, strings and a list."""
         return {**dataclasses.asdict(self), "flags": list(self.flags)}
 

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +66,7 @@ class TokenAudit:
     draft_shift: float
     flags: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The same as a dictionary of numbers, None and a list."""
         return {**dataclasses.asdict(self), "flags": list(self.flags)}
 

@@ -26,12 +26,12 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from warmflow.noise import permutation
+from warmflow.number_checks import is_whole
 
 RESAMPLES = 2_000
 
@@ -55,7 +55,7 @@ def synchronize() -> None:
         torch.mps.synchronize()
 
 
-def timed(function: Callable[[], Any], *, repeats: int = 5, warmup: int = 1) -> Timing:
+def timed(function: Callable[[], object], *, repeats: int = 5, warmup: int = 1) -> Timing:
     """Wall seconds of ``function()``, including the work of devices.
 
     Args:
@@ -132,7 +132,7 @@ class Interleaved:
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], Any]],
+    functions: Mapping[str, Callable[[], object]],
     *,
     repeats: int = 15,
     warmup: int = 1,
@@ -182,7 +182,7 @@ def median_rank(n: int, level: float) -> tuple[int, float]:
 
 def _check_counts(function: str, repeats: int, warmup: int) -> None:
     for name, value, least in (("repeats", repeats, 1), ("warmup", warmup, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not is_whole(value, least):
             raise ValueError(f"{function}: {name} is {value!r}; give a whole number of at least {least}")
 
 

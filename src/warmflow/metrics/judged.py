@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -285,7 +285,7 @@ def text_numbers(
     x: Tensor, judge: Judge, words: Words, copied: CopiedRuns, vocabulary: int, real: Tensor | None = None
 ) -> dict[str, float]:
     """One row of a table on windows x (n, L): all numbers of this module; with ``real`` (m, L) also the discriminator's AUC."""
-    found: dict[str, Any] = vars(likelihood(judge, x, vocabulary))
+    found: dict[str, float] = vars(likelihood(judge, x, vocabulary))
     found = {**found, "valid_words": valid_words(words, x), "duplicates": duplicates(x)}
     found["copied_runs"] = 1 - float(copied(x).mean())
     if real is not None:

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Batch, Objective, Pair, Player, Source
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 
 @dataclass(frozen=True, eq=False)

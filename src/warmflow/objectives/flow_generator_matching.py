@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from warmflow.contracts import Batch, Coupling, Estimate, Field, Objective, Pair, Player, Point, Source, Start
 from warmflow.fields import NetworkField, WrappedField
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 TIMES = ("uniform", "logit_normal")
 

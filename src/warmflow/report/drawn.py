@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -82,7 +82,7 @@ def _pictures(run: Run, names: Sequence[str]) -> list[Picture]:
     return found
 
 
-def samples(run: Run) -> dict[str, Any] | None:
+def samples(run: Run) -> dict[str, object] | None:
     """Samples to look at: the few that a page opens with, and the rest. None where there are none."""
     if run.symbols:
         blocks = texts.side_by_side(run)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -181,12 +182,8 @@ def _log(path: Path) -> tuple[Row, ...]:
     except OSError:
         return ()
     for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            lines.append(value)
+        with suppress(ValueError):
+            lines.append(mapping(json.loads(line)))
     return tuple(lines)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,11 +27,11 @@ def _templates() -> Environment:
     )  # fmt: skip
 
 
-def _render(name: str, **values: Any) -> Markup:
+def _render(name: str, **values: object) -> Markup:
     return Markup(_templates().get_template(f"{name}.html.j2").render(values))
 
 
-def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict[str, Any]:
+def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict[str, object]:
     """What is shown of one candidate."""
     verdict = run.verdict
     return {
@@ -53,7 +52,7 @@ def _section(run: Run, candidate: Candidate, prefix: str, several: bool) -> dict
     }
 
 
-def _opening(run: Run, sections: Sequence[Any]) -> dict[str, Any]:
+def _opening(run: Run, sections: Sequence[object]) -> dict[str, object]:
     """What stands above the samples."""
     return {
         "about": opening.about(run),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Limits = tuple[tuple[float, float], tuple[float, float]]
 PANELS = 4
 """Panels in a row."""
 
@@ -41,7 +42,7 @@ def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
     return sheet
 
 
-def _limits(points: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+def _limits(points: np.ndarray) -> Limits:
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return (-1.0, 1.0), (-1.0, 1.0)
@@ -57,7 +58,7 @@ def _bare(ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: tuple[Any, Any], most: int = 1500) -> None:
+def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: Limits, most: int = 1500) -> None:
     points = points[:most]
     size = float(np.clip(1500 / max(len(points), 1), 1.5, 10))
     ax.scatter(points[:, 0], points[:, 1], s=size, color=tint, alpha=0.75, lw=0, rasterized=True)
@@ -67,7 +68,7 @@ def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: tuple[Any, Any], m
     _bare(ax)
 
 
-def _frame(run: Run) -> tuple[Any, Any]:
+def _frame(run: Run) -> Limits:
     """The window that all scatter panels share: around the real data, else around all samples."""
     shown = picture_names.names(run)
     base = run.pictures["real"] if "real" in shown else np.concatenate([run.pictures[n] for n in shown])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 
 def grid(begin: Tensor, steps: int, spacing: float = 1.0) -> Tensor:

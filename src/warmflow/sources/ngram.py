@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from warmflow.number_checks import is_whole
 from warmflow.sources.autoregressive import Autoregressive
-from warmflow.whole import is_whole
 
 
 def discounts(counts: Tensor) -> tuple[float, float, float]:

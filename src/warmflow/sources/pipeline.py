@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
-from warmflow.whole import is_whole
+from warmflow.number_checks import is_whole
 
 PREFIX = "diffusers:"
 ROWS = 64

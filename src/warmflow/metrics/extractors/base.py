@@ -20,10 +20,11 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from warmflow.number_checks import is_whole
 
 ROUNDING = 1e-6
 PIXELS = {"cpu": 2**17}
@@ -76,7 +77,7 @@ def as_picture(x: Tensor, size: int | None) -> Tensor:
     return x.clamp(0, 1)
 
 
-def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], Any], name: str, device: str) -> Tensor:
+def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], object], name: str, device: str) -> Tensor:
     """Applies ``run`` to the preprocessed images (rows, 3, size, size) of x, by blocks: (n, d) float64 on the CPU.
 
     Raises:
@@ -110,7 +111,7 @@ def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], Any], name: s
 
 
 def check_size(size: int | None, name: str) -> None:
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 16 <= size <= 2048):
+    if size is not None and not (is_whole(size, 16) and size <= 2048):
         raise ValueError(f"size of extractor {name!r} is {size!r}; give a whole number of pixels, 16 to 2048")
 
 

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,13 +36,13 @@ Level = float | Sequence[float]
 class Scripted(NamedExtractor):
     """Features (n, d) of images (n, 1 or 3, H, W) in [-1, 1] by a TorchScript module. Build it with ``load``."""
 
-    module: Any
+    module: Callable[..., object]
     label: str
     sha256: str
     size: int | None
     low: Tensor
     high: Tensor
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     device: str = "cpu"
 
     @staticmethod
@@ -54,7 +53,7 @@ class Scripted(NamedExtractor):
         name: str | None = None,
         low: Level = 0.0,
         high: Level = 1.0,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, object] | None = None,
         device: str = "cpu",
     ) -> Scripted:
         """Loads the module of a file and tests it on two grey images.
@@ -92,7 +91,7 @@ class Scripted(NamedExtractor):
     def features(self, x: Tensor) -> Tensor:
         return in_blocks(x, self.size, self._run, self.name, self.device)
 
-    def _run(self, pictures: Tensor) -> Any:
+    def _run(self, pictures: Tensor) -> object:
         low, high = self.low.to(pictures), self.high.to(pictures)
         try:
             return self.module(low + (high - low) * pictures, **self.arguments)
@@ -113,7 +112,7 @@ def _level(value: Level, key: str, path: Path) -> Tensor:
     return found.reshape(-1, 1, 1)
 
 
-def _read(path: Path, device: str) -> tuple[Any, str]:
+def _read(path: Path, device: str) -> tuple[torch.jit.ScriptModule, str]:
     """The module and the SHA-256 of its file; only TorchScript files are loaded."""
     remedy = "give a file written by torch.jit.save (convert a module with torch.jit.trace or torch.jit.script)"
     try:

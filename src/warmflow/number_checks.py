@@ -1,12 +1,13 @@
-"""Checks of numbers among a user's arguments. True and False are none."""
+"""Checks of numbers among a user's arguments. True and False are not numbers."""
 
 from __future__ import annotations
 
 import math
 import sys
+from typing import TypeGuard
 
 
-def is_whole(value: object, least: float = 1, most: float = math.inf) -> bool:
+def is_whole(value: object, least: float = 1, most: float = math.inf) -> TypeGuard[int]:
     """Whether this is a whole number between these two, both included."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
