@@ -401,8 +401,8 @@ MUTANTS = [
     (
         "resumes a step late",
         LOOP,
-        'first, spent = int(facts["step"])',
-        'first, spent = 1 + int(facts["step"])',
+        'self.first, self.spent = int(facts["step"])',
+        'self.first, self.spent = 1 + int(facts["step"])',
         [RESUME],
     ),
     ("log not trimmed", LOOP, '["step"] <= step:', '["step"] <= step + 99:', [RESUME]),
@@ -710,7 +710,7 @@ MUTANTS = [
     (
         "a trained draft that is not read again",
         "drafts/trained.py",
-        "return cast(P, load_part(where))",
+        "return load_part(where)",
         "pass",
         [GENERATORS],
     ),

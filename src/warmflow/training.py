@@ -177,6 +177,78 @@ def _checked(objective: Objective, data: Data, steps: int, batch: int, processes
         raise ValueError(f"the objective's product {objective.product!r} is not one of its players")
 
 
+@dataclass
+class _Checkpoint:
+    """How far a training has come, kept in a file that the same run continues from.
+
+    Args:
+        path: the file; None to keep nothing.
+        first: the step at which this process began; ``spent``: seconds of earlier processes.
+    """
+
+    path: Path | None
+    trainers: Mapping[str, _Trainer]
+    asked: Mapping[str, int]
+    first: int = 0
+    spent: float = 0.0
+    loss: float = math.nan
+    began: float = 0.0
+
+    @staticmethod
+    def of(
+        folder: Path | None, trainers: Mapping[str, _Trainer], asked: Mapping[str, int], writes: bool
+    ) -> _Checkpoint:
+        """The checkpoint of a run folder, which is made; the trainers continue from what it holds. ``writes``: whether this
+        process is the one that writes.
+
+        Raises:
+            ValueError: it belongs to a run of other steps, batch or seed.
+        """
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        path = None if folder is None else folder / "checkpoint.safetensors"
+        found = _Checkpoint(path if writes else None, trainers, asked)
+        if path is not None and path.exists():
+            found._restore(path)
+        found.began = time.perf_counter()
+        return found
+
+    def _restore(self, path: Path) -> None:
+        tensors, facts = read_tensors(path)
+        if any(int(facts[name]) != value for name, value in self.asked.items()):
+            steps, batch, seed = self.asked.values()
+            raise ValueError(
+                f"{path} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
+                f"requested are {steps}, {batch}, {seed}: choose another folder"
+            )
+        self.first, self.spent = int(facts["step"]), float(facts["seconds"])
+        self.loss = float(facts.get("loss", "nan"))
+        for name, trainer in self.trainers.items():
+            trainer.restore(name, tensors)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the training so far, earlier processes included."""
+        return self.spent + time.perf_counter() - self.began
+
+    def save(self) -> None:
+        """Writes the file; keeps the earlier one if an update was interrupted halfway."""
+        if self.path is not None and all(trainer.complete for trainer in self.trainers.values()):
+            tensors = {k: v for name, trainer in self.trainers.items() for k, v in trainer.state(name).items()}
+            reached = max(self.first, *(trainer.reached for trainer in self.trainers.values()))
+            numbers = {"step": reached, **self.asked, "seconds": self.seconds, "loss": self.loss}
+            write_tensors(self.path, tensors, {k: str(v) for k, v in numbers.items()})
+
+
+def _accelerator(device: str) -> Accelerator:
+    from accelerate import Accelerator
+
+    try:
+        return Accelerator(cpu=torch.device(device).type == "cpu")
+    except ValueError:
+        return Accelerator()  # its state is global: an earlier training used another device
+
+
 def train(
     objective: Objective,
     data: Data,
@@ -207,47 +279,17 @@ def train(
             is not finite.
         KeyboardInterrupt: raised again after the checkpoint is written.
     """
-    from accelerate import Accelerator
     from tqdm import tqdm
 
-    try:
-        accelerator = Accelerator(cpu=torch.device(device).type == "cpu")
-    except ValueError:
-        accelerator = Accelerator()  # its state is global: an earlier training used another device
+    accelerator = _accelerator(device)
     _checked(objective, data, steps, batch, accelerator.num_processes)
-    where = None if folder is None else Path(folder)
-    if where is not None:
-        where.mkdir(parents=True, exist_ok=True)
+    main, where = accelerator.is_main_process, None if folder is None else Path(folder)
     alone = accelerator.num_processes == 1 or torch.device(device).index is not None
     place = torch.device(device) if alone else accelerator.device
     trainers = {name: _Trainer(player, place) for name, player in objective.players.items()}
-    checkpoint = None if where is None else where / "checkpoint.safetensors"
-    first, spent, loss = 0, 0.0, float("nan")
-    if checkpoint is not None and checkpoint.exists():
-        tensors, facts = read_tensors(checkpoint)
-        if int(facts["steps"]) != steps or int(facts["batch"]) != batch or int(facts["seed"]) != seed:
-            raise ValueError(
-                f"{checkpoint} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
-                f"requested are {steps}, {batch}, {seed}: choose another folder"
-            )
-        first, spent = int(facts["step"]), float(facts["seconds"])
-        loss = float(facts.get("loss", "nan"))
-        for name, trainer in trainers.items():
-            trainer.restore(name, tensors)
-    main = accelerator.is_main_process
+    kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, main)
+    first, began = kept.first, kept.began
     log = _Log(where if main else None, first)
-    began, done = time.perf_counter(), first
-
-    def save() -> None:
-        if main and checkpoint is not None:
-            if not all(trainer.complete for trainer in trainers.values()):
-                return  # interrupted during an update: keep the previous checkpoint
-            tensors = {k: v for name, trainer in trainers.items() for k, v in trainer.state(name).items()}
-            seconds = spent + time.perf_counter() - began
-            reached = max(first, *(trainer.reached for trainer in trainers.values()))
-            numbers = {"step": reached, "steps": steps, "batch": batch, "seed": seed, "seconds": seconds, "loss": loss}
-            write_tensors(checkpoint, tensors, {k: str(v) for k, v in numbers.items()})
-
     bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
     norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
@@ -255,29 +297,34 @@ def train(
         for step in range(first, steps):
             noise = Noise.of(seed, batch, step * batch).fold("train")
             pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
-            loss, norms[objective.turn(step)], numbers = _update(objective, trainers, pair, Noise(noise[mine].key.to(place)),
-                                     step, rate(step, steps, warmup), clip, accelerator)  # fmt: skip
+            kept.loss, norms[objective.turn(step)], numbers = _update(
+                objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), clip, accelerator
+            )  # fmt: skip
             done = step + 1
             bar.update()
             if done % log_every == 0 or done == steps:
                 speed = (done - first) * batch / (time.perf_counter() - began)
-                if main:
-                    more = {**numbers, "gradient_norm": dict(norms)}
-                    log.write({"step": done, "loss": loss, "samples_per_second": round(speed, 1), **more})
-                bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} samples/s")
+                more = {**numbers, "gradient_norm": dict(norms)}
+                log.write({"step": done, "loss": kept.loss, "samples_per_second": round(speed, 1), **more})
+                bar.set_postfix_str(f"loss {kept.loss:.4f}, {speed:,.0f} samples/s")
             if done % save_every == 0 and done < steps:
-                save()
+                kept.save()
     except (KeyboardInterrupt, Diverged):
-        save()
+        kept.save()
         raise
     finally:
         bar.close()
-    save()
-    seconds = spent + time.perf_counter() - began
+    kept.save()
+    return _finished(kept, trainers, batch)
+
+
+def _finished(kept: _Checkpoint, trainers: Mapping[str, _Trainer], batch: int) -> Trained:
+    """The networks and the facts of a training that has come to its end."""
+    steps = kept.asked["steps"]
     record = {
-        "steps": steps, "batch": batch, "seconds": seconds, "loss": loss,
+        "steps": steps, "batch": batch, "seconds": kept.seconds, "loss": kept.loss,
         "parameters": sum(p.numel() for trainer in trainers.values() for p in trainer.weights),
-        "samples_per_second": (steps - first) * batch / max(time.perf_counter() - began, 1e-9),
+        "samples_per_second": (steps - kept.first) * batch / max(time.perf_counter() - kept.began, 1e-9),
     }  # fmt: skip
     averaged = {name: trainer.average if trainer.player.ema else trainer.network for name, trainer in trainers.items()}
     raw = {name: trainer.network.eval() for name, trainer in trainers.items()}
