@@ -369,6 +369,7 @@ def test_a_pipeline_that_is_not_there_is_named(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.long
 def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
     library = pytest.importorskip("diffusers", reason="diffusers is not installed: pip install 'warmflow[diffusers]'")
     network = library.UNet2DModel(

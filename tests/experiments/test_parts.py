@@ -203,6 +203,7 @@ def test_parts_of_no_folder_are_made_and_not_kept() -> None:
     assert set(parts.used) == {"draft", "pairing"} and min(parts.used.values()) > 0
 
 
+@pytest.mark.long
 def test_seeds_made_beside_each_other_are_those_made_one_after_another(work: Work, tmp_path: Path) -> None:
     """Bit for bit, in two processes."""
     beside = work_in(tmp_path)

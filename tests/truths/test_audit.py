@@ -17,7 +17,7 @@ from torch import Tensor
 from warmflow.data.images import digits
 from warmflow.data.toy import draw
 from warmflow.metrics.audit import Audit, auc, aucs, audit_pairs, explained, variation_floor
-from warmflow.metrics.cost import break_even, timed
+from warmflow.metrics.cost import timed
 from warmflow.noise import Noise, permutation
 
 
@@ -199,25 +199,3 @@ def test_timed_counts_its_calls_and_orders_its_quantiles() -> None:
     for bad in ({"repeats": 0}, {"warmup": -1}, {"repeats": 1.5}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             timed(lambda: None, **bad)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("extra", "saved", "samples"),
-    [
-        (10, 0.1, 100),
-        (1.1, 0.1, 11),
-        (10, 3, 4),
-        (0, 1, 0),
-        (-5, -1, 0),
-        (1, 0, None),
-        (1, -1, None),
-        (1, 1e-320, None),
-    ],
-)
-def test_break_even(extra: float, saved: float, samples: int | None) -> None:
-    assert break_even(extra, saved) == samples
-
-
-def test_break_even_refuses_nan() -> None:
-    with pytest.raises(ValueError, match="seconds_saved_per_sample is nan"):
-        break_even(1, math.nan)

@@ -62,6 +62,7 @@ def test_clusters_are_drawn_as_often_as_they_are_in_the_training_data():
     assert torch.allclose(drawn / 20_000, counts / counts.sum(), atol=5 * (0.25 / 20_000) ** 0.5)
 
 
+@pytest.mark.long
 def test_one_step_generates_cluster_means_where_a_cold_flow_generates_the_mean_of_all(tmp_path):
     setup = setup_of()
     samples = {}
@@ -92,6 +93,7 @@ def test_where_it_does_not_fit_it_says_why(options, training, why):
         settled(ClusterConditioned(**options), Digits().setup(**training) if training else setup_of())
 
 
+@pytest.mark.long
 def test_found_by_its_name(tmp_path, capsys):
     assert METHODS["cluster-conditioned"] is warmflow.ClusterConditioned is ClusterConditioned
     small = ["--updates", "2", "--width", "8", "--depth", "1", "--cluster-conditioned.clusters", "4", "--quiet"]

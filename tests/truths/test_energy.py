@@ -41,6 +41,7 @@ def folded(mean, variance):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "std"), [(0.0, 1.0), (0.5, 1.0), (0.0, 2.0), (-1.0, 0.3)])
 def test_two_gaussians_on_the_line(shift, std):
     n = 20_000

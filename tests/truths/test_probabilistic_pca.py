@@ -84,6 +84,7 @@ def test_options_that_are_impossible_say_why():
         ProbabilisticPCA(dimensions=0)
 
 
+@pytest.mark.long
 def test_found_by_its_name(tmp_path, capsys):
     assert DRAFTS["probabilistic-pca"] is warmflow.ProbabilisticPCA is ProbabilisticPCA
     assert draft_of("probabilistic-pca") == ProbabilisticPCA()

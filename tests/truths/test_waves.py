@@ -60,6 +60,7 @@ def test_frequencies_above_half_the_length_are_an_error():
         Waves(fastest=16)
 
 
+@pytest.mark.long
 def test_found_by_its_name(tmp_path, capsys):
     assert PROBLEMS["waves"] is warmflow.Waves is Waves and problem_of("waves", sines=3) == Waves(sines=3)
     sizes = ["--length", "8", "--fastest", "2", "--train", "300", "--heldout", "300", "--sines", "1"]
