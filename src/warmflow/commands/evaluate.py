@@ -27,15 +27,20 @@ def command(words: Sequence[str]) -> Command:
     return Command("evaluate", evaluate)
 
 
+Train = Annotated[
+    str | None, Parameter(help="PATH of what the methods were trained on; without it copying is not checked.")
+]
+Validation = Annotated[str | None, Parameter(help="PATH of real data for choices; by default a third of --real.")]
+Clip = Annotated[
+    str | None, Parameter(help="LOW,HIGH: clip the samples of all methods to this range.", allow_leading_hyphen=True)
+]
+
+
 def evaluate(
     *,
     real: Annotated[str, Parameter(help="PATH of real data that no method was trained on.")],
-    train: Annotated[
-        str | None, Parameter(help="PATH of what the methods were trained on; without it copying is not checked.")
-    ] = None,
-    validation: Annotated[
-        str | None, Parameter(help="PATH of real data for choices; by default a third of --real.")
-    ] = None,
+    train: Train = None,
+    validation: Validation = None,
     baseline: Annotated[Words, several("SET of samples of a method to compare with")] = (),
     candidate: Annotated[Words, several("SET of samples of a method that may be faster")] = (),
     start: Annotated[
@@ -48,10 +53,7 @@ def evaluate(
     train_inputs: Annotated[str | None, Parameter(help="PATH of what each row of --train answers.")] = None,
     validation_inputs: Annotated[str | None, Parameter(help="PATH of what each row of --validation answers.")] = None,
     seconds: Annotated[Words, several("NAME:CALLS=S, seconds for one sample with everything counted")] = (),
-    clip: Annotated[
-        str | None,
-        Parameter(help="LOW,HIGH: clip the samples of all methods to this range.", allow_leading_hyphen=True),
-    ] = None,
+    clip: Clip = None,
     ranges: Annotated[
         Words, several("LOW,HIGH or PATH=LOW,HIGH: black and white in files of floats, by default -1,1", "--range")
     ] = (),
