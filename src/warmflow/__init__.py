@@ -1,7 +1,8 @@
 """warmflow: flow matching from a draft, and a verdict on whether it helps.
 
-    A source gives a start; a coupling pairs starts with data; a path joins each pair on [t0, 1]; a field learns the motion
-    along it; a solver integrates it in few steps; an evaluation says which method needs fewer network calls for the same quality.
+    A source gives a start; a coupling pairs starts with data; a path joins each pair on [t0, 1], where t0 is the time at
+    which the flow starts; a field learns the motion along it; a solver integrates it in few steps; an evaluation says which
+    method needs fewer network calls for the same quality.
 
 Classes, functions and modules are imported when they are first used, so that ``warmflow --help`` does not wait for torch:
 ``import warmflow; warmflow.data.load("digits")``.

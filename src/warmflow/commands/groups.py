@@ -125,7 +125,7 @@ class Asked:
 
     @classmethod
     def of(cls, word: str, words: Sequence[str], flag: str) -> Asked:
-        """What a command is asked for.
+        """The problem and the methods that the command line names: the problem by ``word``, the methods by ``flag`` in ``words``.
 
         Raises:
             ValueError: no such problem, method, or teacher.
@@ -143,11 +143,11 @@ class Asked:
         return found
 
     def draft_word(self, method: str) -> str:
-        """The draft of a method, as it was typed, else the problem's."""
+        """The draft of a method as it was typed, else the problem's default."""
         return typed(self.words, flag_of("draft", method), self.problem.kind.draft)
 
     def drafts(self) -> dict[str, type[Draft]]:
-        """The classes of the drafts that are asked for, by name."""
+        """The classes of the requested drafts, by name."""
         words = [self.draft_word(name) for name, one in self.bases().items() if isinstance(one, WarmStart)]
         kinds = [kind for kind in map(class_of_draft, words) if kind is not None]
         return {kind.name: kind for kind in kinds if fields_of(kind)}

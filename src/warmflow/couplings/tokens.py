@@ -44,13 +44,13 @@ def tokens_of(batch: Batch) -> Tensor:
 
 
 def tokens_at(start: Start) -> Tensor:
-    """The tokens (B, L) int64 by which a start is paired: its draft if it has one, else x0."""
+    """The tokens (B, L) int64 by which starts are paired: the draft of a start if there is one, else x0."""
     return checked("the source's draws", start.condition.get("draft", start.x0))
 
 
 def start_at(x0: Tensor, condition: Condition, source: Source, *, noise: Noise, fixed: Tensor | None = None) -> Start:
-    """Makes starts from drafts x0 (B, L) that the coupling wrote itself. A source that takes a draft receives it and adds the
-    other parts of its starts.
+    """Makes starts from drafts x0 (B, L) that the coupling itself generated. If the source accepts a draft, it receives x0 and
+    adds the other parts of the starts.
     """
     if "draft" not in source.takes:
         return Start(x0, dict(condition), fixed)

@@ -240,7 +240,9 @@ def _of_row(shown: Shown, i: int) -> dict[str, np.ndarray]:
 
 
 def row_error(candidate: Curve, pairs: Sequence[Pair], metric: str, error: float) -> float:
-    """The error of one row's test for which a false claim from any of these rows has probability ``error``."""
+    """The error probability of each row's test, chosen so that at least one false claim from these rows has probability
+    ``error``.
+    """
     if len(pairs) < 2:
         return error
     rows = np.array([i for i, _, _ in pairs])

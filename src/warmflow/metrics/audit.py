@@ -74,7 +74,7 @@ class Audit:
     flags: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """The same as a dictionary of numbers, strings and a list."""
+        """The audit's values as a dictionary of numbers, strings and a list of strings (``flags``)."""
         return {**dataclasses.asdict(self), "flags": list(self.flags)}
 
 

@@ -67,7 +67,7 @@ class TokenAudit:
     flags: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """The same as a dictionary of numbers, None and a list."""
+        """The audit's values as a dictionary of numbers, None and a list of strings (``flags``)."""
         return {**dataclasses.asdict(self), "flags": list(self.flags)}
 
 

@@ -132,14 +132,16 @@ def _xlogx(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Bags:
-    """The shares (bags, G) of the k-grams of one table in each bag, and share log share."""
+    """The shares p (bags, G) of the k-grams of one table in each bag, and the values of p log p (bags, G)."""
 
     shares: np.ndarray
     logs: np.ndarray
 
     @staticmethod
     def of(places: np.ndarray, size: int, bag: int) -> _Bags:
-        """Bags of ``bag`` rows of places (n, T), positions in a table of ``size`` k-grams, or -1 if it lacks a k-gram."""
+        """Bags of ``bag`` rows of ``places`` (n, T). A place is the position of a k-gram in a table of ``size`` k-grams, or -1 if
+        the table lacks it.
+        """
         n, width = places.shape
         used = places[: n // bag * bag].reshape(n // bag, -1)
         cells = used + size * np.arange(len(used))[:, None]
@@ -153,7 +155,7 @@ class _Bags:
         return len(self.shares)
 
     def to(self, others: _Bags) -> np.ndarray:
-        """J between these bags and the others: (bags, others). K-grams that the table lacks are in at most one of two bags."""
+        """J (bags, others) between these bags and the others. A k-gram that the table lacks is in at most one of two bags."""
         found = np.empty((len(self), len(others)))
         for i, (share, log) in enumerate(zip(self.shares, self.logs, strict=True)):
             met = np.flatnonzero(share)

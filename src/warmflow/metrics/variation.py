@@ -37,12 +37,12 @@ def histogram(labels: Tensor, classes: int) -> Tensor:
 
 
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
-    """TV (...,) between shares (..., classes)."""
+    """Total variation distances (...,) between class shares p and q (..., classes)."""
     return 0.5 * (p - q).abs().sum(-1)
 
 
 def variation(labeller: Labeller, a: Tensor, b: Tensor) -> float:
-    """TV between the labels that ``labeller`` gives to samples a (n, *S) and b (m, *S)."""
+    """Total variation distance between the shares of the labels that ``labeller`` gives to samples a (n, *S) and b (m, *S)."""
     shares = [histogram(labeller.labels(x), labeller.classes) for x in (a, b)]
     return float(total_variation(shares[0], shares[1]))
 

@@ -38,7 +38,7 @@ class FashionMNIST(Large):
 
 @options
 class CIFAR10(Large):
-    """60,000 photographs of 32 x 32."""
+    """60,000 photographs of 32 x 32 pixels."""
 
     name: ClassVar[str] = "cifar10"
 

@@ -101,7 +101,7 @@ def trajectories(run: Run, prefix: str) -> Drawn | None:
 
 
 def texts_by_two_numbers(run: Run, prefix: str) -> Drawn | None:
-    """Of texts, likelihood against variety."""
+    """A figure of texts: likelihood plotted against variety."""
     caption = (
         "How likely a language model finds the texts, against how much they vary; numbers are steps. Real text is the cross. "
         "Lower alone is not better: a language model finds repetition likely."

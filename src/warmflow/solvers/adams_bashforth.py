@@ -1,6 +1,6 @@
 """The two-step Adams-Bashforth method: second order with one call per step, by reusing the last slope.
 
-    x(s) = x + h (u + h / (2 h') (u - u'))        u at t, u' at t' of the step before; h = s - t, h' = t - t'
+    x(s) = x + h (u + (h / (2 h')) (u - u'))      u at t, u' at t' of the previous step; h = s - t, h' = t - t'
 
 This integrates the line through both slopes. The first step has no previous slope and is an Euler step, so it is the shortest:
 the time grid is t0 + (1 - t0) (i / n)^2. ``State.memory`` holds u' and t'; before the first step t' is the initial time.
@@ -25,7 +25,8 @@ from warmflow.solvers.runge_kutta import begin
 
 @dataclass(frozen=True)
 class AdamsBashforth(Solver):
-    """Two-step Adams-Bashforth: x + h (u + h / (2 h') (u - u')). Second order, one call per step.
+    """Two-step Adams-Bashforth: x + h (u + (h / (2 h')) (u - u')), where h and u are the length and velocity of this step, h' and
+    u' those of the previous one. Second order, one call per step.
 
     Args:
         spacing: exponent p of the time grid t0 + (1 - t0) (i / n)^p; 1 is uniform.

@@ -39,7 +39,7 @@ class NamedExtractor(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The name, as part of the name of every distance: "EfficientNet-Lite0 at 224 px"."""
+        """The extractor's name, for example "EfficientNet-Lite0 at 224 px". The names of its distances include it."""
 
     @property
     @abstractmethod
@@ -52,7 +52,8 @@ class NamedExtractor(ABC):
 
 
 def as_picture(x: Tensor, size: int | None) -> Tensor:
-    """Converts images x (n, 1 or 3, H, W), floats in [-1, 1], to (n, 3, size, size) float32 in [0, 1]; None keeps H and W.
+    """Converts images x (n, 1 or 3, H, W), floats in [-1, 1], to (n, 3, size, size) float32 in [0, 1]. If ``size`` is None, H and
+    W are kept.
 
     Raises:
         ValueError: another shape, integers, NaN, or values outside [-1, 1] by more than rounding (1e-6).
