@@ -264,8 +264,13 @@ class Field(ABC):
     """The motion along a path: a network, or an exact closed form."""
 
     path: Path
-    sees: tuple[str, ...] = ()
-    """Names of the start's conditions that it sees."""
+    if TYPE_CHECKING:  # a field or a property
+
+        @property
+        def sees(self) -> tuple[str, ...] | None:
+            """Names of the start's conditions that it sees; None where a field of one's own does not say."""
+    else:
+        sees = None
 
     @abstractmethod
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:

@@ -255,7 +255,10 @@ def command_cases() -> Iterator[Case]:
     yield Case("word too many", lambda p: ["train", "digits", "moons"], "moons", "--help")
     yield Case("two methods to train", _train("--method", "cold,warm-start"), "cold,warm-start", "one method")
     yield Case(
-        "no method to compare", lambda p: ["compare", "moons", "--methods", ","], "--methods is empty", "known: cold"
+        "no method to compare",
+        lambda p: ["compare", "moons", "--methods", ","],
+        "--methods is empty",
+        "cold, distillation",
     )
     yield Case("unknown method to compare", lambda p: ["compare", "moons", "--methods", "cold,wram-start"], "wram-start",
                "did you mean 'warm-start'")  # fmt: skip

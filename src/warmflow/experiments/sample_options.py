@@ -85,7 +85,7 @@ class LabelOptions:
             return sampler, None
         guided, source = as_guided(sampler.field), _labelled(sampler)
         inner = guided.field
-        if source is None or "label" not in inner.sees:
+        if source is None or "label" not in (inner.sees or ()):
             value = getattr(self, asked[0])
             raise OptionError("LabelOptions", asked[0],
                               f"is {value!r}, but the flow of {run} is given no labels: train it with conditional")  # fmt: skip

@@ -192,7 +192,7 @@ def why_not_distilled(sampler: Sampler) -> str:
     """Empty where a flow can be distilled, else a sentence: the online flow draws fresh starts, and must see which of them a
     sample is paired with."""
     field, source = sampler.field, sampler.source
-    if isinstance(field, Guided) or "label" in field.sees:
+    if isinstance(field, Guided) or "label" in (field.sees or ()):
         return "it is given labels, which distilling does not carry: distil a run without conditional"
     if not isinstance(field, Distilled) or not isinstance(field.network, nn.Module):
         return f"it has a {type(field).__name__}; Flow Generator Matching distils flows of floats whose network is a torch module"
@@ -200,7 +200,7 @@ def why_not_distilled(sampler: Sampler) -> str:
         return f"it predicts {field.predicts!r}; the online flow is trained on 'velocity' or 'x1'"
     if not isinstance(field.path, LinearPath):
         return f"it has a {type(field.path).__name__}; only the linear path can be distilled"
-    if not source.is_noise and not {"draft", "z"} & set(field.sees):
+    if not source.is_noise and not {"draft", "z"} & set(field.sees or ()):
         return (
             f"it starts from a {type(source).__name__} that its field does not see, so that fresh starts cannot be paired "
             "with samples: distil a flow that sees its draft (seen)"
