@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from examples import cases, concrete, example, normal
 
+from examples import cases, concrete, example, normal
 from warmflow.contracts import Batch, Coupling, Source, Start
 from warmflow.couplings import (
     Assignment,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from examples import cases, example, mlp, normal, own_velocity, start_of
 
+from examples import cases, example, mlp, normal, own_velocity, start_of
 from warmflow.contracts import Field
 from warmflow.fields import Guided, NetworkField, wrap
 from warmflow.fields.guided import dropped

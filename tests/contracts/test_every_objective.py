@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from examples import batch_of, cases, example
 
+from examples import batch_of, cases, example
 from warmflow.contracts import Objective
 from warmflow.noise import Noise
 from warmflow.objectives import Regression

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from examples import cases, example, normal
 
+from examples import cases, example, normal
 from warmflow.contracts import FlowPath, Pair, Path, Start
 from warmflow.noise import Noise
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from examples import cases, example, own_draft
 
+from examples import cases, example, own_draft
 from warmflow.contracts import Source, concatenate
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler

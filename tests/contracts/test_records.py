@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 import torch
-from examples import below, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import below, normal
 from warmflow.contracts import Batch, Estimate, Pair, Point, Record, Samples, Start, State, concatenate
 
 N = 9
