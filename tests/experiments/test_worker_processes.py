@@ -27,6 +27,20 @@ def test_results_come_in_the_order_of_the_tasks_from_processes_of_one_thread() -
     assert os.getpid() not in {pid for _, pid, _ in found} and {threads for _, _, threads in found} == {1}
 
 
+def wrote(name: str) -> None:
+    Path(name).write_text("")
+
+
+def test_relative_paths_are_those_of_the_caller_though_workers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        each(wrote, [("a",), ("b",)], jobs=2)
+        assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+
+
 @pytest.mark.parametrize(("jobs", "tasks"), [(1, 3), (4, 1)])
 def test_with_one_process_or_one_task_no_other_is_started(jobs: int, tasks: int) -> None:
     assert {pid for _, pid, _ in each(described, [(k,) for k in range(tasks)], jobs=jobs)} == {os.getpid()}

@@ -30,6 +30,12 @@ def begin(parent: int) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
+def _task(folder: str, function: Callable[..., T], task: tuple[object, ...]) -> T:
+    """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative."""
+    os.chdir(folder)
+    return function(*task)
+
+
 def _follow(parent: int) -> None:
     """Ends this process when its parent is gone: two processes must never write one run folder."""
     while os.getppid() == parent:
@@ -85,7 +91,10 @@ def each(
         return [function(*task) for task in tasks]
     try:
         with parallel_config(backend="loky", n_jobs=jobs, initializer=begin, initargs=(os.getpid(),)):
-            return list(Parallel(batch_size=1, pre_dispatch=jobs)(delayed(function)(*task) for task in tasks))
+            here = os.getcwd()
+            return list(
+                Parallel(batch_size=1, pre_dispatch=jobs)(delayed(_task)(here, function, task) for task in tasks)
+            )
     except TerminatedWorkerError:
         raise ValueError(
             f"a process that worked on a {what} was ended from outside, most often for want of memory; what is finished is kept: "
