@@ -11,8 +11,8 @@ that returns (B, *S), or an object with that tensor as ``.sample`` (diffusers). 
 the batch carries ("label" as ``label=``).
 
 Randomness is torch's: ``generator`` is a ``torch.Generator``, or None for the default one, which ``torch.manual_seed`` seeds.
-Either moves on with every call, so that no batch repeats another one's draws; its state, kept with a checkpoint, continues a
-run bit by bit.
+Every call advances the generator, so no two batches get the same noise. If its state is saved with a checkpoint, a resumed run
+gives bit-identical results.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def path_points(
 
 
 def pair_batch(x0: Tensor, x1: Tensor, *, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The rows of x0 in the order that brings them nearest to x1, by optimal assignment; for cold flows and warm ones.
+    """Reorders the rows of x0 so that each is near its row of x1, by optimal assignment; for cold and warm flows.
 
     Args:
         x0, x1: (B, *S) noise or drafts, and data.
@@ -139,7 +139,7 @@ def warm_start_loss(
 
 
 class Sampling(TypedDict, total=False):
-    """How a flow of your own is sampled; ``t0``, ``sigma``, ``predicts`` and ``seen`` as it was trained.
+    """How your own flow is sampled; ``t0``, ``sigma``, ``predicts`` and ``seen`` must have the values of training.
 
     steps: steps of the solver, 4 by default; Adams-Bashforth and Euler take one network call each.
     solver: a ``Solver`` or the name of one: adams-bashforth (the default), euler, heun, ... (``solvers.SOLVERS``).
@@ -174,7 +174,7 @@ def flow_sampler(
 
     Args:
         start: drafts (an array that is drawn from, a callable draft(n, seed), a ``Source``); None for noise.
-        shape: of a sample; needed only where the flow starts from noise.
+        shape: the shape of a sample; needed only if the flow starts from noise.
         condition: names of further conditions that the model is given.
         options: of ``Sampling``.
 

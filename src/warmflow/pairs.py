@@ -30,7 +30,7 @@ COMPONENTS = 10
 
 
 class PairedDataset(Dataset[Row]):
-    """Rows (start, data, condition): a draft (*S), the data point (*S) it is paired with, and conditions by name ("label").
+    """Rows (start, data, condition): a draft (*S), the data point (*S) paired with it, and conditions by name ("label").
 
     ``default_collate`` makes a batch of tensors of them, (B, *S), (B, *S) and {name: (B, ...)}.
 

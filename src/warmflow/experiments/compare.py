@@ -92,7 +92,7 @@ def compare(
         seeds: training seeds; fewer than two make no claim.
         calls: the numbers of network calls at which every method is measured.
         samples: of each method and training seed; by default the problem's.
-        minutes: the time for all of it, from which the number of updates follows; None for the problem's own number.
+        minutes: the time for the whole comparison, from which the number of updates is computed; None takes the problem's number.
         convergence: train the best baseline twice as long as well, to learn whether the claim holds at convergence.
         jobs: processes, one thread each.
         training: options of ``Training``: updates, batch, width, ...

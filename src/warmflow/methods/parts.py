@@ -128,14 +128,14 @@ class Parts:
         return self.run(method)
 
     def seconds(self) -> dict[str, float]:
-        """What was spent on the parts of this seed, by part."""
+        """The seconds spent on the parts of this seed, by part."""
         path = None if self.folder is None else self.folder / "seconds.json"
         return dict(read_json(path)) if path is not None and path.exists() else dict(self._noted)
 
     _noted: dict[str, float] = field(default_factory=dict)
 
     def note(self, key: str, seconds: float) -> None:
-        """Notes what a part took when it was made; reading it again takes less and changes nothing."""
+        """Stores the seconds that making a part took. Reading the part again later does not change them."""
         known = self.seconds()
         if key in known:
             return
@@ -151,7 +151,7 @@ class Parts:
 
 
 def trained_seconds(folder: Path | None) -> float:
-    """What training took in a folder, over all its sittings and of all parts in it; 0 where nothing was trained."""
+    """The training seconds of all parts in a folder, interrupted attempts included; 0 if nothing was trained there."""
     if folder is None:
         return 0.0
     told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]
