@@ -1,8 +1,8 @@
 """Finished runs of one problem, judged in one report: flows, students and their teachers.
 
-Which runs may be compared follows from what their folders say was asked: one problem, the same data, and equal training of all
-flows. Runs of one method under several training seeds are pooled where all their options are equal. A student needs a flow
-beside it: if no baseline is among the runs, the teachers of the students are added as the baseline, and a reflow in a student's
+Runs can be compared if, by the options in their folders, they have one problem, the same data, and equal training of all flows.
+Runs of one method under several training seeds are pooled if all their options are equal. A student needs a flow to be compared
+with: if no baseline is among the runs, the teachers of the students are added as the baseline, and a reflow in a student's
 folder is shown beside it.
 """
 

@@ -1,9 +1,9 @@
 """What a method is: options, and what it trains for one training seed of a problem.
 
-    of(setup)        the method as it is run on this problem: options that were left open (None) take the problem's values
+    of(setup)        the method as it is run on this problem: options that are None take the problem's values
     companions       further methods that a fair comparison of this one needs: baselines of the same effort, a control
     stages(parts)    what is trained, in order; empty for a method that samples another one's network
-    sampler(parts)   the sampler that comes of it
+    sampler(parts)   the sampler with the trained networks
 
 ``Parts`` hold what the methods of one training seed share: drafts, pairs, trained parts, each made once and kept in the seed's
 folder. A method is one file and is found by its name.

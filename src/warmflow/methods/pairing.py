@@ -2,8 +2,8 @@
 
 independent     at random
 minibatch       optimal assignment within each minibatch, while training
-whole-set       optimal assignment over the whole set before training: ``rounds`` times with fresh starts, in blocks, the pairs
-                of a round refined by ``passes``
+whole-set       optimal assignment over the whole set before training: ``rounds`` times with fresh starts, in blocks; the pairs
+                of a round are refined by ``passes``
 nearest-data    each start with its nearest sample; nearest-draft: each sample with its nearest start
 given           starts that are given with the data, one for each sample
 texts           rewritten, resampled, maximal, hamming-data, hamming-draft, hamming-assignment

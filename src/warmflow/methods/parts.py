@@ -5,9 +5,9 @@
     FOLDER/parts/NAME-DIGEST/     what else a method trains before its flow
     FOLDER/seconds.json           what each took, by its folder
 
-``used`` tells which parts a method asked for and what they took: a part that two methods share is in the bill of both.
+``used`` holds the parts that a method asked for and their seconds: a part that two methods share is in the cost of both.
 
-What is finished is read, what is missing is made. Everything but the data depends on the training seed, so that a spread over
+Finished parts are read, missing ones are made. Everything but the data depends on the training seed, so that a spread over
 seeds is the spread of the whole method. Two processes may make different seeds at once, never one.
 """
 
