@@ -144,7 +144,7 @@ class Group:
 
 
 def shown_default(name: str, value: object, prefix: str) -> str:
-    """What the help says about a default; nothing where the option's own text says it."""
+    """The text of the help about a default; empty if the option's own text states the default."""
     if isinstance(value, bool):
         return f"  [default: {flag_of(name, prefix)}]" if value else ""
     return f"  [default: {value}]" if isinstance(value, int | float | str) and value != "" else ""
@@ -333,7 +333,7 @@ def of_value(error: CoercionError) -> str:
 
 
 def flag_name(argument: cyclopts.Argument | None) -> str:
-    """What the user knows an argument by: --seed, or PROBLEM; empty where there is none."""
+    """The name of an argument for users: --seed, or PROBLEM; empty if it has none."""
     if argument is None:
         return ""
     return argument.name if argument.field_info.is_keyword_only else argument.name.lstrip("-").upper()

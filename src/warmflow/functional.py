@@ -11,8 +11,8 @@ that returns (B, *S), or an object with that tensor as ``.sample`` (diffusers). 
 the batch carries ("label" as ``label=``).
 
 Randomness is torch's: ``generator`` is a ``torch.Generator``, or None for the default one, which ``torch.manual_seed`` seeds.
-Either moves on with every call, so that no batch repeats another one's draws; its state, kept with a checkpoint, continues a
-run bit by bit.
+Every call advances the generator, so no two batches get the same noise. If its state is saved with a checkpoint, a resumed run
+gives bit-identical results.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def path_points(
 
 
 def pair_batch(x0: Tensor, x1: Tensor, *, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The rows of x0 in the order that brings them nearest to x1, by optimal assignment; for cold flows and warm ones.
+    """Reorders the rows of x0 so that each is near its row of x1, by optimal assignment; for cold and warm flows.
 
     Args:
         x0, x1: (B, *S) noise or drafts, and data.
-        labels: (B,) of the data; noise is then assigned within each label.
+        labels: (B,) the labels of the data; noise is then assigned within each label.
 
     Returns:
-        x0 in its new order, and x1 as it was, so that labels and drafts that go with x1 still do.
+        x0 in its new order, and x1 unchanged, so that the order of labels and drafts that belong to x1 stays valid.
 
     Raises:
         ValueError: x0 and x1 of different shapes, NaN or infinite values.
@@ -92,7 +92,7 @@ def flow_matching_loss(
     model: Model, batch: Sequence[object], *, t0: float = 0.0, predicts: Predicts = "velocity",
     generator: torch.Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """The flow-matching loss of a batch, averaged over everything. The model sees no start: ``model(x_t, t, **condition)``.
+    """The flow-matching loss of a batch, averaged over all entries. The model does not see x0: ``model(x_t, t, **condition)``.
 
     Args:
         batch: (x0, x1) or (x0, x1, condition), moved to the model's device: x0 is noise for a cold flow.
@@ -118,7 +118,7 @@ def warm_start_loss(
 
     Args:
         batch: (draft, x1) or (draft, x1, condition), as ``PairedDataset`` gives them; moved to the model's device.
-        t0: the time at which the path starts; a label that changes no number of calls.
+        t0: the time at which the path starts: the model sees times in [t0, 1]. The number of calls does not depend on it.
         sigma: standard deviation of the noise that is added to the draft. With 0 a model that sees the draft returns the mean of
             the data given the draft.
         predicts: what the model returns, "velocity" or "x1".
@@ -139,7 +139,7 @@ def warm_start_loss(
 
 
 class Sampling(TypedDict, total=False):
-    """How a flow of your own is sampled; ``t0``, ``sigma``, ``predicts`` and ``seen`` as it was trained.
+    """How your own flow is sampled; ``t0``, ``sigma``, ``predicts`` and ``seen`` must have the values of training.
 
     steps: steps of the solver, 4 by default; Adams-Bashforth and Euler take one network call each.
     solver: a ``Solver`` or the name of one: adams-bashforth (the default), euler, heun, ... (``solvers.SOLVERS``).
@@ -174,9 +174,9 @@ def flow_sampler(
 
     Args:
         start: drafts (an array that is drawn from, a callable draft(n, seed), a ``Source``); None for noise.
-        shape: of a sample; needed only where the flow starts from noise.
+        shape: the shape of a sample; needed only if the flow starts from noise.
         condition: names of further conditions that the model is given.
-        options: of ``Sampling``.
+        options: those of ``Sampling``.
 
     Raises:
         ValueError: an unknown option or solver, noise without a shape, impossible values.
@@ -207,7 +207,7 @@ def sample(
     model: Model, start: object = None, *, n: int | None = None, shape: Sequence[int] | None = None,
     condition: Mapping[str, Tensor] | None = None, seed: int = 0, batch: int | None = None, **options: Unpack[Sampling],
 ) -> Tensor:  # fmt: skip
-    """Samples of your own model, integrated from drafts or from noise. A module is in evaluation mode meanwhile.
+    """Samples of your own model, integrated from drafts or from noise. A module is in evaluation mode during sampling.
 
     Args:
         start: drafts (n, *S), which give one sample each; or, with ``n``, a callable draft(n, seed), a ``Source`` such as

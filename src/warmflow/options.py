@@ -126,7 +126,7 @@ def choices(hint: object) -> tuple[str, ...]:
 
 
 def suggestion(value: object, known: Iterable[str]) -> str:
-    """ "did you mean X? known: ..." """
+    """The end of an error about an unknown value: "did you mean X? known: ..."."""
     names = list(known)
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(name for name in names if name)}"
@@ -138,7 +138,7 @@ def changed(of: C, changes: Mapping[str, object]) -> C:
 
 
 def is_runtime(of: object, name: str) -> bool:
-    """Whether an option changes only how fast a result is computed."""
+    """Returns True if an option changes only how fast a result is computed."""
     known = getattr(type(of), "__pydantic_fields__", {})
     return name in known and RUNTIME in known[name].metadata
 
@@ -149,7 +149,8 @@ def fields_of(of: object) -> tuple[dataclasses.Field[object], ...]:
 
 
 def plain(of: object, runtime: bool = False) -> dict[str, object]:
-    """The options as JSON values, nested ones with their class; without those that change only the speed."""
+    """The options as JSON values; nested options include the name of their class. Options that change only the speed are left out
+    unless ``runtime``."""
     found: dict[str, object] = {}
     for f in fields_of(of):
         value = getattr(of, f.name)
@@ -159,16 +160,16 @@ def plain(of: object, runtime: bool = False) -> dict[str, object]:
 
 
 def nested(of: object) -> dict[str, object]:
-    """Options as JSON values with the name of their class, by its own ``asked`` where it has one."""
+    """Options as JSON values with the name of their class; the class's own ``asked`` makes them if it has one."""
     own: Callable[[], dict[str, object]] | None = getattr(of, "asked", None)
     return own() if own is not None else {"class": type(of).__name__, **plain(of)}
 
 
 def from_plain(told: Mapping[str, object], known: Mapping[str, type[Any]]) -> Any:
-    """The options that ``nested`` told, whose classes are among ``known`` (by the name of the class).
+    """The options from the JSON values that ``nested`` returned; ``known`` are the possible classes by name.
 
     Raises:
-        ValueError: a class that is not known, or options that it does not have: they were told by another version.
+        ValueError: a class that is not known, or options that it does not have (written by another version).
     """
     name = str(told.get("class"))
     if name not in known:

@@ -30,7 +30,7 @@ COMPONENTS = 10
 
 
 class PairedDataset(Dataset[Row]):
-    """Rows (start, data, condition): a draft (*S), the data point (*S) it is paired with, and conditions by name ("label").
+    """Rows (start, data, condition): a draft (*S), the data point (*S) paired with it, and conditions by name ("label").
 
     ``default_collate`` makes a batch of tensors of them, (B, *S), (B, *S) and {name: (B, ...)}.
 
@@ -84,17 +84,17 @@ def pair(
         pairing: "whole-set" (optimal assignment), "independent", "nearest-data", "nearest-draft", "given" (row i of the drafts
             belongs to row i of x; one round), or a ``Coupling``.
         rounds: how often each row is paired. The more fresh drafts a row has, the less its pairs can be memorised.
-        block: rows that are assigned at once; by default 4,096, of larger sets 512.
-        passes: how often the pairs of a round are assigned anew in blocks of near ones; by default 0, of larger sets 5.
+        block: number of rows that are assigned at once; by default 4,096, and 512 for larger sets.
+        passes: how often the pairs of a round are assigned anew in blocks of near pairs; by default 0, and 5 for larger sets.
         labels: (n,) whole numbers from 0; drafts are fitted to each label and pairs stay within it.
-        folder: where pairs are kept and found again; None for memory only.
-        progress: told (blocks and passes done, blocks and passes in all).
+        folder: where pairs are saved and looked for; None to keep them in memory only.
+        progress: called with (blocks and passes done, blocks and passes in all).
 
     Returns:
         len(x) * rounds rows.
 
     Raises:
-        ValueError: data, drafts or options that are impossible, named with the remedy.
+        ValueError: impossible data, drafts or options; the message names the argument and the remedy.
     """
     data = as_set(x, "x")
     if not data.is_floating_point():

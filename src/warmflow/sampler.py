@@ -107,7 +107,7 @@ class Sampler(Wrapper):
         Args:
             seed: seed of all random numbers; the same seed and index give the same sample at any batch size.
             steps: number of steps instead of ``self.steps``.
-            batch: rows integrated at once; None for all.
+            batch: number of rows integrated together; None for all.
             condition: conditions for the source, with one row per sample.
             start: starts to integrate from, instead of samples of the source.
             progress: called with the number of finished samples after each batch.

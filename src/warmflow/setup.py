@@ -88,7 +88,7 @@ class Training:
 
 
 def interval_of(text: str) -> tuple[float, float] | None:
-    """LOW,HIGH as two times; None where it is empty.
+    """Converts LOW,HIGH to two times; None if it is empty.
 
     Raises:
         ValueError: times that are reversed or outside [0, 1].
@@ -143,7 +143,7 @@ class Setup:
 
     @property
     def components(self) -> int:
-        """Components of a mixture draft where no number is asked for."""
+        """The default number of components of a mixture draft."""
         return cast("int", self.defaults.get("components", 10))
 
     @property
@@ -163,11 +163,11 @@ class Setup:
 
     @property
     def inputs(self) -> Tensor | None:
-        """The inputs that samples answer (a degraded image), of data that no flow is trained on; None where there are none."""
+        """The inputs that samples answer (degraded images), from data that no flow is trained on; None if there are none."""
         return self.data.apart.condition.get(INPUT)
 
     def without_inputs(self) -> Setup:
-        """The same problem, of which flows are not given the inputs (where the draft is the input itself)."""
+        """The same problem, but flows do not receive the inputs (because the draft is the input itself)."""
         return replace(self, asks_inputs=False)
 
     @property
@@ -290,7 +290,7 @@ def prepared_network(network: nn.Module, training: Training) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def compiler_missing() -> str:
-    """Why nothing can be compiled here; empty where it can. Compiles a small network's gradient to find out."""
+    """The reason why networks cannot be compiled on this machine; empty if they can. Compiles a small network to find out."""
     try:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         small = torch.nn.Linear(2, 2, device=device)

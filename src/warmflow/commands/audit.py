@@ -38,7 +38,7 @@ def without_training(group: Group) -> Group:
 
 
 def unknown(flag: str, asked: groups.Asked) -> str:
-    """What is wrong with a flag that the command does not have; empty for one that nothing has."""
+    """The error for a flag of something that the command does not use; empty if nothing has this flag."""
     trained = [*asked.problem.training.flags, *(flag_of(name, WarmStart.name) for name in TRAINED)]
     if flag in trained:
         return f"{flag} is an option of training, and an audit trains nothing: leave it out"

@@ -62,7 +62,7 @@ def is_run(word: str) -> bool:
 
 
 def trained_already(flag: str, run: str) -> str:
-    """What is wrong with an option of training beside finished runs; empty for any other flag."""
+    """The error for an option of training when finished runs are compared; empty for any other flag."""
     if not groups.is_option(flag):
         return ""
     return f"{flag} changes the training, but {run} is already trained: leave {flag} out"

@@ -105,7 +105,7 @@ def with_teacher(method: Method, words: Sequence[str] = ()) -> Iterator[Method]:
 
 
 def class_of_draft(word: str) -> type[Draft] | None:
-    """The class of a draft that is asked for by its name, or by diffusers:PATH; None where it is the user's own."""
+    """The class of the draft with this name, or of diffusers:PATH; None if the draft is the user's own."""
     kind = DRAFTS.get(word.partition(":")[0])
     return None if kind is Own else kind
 
@@ -186,7 +186,7 @@ class Asked:
         return Training(**{**self.problem.kind.training, **given[TRAINING]})
 
     def unknown(self, flag: str) -> str:
-        """What is wrong with a flag that no group has; empty where it is not an option of anything."""
+        """The error for a flag of a method, draft or problem that was not requested; empty if nothing has such an option."""
         prefix = flag.removeprefix("--").partition(".")[0] if "." in flag else ""
         if prefix in METHODS and prefix not in self.bases():
             asked = f"which is not among {self.flag} {','.join(self.methods)}: add it"
@@ -204,7 +204,7 @@ def draft_group(kind: type[Draft]) -> Group:
 
 
 def draft_from(word: str, given: Given) -> Draft | None:
-    """The draft with the options that were typed for it; None where none were, so that its name says it all."""
+    """The draft with the options that were typed for it; None if none were typed, because its name is then enough."""
     kind = class_of_draft(word)
     options = dict(given.get(kind.name, {})) if kind is not None else {}
     if kind is None or not options:
@@ -222,7 +222,7 @@ def method_group(method: Method) -> Group:
 
 
 def other_problem(flag: str, problem: Named) -> str:
-    """What is wrong with an option of other problems; empty where no problem has it."""
+    """The error for an option of other problems; empty if no problem has it."""
     owners = [name for name, kind in PROBLEMS.items() if flag in Group("", kind, "", "").flags]
     if not owners:
         return ""
@@ -290,7 +290,7 @@ def lines(found: Sequence[tuple[str, str]]) -> str:
 
 
 def no_problem(flag: str) -> str:
-    """What is wrong with an option of problems or methods where no problem was typed; empty for any other flag."""
+    """The error for an option of problems or methods if no problem was typed; empty for any other flag."""
     return (
         f"{flag} is an option of a problem or a method: name the problem first, like digits" if is_option(flag) else ""
     )

@@ -58,16 +58,16 @@ class Codec(ABC):
 
     @abstractmethod
     def described(self) -> dict[str, object]:
-        """What a comparison's config.json says of it, for the report."""
+        """The description of the tokens in a comparison's config.json, for the report."""
 
     @property
     def alphabet(self) -> Alphabet | None:
-        """The alphabet itself; None where tokens are not symbols of a text."""
+        """The alphabet; None if tokens are not symbols of a text."""
         return None
 
     @property
     def grid(self) -> Grid | None:
-        """The grid itself; None where tokens are not cells."""
+        """The grid; None if tokens are not cells of a plane."""
         return None
 
 

@@ -96,7 +96,7 @@ class Bounds:
         return np.asarray(np.clip(self.freedom / np.maximum(share, 1e-3) ** 2, 1.0, MOST_FREEDOM))
 
     def reach(self, level: float) -> np.ndarray:
-        """(n,) the distance from the estimate to its one-sided bound at a level such as 0.975."""
+        """The distance (n,) from each estimate to its one-sided bound at a level such as 0.975."""
         return np.asarray(np.sqrt(stdtrit(self.freedom, level) ** 2 * self.training + ndtri(level) ** 2 * self.real))
 
     def low(self, level: float) -> np.ndarray:

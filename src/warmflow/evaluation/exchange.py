@@ -86,7 +86,7 @@ class Exchange:
     """One row of a candidate and the baseline row it is exchanged for.
 
     Args:
-        calls, steps: of the candidate's row.
+        calls, steps: those of the candidate's row.
         baseline_calls: the fewest baseline calls not shown to be worse; infinite if there are none.
         horizon: the number of calls up to which every baseline was measured.
         baseline, baseline_steps, row_calls: the baseline row: the first that is not shown to be worse, or the best one if
@@ -302,6 +302,6 @@ def exchanges(candidate: Curve, baselines: Sequence[Curve], rules: Rules | None 
 
 
 def quoted(rows: Sequence[Exchange], passes: Sequence[bool] | None = None) -> Exchange | None:
-    """The row quoted by the verdict: of the useful rows that pass, that of the largest rate, then of the fewest calls."""
+    """The row quoted by the verdict: among the useful rows that pass, the one with the largest rate, then the fewest calls."""
     kept = [e for i, e in enumerate(rows) if e.useful and not e.worse_on and (passes is None or passes[i])]
     return max(kept, key=lambda e: (e.certified, -e.calls), default=None)

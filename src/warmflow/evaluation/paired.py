@@ -2,12 +2,14 @@
 
     pairs          MMD between (input, output) and (input, truth), with both halves scaled to equal weight; the primary metric
     outputs        MMD on the outputs alone, as for samples without an input
-    energy score   a proper score, from K = 4 draws for each of some inputs; if it is higher, a baseline row is shown to be worse,
-                   or a candidate's row cannot be claimed to be faster
+    energy score   a proper score, from K = 4 draws for each of some inputs; smaller is better. A baseline row whose score is
+                   shown to be higher is shown to be worse; a candidate's row whose score is shown to be higher supports no claim
     beside         CRPS, coverage of the central 90 % of the draws, recovered variance; with a range also PSNR and SSIM. They are
-                   reported only: a regression has the best PSNR, a sampler that ignores its input recovered variance 1.01
+                   reported only: a regression has the best PSNR, and a sampler that ignores its input has a recovered variance
+                   of 1.01, near the ideal value 1
 
-Samples compared with the test pairs answer the validation inputs, and vice versa: both sides of a distance are independent.
+To make both sides of a distance independent, samples for the validation inputs are compared with the test pairs, and samples for
+the test inputs with the validation pairs.
 """
 
 from __future__ import annotations

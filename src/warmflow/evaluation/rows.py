@@ -52,8 +52,9 @@ class Entry:
         steps: by solver name, the numbers of steps at which it is measured; ``GRID`` by default.
         calls: by solver name, a function from steps to network calls, for samples without counts; default: equal to steps.
         of: for a control or a start, the candidate it belongs to.
-        ready: whether the samples are ready samples. Choices then use the last quarter of them, ``steps`` are numbers of
-            calls, and a step has ``per_step`` calls.
+        ready: True if ``generators`` return samples that were drawn beforehand. Useful rows are then chosen on the last
+            quarter of them, and ``steps`` holds numbers of calls.
+        per_step: for ready samples, the calls per step of their solver; other numbers of calls need not be measured.
         seconds: for ready samples, the seconds per sample by number of steps, if known.
     """
 

@@ -1,6 +1,6 @@
 """A study: the measurements of all methods, as numbers only, from which verdicts are computed.
 
-A *method* is measured at several numbers of steps and under several training seeds; each combination is a *row*. All methods are
+A *method* is measured at several numbers of steps and under several training seeds; a ``Row`` is one combination. All methods are
 measured with the same number of samples, the same held-out real data, and the same training seeds.
 """
 

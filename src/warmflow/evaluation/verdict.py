@@ -241,16 +241,16 @@ def _start_is_enough(study: Study, start: Curve, flows: Sequence[Curve], rules: 
 
 
 def _no_faster(targets: Sequence[Target]) -> bool:
-    """Returns True if at least one target is certainly reached by either, and the baseline certainly reaches each of them with
-    as few calls as the candidate possibly does."""
+    """Returns True if at least one target is certainly reached by the baseline or the candidate, and the baseline certainly
+    reaches each such target with no more calls than the candidate possibly needs."""
     certain = [t for t in targets if math.isfinite(min(t.baseline_certain, t.candidate_calls))]
     reached = all(math.isfinite(t.baseline_certain) and t.baseline_certain <= t.candidate_possible for t in certain)
     return bool(certain) and reached
 
 
 def _as_good(candidate: Curve, baselines: Sequence[Curve], found: Sequence[Exchange], rules: Rules) -> bool:
-    """Returns True if for each useful row of the candidate some baseline row with as few calls is certain, on every metric, to be
-    farther from the data by at most a tenth of its own distance."""
+    """Returns True if for each useful row of the candidate some baseline row with no more calls is certain, on every metric, to
+    be farther from the data by at most a tenth of its own distance."""
 
     def near(b: Curve, j: int, i: int, metric: str) -> bool:
         slack = TOLERANCE * abs(float(b.mean(metric)[j])) if (rules.zero or {}).get(metric, True) else 0.0

@@ -1,4 +1,4 @@
-"""How many updates fit into the minutes that were given, the sampling counted."""
+"""Computes how many updates fit into a given number of minutes, the time of sampling included."""
 
 from __future__ import annotations
 

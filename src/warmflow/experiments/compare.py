@@ -86,14 +86,14 @@ def compare(
     """Trains methods on a problem at equal budget, measures them alike and judges them.
 
     Args:
-        problem: a ``Problem``, the name of one ("digits"), "folder:PATH", "hf:NAME", the path of a file of arrays, an array.
+        problem: a ``Problem``, the name of one ("digits"), "folder:PATH", "hf:NAME", the path of a file of arrays, or an array.
         methods: the methods; by default a warm start. Baselines of the same effort and the control are added.
-        out: the folder of the comparison, which the same call continues; None for a temporary one.
-        seeds: training seeds; fewer than two make no claim.
+        out: the folder of the comparison; the same call continues it. None for a temporary folder.
+        seeds: training seeds; with fewer than two, nothing is claimed.
         calls: the numbers of network calls at which every method is measured.
-        samples: of each method and training seed; by default the problem's.
-        minutes: the time for all of it, from which the number of updates follows; None for the problem's own number.
-        convergence: train the best baseline twice as long as well, to learn whether the claim holds at convergence.
+        samples: number of samples of each method and training seed; by default the problem's.
+        minutes: the time for the whole comparison, from which the number of updates is computed; None takes the problem's number.
+        convergence: also train the best baseline twice as long, to find out whether the claim holds at convergence.
         jobs: processes, one thread each.
         training: options of ``Training``: updates, batch, width, ...
 
@@ -101,7 +101,7 @@ def compare(
         The report: ``.verdict.answer``, ``.figures``, ``.save(folder)``.
 
     Raises:
-        ValueError: bad input, named with its remedy, before anything is trained.
+        ValueError: bad input, before anything is trained; the message names the argument and the remedy.
     """
     asked = problem_of(problem)
     how = Asked(

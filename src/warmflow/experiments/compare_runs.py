@@ -1,8 +1,8 @@
 """Finished runs of one problem, judged in one report: flows, students and their teachers.
 
-Which runs may be compared follows from what their folders say was asked: one problem, the same data, and equal training of all
-flows. Runs of one method under several training seeds are pooled where all their options are equal. A student needs a flow
-beside it: if no baseline is among the runs, the teachers of the students are added as the baseline, and a reflow in a student's
+Runs can be compared if, by the options in their folders, they have one problem, the same data, and equal training of all flows.
+Runs of one method under several training seeds are pooled if all their options are equal. A student needs a flow to be compared
+with: if no baseline is among the runs, the teachers of the students are added as the baseline, and a reflow in a student's
 folder is shown beside it.
 """
 
@@ -259,8 +259,9 @@ def _audit(setup: Setup, members: Sequence[Member]) -> Mapping[str, Mapping[str,
 
 
 def paid_by(members: Sequence[Member]) -> Callable[[Study], Mapping[str, object]]:
-    """After how many samples the first student's distillation has paid for itself, by its teacher's calls: its seconds over
-    those that one call of the student saves; None where it saves none. Nothing where the teacher is not measured."""
+    """Computes from a study after how many samples the first student's distillation has paid off, for each number of calls of
+    the teacher: the seconds of distilling, divided by the seconds that the student saves per sample. The number is None if the
+    student saves no time; the result is empty if no student is compared with its teacher."""
     by_method = [(m.runs[0].asked["method"], m) for m in members]
     both = [(m, t) for asked, m in by_method if m.student for theirs, t in by_method if theirs == asked["teacher"]]
 

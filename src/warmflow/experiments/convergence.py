@@ -1,4 +1,4 @@
-"""Has the best baseline converged? It is trained twice as long, and judged beside the others."""
+"""Has the best baseline converged? It is trained again, twice as long, and added to the baselines."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ def distill(
     echo: Echo | None = None,
     **options: object,
 ) -> Sampler:
-    """Distils a finished run, or a model of your own, into a sampler of one call. The folder is a run like any other; the same
-    call continues or reads it.
+    """Distils a finished run, or your own model, into a sampler of one call. The student's folder is a run like any other; the
+    same call continues or reads it.
 
         student = warmflow.distill("runs/cold", "runs/student", updates=2000)
         student = warmflow.distill(model, "student", shape=(3, 32, 32), predicts="velocity", updates=2000)
@@ -103,20 +103,20 @@ def distill(
     Args:
         teacher: the folder of a finished run; a module called ``model(x, t)`` with t = 0 at noise and 1 at data; or what
             ``warmflow.wrap`` returns for a model with another convention. The model itself is not changed.
-        shape: of one sample; for a model.
+        shape: the shape of one sample, if the teacher is a model.
         predicts: what a module returns: "velocity" or "x1".
         problem: the problem given again, for a run that was trained on your own arrays.
-        draft: your own draft model given again, where the run was made with one.
-        seed: training seed of a model's student, 0 by default; the student of a run has its teacher's.
-        reflow: where a report is made, also train the teacher's reflow, with as many updates as the student and the online flow
-            have together, into FOLDER/reflow.
+        draft: your own draft model given again, for a run that was made with one.
+        seed: training seed of a model's student, 0 by default; the student of a run has the seed of its teacher.
+        reflow: if a report is made, also train the teacher's reflow into FOLDER/reflow, with as many updates as the student and
+            the online flow have together.
         report: measure the student beside its teacher (needs the run's data).
-        calls, samples: the numbers of calls at which the teacher is measured, and of samples; as in ``compare``.
+        calls, samples: the numbers of calls at which the teacher is measured, and the number of samples, as in ``compare``.
         echo: called with each line to print.
         options: those of ``methods.Distillation``: updates, alpha, online_updates, batch, learning_rate, ...
 
     Returns:
-        The student: ``distill(run, out)(64, seed=0).x``. Of a model, ``warmflow.load(out, network=model)`` reads it again.
+        The student: ``distill(run, out)(64, seed=0).x``. ``warmflow.load(out, network=model)`` reads a model's student again.
 
     Raises:
         ValueError: bad input, before anything is written; training diverged: the folder holds the last checkpoint's student.

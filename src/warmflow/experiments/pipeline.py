@@ -59,7 +59,7 @@ class Comparison:
         starts: what candidates start from, as methods of no calls.
         apart: of candidates that differ from the others, what is held equal for them and what their cost counts.
         bills: one-off seconds by method, the training apart.
-        draft: of the first seed, for the pictures.
+        draft: the draft of the first seed, for the pictures.
         grid: numbers of calls at which every method is measured.
         audit: the audits of pairings, by pairing.
         jobs: processes that measure, this one among them.

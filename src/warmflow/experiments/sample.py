@@ -145,7 +145,7 @@ def _write(drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int
 
 
 def codec_of(run: Path) -> Codec | None:
-    """What the tokens of a run stand for, from its config.json; None for floats."""
+    """The meaning of a run's tokens, from its config.json; None for floats."""
     found = read_json(run / "config.json").get("codec")
     if found is None:
         return None

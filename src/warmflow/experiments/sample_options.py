@@ -78,7 +78,7 @@ class LabelOptions:
         """The sampler with these options, and the condition of n samples (None to draw it).
 
         Raises:
-            OptionError: a run without labels, a label that it does not have, guidance that is off.
+            OptionError: the run has no labels or not this label, or an interval is given for guidance that is off (scale 1).
         """
         asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
         if not asked:

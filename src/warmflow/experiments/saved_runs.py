@@ -21,7 +21,7 @@ from warmflow.setup import Setup, Training
 
 @dataclass(frozen=True, eq=False)
 class SavedRun:
-    """A training run as its folder tells.
+    """A training run, read from its folder.
 
     Args:
         folder: the run folder.
@@ -37,7 +37,7 @@ class SavedRun:
 
     @property
     def asked(self) -> RunAsked:
-        """What was asked when the run was made."""
+        """The options that the run was made with."""
         return self.config["asked"]
 
     @property
@@ -55,12 +55,12 @@ class SavedRun:
 
     @property
     def spent(self) -> Mapping[str, float]:
-        """What its parts took (draft, pairs, prior), by the name in the bill; empty where that is not kept."""
+        """The seconds of the run's parts (draft, pairs, prior), by their name in the bill; empty if they were not stored."""
         return {str(k): float(v) for k, v in (self.config.get("spent") or {}).items()}
 
     @property
     def parts(self) -> Path | None:
-        """Where its drafts and pairs lie: in the run (``train_run``) or beside it (a comparison); None where there are none."""
+        """The folder of its drafts and pairs, in the run (``train_run``) or beside it (a comparison); None without pairs."""
         places = (self.folder / "parts", self.folder.parent)
         return next((place for place in places if (place / "pairs").is_dir()), None)
 

@@ -32,7 +32,7 @@ def seed_folder(root: Path, seed: int) -> Path:
 
 @dataclass(frozen=True)
 class Work:
-    """What a process needs to make everything of a comparison."""
+    """Everything that a process needs to do its part of a comparison."""
 
     problem: Problem
     training: Training
@@ -86,20 +86,20 @@ class Work:
         )
 
     def told(self, name: str, seed: int) -> RunConfig:
-        """The config.json of a member's run; empty where it has none."""
+        """The config.json of a member's run; empty if it has no run."""
         path = self.folder(name, seed) / "config.json"
         return read_json(path) if path.exists() else {}
 
     def seconds(self, name: str, seed: int) -> float:
-        """What the training of a run took, without its drafts and pairs."""
+        """The training seconds of a run, without its drafts and pairs."""
         return float(self.told(name, seed).get("training", {}).get("seconds", 0.0))
 
     def bill(self, name: str, seed: int) -> dict[str, float]:
-        """What the parts of a run took, by name."""
+        """The seconds of the parts of a run, by name."""
         return dict(self.told(name, seed).get("spent") or {})
 
     def spent(self, name: str, seed: int) -> float:
-        """All that a run took."""
+        """The seconds of a run, parts included."""
         return self.seconds(name, seed) + sum(self.bill(name, seed).values())
 
 
@@ -154,7 +154,7 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
 
 
 def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
-    """Every flow of a comparison; of methods that train nothing, what they sample."""
+    """All flows of a comparison; a method that trains nothing contributes the sampler that it uses."""
     found, named = [], titles(work.members)
     for m in work.members:
         for seed in seeds:
@@ -192,7 +192,7 @@ def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
 
 
 def warnings_of(work: Work, seed: int) -> tuple[dict[str, Mapping[str, object]], list[str]]:
-    """What was measured of the parts of each method, by method, and the warnings among it."""
+    """Measurements of the parts of each method, by method, and the warnings among them."""
     facts = {m.name: m.method.facts(work.parts(seed)) for m in work.members if m.role is Role.CANDIDATE}
     found = {name: told for name, told in facts.items() if told}
     return found, [str(told["warning"]) for told in found.values() if "warning" in told]

@@ -1,9 +1,9 @@
 """What a method is: options, and what it trains for one training seed of a problem.
 
-    of(setup)        the method as it is run on this problem: options that were left open (None) take the problem's values
+    of(setup)        the method as it is run on this problem: options that are None take the problem's values
     companions       further methods that a fair comparison of this one needs: baselines of the same effort, a control
     stages(parts)    what is trained, in order; empty for a method that samples another one's network
-    sampler(parts)   the sampler that comes of it
+    sampler(parts)   the sampler with the trained networks
 
 ``Parts`` hold what the methods of one training seed share: drafts, pairs, trained parts, each made once and kept in the seed's
 folder. A method is one file and is found by its name.
@@ -38,8 +38,8 @@ class Stage:
     """One training: ``make`` builds the objective and its data from the networks of the stages before.
 
     Args:
-        name: of the trained network, and of the stage's folder where it is not the last.
-        updates, batch: None for those of ``Training``.
+        name: the name of the trained network, and of the stage's folder unless the stage is the last.
+        updates, batch: None takes the values of ``Training``.
         keep_last: if training diverges, save the sampler of the last checkpoint as the run's model.
     """
 
@@ -77,7 +77,7 @@ class Drafted:
 
 @dataclass(frozen=True)
 class Member:
-    """A method in a comparison: under which name, as what, and of which candidate where it belongs to one."""
+    """A method in a comparison, with its name and its role; ``of`` is the candidate that it belongs to, if any."""
 
     name: str
     method: Method
@@ -91,90 +91,91 @@ class Method(ABC):
     name: ClassVar[str]
     role: ClassVar[Role] = Role.CANDIDATE
     trained: ClassVar[Training] = Training.EQUAL
-    """What is held equal between it and the baselines."""
+    """What is equal between this method and the baselines, for example the training."""
     fine_tunes: ClassVar[bool] = False
-    """Whether it may begin with the weights of a cold run."""
+    """Whether the training may begin with the weights of a cold run."""
     trains: ClassVar[bool] = True
-    """Whether it trains anything; one that does not has no run folder."""
+    """Whether the method trains anything; a method that does not has no run folder."""
 
     @abstractmethod
     def fits(self, setup: Setup) -> str:
-        """Empty where the method can be used on this problem, else one sentence that says why not."""
+        """An empty string if the method can be used on this problem, else one sentence that says why not."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """What sentences and figures call it."""
+        """The name of the method in sentences and figures."""
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """What its cost counts beside its flow: "draft", "pairing", "prior". Pairing while training is part of the training."""
+        """The parts that its cost includes beside its flow: "draft", "pairing", "prior". Pairing while training is part of the
+        training."""
         return ()
 
     @property
     def label(self) -> str:
-        """Its name in a comparison, where no other method has that."""
+        """The name of the method in a comparison, unless another method has the same."""
         return self.name
 
     @property
     def own_pairing(self) -> Pairing | None:
-        """The options of its pairing; None where it pairs nothing."""
+        """The options of the method's pairing; None if it pairs nothing."""
         return None
 
     def needs(self) -> Method | None:
-        """A method whose trained flow this one starts from (the teacher of a student)."""
+        """The method whose trained flow this one needs (the teacher of a student), or None."""
         return None
 
     def for_trial(self, setup: Setup) -> Method:
-        """The method with drafts, pairs and parts that take no time to make, to time its training."""
+        """A copy of the method whose drafts, pairs and other parts take no time to make, for estimates of the training time."""
         return self
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        """Further methods that a fair comparison of this one has."""
+        """Further methods that a fair comparison of this one needs."""
         return ()
 
     @abstractmethod
     def stages(self, parts: Parts) -> Sequence[Stage]:
-        """What is trained, in order; empty for a method that trains nothing."""
+        """The trainings of this method, in order; empty for a method that trains nothing."""
 
     @abstractmethod
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
     def starts_from(self, parts: Parts) -> Start | None:
-        """What the flow starts from, to be measured alone; None where that is noise."""
+        """The draft or prior that the flow starts from, which is measured alone; None if the flow starts from noise."""
         return None
 
     def brings(self, setup: Setup) -> tuple[str, ...]:
-        """What the user brings and is not made anew for each training seed ("draft")."""
+        """The parts that the user provides ("draft"), which are not made anew for each training seed."""
         return ()
 
     def files(self, setup: Setup) -> Mapping[str, str]:
-        """Digests of the files that the user brings, by what they are ("draft"): a run is not continued with other ones."""
+        """Digests of the files that the user provides, by part ("draft"). A run is not continued with other files."""
         return {}
 
     def drafted(self, parts: Parts) -> Drafted | None:
-        """The draft and how it is paired, where the pairing is to be audited; None where there is none."""
+        """The draft and its pairing, for the audit of the pairing; None if there is nothing to audit."""
         return None
 
     def facts(self, parts: Parts) -> Mapping[str, object]:
-        """What was measured of its parts and belongs in the report; a "warning" among it is printed."""
+        """Measurements of the method's parts for the report; a "warning" among them is printed."""
         return {}
 
     def checked(self, parts: Parts, sampler: Sampler) -> Mapping[str, object]:
-        """What is measured of the trained sampler and kept with its run; a "warning" among it is printed."""
+        """Measurements of the trained sampler, stored with its run; a "warning" among them is printed."""
         return {}
 
     def solvers(self) -> Sequence[Solver] | None:
-        """The solvers that are tried on validation data; None for those of the problem's space."""
+        """The solvers that are tried on validation data; None for the default ones."""
         return None
 
     def grid(self) -> Sequence[int] | None:
-        """The numbers of calls it is measured at; None for those of the comparison."""
+        """The numbers of calls at which the method is measured; None for those of the comparison."""
         return None
 
     def asked(self) -> dict[str, object]:
-        """The method as JSON, which names its runs."""
+        """The method's options as JSON values, which identify its runs."""
         return {"class": type(self).__name__, **plain(self)}
 
 

@@ -4,7 +4,7 @@
     minibatch      optimal assignment within each minibatch
     whole-set      optimal assignment over the whole set, with the effort of the candidate's pairing: rounds, block and passes
 
-They see nothing of their start and begin at t = 0. Flows of tokens start from uniform tokens, or from the mask.
+Their networks do not see the start, and t begins at 0. Flows of tokens start from uniform tokens, or from the mask.
 
 References:
     Flow Matching for Generative Modeling, Lipman et al., 2022, arXiv 2210.02747

@@ -121,7 +121,7 @@ class Distillation(Method):
                               "sample has a draft of its own: leave it out")  # fmt: skip
 
     def _assigned(self, sampler: Sampler) -> bool:
-        """Whether fresh starts are assigned to the student's samples, as the teacher's were to data that it does not see."""
+        """Whether fresh starts are assigned to the student's samples, as the teacher's starts were assigned to data."""
         own = self.teacher.own_pairing
         assigned = own is not None and own.pairing in ("minibatch", "whole-set")
         return assigned and sampler.source.is_noise
@@ -189,8 +189,8 @@ class Distillation(Method):
 
 
 def why_not_distilled(sampler: Sampler) -> str:
-    """Empty where a flow can be distilled, else a sentence: the online flow draws fresh starts, and must see which of them a
-    sample is paired with."""
+    """An empty string if a flow can be distilled, else a sentence that says why not. The online flow draws fresh starts, so the
+    field must see the draft (or latent) that a sample and its starts have in common."""
     field, source = sampler.field, sampler.source
     if isinstance(field, Guided) or "label" in (field.sees or ()):
         return "it is given labels, which distilling does not carry: distil a run without conditional"

@@ -3,7 +3,7 @@
     x0 = mu(z) + scale sigma(z) eps,     z ~ q(z | y) in training, a small latent sampler when sampling
 
 The auxiliary model (mu, sigma, q) and the latent sampler are trained first; the field sees mu and log sigma beside x, and z in
-its norms. With scale 0 the start is mu(z) itself: z then tells all there is to tell, and the flow returns a conditional mean.
+its norms. With scale 0 the start is mu(z) itself: it contains no noise beside z, so the flow returns a conditional mean.
 
 References:
     LeDiFlow: Learned Distribution-guided Flow Matching to Accelerate Image Generation, Zwick et al., 2025, arXiv 2505.20723

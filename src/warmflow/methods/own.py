@@ -1,4 +1,4 @@
-"""A cold model of the user's own: nothing is trained, and no other cold flow stands beside it."""
+"""The user's own cold model as a baseline: it is not trained, and no other cold flow is added to the comparison."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 independent     at random
 minibatch       optimal assignment within each minibatch, while training
-whole-set       optimal assignment over the whole set before training: ``rounds`` times with fresh starts, in blocks, the pairs
-                of a round refined by ``passes``
+whole-set       optimal assignment over the whole set before training: ``rounds`` times with fresh starts, in blocks; the pairs
+                of a round are refined by ``passes``
 nearest-data    each start with its nearest sample; nearest-draft: each sample with its nearest start
 given           starts that are given with the data, one for each sample
 texts           rewritten, resampled, maximal, hamming-data, hamming-draft, hamming-assignment
@@ -77,7 +77,7 @@ def known_pairings(setup: Setup) -> tuple[str, ...]:
 
 
 def why_not(pairing: Pairing, setup: Setup) -> str:
-    """Empty where the pairing can be used on this problem, else a sentence."""
+    """An empty string if the pairing can be used on this problem, else a sentence that says why not."""
     known, name = known_pairings(setup), pairing.pairing
     if name is not None and name not in known:
         across = " (the others pair across labels)" if setup.training.conditional else ""
@@ -126,7 +126,7 @@ def paired(
     """The coupling and the data that a flow is trained with: pairs made offline, or the data with a coupling for each batch.
 
     Args:
-        name: of the source, which names the folder of its pairs.
+        name: the name of the source and of the folder of its pairs.
         given: the pairs that were brought, for the pairing "given".
 
     Raises:

@@ -5,9 +5,9 @@
     FOLDER/parts/NAME-DIGEST/     what else a method trains before its flow
     FOLDER/seconds.json           what each took, by its folder
 
-``used`` tells which parts a method asked for and what they took: a part that two methods share is in the bill of both.
+``used`` holds the parts that a method asked for and their seconds: a part that two methods share is in the cost of both.
 
-What is finished is read, what is missing is made. Everything but the data depends on the training seed, so that a spread over
+Finished parts are read, missing ones are made. Everything but the data depends on the training seed, so that a spread over
 seeds is the spread of the whole method. Two processes may make different seeds at once, never one.
 """
 
@@ -128,14 +128,14 @@ class Parts:
         return self.run(method)
 
     def seconds(self) -> dict[str, float]:
-        """What was spent on the parts of this seed, by part."""
+        """The seconds spent on the parts of this seed, by part."""
         path = None if self.folder is None else self.folder / "seconds.json"
         return dict(read_json(path)) if path is not None and path.exists() else dict(self._noted)
 
     _noted: dict[str, float] = field(default_factory=dict)
 
     def note(self, key: str, seconds: float) -> None:
-        """Notes what a part took when it was made; reading it again takes less and changes nothing."""
+        """Stores the seconds that making a part took. Reading the part again later does not change them."""
         known = self.seconds()
         if key in known:
             return
@@ -151,7 +151,7 @@ class Parts:
 
 
 def trained_seconds(folder: Path | None) -> float:
-    """What training took in a folder, over all its sittings and of all parts in it; 0 where nothing was trained."""
+    """The training seconds of all parts in a folder, interrupted attempts included; 0 if nothing was trained there."""
     if folder is None:
         return 0.0
     told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]

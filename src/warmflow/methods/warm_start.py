@@ -2,11 +2,11 @@
 
     x0 = draft + sigma eps,     eps ~ N(0, I),     the field sees the draft,     trained on [t0, 1]
 
-t0 labels time: it changes no number of calls. Drafts are paired with data by assignment over the whole set, each sample with many
-fresh drafts. Of tokens x0 is the draft itself, which the field sees.
+t0 only sets the range of times that the network sees, not the number of calls. Drafts are paired with data by assignment over the
+whole set, each sample with many fresh drafts. For tokens x0 is the draft itself, which the field sees.
 
-The control is the same recipe with noise in place of the draft: what the warm flow gains over it is the draft's; what the control
-gains over cold flows is the pairing's.
+The control is the same recipe with noise in place of the draft. What the warm flow gains over the control is due to the draft;
+what the control gains over cold flows is due to the pairing.
 
 References:
     Warm-Start Flow Matching for Guaranteed Fast Text/Image Generation, Kim, 2026, arXiv 2603.19360

@@ -114,7 +114,7 @@ def joint_scales(inputs: Tensor, outputs: Tensor) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """Root mean squared error (n,) float64 between operator(output) and the input: of a method's draws, and of the truth,
+    """Root mean squared error (n,) float64 between operator(output) and the input, for a method's draws and for the truth,
     which is the noise of the input. A method need not be below the truth."""
 
     draws: Tensor

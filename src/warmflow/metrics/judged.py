@@ -295,7 +295,8 @@ def text_numbers(
 
 @dataclass(frozen=True, eq=False)
 class Gap(Metric):
-    """The difference of a number between two sets, number(a) - number(b) of features (n, d), reported beside a verdict.
+    """The difference of a statistic such as the entropy between two sets of features, each (n, d): number(a) - number(b). It is
+    only reported beside a verdict.
 
     It is negative if the number is smaller for the first set, and 0 does not mean that the sets are equal. Entropies and
     duplicates grow with the size of a set, so the first rows of both sets are used, equally many.

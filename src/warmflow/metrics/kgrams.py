@@ -264,7 +264,8 @@ class KGrams(ResampledMetric):
         return float(first.to(second).mean()) - first.own() / 2 - second.own() / 2
 
     def reference(self, real: Tensor, counts: Tensor) -> Reference:
-        """The real k-grams (m, T) with counts (R, m); ``own_resampled`` uses the influence of each window."""
+        """Prepares real k-grams (m, T) and R resamplings of them, counts (R, m) of each window. ``own_resampled``, the divergence
+        within each resampled set, is computed from the influence of each window, as defined above."""
         self._check(real)
         table = _Table.of(real, self.bag)
         own, bags = table.bags.own(), len(table.bags)

@@ -50,11 +50,11 @@ class Problem(ABC):
         """
 
     def values(self, data: DataSet) -> Mapping[str, object]:
-        """Values of the options of methods and drafts that are left to the problem."""
+        """The problem's values for options of methods and drafts that the user left open."""
         return SMALL
 
     def fresh(self) -> Source | None:
-        """Draws fresh data, where the problem can."""
+        """Draws fresh data, if the problem can."""
         return None
 
     def build(self, training: Training, data: DataSet) -> Build:
@@ -62,12 +62,12 @@ class Problem(ABC):
         return float_network(training, data.shape, self.network)
 
     def asked(self) -> dict[str, object]:
-        """The problem as JSON, which names its runs."""
+        """The problem's options as JSON values, which identify its runs."""
         return {"name": self.name, **plain(self)}
 
     @property
     def described(self) -> str:
-        """What a user calls it."""
+        """The user's name of the problem."""
         return self.name
 
     def setup(self, training: Training | None = None, /, **changes: object) -> Setup:

@@ -1,4 +1,4 @@
-"""Differences of distances at equal calls, with their bands."""
+"""Figures of the differences between two methods' distances to the data, at equal numbers of calls, with confidence bands."""
 
 from __future__ import annotations
 

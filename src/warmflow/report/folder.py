@@ -29,7 +29,7 @@ KINDS = ("compare", "run", "evaluate")
 
 @dataclass(frozen=True)
 class Asked(Record):
-    """What was asked of the command or function that made the run; empty where that is not kept."""
+    """The command or call that made the run; empty if it was not stored."""
 
     problem: Options = field(default_factory=dict)
     method: Options = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Config(Record):
 
     @property
     def problem(self) -> str:
-        """What the user calls the problem; empty where it is not known."""
+        """The user's name of the problem; empty if it is not known."""
         return str(self.json.get("recipe") or self.asked.problem.get("name") or "")
 
 
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The symbols that tokens of a text stand for; empty where the data are not text."""
+        """The symbols that tokens of a text stand for; empty if the data are not text."""
         return texts(self.config.data.get("symbols"))
 
     @property

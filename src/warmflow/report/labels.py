@@ -35,7 +35,7 @@ class Label:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places moved as little as needed to stand at least ``gap`` apart within [low, high], in the same order.
+    """Moves places as little as needed, so that they are at least ``gap`` apart within [low, high], in the same order.
 
     Neighbours that are too near are merged into a block centred on the mean of what they want (pool adjacent violators,
     which minimises the sum of squared moves). Where the whole does not fit, the gaps shrink alike.

@@ -46,7 +46,7 @@ class Lines:
 
 
 def drafts_of(run: Run, candidate: str) -> str | None:
-    """The picture with the drafts that a candidate's texts started from; None where it is not known."""
+    """The name of the picture with the drafts that a candidate's texts started from; None if the run has no such picture."""
     start = roles.start_of(run.verdict, candidate)
     own = [f"{candidate}.start", *((f"{start.name}.0", start.name) if start else ())]
     shared = ["draft"] if next(iter(run.verdict.candidates), candidate) == candidate else []

@@ -115,7 +115,7 @@ class Method(Record):
     Args:
         name: its label, which is unique and may be any text; nothing follows from it.
         role: baseline, candidate, control, start or shown; colours, order and captions follow from it.
-        of: of a control or a start, the candidate it belongs to.
+        of: for a control or a start, the candidate that it belongs to.
         title: what figures and tables call it; unique too.
     """
 

@@ -79,7 +79,7 @@ def as_picture(x: Tensor, size: int | None) -> Tensor:
 
 
 def in_blocks(x: Tensor, size: int | None, run: Callable[[Tensor], object], name: str, device: str) -> Tensor:
-    """Applies ``run`` to the preprocessed images (rows, 3, size, size) of x, by blocks: (n, d) float64 on the CPU.
+    """Preprocesses the images of x to (rows, 3, size, size) and applies ``run``, by blocks. Returns (n, d) float64 on the CPU.
 
     Raises:
         ValueError: the result is not a (rows, d) table of finite floats.
