@@ -35,7 +35,8 @@ from torch import Tensor
 from warmflow.data.arrays import read_arrays
 from warmflow.data.checks import overlaps, repeats
 from warmflow.data.given import DARK, DARK_SHARE, NO_DARK
-from warmflow.data.images import as_tensor, channels_first, from_uint8, names_of, read_pixels, reason
+from warmflow.data.image_files import names_of, read_pixels, reason
+from warmflow.data.images import as_tensor, channels_first, from_uint8
 from warmflow.data.text import Alphabet
 from warmflow.data.text import read as read_text
 
