@@ -1135,14 +1135,14 @@ MUTANTS = [
     # samples from files
     (
         "files by the letters of their names",
-        "data/samples.py",
+        "data/sample_files.py",
         ", key=natural)",
         ")",
         [INPUTS],
     ),
     (
         "class folders one after the other",
-        "data/samples.py",
+        "data/sample_files.py",
         "((i + 0.5) / len(names), k, name)",
         "(0.0 * i, k, name)",
         [INPUTS],

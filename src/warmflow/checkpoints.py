@@ -21,6 +21,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ def class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def config(part: object, name: str = "part") -> tuple[object, dict[str, Tensor]]:
+Described = tuple[object, dict[str, Tensor]]
+
+
+@singledispatch
+def config(part: object, name: str = "part") -> Described:
     """Describes a part by JSON and tensors from which ``rebuild`` restores it.
 
     Fields that hold a user's callable become ``{"given": name}``, with the name of the field.
@@ -49,28 +54,56 @@ def config(part: object, name: str = "part") -> tuple[object, dict[str, Tensor]]
     Raises:
         ValueError: a value that a run folder cannot hold.
     """
-    if isinstance(part, Tensor):
-        return {"tensor": name}, {name: part.detach().cpu().contiguous()}
-    if isinstance(part, nn.Module):
-        tensors = {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in part.state_dict().items()}
-        if not hasattr(part, "arguments"):
-            return {"given": name, "state": True}, tensors
-        return {"class": class_name(type(part)), "arguments": part.arguments, "weights": name}, tensors
-    if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        fields, tensors = {}, {}
+    if dataclasses.is_dataclass(part):
+        fields: dict[str, object] = {}
+        tensors: dict[str, Tensor] = {}
         for f in dataclasses.fields(part):
             fields[f.name], more = config(getattr(part, f.name), f"{name}.{f.name}")
             tensors |= more
         return {"class": class_name(type(part)), "fields": fields}, tensors
-    if isinstance(part, tuple | frozenset):
-        key, parts = ("tuple", part) if isinstance(part, tuple) else ("set", sorted(part))
-        items = [config(v, f"{name}_{i}") for i, v in enumerate(parts)]
-        return {key: [j for j, _ in items]}, {k: v for _, t in items for k, v in t.items()}
-    if part is None or isinstance(part, bool | int | float | str):
-        return part, {}
     if callable(part):
         return {"given": name}, {}
     raise ValueError(f"{name} is a {type(part).__name__}, which a run folder cannot hold: use a frozen dataclass")
+
+
+@config.register
+def _(part: Tensor, name: str = "part") -> Described:
+    return {"tensor": name}, {name: part.detach().cpu().contiguous()}
+
+
+@config.register
+def _(part: nn.Module, name: str = "part") -> Described:
+    tensors = {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in part.state_dict().items()}
+    if not hasattr(part, "arguments"):
+        return {"given": name, "state": True}, tensors
+    return {"class": class_name(type(part)), "arguments": part.arguments, "weights": name}, tensors
+
+
+@config.register
+def _(part: bool | int | float | str | None, name: str = "part") -> Described:
+    return part, {}
+
+
+@config.register
+def _(part: type, name: str = "part") -> Described:
+    return {"given": name}, {}
+
+
+@config.register
+def _(part: tuple, name: str = "part") -> Described:
+    items, tensors = _items(part, name)
+    return {"tuple": items}, tensors
+
+
+@config.register
+def _(part: frozenset, name: str = "part") -> Described:
+    items, tensors = _items(sorted(part), name)
+    return {"set": items}, tensors
+
+
+def _items(parts: Iterable[object], name: str) -> tuple[list[object], dict[str, Tensor]]:
+    items = [config(part, f"{name}_{i}") for i, part in enumerate(parts)]
+    return [described for described, _ in items], {k: v for _, tensors in items for k, v in tensors.items()}
 
 
 def _find(name: str, allow: Iterable[type]) -> type:

@@ -15,6 +15,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -26,19 +27,29 @@ R = TypeVar("R", bound="Record")
 Condition = Mapping[str, Tensor]
 
 
-def _merged(values: Sequence[Any], act: Callable[[Sequence[Tensor]], Tensor]) -> Any:
-    """The values of several records at one place as one value: ``act`` of tensors, wherever they are nested; else the first."""
-    first = values[0]
-    if isinstance(first, Tensor):
-        return act(values)
-    if isinstance(first, Record):
-        names = [f.name for f in dataclasses.fields(first)]
-        return dataclasses.replace(first, **{k: _merged([getattr(v, k) for v in values], act) for k in names})
-    if isinstance(first, Mapping):
-        return {k: _merged([v[k] for v in values], act) for k in first}
-    if isinstance(first, tuple | list):
-        return type(first)(_merged(column, act) for column in zip(*values, strict=True))
-    return first
+Act = Callable[[tuple[Tensor, ...]], Tensor]
+Other = Callable[[object], object]
+
+
+@singledispatch
+def merged(first: object, *rest: object, act: Act, other: Other) -> Any:
+    """Values of one form as one value: ``act`` of tensors, wherever they are nested; ``other`` of the first of all else."""
+    return other(first)
+
+
+@merged.register
+def _(first: Tensor, *rest: Tensor, act: Act, other: Other) -> Tensor:
+    return act((first, *rest))
+
+
+@merged.register
+def _(first: Mapping, *rest: Mapping, act: Act, other: Other) -> Mapping:
+    return {k: merged(*(v[k] for v in (first, *rest)), act=act, other=other) for k in first}
+
+
+@merged.register
+def _(first: tuple | list, *rest: tuple | list, act: Act, other: Other) -> tuple | list:
+    return type(first)(merged(*column, act=act, other=other) for column in zip(first, *rest, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,7 @@ class Record:
 
     def each(self: R, act: Callable[[Tensor], Tensor]) -> R:
         """Returns a copy of the record with ``act`` applied to every tensor in it, nested records included."""
-        found: R = _merged([self], lambda x: act(x[0]))
+        found: R = merged(self, act=lambda x: act(x[0]), other=_unchanged)
         return found
 
     def __getitem__(self: R, rows: Tensor | slice) -> R:
@@ -64,9 +75,19 @@ class Record:
         return self.each(lambda x: x.to(device))
 
 
+@merged.register
+def _(first: Record, *rest: Record, act: Act, other: Other) -> Record:
+    columns = {f.name: [getattr(v, f.name) for v in (first, *rest)] for f in dataclasses.fields(first)}
+    return dataclasses.replace(first, **{k: merged(*v, act=act, other=other) for k, v in columns.items()})
+
+
+def _unchanged(value: object) -> object:
+    return value
+
+
 def concatenate(records: Sequence[R]) -> R:
     """Concatenates records along the first axis; values that are not tensors are taken from the first record."""
-    found: R = _merged(records, lambda tensors: torch.cat(tuple(tensors)))
+    found: R = merged(*records, act=torch.cat, other=_unchanged)
     return found
 
 
@@ -175,6 +196,21 @@ class Source(ABC):
     is_noise: ClassVar[bool] = False
     """Whether it is noise that knows nothing of the data."""
 
+    @property
+    def bare(self) -> Source:
+        """The source without the conditions that are only added to it."""
+        return self
+
+    @property
+    def draft_source(self) -> Source | None:
+        """The source of ``condition["draft"]``, to which it adds noise or which the field sees; None where it has no drafts."""
+        return None
+
+    @property
+    def label_shares(self) -> Tensor | None:
+        """(K,) the probabilities of the labels that it draws; None where it draws none."""
+        return None
+
     @abstractmethod
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         """Draws n starts. Conditions in ``condition`` (label, z, draft, index) are used as given; everything else is drawn from
@@ -191,6 +227,10 @@ class Wrapper(Source):
     def shape(self) -> tuple[int, ...]:
         return self.source.shape
 
+    @property
+    def label_shares(self) -> Tensor | None:
+        return self.source.label_shares
+
 
 class Latents(Protocol):
     """A model of a latent z (B, latent): ``networks.Auxiliary`` or ``networks.LowPass``."""
@@ -206,6 +246,23 @@ class Coupling(ABC):
     """A rule that pairs starts with data. ``preserves`` names the marginals that it keeps exactly; the audit measures it."""
 
     preserves: ClassVar[frozenset[str]]
+    given: ClassVar[bool] = False
+    """Whether the data bring their starts."""
+    blind: ClassVar[bool] = False
+    """Whether it pairs without regard to what the starts and the data are."""
+    refines: ClassVar[bool] = False
+    """Whether its pairs can be assigned anew in blocks of near ones (``prepare``'s passes)."""
+    if TYPE_CHECKING:  # fields or properties
+
+        @property
+        def within(self) -> str | None:
+            """The condition that pairs share; None where any start may be paired with any data."""
+
+        @property
+        def space(self) -> Callable[[Tensor], Tensor] | None:
+            """The space in which costs are measured; None for that of the samples."""
+    else:
+        within = space = None
 
     @abstractmethod
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:

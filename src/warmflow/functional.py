@@ -195,7 +195,7 @@ def flow_sampler(
             raise ValueError("start is None, so the flow starts from noise: give shape, the shape of one sample")
         source, t0, sees = StandardNormal(tuple(shape)), 0.0, tuple(condition)
     else:
-        draft = start if isinstance(start, Source) else External.of(start, _shape(start))
+        draft = start if isinstance(start, Source) else External.of(start)
         source = draft if isinstance(draft, Blurred) else Blurred(draft, options.get("sigma", SIGMA))
         t0, names = T0, [*condition, *(draft.takes & {"label"})]
         sees = tuple(dict.fromkeys(["draft", *names] if options.get("seen", True) else names))
@@ -257,14 +257,18 @@ def _alike(x0: Tensor, x1: Tensor) -> None:
 
 def _rows(batch: Sequence[object], model: Model) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """(start, data, condition) of a batch, on the model's device."""
-    form = isinstance(batch, tuple | list) and len(batch) in (2, 3)
-    x0, x1, condition = (*batch, {})[:3] if form else (None, None, None)
-    if not (isinstance(x0, Tensor) and isinstance(x1, Tensor)):
-        raise ValueError("batch is of another form; give (start, data) or (start, data, {name: condition})")
-    if not isinstance(condition, Mapping):
-        raise ValueError(
-            f"the batch's third part is a {type(condition).__name__}; give conditions by name: {{'label': labels}}"
-        )
+    condition: Mapping[str, Tensor] = {}
+    match batch:
+        case [Tensor() as x0, Tensor() as x1]:
+            pass
+        case [Tensor() as x0, Tensor() as x1, Mapping() as condition]:
+            pass
+        case [Tensor(), Tensor(), other]:
+            raise ValueError(
+                f"the batch's third part is a {type(other).__name__}; give conditions by name: {{'label': labels}}"
+            )
+        case _:
+            raise ValueError("batch is of another form; give (start, data) or (start, data, {name: condition})")
     _alike(x0, x1)
     device = _device(model, x1.device)
     return x0.to(device), x1.to(device), {k: v.to(device) for k, v in condition.items()}
@@ -284,10 +288,6 @@ def _field(model: Model, predicts: str, t0: float, sees: tuple[str, ...]) -> Wra
     if predicts not in ("velocity", "x1"):
         raise ValueError(f"predicts is {predicts!r}; give 'velocity' or 'x1'")
     return WrappedField(model, predicts, sees=sees, path=LinearPath(t0))
-
-
-def _shape(draft: object) -> tuple[int, ...]:
-    return tuple(torch.as_tensor(draft(2, 0) if callable(draft) and not isinstance(draft, Tensor) else draft).shape[1:])
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ All pairs are made at once, before training, on the CPU: a row is looked up and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import singledispatch
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from warmflow.contracts import Batch, Coupling, Source, Start
-from warmflow.couplings import Assignment, Given, Independent, pairing_named, prepare
+from warmflow.couplings import pairing_named, prepare
 from warmflow.data.given import as_set
 from warmflow.options import suggestion
 from warmflow.sources import ByLabel, External, Gaussian, GaussianMixture, Labelled, StandardNormal
@@ -104,15 +105,15 @@ def pair(
     source = source_of(draft, data, found, seed)
     small = len(data) <= WHOLE
     batch = Batch(data, {} if found is None else {"label": found}, torch.arange(len(data)))
-    if isinstance(coupling, Given):
+    if coupling.given:
         batch, rounds = Batch(batch.x1, batch.condition, batch.index, _given(source, data, batch.condition)), 1
-    elif found is not None and "label" not in source.takes and not isinstance(coupling, Independent):
+    elif found is not None and "label" not in source.takes and not coupling.blind:
         raise ValueError(
             "labels are given, and the draft knows none, so that a draft paired with a label would be met by others at "
             "sampling: give draft={0: ..., 1: ...}, one for each label, or pairing='independent'"
         )
     if passes is None:
-        passes = 0 if small or not isinstance(coupling, Assignment) else 5
+        passes = 0 if small or not coupling.refines else 5
     pairs = prepare(
         coupling, batch, source, folder, block=block or (WHOLE if small else 512), rounds=rounds, passes=passes, seed=seed,
         progress=progress,
@@ -120,6 +121,7 @@ def pair(
     return PairedDataset(data, pairs, source)
 
 
+@singledispatch
 def source_of(draft: object, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
     """The source that a user's draft stands for.
 
@@ -131,43 +133,46 @@ def source_of(draft: object, x: Tensor, labels: Tensor | None = None, seed: int 
     Raises:
         ValueError: an unknown name, drafts of another shape, a label without a draft.
     """
-    shape = tuple(x.shape[1:])
-    if isinstance(draft, Source):
-        if tuple(draft.shape) != shape:
-            raise ValueError(f"the draft makes samples of shape {tuple(draft.shape)}, x has rows of {shape}")
-        return draft
-    name = draft if isinstance(draft, str) else None
-    if labels is not None and name == "noise":
-        return Labelled.of(StandardNormal(shape), labels)
-    if labels is not None and isinstance(draft, str | Mapping):
-        return _by_label(draft, x, labels, seed)
-    if isinstance(draft, Mapping):
-        raise ValueError("draft is a mapping from labels, and there are no labels: give labels, one for each row of x")
-    if name is None:
-        images = x.ndim == 4 and float(x.abs().max()) <= 1 + 1e-3
-        return External.of(draft, shape, (-1.0, 1.0) if images else None)
-    if name == "mixture":
+    images = x.ndim == 4 and float(x.abs().max()) <= 1 + 1e-3
+    return External.of(draft, tuple(x.shape[1:]), (-1.0, 1.0) if images else None)
+
+
+@source_of.register
+def _(draft: Source, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+    if tuple(draft.shape) != tuple(x.shape[1:]):
+        raise ValueError(f"the draft makes samples of shape {tuple(draft.shape)}, x has rows of {tuple(x.shape[1:])}")
+    return draft
+
+
+@source_of.register
+def _(draft: str, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+    if draft == "noise":
+        noise = StandardNormal(tuple(x.shape[1:]))
+        return noise if labels is None else Labelled.of(noise, labels)
+    if labels is not None:
+        return source_of(dict.fromkeys(range(int(labels.max()) + 1), draft), x, labels, seed)
+    if draft == "mixture":
         return GaussianMixture.fit(x, components=max(1, min(COMPONENTS, len(x) // 2)), seed=seed)
-    if name == "gaussian":
+    if draft == "gaussian":
         return Gaussian.fit(x)
-    if name == "noise":
-        return StandardNormal(shape)
     raise ValueError(
-        f"draft is {draft!r}; {suggestion(name, ('mixture', 'gaussian', 'noise'))}; one that is trained (vae, gan) is made by "
+        f"draft is {draft!r}; {suggestion(draft, ('mixture', 'gaussian', 'noise'))}; one that is trained (vae, gan) is made by "
         "warmflow.compare: give its samples, or draft(n, seed)"
     )
 
 
-def _by_label(draft: object, x: Tensor, labels: Tensor, seed: int) -> ByLabel:
-    drafts = draft if isinstance(draft, Mapping) else dict.fromkeys(range(int(labels.max()) + 1), draft)
+@source_of.register
+def _(draft: Mapping, x: Tensor, labels: Tensor | None = None, seed: int = 0) -> Source:
+    if labels is None:
+        raise ValueError("draft is a mapping from labels, and there are no labels: give labels, one for each row of x")
     sources = []
     for label in range(int(labels.max()) + 1):
         rows = x[labels == label]
         if len(rows) < 2:
             raise ValueError(f"label {label} has {len(rows)} rows of x; each label from 0 to the largest needs two")
-        if label not in drafts:
+        if label not in draft:
             raise ValueError(f"draft has no entry for label {label}; give one for each label: {{0: ..., 1: ...}}")
-        sources.append(source_of(drafts[label], rows, None, seed))
+        sources.append(source_of(draft[label], rows, None, seed))
     return ByLabel.of(sources, labels)
 
 

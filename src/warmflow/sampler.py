@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, Wrapper, concatenate
+from warmflow.fields import module_of
 from warmflow.noise import Noise
 from warmflow.solvers.grid import grid
 
@@ -152,7 +153,7 @@ def trajectory(sampler: Sampler, start: Start, *, seed: int = 0) -> Tensor:
 
 def placed(sampler: Sampler, device: str) -> Sampler:
     """The sampler with its network on another device; starts are moved there when it samples."""
-    network = getattr(sampler.field, "network", None)
-    if isinstance(network, torch.nn.Module):
+    network = module_of(sampler.field)
+    if network is not None:
         network.to(device)
     return replace(sampler, device=device)

@@ -7,7 +7,7 @@ from examples import cases, example, own_draft
 from warmflow.contracts import Source, concatenate
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
-from warmflow.sources import Blurred, Decoded, External, Jittered, LearnedPrior, StandardNormal
+from warmflow.sources import Blurred, Conditioned, Decoded, External, Jittered, Labelled, LearnedPrior, StandardNormal
 
 N = 23
 BY_NETWORKS = (Sampler, LearnedPrior, Decoded)
@@ -161,3 +161,23 @@ def test_mixture_rows_are_not_grouped_by_component():
     modes = (drawn / 10).round()
     assert len(modes[:20].unique()) >= 4
     assert int((modes[1:] < modes[:-1]).sum()) > 20
+
+
+@pytest.mark.parametrize(("kind", "k"), cases(Source))
+def test_what_a_source_says_of_itself_is_what_it_draws(kind, k):
+    source = example(kind, k)
+    drawn = source.draw(N, noise=Noise.of(3, N))
+    assert tuple(source.bare.shape) == tuple(source.shape)
+    if source.draft_source is not None:
+        assert drawn.condition["draft"].shape == (N, *source.draft_source.shape)
+    shares = source.label_shares
+    assert (shares is not None) == ("label" in drawn.condition)
+    if shares is not None:
+        assert float(shares.sum()) == pytest.approx(1) and int(drawn.condition["label"].max()) < len(shares)
+
+
+def test_conditions_and_drafts_are_found_below_labels():
+    noise, shares = StandardNormal((2,)), torch.full((3,), 1 / 3)
+    labelled = Labelled(Conditioned(noise, "y", torch.zeros(4, 1)), shares)
+    assert labelled.bare is noise and labelled.bare.is_noise and not labelled.is_noise
+    assert Blurred(labelled, 0.1).label_shares is shares and Blurred(labelled, 0.1).draft_source is labelled

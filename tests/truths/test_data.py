@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 
 from warmflow.data import DataSet, load
 from warmflow.data.arrays import from_array, from_file
-from warmflow.data.images import digits, folder, read_image, to_images
+from warmflow.data.image_files import folder, read_image
+from warmflow.data.images import digits, to_images
 from warmflow.data.toy import TOYS, draw, draw_labelled, toy
 from warmflow.noise import Noise
 

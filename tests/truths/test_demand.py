@@ -15,7 +15,8 @@ from warmflow.couplings import Independent
 from warmflow.data import DataSet, load
 from warmflow.data.arrays import from_file
 from warmflow.data.demand import OnDemand
-from warmflow.data.images import folder, to_images
+from warmflow.data.image_files import folder
+from warmflow.data.images import to_images
 from warmflow.drafts.mixture import Gaussian
 from warmflow.experiments.members import in_memory, members_of
 from warmflow.fields import NetworkField

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from warmflow.data import checks
 from warmflow.data.images import from_uint8
-from warmflow.data.samples import Reading, Sets, files_of, read_all, read_samples
+from warmflow.data.sample_files import files_of
+from warmflow.data.samples import Reading, Sets, read_all, read_samples
 from warmflow.evaluation.evaluate import Extras, Ready, evaluate
 
 N = 120

@@ -112,6 +112,7 @@ class Assignment(Coupling):
     within: str | None = None
     space: Space | None = field(default=None, metadata=LATER)
     preserves: ClassVar[frozenset[str]] = frozenset({"source", "data"})
+    refines: ClassVar[bool] = True
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         if self.within is None:

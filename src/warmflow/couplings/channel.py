@@ -35,13 +35,13 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from warmflow.contracts import merged
 from warmflow.couplings.tokens import Writer, within
 from warmflow.noise import Noise, inverse
 from warmflow.number_checks import is_whole
@@ -232,12 +232,10 @@ def _resampled(weight: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
 
 def _rows(state: Any, rows: Tensor) -> Any:
     """Selects rows of a model's state: a tensor with one row per text, or a tuple, list or mapping of them."""
-    if isinstance(state, Tensor):
-        return state[rows]
-    if isinstance(state, Mapping):
-        return {k: _rows(v, rows) for k, v in state.items()}
-    if isinstance(state, tuple | list):
-        return type(state)(_rows(v, rows) for v in state)
+    return merged(state, act=lambda x: x[0][rows], other=_no_rows)
+
+
+def _no_rows(state: object) -> object:
     raise ValueError(
         f"the model keeps its state in a {type(state).__name__}; several particles need tensors with one row per text: use "
         "particles=1"

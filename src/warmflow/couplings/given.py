@@ -22,6 +22,7 @@ class Given(Coupling):
     """
 
     preserves: ClassVar[frozenset[str]] = frozenset()
+    given: ClassVar[bool] = True
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         start = batch.start

@@ -15,6 +15,7 @@ class Independent(Coupling):
     """p(x0, x1) = p(x0) p(x1)."""
 
     preserves: ClassVar[frozenset[str]] = frozenset({"source", "data"})
+    blind: ClassVar[bool] = True
 
     def pair(self, batch: Batch, source: Source, *, noise: Noise) -> Pair:
         return Pair(starts(batch, source, noise=noise), batch.x1, batch.index)

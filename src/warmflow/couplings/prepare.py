@@ -20,13 +20,13 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
+from functools import singledispatch
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start, concatenate
-from warmflow.couplings.assignment import Assignment
 from warmflow.couplings.base import permuted, place, seen
 from warmflow.couplings.refine import refined
 from warmflow.noise import Noise, permutation
@@ -92,17 +92,12 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     return once if once == again else "not repeatable"
 
 
+@singledispatch
 def _description(part: object) -> str:
     """A description of a part, like its repr, with tensors replaced by digests, because the repr of a large tensor is
     abbreviated. Fields marked ``LATER`` are included only if they are set; callables are described by name, because their repr
     contains an address.
     """
-    if isinstance(part, Tensor):
-        return digest(part)
-    if isinstance(part, torch.nn.Module):
-        return f"{type(part).__name__} {digest(dict(part.state_dict()))}"
-    if isinstance(part, type):
-        return repr(part)
     if is_dataclass(part):
         held = {f.name: getattr(part, f.name) for f in fields(part)}
         held = {f.name: held[f.name] for f in fields(part) if held[f.name] is not None or "later" not in f.metadata}
@@ -110,6 +105,15 @@ def _description(part: object) -> str:
     if callable(part):
         return getattr(part, "__qualname__", type(part).__qualname__)
     return repr(part)
+
+
+_description.register(Tensor, digest)
+_description.register(type, repr)
+
+
+@_description.register
+def _(part: torch.nn.Module) -> str:
+    return f"{type(part).__name__} {digest(dict(part.state_dict()))}"
 
 
 def _check_settings(folder: Path, settings: dict[str, object]) -> None:
@@ -173,7 +177,7 @@ def _block_pairs(coupling: Coupling, data: Data, source: Source, rows: Tensor, n
     return pair
 
 
-def _refined_round(pair: Pair, coupling: Assignment, names: list[str], block: int, noise: Noise,
+def _refined_round(pair: Pair, coupling: Coupling, names: list[str], block: int, noise: Noise,
             files: list[Path | None], tell: Callable[[], None]) -> Pair:  # fmt: skip
     """Applies one refinement pass per file to the pairs of a round; ``names`` are the conditions that belong to the data."""
     from safetensors.torch import load_file
@@ -225,7 +229,7 @@ def prepare(
     """
     _check(coupling, block, rounds, passes)
     n, where = len(data), None if folder is None else Path(folder)
-    groups = _groups(data, getattr(coupling, "within", None))
+    groups = _groups(data, coupling.within)
     if where is not None:
         _check_settings(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
     done, total, pairs = 0, rounds * (len(blocks(torch.arange(n), groups, block)) + passes), []
@@ -253,7 +257,6 @@ def prepare(
             first += len(rows)
             tell()
         if passes:
-            assert isinstance(coupling, Assignment)
             files = [file(k, f"pass-{p:04d}") for p in range(passes)]
             names = [name for name in data[torch.arange(1)].condition if name != "draft"]
             found = [concatenate(found)]  # frees the blocks: a data set may be large
@@ -267,7 +270,7 @@ def prepare(
 def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
     if block < 1 or rounds < 1:
         raise ValueError(f"block is {block} and rounds is {rounds}; both must be at least 1")
-    if passes < 0 or (passes and not isinstance(coupling, Assignment)):
+    if passes < 0 or (passes and not coupling.refines):
         raise ValueError(
             f"passes is {passes} with the coupling {type(coupling).__name__}; only Assignment takes passes, 0 or more"
         )
@@ -277,7 +280,7 @@ def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
 
 def _facts(coupling: Coupling, data: Data, source: Source, groups: Tensor | None) -> dict[str, object]:
     """The values that identify pairs, in addition to block and seed."""
-    n, space = len(data), getattr(coupling, "space", None)
+    n, space = len(data), coupling.space
     facts: dict[str, object] = {
         "coupling": _description(coupling),
         "source": f"{type(source).__name__} {_source_digest(data, source)}",

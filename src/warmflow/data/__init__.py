@@ -287,7 +287,7 @@ def load(what: object, **options: object) -> DataSet:
     Raises:
         ValueError: an unknown name or option, fewer than 200 rows, or anything the reader rejects.
     """
-    from warmflow.data import arrays, cifar10, emoji, hub, images, toy
+    from warmflow.data import arrays, cifar10, emoji, hub, image_files, images, toy
 
     if isinstance(what, DataSet):
         ready = what
@@ -297,7 +297,7 @@ def load(what: object, **options: object) -> DataSet:
         return _call(arrays.from_array, "array", options, what)
     name = ALIASES.get(told, told)
     if name.startswith("folder:"):
-        found = _call(images.folder, name, options, name.removeprefix("folder:"))
+        found = _call(image_files.folder, name, options, name.removeprefix("folder:"))
     elif name.lower().endswith((".npy", ".npz")):
         found = _call(arrays.from_file, name, options, name)
     elif name.startswith("hf:"):

@@ -101,8 +101,9 @@ def labels_of(labels: object, n: int, name: str) -> tuple[tuple[str, ...], Tenso
     if y.dtype.kind not in "biuUS":
         raise ValueError(f"{name}: labels of dtype {y.dtype}; give whole numbers or strings, without NaN")
     names, label = np.unique(y, return_inverse=True)
-    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in names.tolist()]
-    return tuple(texts), torch.from_numpy(label.reshape(-1).astype(np.int64))
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    return tuple(str(v) for v in names.tolist()), torch.from_numpy(label.reshape(-1).astype(np.int64))
 
 
 def from_file(

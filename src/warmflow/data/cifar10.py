@@ -26,7 +26,8 @@ from torch import Tensor
 
 from warmflow.data import DataSet, roots
 from warmflow.data.arrays import read_arrays
-from warmflow.data.images import official, reason
+from warmflow.data.image_files import reason
+from warmflow.data.images import official
 
 HUB = "uoft-cs/cifar10"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -77,8 +77,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = {key: archive[key] for key in ARRAYS if key in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else "damaged, or not a .npz file"
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
+        why = "damaged, or not a .npz file" if path.exists() else "there is no such file"
         raise ValueError(f"{path} cannot be read ({why}): {remedy}") from None
     missing = [key for key in ARRAYS if key not in found]
     if missing:

@@ -4,7 +4,7 @@
     "hf:PATH"     a folder written by ``save_to_disk``, or one that the package can read (parquet, a folder of images)
 
 An image column is required; a label column and a caption column are optional. Images are converted to (C, size, size) as in
-:mod:`warmflow.data.images`, from the bytes of their files.
+:mod:`warmflow.data.image_files`, from the bytes of their files.
 
 Parts. The split "test" is held out (else "validation", "valid", "val" or "dev"), at most 10,000 rows in a fixed random order.
 Another split with one of these names is the validation part, at most 5,000 rows; without one, a tenth of "train" is. The rest
@@ -27,7 +27,8 @@ from torch import Tensor
 from warmflow.data import DataSet, check_classes, enough, part, suggest
 from warmflow.data.arrays import labels_of
 from warmflow.data.demand import HELDOUT, VALIDATION
-from warmflow.data.images import FORMATS, MODES, from_uint8, read_image, reason
+from warmflow.data.image_files import FORMATS, MODES, read_image, reason
+from warmflow.data.images import from_uint8
 from warmflow.noise import permutation
 from warmflow.number_checks import is_whole
 

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
-from warmflow.data.images import from_uint8, read_folder, to_images
+from warmflow.data.image_files import read_folder
+from warmflow.data.images import from_uint8, to_images
 from warmflow.noise import Noise
 
 INPUT = "input"

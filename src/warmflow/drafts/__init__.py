@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import singledispatch
 
 from warmflow.discovery import classes_in
 from warmflow.drafts.base import Draft, Place, fitted
@@ -16,6 +17,7 @@ __all__ = ["DRAFTS", "Draft", "NoDraft", "Own", "Pipeline", "Place", "draft_of",
 DRAFTS: dict[str, type[Draft]] = classes_in(sys.modules[__name__], Draft)  # type: ignore[type-abstract]
 
 
+@singledispatch
 def draft_of(given: object) -> Draft:
     """Converts a user's argument to a ``Draft``.
 
@@ -26,15 +28,22 @@ def draft_of(given: object) -> Draft:
     Raises:
         ValueError: a string that is neither the name of a draft nor a path.
     """
-    if isinstance(given, Draft):
-        return given
-    if isinstance(given, str):
-        if given.startswith("diffusers:") and len(given) > len("diffusers:"):
-            return Pipeline(path=given.removeprefix("diffusers:"))
-        if given in DRAFTS:
-            return DRAFTS[given]()
-        if "/" not in given and "." not in given:
-            raise ValueError(
-                f"the draft {given!r} is neither a known draft nor a file or folder; {suggestion(given, DRAFTS)}"
-            )
+    return Own(samples=given)
+
+
+@draft_of.register
+def _(given: Draft) -> Draft:
+    return given
+
+
+@draft_of.register
+def _(given: str) -> Draft:
+    if given.startswith("diffusers:") and len(given) > len("diffusers:"):
+        return Pipeline(path=given.removeprefix("diffusers:"))
+    if given in DRAFTS:
+        return DRAFTS[given]()
+    if "/" not in given and "." not in given:
+        raise ValueError(
+            f"the draft {given!r} is neither a known draft nor a file or folder; {suggestion(given, DRAFTS)}"
+        )
     return Own(samples=given)

@@ -16,7 +16,8 @@ from warmflow.checkpoints import fingerprint
 from warmflow.contracts import Batch, Source, Start
 from warmflow.data import DataSet
 from warmflow.data.arrays import read_arrays
-from warmflow.data.images import from_uint8, names_of, read_folder, to_images
+from warmflow.data.image_files import names_of, read_folder
+from warmflow.data.images import from_uint8, to_images
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.drafts.base import Draft, Place
 from warmflow.noise import Noise, permutation

@@ -26,7 +26,7 @@ from warmflow.evaluation.study import Measure
 from warmflow.metrics.conditional import Score, coverage, crps, energy_score, joint_scales
 from warmflow.metrics.copying import CopyingReference
 from warmflow.metrics.joint import Halves, OutputCopies, OutputLabels, Outputs, Pairs
-from warmflow.metrics.mmd import MMD, mmd_for
+from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric, resampling_counts
 from warmflow.metrics.restoration import psnr, recovered_variance, ssim
 from warmflow.metrics.variation import Labeller
@@ -76,8 +76,8 @@ class Paired:
         rows, replicates = self.asked_rows(len(x), seed)[0], dict(measure.replicates)
         counts = resampling_counts(len(self.validation), RESAMPLES, ASKED_SEED)[:, rows]
         for metric in real.metrics:
-            if isinstance(metric, MMD):
-                moved = metric.reweighted(metric.features(x[: len(rows)]), real.test[metric.name], counts)
+            moved = metric.reweighted(metric.features(x[: len(rows)]), real.test[metric.name], counts)
+            if moved is not None:
                 replicates[metric.name] = replicates[metric.name] + moved - measure.distance[metric.name]
         return replace(measure, replicates=replicates)
 

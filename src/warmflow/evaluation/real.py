@@ -24,7 +24,6 @@ from warmflow.contracts import Metric
 from warmflow.data.given import check_set
 from warmflow.evaluation.study import Measure, MetricFacts, RealFacts
 from warmflow.metrics.copying import CopyingReference
-from warmflow.metrics.mmd import MMD
 from warmflow.metrics.resampled import Reference, ResampledMetric, resampling_counts
 from warmflow.metrics.variation import Labeller, sampled_variation
 from warmflow.noise import permutation
@@ -144,12 +143,10 @@ class RealData:
         }  # fmt: skip
 
     def _facts_of(self, metric: ResampledMetric) -> MetricFacts:
-        """An MMD has an n_eq, and its standard deviation where its expectation is 0, for a row's validation samples."""
-        if not isinstance(metric, MMD):
-            return MetricFacts(metric.name, None, metric.has_zero, "", 0.0)
-        n = max(self.samples // VALIDATION_SHARE, 2)
-        floor = metric.null_spread(self.validation[metric.name].features, n)
-        return MetricFacts(metric.name, 1 - self.test[metric.name].own, metric.has_zero, "real samples", floor)
+        """A metric with an n_eq (an MMD) counts real samples; its floor is that of a row's validation samples."""
+        scatter = metric.one_sample(self.test[metric.name])
+        floor = metric.null_spread(self.validation[metric.name].features, max(self.samples // VALIDATION_SHARE, 2))
+        return MetricFacts(metric.name, scatter, metric.has_zero, "" if scatter is None else "real samples", floor)
 
     @property
     def metric_facts(self) -> tuple[MetricFacts, ...]:

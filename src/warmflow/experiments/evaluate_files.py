@@ -20,7 +20,8 @@ from torch import Tensor
 
 from warmflow.checkpoints import open_run, write_json, write_tensors
 from warmflow.data.ready import Inputs
-from warmflow.data.samples import FILES, Reading, Sets, read_all, read_samples
+from warmflow.data.sample_files import FILES
+from warmflow.data.samples import Reading, Sets, read_all, read_samples
 from warmflow.evaluation.evaluate import Evaluation, Extras, Given, evaluate
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE

@@ -3,7 +3,7 @@
 from warmflow.fields.exact import ExactGaussian, ExactMixture, finite_data
 from warmflow.fields.exact_tokens import ExactMarkov, ExactTokens
 from warmflow.fields.guided import Guided, as_guided
-from warmflow.fields.network import NetworkField, network_of, with_network
+from warmflow.fields.network import NetworkField, module_of, network_of, with_network
 from warmflow.fields.tokens import Tempered, TokenField
 from warmflow.fields.wrapped import WrappedField, wrap
 
@@ -19,6 +19,7 @@ __all__ = [
     "WrappedField",
     "as_guided",
     "finite_data",
+    "module_of",
     "network_of",
     "with_network",
     "wrap",

@@ -33,14 +33,20 @@ def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextMana
     return torch.autocast(x.device.type, dtype=getattr(torch, autocast)) if autocast else contextlib.nullcontext()
 
 
+def module_of(field: Field) -> nn.Module | None:
+    """The torch module of a field; None for a closed form, or a function of the user's own."""
+    network = getattr(field, "network", None)
+    return network if isinstance(network, nn.Module) else None
+
+
 def network_of(field: Field) -> nn.Module:
     """The torch module of a field.
 
     Raises:
         ValueError: a field without one: a closed form, or a function of the user's own.
     """
-    network = getattr(field, "network", None)
-    if not isinstance(network, nn.Module):
+    network = module_of(field)
+    if network is None:
         raise ValueError(f"a {type(field).__name__} has no weights")
     return network
 

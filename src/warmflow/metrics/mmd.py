@@ -150,6 +150,10 @@ class MMD(ResampledMetric):
         cross = (counts @ near) / counts.sum(1)
         return _own_weighted(samples, counts, self.scale) + reference.own - 2 * cross
 
+    def one_sample(self, reference: Reference) -> float:
+        """``scatter``, from the reference's own term."""
+        return 1 - reference.own
+
     def _check(self, x: Tensor) -> None:
         if len(x) < 2:
             raise ValueError(f"metric {self.name!r} was given {len(x)} rows; an unbiased distance needs at least 2")

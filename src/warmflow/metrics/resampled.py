@@ -56,6 +56,18 @@ class ResampledMetric(Metric):
     def against(self, samples: Tensor, reference: Reference) -> tuple[float, Tensor]:
         """The distance of features (n, d) to the reference, and its (R,) replicates."""
 
+    def reweighted(self, samples: Tensor, reference: Reference, counts: Tensor) -> Tensor | None:
+        """The distances (R,) of features (n, d) under each row of counts (R, n) of the samples; None where there are none."""
+        return None
+
+    def null_spread(self, real: Tensor, n: int) -> float:
+        """The standard deviation of the distance for n samples distributed as the real features (m, d); 0 if unknown."""
+        return 0.0
+
+    def one_sample(self, reference: Reference) -> float | None:
+        """n times the mean distance of n real samples, which turns distances into numbers of real samples; None if not known."""
+        return None
+
 
 def resampling_counts(m: int, times: int, seed: int) -> Tensor:
     """Multinomial counts (times, m) float64 of how often each of m real points is drawn; each row sums to m.

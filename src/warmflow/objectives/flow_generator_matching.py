@@ -25,10 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, Estimate, Field, Objective, Pair, Player, Point, Source, Start
-from warmflow.fields import NetworkField, WrappedField
+from warmflow.fields import NetworkField, WrappedField, module_of
 from warmflow.noise import Noise
 from warmflow.number_checks import is_whole
 
@@ -94,8 +94,8 @@ class FlowGeneratorMatching(Objective):
             if self.by[name].network is not field.network:
                 raise ValueError(f"the player {name!r} holds another network than its field; give both the same one")
             _check_fits(name, field, self.teacher)
-        frozen = getattr(self.teacher, "network", None)
-        if isinstance(frozen, nn.Module):
+        frozen = module_of(self.teacher)
+        if frozen is not None:
             if any(frozen is f.network for f in (self.online, self.student)):
                 raise ValueError("the teacher's network is trained too; give the online flow and the student copies")
             frozen.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from warmflow.data import DataSet, load
-from warmflow.data.images import folder
+from warmflow.data.image_files import folder
 from warmflow.options import Count, options, plain
 from warmflow.problems.base import LEAST_SIDE, SMALL, ImageProblem, Problem, own_values
 from warmflow.setup import Build, Training, float_network

@@ -13,7 +13,8 @@ from pydantic import Field
 from warmflow.data import DataSet
 from warmflow.data.cifar10 import cifar10
 from warmflow.data.idx import fashion
-from warmflow.data.images import digits, folder
+from warmflow.data.image_files import folder
+from warmflow.data.images import digits
 from warmflow.data.paired import denoising, paired_folders, pairs, read_pairs, super_resolution
 from warmflow.options import Count, Positive, Whole, options
 from warmflow.problems.base import IMAGES, ImageProblem

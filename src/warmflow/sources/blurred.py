@@ -36,6 +36,10 @@ class Blurred(Wrapper):
             raise ValueError(f"sigma is {self.sigma}; the standard deviation of the start's noise must be 0 or more")
 
     @property
+    def draft_source(self) -> Source:
+        return self.source
+
+    @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"draft"}
 

@@ -46,6 +46,10 @@ class ByLabel(Source):
         return ByLabel(tuple(sources), shares_of(labels))
 
     @property
+    def label_shares(self) -> Tensor:
+        return self.shares
+
+    @property
     def takes(self) -> frozenset[str]:
         return frozenset({"label"})
 

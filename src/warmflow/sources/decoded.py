@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
@@ -53,6 +54,10 @@ class Decoded(Source):
     @property
     def takes(self) -> frozenset[str]:
         return self.latent.takes
+
+    @property
+    def label_shares(self) -> Tensor | None:
+        return self.latent.label_shares
 
     @torch.no_grad()
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

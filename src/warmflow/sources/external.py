@@ -20,7 +20,7 @@ from warmflow.noise import Noise
 Draft = Callable[[int, int], object]
 
 
-def _as_drafts(x: object, shape: tuple[int, ...], n: int | None, vocabulary: int | None = None) -> Tensor:
+def _as_drafts(x: object, shape: tuple[int, ...] | None, n: int | None, vocabulary: int | None = None) -> Tensor:
     try:
         tensor = torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError):
@@ -28,6 +28,7 @@ def _as_drafts(x: object, shape: tuple[int, ...], n: int | None, vocabulary: int
         raise ValueError(
             f"the drafts are a {what}; give a tensor or an array of numbers of shape (n, *shape)"
         ) from None
+    shape = tuple(tensor.shape[1:]) if shape is None else shape
     if tuple(tensor.shape[1:]) != shape or (n is not None and len(tensor) != n):
         want = f"({'N' if n is None else n}, {', '.join(map(str, shape))})"
         raise ValueError(f"drafts have shape {tuple(tensor.shape)}, the data needs {want}: resize or re-draw them")
@@ -73,15 +74,19 @@ class External(Source):
 
     @staticmethod
     def of(
-        draft: object, shape: tuple[int, ...], bounds: tuple[float, float] | None = None, vocabulary: int | None = None
+        draft: object,
+        shape: tuple[int, ...] | None = None,
+        bounds: tuple[float, float] | None = None,
+        vocabulary: int | None = None,
     ) -> External:
-        """Checks an array, or the first two drafts of a callable, against the shape and range of the data.
+        """Checks an array, or the first two drafts of a callable, against the shape and range of the data; ``shape`` is that of
+        the drafts if None.
 
         Raises:
             ValueError: a wrong shape or dtype, NaN, values far outside the data's ``bounds``, an empty array, a callable that
                 does not accept (n, seed), or an object that is neither callable nor an array.
         """
-        if callable(draft) and not isinstance(draft, Tensor):
+        if callable(draft):
             try:
                 inspect.signature(draft).bind(2, 0)
             except TypeError as error:
@@ -90,9 +95,10 @@ class External(Source):
                 ) from None
             except ValueError:
                 pass  # a builtin without a signature: checked by the call below
-            _check_range(_as_drafts(draft(2, 0), shape, 2, vocabulary), bounds)
-            return External(draft, shape, vocabulary)
-        if not isinstance(draft, Tensor) and not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
+            few = _as_drafts(draft(2, 0), shape, 2, vocabulary)
+            _check_range(few, bounds)
+            return External(draft, tuple(few.shape[1:]), vocabulary)
+        if not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
             kind = type(draft).__name__
             raise ValueError(
                 f"the draft is a {kind}, {draft!r:.60}; give a callable draft(n, seed) or an array of drafts"
@@ -103,12 +109,12 @@ class External(Source):
                 f"the array of drafts is empty, {tuple(ready.shape)}; give at least one draft, preferably many"
             )
         _check_range(ready, bounds)
-        return External(ready, shape, vocabulary)
+        return External(ready, tuple(ready.shape[1:]), vocabulary)
 
     @property
     def array(self) -> Tensor | None:
         """The drafts (N, *shape); None where a callable draws them."""
-        return self.draft if isinstance(self.draft, Tensor) else None
+        return None if callable(self.draft) else self.draft
 
     @property
     def takes(self) -> frozenset[str]:
@@ -116,15 +122,15 @@ class External(Source):
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})
-        if isinstance(self.draft, Tensor):
-            rows = given.pop("index", None)
-            if rows is None:
-                rows = noise.integers("row", high=len(self.draft))
-            elif len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(self.draft)):
-                raise ValueError(
-                    f"the data ask for draft {int(rows.max())}, but there are only {len(self.draft)}: aligned drafts must be "
-                    "as many as the data, and in the same order"
-                )
-            return Start(self.draft[rows], given)
-        seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
-        return Start(_as_drafts(self.draft(n, seed), self.shape, n, self.vocabulary), given)
+        if callable(self.draft):
+            seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
+            return Start(_as_drafts(self.draft(n, seed), self.shape, n, self.vocabulary), given)
+        rows = given.pop("index", None)
+        if rows is None:
+            rows = noise.integers("row", high=len(self.draft))
+        elif len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(self.draft)):
+            raise ValueError(
+                f"the data ask for draft {int(rows.max())}, but there are only {len(self.draft)}: aligned drafts must be "
+                "as many as the data, and in the same order"
+            )
+        return Start(self.draft[rows], given)

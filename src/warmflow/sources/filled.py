@@ -78,7 +78,7 @@ class Filled(Wrapper):
             start = self.source.draw(n, {**kept, "given": given}, noise=noise)
         else:
             start = self.source.draw(n, kept, noise=noise)
-            if not _is_noise(self.source):
+            if not self.source.is_noise:
                 warnings.warn(
                     f"the {type(self.source).__name__} draft does not see the given tokens: its own tokens are overwritten there",
                     stacklevel=2,
@@ -87,10 +87,3 @@ class Filled(Wrapper):
         shown = {**start.condition, "draft": x0} if "draft" in start.condition else start.condition
         fixed = given >= 0 if start.fixed is None else (given >= 0) | start.fixed
         return replace(start, x0=x0, condition=shown, fixed=fixed)
-
-
-def _is_noise(source: Source) -> bool:
-    """Returns True if the source is plain noise, for which the given tokens make no difference."""
-    from warmflow.sources.plain_tokens import MaskTokens, UniformTokens
-
-    return isinstance(source, UniformTokens | MaskTokens)

@@ -40,6 +40,14 @@ class Labelled(Wrapper):
         return Labelled(source, shares_of(labels))
 
     @property
+    def bare(self) -> Source:
+        return self.source.bare
+
+    @property
+    def label_shares(self) -> Tensor:
+        return self.shares
+
+    @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"label"}
 

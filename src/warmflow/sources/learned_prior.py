@@ -53,6 +53,10 @@ class LearnedPrior(Source):
     def takes(self) -> frozenset[str]:
         return self.latent.takes | {"z"}
 
+    @property
+    def label_shares(self) -> Tensor | None:
+        return self.latent.label_shares
+
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         given = dict(condition or {})
         calls = None

@@ -20,6 +20,10 @@ class Shown(Wrapper):
     source: Source
 
     @property
+    def draft_source(self) -> Source:
+        return self.source
+
+    @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {"draft"}
 

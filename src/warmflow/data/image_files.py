@@ -1,0 +1,276 @@
+"""Folders of image files as data sets, and single files as arrays.
+
+A file is converted in these steps: EXIF orientation, 8 bits per channel (16 bits are divided by 257), transparency
+composited on white, the requested mode (RGB or L), the shorter side resized to ``size`` by an antialiased bicubic filter,
+center crop. Files are sorted by name, independently of the file system.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from warmflow.data import DataSet, split, suggest
+from warmflow.data.demand import MEMORY, on_demand
+from warmflow.data.images import from_uint8
+from warmflow.number_checks import is_whole
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
+"""Formats that Pillow may open: those that it decodes itself (EPS, for example, would start another program)."""
+
+MODES = ("RGB", "L")
+
+
+def folder(
+    path: str | os.PathLike[str],
+    size: int = 32,
+    *,
+    mode: str = "RGB",
+    seed: int = 0,
+    heldout: float = 0.2,
+    stream: bool = False,
+    memory: float = MEMORY,
+) -> DataSet:
+    """The images in a folder and its subfolders, as (3 or 1, size, size) in [-1, 1].
+
+    Classes are the top-level subfolders (the first part of a file's path). If there are also images directly in the
+    folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every other file is tried. A
+    random tenth of the images is for validation, and the share ``heldout`` is held out.
+
+    ``notes``: read (number of images), unreadable (number of files), unreadable_files (path and reason of each).
+
+    Args:
+        size: the side of the square, in pixels; at least 4.
+        mode: "RGB" or "L" (grey); files of any other mode are converted.
+        stream: decode images on demand (``DataSet.whole``) instead of all at once. Only the header of each file is
+            checked beforehand; a file that turns out to be damaged later raises an error that names it.
+        memory: with ``stream``, the memory limit in GB of the parts held in memory.
+
+    Raises:
+        ValueError: a missing path or a file, no readable image, an invalid size, mode, heldout or memory.
+    """
+    root = _root(path)
+    if not is_whole(size, 4):
+        raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
+    if mode not in MODES:
+        raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
+    if not 0 < heldout < 0.9:
+        raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
+    if stream:
+        x, (files, failed) = None, _heads(root)
+    else:
+        x, files, failed = read_folder(root, size, mode)
+    if len(files) < 2:
+        raise ValueError(_too_few(path, len(files), failed))
+    classes, label, note = _classes(files)
+    notes: dict[str, object] = {
+        "read": len(files),
+        "unreadable": len(failed),
+        "unreadable_files": [{"file": f, "reason": r} for f, r in failed],
+    }
+    if note:
+        notes["classes"] = note
+    n, name = len(files), f"folder:{path}"
+    held, valid = max(1, round(heldout * n)), round(0.1 * n)
+    if x is not None:
+        return split(
+            name, "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, heldout=held, validation=valid
+        )  # fmt: skip
+
+    def read(rows: Tensor) -> Tensor:
+        return from_uint8(
+            torch.from_numpy(np.stack([_decoded(root / files[row], size, mode) for row in rows.tolist()]))
+        )
+
+    return on_demand(
+        name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, heldout=held,
+        validation=valid,
+    )  # fmt: skip
+
+
+def _root(path: str | os.PathLike[str]) -> Path:
+    """The folder, which is there."""
+    if not str(path):
+        raise ValueError("folder: the path is empty; give the path of a folder of images")
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise ValueError(f'folder: "{path}" does not exist; give the path of a folder of images')
+    if not root.is_dir():
+        raise ValueError(f'folder: "{path}" is a file; give the folder that holds it')
+    return root
+
+
+def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, str]]) -> str:
+    kinds = "png, jpg, webp, bmp, gif, tiff"
+    if read:
+        return f'folder: "{path}" holds one readable image; give at least two'
+    if not failed:
+        return f'folder: "{path}" holds no images; give a folder of {kinds} files'
+    first, reason = failed[0]
+    return (
+        f'folder: no image in "{path}" can be read ({len(failed)} files tried; {first}: {reason}); give {kinds} files'
+    )
+
+
+def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """Images (n, C, size, size) uint8, their n names relative to root, and (name, reason) of all unreadable files."""
+    pixels: list[np.ndarray] = []
+    files, failed = _tried(root, lambda file: pixels.append(read_image(file, size, mode)))
+    shape = (0, len(mode), size, size)
+    return torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, np.uint8)), files, failed
+
+
+def _heads(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names relative to root of the files with a valid image header, and (name, reason) of all others."""
+    from PIL import Image
+
+    return _tried(root, lambda file: Image.open(file, formats=FORMATS).close())
+
+
+def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names relative to root of the files on which ``act`` succeeds, and (name, reason) of those on which it fails."""
+    files = []
+    names, failed = _names(root)
+    for name in names:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                act(root / name)
+            files.append(name)
+        except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes; each is reported
+            failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
+    return files, failed
+
+
+def reason(error: Exception) -> str:
+    """The reason why an image could not be read, in one line."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image"
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
+    try:
+        return read_image(file, size, mode)
+    except Exception as error:  # as above
+        raise ValueError(f'folder: "{file}" cannot be read ({reason(error)}); remove it, or leave stream out') from None
+
+
+def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:
+    """The sorted relative names of a folder's files, except those in ``without``."""
+    return [name for name in _names(root)[0] if name not in set(without)]
+
+
+def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Sorted relative names of the files below root, following each link once; and (name, reason) of unlistable entries."""
+    found: list[str] = []
+    failed: list[tuple[str, str]] = []
+    seen = {os.path.realpath(root)}
+
+    def relative(path: str) -> str:
+        return Path(path).relative_to(root).as_posix()
+
+    def denied(error: OSError) -> None:
+        failed.append((relative(error.filename), error.strerror or "cannot be listed"))
+
+    for here, folders, files in os.walk(root, followlinks=True, onerror=denied):
+        keep = []
+        for sub in sorted(folders):
+            real = os.path.realpath(os.path.join(here, sub))
+            if not sub.startswith((".", "__MACOSX")) and real not in seen:
+                seen.add(real)
+                keep.append(sub)
+        folders[:] = keep
+        for file in files:
+            name = os.path.join(here, file)
+            if file.startswith(".") or file in ("Thumbs.db", "desktop.ini"):
+                continue
+            if os.path.isfile(name):  # reading a pipe would block
+                found.append(relative(name))
+            else:
+                failed.append((relative(name), "not a regular file, or a broken link"))
+    return sorted(found, key=lambda name: (unicodedata.normalize("NFC", name), name)), sorted(failed)
+
+
+def _classes(files: list[str]) -> tuple[tuple[str, ...], Tensor | None, str | None]:
+    """Class names, labels (n,) int64, and a note if subfolders could not be used as classes."""
+    tops = [name.split("/")[0] if "/" in name else None for name in files]
+    loose = tops.count(None)
+    if loose == len(files):
+        return (), None, None
+    if loose:
+        note = f"{loose} images are outside of the subfolders, so there are no classes; move them into a subfolder"
+        return (), None, note
+    names = sorted({top for top in tops if top is not None})
+    return tuple(names), torch.tensor([names.index(top) for top in tops if top is not None]), None
+
+
+def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "RGB") -> np.ndarray:
+    """One image file (path or open file) as (C, size, size) uint8, by the steps at the top of this module.
+
+    Raises:
+        OSError, ValueError: not an image, damaged, or grey values of unknown scale.
+    """
+    from PIL import Image
+
+    image = _upright(path, mode)
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    return _channels(image)
+
+
+def read_pixels(path: str | os.PathLike[str], mode: str = "") -> np.ndarray:
+    """One image file as (C, H, W) uint8 at full size: like ``read_image``, without resizing and cropping.
+
+    Args:
+        mode: "RGB", "L", or "" for L if the file is grey, else RGB.
+
+    Raises:
+        OSError, ValueError: as ``read_image``.
+    """
+    return _channels(_upright(path, mode))
+
+
+def _channels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
+    """The image of a file with 8 bits per channel in this mode, rotated by its EXIF orientation and composited on white."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path, formats=FORMATS) as file:
+        image: Image.Image = ImageOps.exif_transpose(file)
+        image = _eight_bits(image)
+    mode = mode or ("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Converts 16-bit grey (modes I;16 and I) and floats in [0, 1] (F) to 8 bits; Pillow's own conversion would clip them."""
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        image.load()
+        return image
+    values = np.asarray(image).astype(np.float64)
+    low, high, top = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
+    if not (low >= 0 and high <= top):
+        raise ValueError(f"grey values from {low:.4g} to {high:.4g} have no known scale; save as 8 or 16 bits")
+    return Image.fromarray(np.round(values * (255 / top)).astype(np.uint8))
