@@ -420,3 +420,20 @@ def test_fashion_from_trained_drafts(draft: Draft, tmp_path: Path) -> None:
         assert "all alike" in str(error) and "raise its updates" in str(error), "four updates may be too few"  # noqa: PT017
     else:
         assert x.shape == (2, 1, 28, 28) and bool(torch.isfinite(x).all())
+
+
+def test_two_functions_of_one_name_are_two_drafts() -> None:
+    """Parts are kept by what was asked: a second lambda must not be given the first one's drafts."""
+    near, far, again = (
+        Own(samples=lambda n, seed, at=at: at + Noise.of(seed, n).normal("x", 2)) for at in (0.0, 5.0, 0.0)
+    )
+    assert near.asked() != far.asked() and near.asked() == again.asked()
+    parts = Parts(problem_of(Noise.of(0, 400).normal("x", 2)).setup(), seed=0)
+    means = [float(parts.draft(one).draw(200, noise=Noise.of(0, 200)).x0.mean()) for one in (near, far)]
+    assert abs(means[0]) < 0.5 and abs(means[1] - 5) < 0.5
+
+
+def test_a_function_whose_drafts_do_not_repeat_is_known_by_its_name() -> None:
+    unseeded, failing = Own(samples=lambda n, seed: torch.randn(n, 2)), Own(samples=lambda n, seed: 1 / 0)
+    assert unseeded.asked()["samples"] == failing.asked()["samples"]
+    assert str(unseeded.asked()["samples"]).endswith("<lambda>")
