@@ -69,7 +69,7 @@ class Draft(ABC):
         return False
 
     def aligned_with_data(self) -> Draft:
-        """The same drafts, one for each sample of the data where the user provides them."""
+        """This draft model; drafts that the user provides are then read as one for each data point, in the order of the data."""
         return self
 
     def digest(self) -> str:

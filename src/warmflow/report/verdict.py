@@ -188,7 +188,7 @@ Gains = dict[str, OnErrorOmit[tuple[OnErrorOmit[Gain], ...]]]
 
 @dataclass(frozen=True)
 class Words(Record):
-    """The verdict in sentences, which are shown and never read."""
+    """The verdict in sentences, for display only: no code depends on their wording."""
 
     question: str = ""
     answer: str = ""
