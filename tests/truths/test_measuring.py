@@ -64,7 +64,8 @@ def real(setup) -> RealData:
 
 def draft(setup):
     """What the warm flow starts from, before its noise."""
-    return settled(WARM, setup).starts_from(Parts(setup, 0)).source
+    method = settled(WARM, setup)
+    return method.starts_from(setup, method.flow(Parts(setup, 0)).sampler).source
 
 
 def flows(setup) -> list[Trained]:

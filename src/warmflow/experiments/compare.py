@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
-from warmflow.contracts import Source
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
@@ -25,18 +24,15 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
-from warmflow.experiments.members import candidates, conditions, in_memory, members_of, named
-from warmflow.experiments.pair_audits import audits
+from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import Comparison, conclude, described, say
 from warmflow.experiments.run import data_print
+from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import (
     Work,
-    bills,
     method_titles,
     prepare_all,
-    starts_of,
     train_all,
-    trained_flows,
     warnings_of,
 )
 from warmflow.methods.base import Method, settled
@@ -165,25 +161,7 @@ def _asked(work: Work, how: Asked) -> dict[str, object]:
 
 def _comparison(work: Work, how: Asked) -> Comparison:
     """The trained methods, as they are measured and judged."""
-    members, parts = work.members, work.parts(min(how.seeds))
-    starts = starts_of(work, how.seeds)
-    shown: Source | None = None
-    audited: Mapping[str, Mapping[str, object]] = {}
-    for m in candidates(members):
-        start = m.method.starts_from(parts)
-        if shown is None and start is not None and start.draft:
-            shown = start.source
-        drafted = m.method.drafted(parts)
-        if not audited and drafted is not None:
-            audited = audits(work.setup(), drafted)
-    held = conditions(members)
-    first = held[candidates(members)[0].name]
-    given = tuple(dict.fromkeys(name for m in candidates(members) for name in m.method.brings(work.setup())))
-    return Comparison(
-        work.setup().data, how.samples, tuple(m.name for m in candidates(members)), trained_flows(work, how.seeds), starts,
-        how.calls, training=first[0], counted=first[1], given=given, apart=held, bills=bills(work, how.seeds), draft=shown,
-        audit=audited, jobs=how.jobs,
-    )  # fmt: skip
+    return comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
 
 
 def _longer(work: Work, how: Asked, real: RealData) -> Callable[[Evaluation], tuple[Held, Mapping[str, object]]] | None:

@@ -1,7 +1,7 @@
 """Everything that a comparison trains, in this process or in several: drafts and pairs of each seed, then every method.
 
 FOLDER/seeds/SEED/            drafts, priors and pairs of a training seed (``methods.parts``)
-FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``)
+FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``), which members with the same options share (controls)
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from warmflow.checkpoints import read_json
-from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.experiments.measure import Trained, alone, mean_bill
-from warmflow.experiments.members import in_memory, titles
+from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
+from warmflow.experiments.trained_runs import TrainedRun
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem
@@ -74,9 +73,15 @@ class Work:
     def member(self, name: str) -> Member:
         return next(m for m in self.members if m.name == name)
 
+    @property
+    def trained(self) -> list[Member]:
+        """The members, one for each method; the others share its run (the same control of two candidates)."""
+        return [m for i, m in enumerate(self.members) if all(m.method != before.method for before in self.members[:i])]
+
     def folder(self, name: str, seed: int) -> Path:
         """The run folder of a member under a seed."""
-        return seed_folder(self.root, seed) / name
+        method = self.member(name).method
+        return seed_folder(self.root, seed) / next(m.name for m in self.trained if m.method == method)
 
     def run(self, name: str, seed: int, progress: str | None = None) -> Sampler:
         """The trained sampler of a member under a seed."""
@@ -102,13 +107,21 @@ class Work:
         """All that a run took."""
         return self.seconds(name, seed) + sum(self.bill(name, seed).values())
 
+    def runs(self, seeds: Sequence[int]) -> list[TrainedRun]:
+        """Every member under every seed, trained; of one that trains nothing, what it samples."""
+        return [
+            TrainedRun(m, s, self.run(m.name, s), self.seconds(m.name, s), self.bill(m.name, s), self.parts(s))
+            for m in self.members
+            for s in seeds
+        ]
+
 
 _SETUPS: dict[str, Setup] = {}
 
 
 def _prepare(work: Work, seed: int, progress: bool = False) -> None:
     """Makes the drafts, priors and pairs of a seed that unfinished runs need."""
-    for member in work.members:
+    for member in work.trained:
         if member.method.needs() is None and work.told(member.name, seed).get("state") != "complete":
             member.method.stages(work.parts(seed, progress))
 
@@ -126,8 +139,8 @@ def _train(work: Work, name: str, seed: int, progress: str | None) -> None:
 
 def train_all(work: Work, seeds: Sequence[int], *, jobs: int = 1, progress: bool = False) -> None:
     """Trains every member under every seed, those first that others start from."""
-    first = [m for m in work.members if m.method.needs() is None and m.method.trains]
-    later = [m for m in work.members if m.method.needs() is not None]
+    first = [m for m in work.trained if m.method.needs() is None and m.method.trains]
+    later = [m for m in work.trained if m.method.needs() is not None]
     for group in (first, later):
         shown = progress and jobs == 1
         tasks = [(work, m.name, seed, f"{m.name}, seed {seed}" if shown else None) for seed in seeds for m in group]
@@ -151,44 +164,6 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
         return total
 
     return done
-
-
-def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
-    """Every flow of a comparison; of methods that train nothing, what they sample."""
-    found, named = [], titles(work.members)
-    for m in work.members:
-        for seed in seeds:
-            found.append(
-                Trained(
-                    m.name, m.role, seed, work.run(m.name, seed), work.seconds(m.name, seed), m.of, named[m.name],
-                    "distilling" if m.method.needs() is not None else "training", tuple(m.method.grid() or ()),
-                    tuple(m.method.solvers() or ()),
-                )
-            )  # fmt: skip
-    return found
-
-
-def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The mean seconds of the parts of each method, by name."""
-    return {m.name: mean_bill([work.bill(m.name, seed) for seed in seeds]) for m in work.members}
-
-
-def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
-    """What each candidate starts from, measured alone."""
-    begun = {
-        m.name: {seed: m.method.starts_from(work.parts(seed)) for seed in seeds}
-        for m in work.members if m.role is Role.CANDIDATE
-    }  # fmt: skip
-    whole = {name: {s: x for s, x in starts.items() if x is not None} for name, starts in begun.items()}
-    whole = {name: starts for name, starts in whole.items() if len(starts) == len(seeds)}
-    own = [starts[seeds[0]].title for starts in whole.values()]
-    found: list[Entry] = []
-    for name, starts in whole.items():
-        first = starts[seeds[0]]
-        title = first.title if own.count(first.title) == 1 else f"{first.title}, of {titles(work.members)[name]}"
-        sources = {seed: start.source for seed, start in starts.items()}
-        found.append(alone(work.setup().data.bounds, f"{name}-start", sources, name, title, draft=first.draft))
-    return found
 
 
 def warnings_of(work: Work, seed: int) -> tuple[dict[str, Mapping[str, object]], list[str]]:

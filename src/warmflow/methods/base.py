@@ -141,8 +141,8 @@ class Method(ABC):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
-    def starts_from(self, parts: Parts) -> Start | None:
-        """What the flow starts from, to be measured alone; None where that is noise."""
+    def starts_from(self, setup: Setup, sampler: Sampler) -> Start | None:
+        """What the trained flow starts from, to be measured alone; None where that is noise."""
         return None
 
     def brings(self, setup: Setup) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ class Distillation(Method):
         return self.teacher
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [(cold, Role.BASELINE) for cold in baselines(setup)]
+        return baselines(setup)
 
     def solvers(self) -> Sequence[Solver] | None:
         return (Euler(),)
