@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
@@ -37,7 +39,7 @@ from warmflow.experiments.work import (
 )
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_number, is_whole
 from warmflow.options import changed, plain
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
@@ -200,7 +202,7 @@ def whole(calls: Sequence[int]) -> tuple[int, ...]:
 
 
 def _listed(name: str, given: Sequence[int], like: str) -> None:
-    if isinstance(given, int | float | str):
+    if np.isscalar(given):
         raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
@@ -227,6 +229,6 @@ def _positive(name: str, value: int) -> int:
 
 
 def _minutes(minutes: float | None) -> float | None:
-    if minutes is not None and (isinstance(minutes, str) or not 0 < minutes < math.inf):
+    if minutes is not None and not is_number(minutes):
         raise ValueError(f"minutes is {minutes!r}; give a positive time for the whole comparison")
     return minutes

@@ -12,12 +12,11 @@ from warmflow.experiments.members import candidates, conditions, titles
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison
 from warmflow.methods.base import Member, Start
+from warmflow.methods.distillation import ONE
 from warmflow.methods.parts import Parts
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
-
-ONE = (1,)
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,6 +94,8 @@ class Method(ABC):
     """What is held equal between it and the baselines."""
     fine_tunes: ClassVar[bool] = False
     """Whether it may begin with the weights of a cold run."""
+    has_draft: ClassVar[bool] = False
+    """Whether it has the option ``draft``."""
     trains: ClassVar[bool] = True
     """Whether it trains anything; one that does not has no run folder."""
 

@@ -64,6 +64,7 @@ class WarmStart(Pairing, FlowMethod):
 
     name: ClassVar[str] = "warm-start"
     fine_tunes: ClassVar[bool] = True
+    has_draft: ClassVar[bool] = True
     draft: str | Draft | None = None
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
     t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
@@ -75,7 +76,7 @@ class WarmStart(Pairing, FlowMethod):
 
     @property
     def _control(self) -> bool:
-        return isinstance(self.draft, NoDraft)
+        return self.draft == NoDraft()
 
     def _draft(self, setup: Setup) -> Draft:
         found = draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)

@@ -140,15 +140,15 @@ def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: 
 
 def text_data(
     train: Tensor, test: Tensor, validation: Tensor, judge: Judge, words: Words, vocabulary: int, samples: int,
-    text: Tensor | CopiedRuns, seed: int = 0,
+    text: Tensor, seed: int = 0,
 ) -> RealData:  # fmt: skip
-    """The real data of windows of tokens (n, L) int64; ``text`` (T,) is the text whose runs count as copied, or these runs."""
+    """The real data of windows of tokens (n, L) int64; ``text`` (T,) is the text whose runs count as copied."""
     length = train.shape[1]
     few = train[permutation(seed, len(train), "text.train")[:TEXT_TRAIN]]
     bag = max(2, min(BAG, len(test) // 2, len(validation) // 2, samples // 8))
     grams: list[ResampledMetric] = [kgrams_for(k, vocabulary, bag) for k in range(min(LONGEST_GRAM, length), 0, -1)]
     judged = mmd_for(few, Judged.of(judge, words, few, vocabulary), "judged features")
-    runs = text if isinstance(text, CopiedRuns) else CopiedRuns.of(text, length)
+    runs = CopiedRuns.of(text, length)
     return RealData.of(
         test, validation, [*grams, judged], copying=CopiedRunsReference.of(runs, test), labeller=deciles_of(judge, few),
         beside=gaps(judge, words, vocabulary), samples=samples, seed=seed,
