@@ -188,7 +188,7 @@ def test_a_seed_is_billed_for_what_was_made_and_not_for_reading_it(work: Work, t
     made_in = [work.parts(seed).seconds() for seed in (0, 1)]
     assert [here.parts(seed).seconds() for seed in (0, 1)] == made_in, "no part was made twice"
     for name in ("draft", "pairing"):
-        each = [here.bill("warm-start", seed)[name] for seed in (0, 1)]
+        each = [here.saved("warm-start", seed).spent[name] for seed in (0, 1)]
         assert found["warm-start"][name] == pytest.approx(sum(each) / 2)
         assert all(any(seconds == one for one in kept.values()) for seconds, kept in zip(each, made_in, strict=True))
     shutil.rmtree(here.folder("warm-start", 0))
@@ -208,7 +208,7 @@ def test_candidates_of_one_control_train_it_once(tmp_path: Path) -> None:
     runs = {run.member.name: run for run in here.runs((0,))}
     first, second = (runs[m.name] for m in controls)
     assert torch.equal(first.sampler(9, seed=1, steps=2).x, second.sampler(9, seed=1, steps=2).x)
-    assert (first.seconds, first.spent) == (second.seconds, second.spent) and first.seconds > 0
+    assert first.saved.config == second.saved.config and first.saved.seconds > 0
 
 
 def test_parts_of_no_folder_are_made_and_not_kept() -> None:

@@ -12,31 +12,24 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
 from warmflow.evaluation.evaluate import Evaluation
-from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
-from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.members import in_memory, members_of, named
-from warmflow.experiments.pipeline import Comparison, conclude, described, say
+from warmflow.experiments.pipeline import conclude, described, say
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
-from warmflow.experiments.work import (
-    Work,
-    method_titles,
-    prepare_all,
-    train_all,
-    warnings_of,
-)
+from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole
@@ -146,7 +139,10 @@ def run(work: Work, how: Asked) -> Report:
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
-    return conclude(_comparison(work, how), root, config, real, progress=how.progress, doubled=_longer(work, how, real))
+    comparison = comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
+    longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
+    doubling = longer if how.convergence else None
+    return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
 
 
 def _asked(work: Work, how: Asked) -> dict[str, object]:
@@ -159,22 +155,6 @@ def _asked(work: Work, how: Asked) -> dict[str, object]:
         "samples": how.samples, "minutes": how.minutes, "convergence": how.convergence, "device": work.device,
         **files,
     }  # fmt: skip
-
-
-def _comparison(work: Work, how: Asked) -> Comparison:
-    """The trained methods, as they are measured and judged."""
-    return comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
-
-
-def _longer(work: Work, how: Asked, real: RealData) -> Callable[[Evaluation], tuple[Held, Mapping[str, object]]] | None:
-    """What ``conclude`` asks after the first judgement, where convergence is asked for."""
-    if not how.convergence:
-        return None
-
-    def longer(evaluation: Evaluation) -> tuple[Held, Mapping[str, object]]:
-        return doubled(work, _comparison(work, how), evaluation, real, how.seeds, how.jobs, how.progress)
-
-    return longer
 
 
 def judged_again(root: Path) -> Report:

@@ -85,7 +85,7 @@ def _trained(setup: Setup, pools: Sequence[Pool], device: str) -> list[TrainedRu
     """The runs as members of a comparison."""
     return [
         TrainedRun(
-            Member(pool.name, run.method, pool.role), run.seed, run.sampler(device), run.seconds, run.spent,
+            Member(pool.name, run.method, pool.role), run.seed, run.sampler(device), run,
             None if run.parts is None else Parts(setup, run.seed, run.parts),
         )
         for pool in pools

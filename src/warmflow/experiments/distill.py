@@ -65,7 +65,7 @@ class Teacher:
 
     def parts(self, folder: Path, device: str) -> Parts:
         """The parts of a method that starts from this teacher."""
-        spent = 0.0 if self.run is None else self.run.seconds + sum(self.run.spent.values())
+        spent = 0.0 if self.run is None else self.run.cost
 
         def trained(_: object) -> Sampler:
             if spent:

@@ -59,6 +59,11 @@ class SavedRun:
         return {str(k): float(v) for k, v in (self.config.get("spent") or {}).items()}
 
     @property
+    def cost(self) -> float:
+        """All seconds that it took."""
+        return self.seconds + sum(self.spent.values())
+
+    @property
     def parts(self) -> Path | None:
         """Where its drafts and pairs lie: in the run (``train_run``) or beside it (a comparison); None where there are none."""
         places = (self.folder / "parts", self.folder.parent)

@@ -11,6 +11,7 @@ from warmflow.experiments.measure import Trained, alone, mean_bill
 from warmflow.experiments.members import candidates, conditions, titles
 from warmflow.experiments.pair_audits import audits
 from warmflow.experiments.pipeline import Comparison
+from warmflow.experiments.saved_runs import SavedRun
 from warmflow.methods.base import Member, Start
 from warmflow.methods.distillation import ONE
 from warmflow.methods.parts import Parts
@@ -24,16 +25,14 @@ class TrainedRun:
     """A member of a comparison, trained under one seed.
 
     Args:
-        seconds: of its training.
-        spent: seconds of its drafts, pairs and priors, by their name in the bill.
-        parts: these, to audit the pairs; None where they were not kept.
+        saved: what its folder tells: the seconds of its training and of its parts.
+        parts: its drafts, pairs and priors, to audit the pairs; None where they were not kept.
     """
 
     member: Member
     seed: int
     sampler: Sampler
-    seconds: float
-    spent: Mapping[str, float]
+    saved: SavedRun
     parts: Parts | None = None
 
 
@@ -66,7 +65,7 @@ def flows_of(runs: Sequence[TrainedRun]) -> list[Trained]:
         shown = later and m.role is Role.SHOWN
         found.append(
             Trained(
-                m.name, m.role, run.seed, run.sampler, run.seconds, m.of, named[m.name],
+                m.name, m.role, run.seed, run.sampler, run.saved.seconds, m.of, named[m.name],
                 "distilling" if later and not shown else "training",
                 ONE if shown else tuple(method.grid() or ()), (Euler(),) if shown else tuple(method.solvers() or ()),
             )
@@ -76,7 +75,7 @@ def flows_of(runs: Sequence[TrainedRun]) -> list[Trained]:
 
 def bills_of(runs: Sequence[TrainedRun]) -> dict[str, dict[str, float]]:
     """The mean seconds of the parts of each method, by name; its own training apart."""
-    return {m.name: mean_bill([run.spent for run in runs if run.member.name == m.name]) for m in _members(runs)}
+    return {m.name: mean_bill([run.saved.spent for run in runs if run.member.name == m.name]) for m in _members(runs)}
 
 
 def _starts(setup: Setup, runs: Sequence[TrainedRun]) -> dict[str, dict[int, Start]]:

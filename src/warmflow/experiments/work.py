@@ -16,6 +16,7 @@ from warmflow.evaluation.study import Role
 from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
+from warmflow.experiments.saved_runs import SavedRun
 from warmflow.experiments.trained_runs import TrainedRun
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
@@ -64,7 +65,7 @@ class Work:
             member = next(m for m in self.members if m.method == asked)
             if member.name not in runs:
                 runs[member.name] = self.run(member.name, seed)
-            parts.used["teacher"] = self.spent(member.name, seed)
+            parts.used["teacher"] = self.saved(member.name, seed).cost
             return runs[member.name]
 
         parts.run = other
@@ -90,27 +91,16 @@ class Work:
             self.member(name).method, parts, self.folder(name, seed), device=self.device, progress=progress
         )
 
-    def told(self, name: str, seed: int) -> RunConfig:
-        """The config.json of a member's run; empty where it has none."""
-        path = self.folder(name, seed) / "config.json"
-        return read_json(path) if path.exists() else {}
-
-    def seconds(self, name: str, seed: int) -> float:
-        """What the training of a run took, without its drafts and pairs."""
-        return float(self.told(name, seed).get("training", {}).get("seconds", 0.0))
-
-    def bill(self, name: str, seed: int) -> dict[str, float]:
-        """What the parts of a run took, by name."""
-        return dict(self.told(name, seed).get("spent") or {})
-
-    def spent(self, name: str, seed: int) -> float:
-        """All that a run took."""
-        return self.seconds(name, seed) + sum(self.bill(name, seed).values())
+    def saved(self, name: str, seed: int) -> SavedRun:
+        """The run of a member under a seed as its folder tells; with nothing in its config where there is none yet."""
+        folder = self.folder(name, seed)
+        config: RunConfig = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+        return SavedRun(folder, config, self.member(name).method)
 
     def runs(self, seeds: Sequence[int]) -> list[TrainedRun]:
         """Every member under every seed, trained; of one that trains nothing, what it samples."""
         return [
-            TrainedRun(m, s, self.run(m.name, s), self.seconds(m.name, s), self.bill(m.name, s), self.parts(s))
+            TrainedRun(m, s, self.run(m.name, s), self.saved(m.name, s), self.parts(s))
             for m in self.members
             for s in seeds
         ]
@@ -122,7 +112,7 @@ _SETUPS: dict[str, Setup] = {}
 def _prepare(work: Work, seed: int, progress: bool = False) -> None:
     """Makes the drafts, priors and pairs of a seed that unfinished runs need."""
     for member in work.trained:
-        if member.method.needs() is None and work.told(member.name, seed).get("state") != "complete":
+        if member.method.needs() is None and not work.saved(member.name, seed).complete:
             member.method.stages(work.parts(seed, progress))
 
 
