@@ -27,9 +27,9 @@ from warmflow.evaluation.record import read_study
 from warmflow.evaluation.study import Role
 from warmflow.experiments.evaluate_files import table
 from warmflow.experiments.measure import Store
-from warmflow.experiments.pair_audits import audits
-from warmflow.experiments.pipeline import Comparison, conclude, described
-from warmflow.experiments.work import Work, bills, prepare_all, starts_of, train_all, trained_flows
+from warmflow.experiments.pipeline import conclude, described
+from warmflow.experiments.trained_runs import comparison_of
+from warmflow.experiments.work import Work, prepare_all, train_all
 from warmflow.methods.base import Member, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import changed, plain
@@ -80,17 +80,15 @@ def beside(comparison: Path, out: Path, method: WarmStart, *, jobs: int = 1) -> 
         return Report.read(out)
     prepare_all(ours, seeds, jobs=jobs, progress=True)
     train_all(ours, seeds, jobs=jobs, progress=True)
-    trained = [
-        replace(t, role=t.role if t.role is Role.BASELINE else Role.SHOWN, of="") for t in trained_flows(theirs, seeds)
+    shown = [
+        replace(run, member=replace(run.member, role=Role.SHOWN, of=""))
+        if run.member.role is not Role.BASELINE
+        else run
+        for run in theirs.runs(seeds)
     ]
     real, facts = real_data(setup.data, found.samples)
     reuse(comparison, out, real, found.samples)
-    drafted = method.drafted(ours.parts(min(seeds)))
-    c = Comparison(
-        setup.data, found.samples, (OTHER,), [*trained, *trained_flows(ours, seeds)], starts_of(ours, seeds), found.calls,
-        training=method.trained, counted=method.counted, bills={**bills(theirs, seeds), **bills(ours, seeds)}, jobs=jobs,
-        draft=None if drafted is None else drafted.draft, audit={} if drafted is None else audits(setup, drafted),
-    )  # fmt: skip
+    c = comparison_of(setup, [*shown, *ours.runs(seeds)], found.samples, found.calls, jobs=jobs)
     config |= described(setup.data, real, facts, seeds, "cpu", recipe=setup.name, settings=plain(theirs.training))
     write_json(out / "config.json", {**config, "state": "started"})
     return conclude(c, out, config, real, progress=True)

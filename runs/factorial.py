@@ -42,7 +42,8 @@ from warmflow.evaluation.record import read_study, save_study
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.targets import gain_at_equal_calls
 from warmflow.experiments.pipeline import Comparison, evaluated
-from warmflow.experiments.work import Work, bills, prepare_all, train_all, trained_flows
+from warmflow.experiments.trained_runs import bills_of, flows_of
+from warmflow.experiments.work import Work, prepare_all, train_all
 from warmflow.methods.base import Member, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import plain
@@ -189,10 +190,8 @@ def compare(
     prepare_all(work, each, jobs=jobs, progress=True)
     train_all(work, each, jobs=jobs, progress=True)
     real, _ = real_data(setup.data, samples)
-    candidates = tuple(m.name for m in work.members if m.role is Role.CANDIDATE)
-    comparison = Comparison(
-        setup.data, samples, candidates, trained_flows(work, each), (), grid, bills=bills(work, each), jobs=jobs
-    )
+    candidates, runs = tuple(m.name for m in work.members if m.role is Role.CANDIDATE), work.runs(each)
+    comparison = Comparison(setup.data, samples, candidates, flows_of(runs), (), grid, bills=bills_of(runs), jobs=jobs)
     evaluation = evaluated(comparison, out, real, progress=True)
     study = evaluation.study
     save_study(out, study)

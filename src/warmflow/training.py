@@ -33,6 +33,9 @@ from warmflow.number_checks import is_whole
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+MOST_NORM = 1.0
+"""Longer gradients are clipped to this norm."""
+
 
 class Diverged(ValueError):
     """The loss or gradient is not finite; the run folder keeps the last good checkpoint."""
@@ -259,7 +262,6 @@ def train(
     folder: str | Path | None = None,
     device: str = "cpu",
     warmup: int = 200,
-    clip: float = 1.0,
     save_every: int = 500,
     log_every: int = 50,
     progress: str | None = None,
@@ -269,7 +271,6 @@ def train(
     Args:
         folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
         warmup: steps over which the learning rate rises.
-        clip: the maximum gradient norm.
         save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, and before a divergence is reported.
         log_every: steps between lines of the log.
         progress: label of the progress bar; None for no bar.
@@ -298,7 +299,7 @@ def train(
             noise = Noise.of(seed, batch, step * batch).fold("train")
             pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
             kept.loss, norms[objective.turn(step)], numbers = _update(
-                objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), clip, accelerator
+                objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), accelerator
             )  # fmt: skip
             done = step + 1
             bar.update()
@@ -332,7 +333,7 @@ def _finished(kept: _Checkpoint, trainers: Mapping[str, _Trainer], batch: int) -
 
 
 def _update(
-    objective: Objective, trainers: Mapping[str, _Trainer], pair: Pair, noise: Noise, step: int, share: float, clip: float,
+    objective: Objective, trainers: Mapping[str, _Trainer], pair: Pair, noise: Noise, step: int, share: float,
     accelerator: Accelerator,
 ) -> tuple[float, float, dict[str, float]]:  # fmt: skip
     """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, and the
@@ -349,7 +350,7 @@ def _update(
         loss, numbers = objective.loss(turn, pair, noise=noise)
     loss.backward()  # type: ignore[no-untyped-call]
     _average_gradients(accelerator, trainers[turn].weights)
-    norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, clip)
+    norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, MOST_NORM)
     value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
         for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):

@@ -15,7 +15,8 @@ from warmflow.evaluation import real
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, save_row, verdict_json
 from warmflow.experiments import measure
-from warmflow.experiments.compare_runs import compare_runs, members_of, paid_by, with_teachers
+from warmflow.experiments.comparable_runs import pools_of, with_teachers
+from warmflow.experiments.compare_runs import compare_runs, paid_by
 from warmflow.experiments.distill import distill
 from warmflow.experiments.saved_runs import read_run
 from warmflow.experiments.train import train_run
@@ -107,7 +108,7 @@ def test_students_alone_bring_their_teachers(runs: Path, tmp_path: Path) -> None
 
 
 def members(*names: Path) -> dict[str, str]:
-    found = with_teachers(members_of([read_run(name) for name in names]))
+    found = with_teachers(pools_of([read_run(name) for name in names]))
     return {m.name: str(m.role) for m in found}
 
 
@@ -235,7 +236,7 @@ def test_a_student_in_a_comparison_finds_its_teacher_beside_it(runs: Path, tmp_p
     config = json.loads((seed / "distilled-cold" / "config.json").read_text())
     del config["teacher"]
     (seed / "distilled-cold" / "config.json").write_text(json.dumps(config))
-    (found,) = [m for m in with_teachers(members_of([read_run(seed / "distilled-cold")])) if m.name == "cold"]
+    (found,) = [m for m in with_teachers(pools_of([read_run(seed / "distilled-cold")])) if m.name == "cold"]
     assert found.runs[0].folder == seed / "cold"
 
 
@@ -321,6 +322,6 @@ def test_rows_of_other_runs_are_not_taken_for_these(
 
 
 def test_nothing_is_paid_back_where_the_teacher_is_not_measured(runs: Path) -> None:
-    found = with_teachers(members_of([read_run(runs / n) for n in ("warm_student0", "cold0")]))
+    found = with_teachers(pools_of([read_run(runs / n) for n in ("warm_student0", "cold0")]))
     assert [m.name for m in found] == ["distilled-warm-start", "cold"]
     assert paid_by(found)(None) == {}  # type: ignore[arg-type]

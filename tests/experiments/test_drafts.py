@@ -138,7 +138,7 @@ def test_folders_of_drafts_belong_to_images_by_name(tmp_path: Path) -> None:
     assert torch.equal(bytes_of(paired.start.x0), bytes_of(paired.x1) // 10)
     method = settled(WarmStart(draft=drafts, pairing="given"), setup)
     held = torch.cat([part.x1 for part in (setup.data.validation, setup.data.heldout) if part is not None])
-    fresh = method.starts_from(Parts(setup, 0))
+    fresh = method.starts_from(setup, method.flow(Parts(setup, 0)).sampler)
     assert fresh is not None
     others = {tuple(row) for row in (bytes_of(held) // 10).flatten(1).tolist()}
     drawn = bytes_of(fresh.source.draw(50, noise=Noise.of(0, 50)).x0).flatten(1).tolist()
@@ -268,7 +268,7 @@ def test_drafts_of_texts_come_from_a_file_of_lines(tmp_path: Path) -> None:
     setup, codec, drafts, _ = texts(tmp_path)
     (tmp_path / "d.txt").write_text("\n".join(drafts) + "\n")
     method = settled(WarmStart(draft=str(tmp_path / "d.txt"), rounds=1, writer=2), setup)
-    start = method.starts_from(Parts(setup, 0))
+    start = method.starts_from(setup, method.flow(Parts(setup, 0)).sampler)
     assert start is not None
     drawn = [codec.decode(row) for row in start.source.draw(20, noise=Noise.of(0, 20)).x0]
     assert set(drawn) <= set(drafts)
@@ -287,7 +287,7 @@ def test_drafts_of_texts_with_what_they_were_refined_to_are_pairs(tmp_path: Path
     trained = {(codec.decode(a), codec.decode(b)) for a, b in zip(found.start.x0, found.x1, strict=True)}
     assert trained <= set(zip(drafts, refined, strict=True))
     method = settled(WarmStart(draft=str(path), pairing="given"), setup)
-    start = method.starts_from(Parts(setup, 0))
+    start = method.starts_from(setup, method.flow(Parts(setup, 0)).sampler)
     assert start is not None
     drawn = {codec.decode(row) for row in start.source.draw(200, noise=Noise.of(0, 200)).x0}
     used = {codec.decode(row) for row in found.start.x0}

@@ -14,10 +14,11 @@ import torch
 from warmflow.checkpoints import load_part
 from warmflow.contracts import Batch, Data
 from warmflow.drafts import NoDraft, Own
-from warmflow.drafts.mixture import Mixture
+from warmflow.drafts.mixture import Gaussian, Mixture
 from warmflow.evaluation.study import Role
 from warmflow.experiments.members import members_of
-from warmflow.experiments.work import Work, bills, prepare_all, seed_folder, train_all
+from warmflow.experiments.trained_runs import bills_of
+from warmflow.experiments.work import Work, prepare_all, seed_folder, train_all
 from warmflow.fields import NetworkField
 from warmflow.methods import Parts, settled
 from warmflow.methods.cold import NOISE_BILL, Cold
@@ -178,7 +179,7 @@ def test_companions_of_other_pairings() -> None:
 def test_a_seed_is_billed_for_what_was_made_and_not_for_reading_it(work: Work, tmp_path: Path) -> None:
     here = replace(work, root=shutil.copytree(work.root, tmp_path / "copy"))
     train_all(here, (0, 1))
-    found = bills(here, (0, 1))
+    found = bills_of(here.runs((0, 1)))
     assert {name: set(bill) for name, bill in found.items()} == {
         "warm-start": {"draft", "pairing"}, "warm-start-from-noise": {NOISE_BILL}, "cold": set(), "cold-minibatch": set(),
         "cold-whole-set": {NOISE_BILL},
@@ -187,12 +188,27 @@ def test_a_seed_is_billed_for_what_was_made_and_not_for_reading_it(work: Work, t
     made_in = [work.parts(seed).seconds() for seed in (0, 1)]
     assert [here.parts(seed).seconds() for seed in (0, 1)] == made_in, "no part was made twice"
     for name in ("draft", "pairing"):
-        each = [here.bill("warm-start", seed)[name] for seed in (0, 1)]
+        each = [here.saved("warm-start", seed).spent[name] for seed in (0, 1)]
         assert found["warm-start"][name] == pytest.approx(sum(each) / 2)
         assert all(any(seconds == one for one in kept.values()) for seconds, kept in zip(each, made_in, strict=True))
     shutil.rmtree(here.folder("warm-start", 0))
     here.run("warm-start", 0)
-    assert bills(here, (0, 1)) == found, "trained again from parts that are read"
+    assert bills_of(here.runs((0, 1))) == found, "trained again from parts that are read"
+
+
+def test_candidates_of_one_control_train_it_once(tmp_path: Path) -> None:
+    other = WarmStart(draft=Gaussian(), rounds=2, block=200, passes=1)
+    here = work_in(tmp_path, None, WARM, other)
+    controls = [m for m in here.members if m.role is Role.CONTROL]
+    assert [m.of for m in controls] == ["warm-start", "warm-start-2"] and controls[0].method == controls[1].method
+    prepare_all(here, (0,))
+    train_all(here, (0,))
+    kept = {path.parent.name for path in seed_folder(here.root, 0).glob("*/model.json")}
+    assert kept == {m.name for m in here.members} - {controls[1].name}
+    runs = {run.member.name: run for run in here.runs((0,))}
+    first, second = (runs[m.name] for m in controls)
+    assert torch.equal(first.sampler(9, seed=1, steps=2).x, second.sampler(9, seed=1, steps=2).x)
+    assert first.saved.config == second.saved.config and first.saved.seconds > 0
 
 
 def test_parts_of_no_folder_are_made_and_not_kept() -> None:

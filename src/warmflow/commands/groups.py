@@ -98,7 +98,7 @@ def base_of(name: str) -> Method:
 def with_teacher(method: Method, words: Sequence[str] = ()) -> Iterator[Method]:
     """The method, and the method whose flow it starts from, as it was typed."""
     yield method
-    teacher = getattr(method, "teacher", None)
+    teacher = method.needs()
     if teacher is not None:
         word = typed(words, flag_of("teacher", method.name))
         yield from with_teacher(base_of(word) if word else teacher, words)
@@ -148,7 +148,7 @@ class Asked:
 
     def drafts(self) -> dict[str, type[Draft]]:
         """The classes of the requested drafts, by name."""
-        words = [self.draft_word(name) for name, one in self.bases().items() if isinstance(one, WarmStart)]
+        words = [self.draft_word(name) for name, one in self.bases().items() if one.has_draft]
         kinds = [kind for kind in map(class_of_draft, words) if kind is not None]
         return {kind.name: kind for kind in kinds if fields_of(kind)}
 
@@ -172,10 +172,11 @@ class Asked:
         fixed = VARIANTS[name][1] if name in VARIANTS else {}
         for option in fixed.keys() & changes.keys():
             raise ValueError(f"{flag_of(option, base.name)} is fixed by {name}: leave it out, or ask for {base.name}")
-        if hasattr(base, "teacher"):
+        teacher = base.needs()
+        if teacher is not None:
             word = changes.get("teacher", "")
-            changes["teacher"] = self.method(base_of(word) if word else base.teacher, given, word)
-        if isinstance(base, WarmStart) and "draft" not in fixed:
+            changes["teacher"] = self.method(base_of(word) if word else teacher, given, word)
+        if base.has_draft and "draft" not in fixed:
             draft = draft_from(self.draft_word(base.name), given)
             if draft is not None:
                 changes["draft"] = draft
@@ -215,9 +216,9 @@ def draft_from(word: str, given: Given) -> Draft | None:
 
 def method_group(method: Method) -> Group:
     """The options of a method."""
-    shown = {f.name: getattr(method, f.name) for f in fields_of(method)}
-    teacher = shown.get("teacher")
-    defaults = {**shown, **({"teacher": teacher.label} if isinstance(teacher, Method) else {})}
+    defaults, teacher = {f.name: getattr(method, f.name) for f in fields_of(method)}, method.needs()
+    if teacher is not None:
+        defaults["teacher"] = teacher.label
     return Group(method.name, type(method), method.name, f"Options of {method.name}", defaults)
 
 

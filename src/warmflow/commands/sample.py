@@ -32,8 +32,7 @@ def sample(
     n: Annotated[Int, Help(name=["-n", "--number"], help="Number of samples.")] = 64,
     steps: Annotated[MaybeInt, Help(help="Intervals on [t0, 1]; by default 4, of a student 1.")] = None,
     solver: Annotated[
-        str | None,
-        Help(help=f"{', '.join(SOLVERS)}; by default the run's own. Tokens have their own."),
+        str | None, Help(help=f"{', '.join(SOLVERS)}; by default the run's own. Tokens have their own.")
     ] = None,
     seed: Annotated[Int, Help(help="The same seed and number give the same samples.")] = 0,
     batch: Annotated[MaybeInt, Help(name="--batch-size", help="Samples that are drawn at once.")] = None,

@@ -35,6 +35,7 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 DRAWS = 4_000
+LEVEL = 0.95  # of simultaneous bands
 NORMAL_FROM = 30
 """Largest number of degrees of freedom that is simulated: beyond it the quantiles of t hardly change."""
 MOST_FREEDOM = 1e6
@@ -142,13 +143,13 @@ def covariance_of_means(values: np.ndarray) -> np.ndarray:
     return np.atleast_2d(np.cov(values, rowvar=False)) / len(values)
 
 
-def simultaneous(covariance: np.ndarray, freedom: float, level: float = 0.95) -> float:
-    """The critical value of a two-sided band over n estimates with covariance (n, n): the quantile of max |T|."""
+def simultaneous(covariance: np.ndarray, freedom: float) -> float:
+    """The critical value of a two-sided 95 % band over n estimates with covariance (n, n): the quantile of max |T|."""
     generator = np.random.default_rng(0)
     z = np.abs(generator.standard_normal((DRAWS, len(covariance))) @ _root(covariance).T).max(1)
     chi = generator.chisquare(min(freedom, 1e4), DRAWS) / min(freedom, 1e4)
-    pointwise = float(stdtrit(min(freedom, MOST_FREEDOM), 0.5 + level / 2))
-    return max(pointwise, float(np.quantile(z / np.sqrt(chi), level)))
+    pointwise = float(stdtrit(min(freedom, MOST_FREEDOM), 0.5 + LEVEL / 2))
+    return max(pointwise, float(np.quantile(z / np.sqrt(chi), LEVEL)))
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -191,22 +192,20 @@ class Band:
     high: np.ndarray
 
 
-def _band(bounds: Bounds, covariance: np.ndarray, level: float) -> Band:
-    t, z = (simultaneous(covariance, freedom, level) for freedom in (float(bounds.freedom.min()), MOST_FREEDOM))
+def _band(bounds: Bounds, covariance: np.ndarray) -> Band:
+    t, z = (simultaneous(covariance, freedom) for freedom in (float(bounds.freedom.min()), MOST_FREEDOM))
     reach = np.sqrt(t**2 * bounds.training + z**2 * bounds.real)
     return Band(bounds.estimate, bounds.estimate - reach, bounds.estimate + reach)
 
 
-def band(a: Curve, metric: str, level: float = 0.95) -> Band:
+def band(a: Curve, metric: str) -> Band:
     """D(a) of every row with its simultaneous band."""
     covariance = covariance_of_means(a.values[metric]) + np.atleast_2d(np.cov(a.replicates[metric]))
-    return _band(distances(a, metric), covariance, level)
+    return _band(distances(a, metric), covariance)
 
 
-def band_of_difference(
-    a: Curve, b: Curve, metric: str, rows: np.ndarray, other: np.ndarray, level: float = 0.95
-) -> Band:
+def band_of_difference(a: Curve, b: Curve, metric: str, rows: np.ndarray, other: np.ndarray) -> Band:
     """D(a) - D(b) between the rows (m,) of a and ``other`` (m,) of b, with a simultaneous band over them."""
     covariance = covariance_of_means(a.values[metric][:, rows]) + covariance_of_means(b.values[metric][:, other])
     covariance = covariance + np.atleast_2d(np.cov(a.replicates[metric][rows] - b.replicates[metric][other]))
-    return _band(difference(a, b, metric, rows, other), covariance, level)
+    return _band(difference(a, b, metric, rows, other), covariance)

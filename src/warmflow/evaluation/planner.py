@@ -186,9 +186,9 @@ def _simulated(pilot: _Pilot, k: int, samples: int, generator: np.random.Generat
     return found
 
 
-def power(pilot: _Pilot, seeds: int, samples: int, rules: Rules, studies: int, seed: int = 0) -> Point:
+def power(pilot: _Pilot, seeds: int, samples: int, rules: Rules, studies: int) -> Point:
     """The share of simulated studies with a certified rate above 1, and the mean of that rate."""
-    generator, rates = np.random.default_rng([seed, seeds, samples]), []
+    generator, rates = np.random.default_rng([0, seeds, samples]), []
     for _ in range(studies):
         candidate, *baselines = _simulated(pilot, seeds, samples, generator)
         best = quoted(exchanges(candidate, baselines, rules))
@@ -198,7 +198,7 @@ def power(pilot: _Pilot, seeds: int, samples: int, rules: Rules, studies: int, s
 
 def plan_of(
     curves: Sequence[Curve], samples: int, test: int, validation: int, *, rules: Rules | None = None, asked: float = POWER,
-    studies: int = STUDIES, ladder: Sequence[int] = LADDER,
+    studies: int = STUDIES,
 ) -> Plan:  # fmt: skip
     """The cheapest study with the power ``asked`` and two thirds of the rate that ``MOST_SEEDS`` seeds certify, from the pilot's
     curves, with the candidate's first.
@@ -213,7 +213,7 @@ def plan_of(
     enough = min(asked + (asked * (1 - asked) / studies) ** 0.5, 0.99)  # a margin for simulation error
     tried: list[Point] = []
     plans: list[tuple[float, Point]] = []
-    for multiple in ladder:
+    for multiple in LADDER:
         most = power(pilot, MOST_SEEDS, multiple * samples, rules, studies)
         tried.append(most)
         if most.power < enough:

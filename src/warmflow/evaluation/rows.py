@@ -179,13 +179,12 @@ Kept = Callable[[str, str, int, int], Row | None]
 
 def measured(
     entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, *,
-    kept: Kept | None = None, keep: Callable[[str, Row], None] | None = None, progress: bool = False, backwards: bool = False,
+    kept: Kept | None = None, keep: Callable[[str, Row], None] | None = None, progress: bool = False,
 ) -> Iterator[Row]:  # fmt: skip
     """Yields all rows of these methods with their chosen solvers.
 
     Args:
         kept: returns a row that was measured before; ``keep`` is called with each new one (solver, row).
-        backwards: measure from the last row to the first, next to a process that starts with the first.
     """
     from tqdm import tqdm
 
@@ -195,8 +194,7 @@ def measured(
         for seed in entry.seeds
         for steps in entry.steps_of(choices[entry.name])
     ]
-    order = jobs[::-1] if backwards else jobs
-    for entry, seed, steps in tqdm(order, desc="measuring", unit="row", disable=not progress, mininterval=0.5):
+    for entry, seed, steps in tqdm(jobs, desc="measuring", unit="row", disable=not progress, mininterval=0.5):
         solver = choices[entry.name]
         found = None if kept is None else kept(entry.name, solver, steps, seed)
         if found is None:

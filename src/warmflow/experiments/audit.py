@@ -126,11 +126,11 @@ def _fewest(found: Mapping[str, list[tuple[int, float]]], reference: float, marg
     return best
 
 
-def _margin(x: Tensor, metric: Metric, n: int, seed: int, splits: int = 100) -> float:
+def _margin(x: Tensor, metric: Metric, n: int, seed: int) -> float:
     """The 95 % quantile of D between two disjoint real sets of n rows each."""
     features = metric.features(x)
     values = []
-    for k in range(splits):
+    for k in range(100):
         order = permutation(seed, len(x), f"prospect {k}")
         values.append(metric.distance(features[order[:n]], features[order[n : 2 * n]]))
     return float(torch.tensor(values).quantile(0.95))

@@ -30,7 +30,7 @@ def updates_for(
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if jobs > 1 else threads)
     try:
-        for member in work.members:
+        for member in work.trained:
             if member.method.needs() is not None or not member.method.trains:
                 continue
             parts = work.parts(seeds[0])
@@ -41,7 +41,8 @@ def updates_for(
             sampler = member.method.sampler(parts, trial.networks)
             steps = steps_on_grid(sampler.solver, grid) if sampler.solver.jumps else grid
             call, start = _seconds_of_call(sampler)
-            sampling += samples * (sum(steps) * call + len(steps) * start)
+            alike = sum(m.method == member.method for m in work.members)
+            sampling += alike * samples * (sum(steps) * call + len(steps) * start)
     finally:
         torch.set_num_threads(threads)
     updates, short = updates_within(60 * minutes * jobs, len(seeds), update, sampling)

@@ -12,36 +12,27 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
-from warmflow.contracts import Source
 from warmflow.evaluation.evaluate import Evaluation
-from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
-from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
-from warmflow.experiments.members import candidates, conditions, in_memory, members_of, named
-from warmflow.experiments.pair_audits import audits
-from warmflow.experiments.pipeline import Comparison, conclude, described, say
+from warmflow.experiments.members import in_memory, members_of, named
+from warmflow.experiments.pipeline import conclude, described, say
 from warmflow.experiments.run import data_print
-from warmflow.experiments.work import (
-    Work,
-    bills,
-    method_titles,
-    prepare_all,
-    starts_of,
-    train_all,
-    trained_flows,
-    warnings_of,
-)
+from warmflow.experiments.trained_runs import comparison_of
+from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_number, is_whole
 from warmflow.options import changed, plain
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
@@ -148,7 +139,10 @@ def run(work: Work, how: Asked) -> Report:
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
-    return conclude(_comparison(work, how), root, config, real, progress=how.progress, doubled=_longer(work, how, real))
+    comparison = comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
+    longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
+    doubling = longer if how.convergence else None
+    return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
 
 
 def _asked(work: Work, how: Asked) -> dict[str, object]:
@@ -161,40 +155,6 @@ def _asked(work: Work, how: Asked) -> dict[str, object]:
         "samples": how.samples, "minutes": how.minutes, "convergence": how.convergence, "device": work.device,
         **files,
     }  # fmt: skip
-
-
-def _comparison(work: Work, how: Asked) -> Comparison:
-    """The trained methods, as they are measured and judged."""
-    members, parts = work.members, work.parts(min(how.seeds))
-    starts = starts_of(work, how.seeds)
-    shown: Source | None = None
-    audited: Mapping[str, Mapping[str, object]] = {}
-    for m in candidates(members):
-        start = m.method.starts_from(parts)
-        if shown is None and start is not None and start.draft:
-            shown = start.source
-        drafted = m.method.drafted(parts)
-        if not audited and drafted is not None:
-            audited = audits(work.setup(), drafted)
-    held = conditions(members)
-    first = held[candidates(members)[0].name]
-    given = tuple(dict.fromkeys(name for m in candidates(members) for name in m.method.brings(work.setup())))
-    return Comparison(
-        work.setup().data, how.samples, tuple(m.name for m in candidates(members)), trained_flows(work, how.seeds), starts,
-        how.calls, training=first[0], counted=first[1], given=given, apart=held, bills=bills(work, how.seeds), draft=shown,
-        audit=audited, jobs=how.jobs,
-    )  # fmt: skip
-
-
-def _longer(work: Work, how: Asked, real: RealData) -> Callable[[Evaluation], tuple[Held, Mapping[str, object]]] | None:
-    """What ``conclude`` asks after the first judgement, where convergence is asked for."""
-    if not how.convergence:
-        return None
-
-    def longer(evaluation: Evaluation) -> tuple[Held, Mapping[str, object]]:
-        return doubled(work, _comparison(work, how), evaluation, real, how.seeds, how.jobs, how.progress)
-
-    return longer
 
 
 def judged_again(root: Path) -> Report:
@@ -222,7 +182,7 @@ def whole(calls: Sequence[int]) -> tuple[int, ...]:
 
 
 def _listed(name: str, given: Sequence[int], like: str) -> None:
-    if isinstance(given, int | float | str):
+    if np.isscalar(given):
         raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
@@ -249,6 +209,6 @@ def _positive(name: str, value: int) -> int:
 
 
 def _minutes(minutes: float | None) -> float | None:
-    if minutes is not None and (isinstance(minutes, str) or not 0 < minutes < math.inf):
+    if minutes is not None and not is_number(minutes):
         raise ValueError(f"minutes is {minutes!r}; give a positive time for the whole comparison")
     return minutes

@@ -11,7 +11,8 @@ from warmflow.evaluation.record import plain
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
 from warmflow.experiments.pipeline import Comparison, evaluated, say
-from warmflow.experiments.work import Work, train_all, trained_flows
+from warmflow.experiments.trained_runs import flows_of
+from warmflow.experiments.work import Work, train_all
 from warmflow.options import changed
 
 SETTLED = 0.1
@@ -38,7 +39,7 @@ def doubled(
     name, training = f"{best}-doubled", changed(work.training, {"updates": 2 * work.training.updates})
     longer = replace(work, training=training, members=(replace(work.member(best), name=name),))
     train_all(longer, seeds, jobs=jobs, progress=progress)
-    against = evaluated(comparison, work.root, real, progress=progress, extra=trained_flows(longer, seeds))
+    against = evaluated(comparison, work.root, real, progress=progress, extra=flows_of(longer.runs(seeds)))
     settled = {}
     for m in study.metrics:
         once = float(study.curve(best).mean(m.name).min())

@@ -25,7 +25,7 @@ from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
 from warmflow.fields import WrappedField, network_of, wrap
 from warmflow.methods import Method
-from warmflow.methods.distillation import BLANK_ROWS, Distillation, copied, why_not_distilled
+from warmflow.methods.distillation import BLANK_ROWS, ONE, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
 from warmflow.methods.parts import Parts
 from warmflow.methods.reflow import Reflow
@@ -65,7 +65,7 @@ class Teacher:
 
     def parts(self, folder: Path, device: str) -> Parts:
         """The parts of a method that starts from this teacher."""
-        spent = 0.0 if self.run is None else self.run.seconds + sum(self.run.spent.values())
+        spent = 0.0 if self.run is None else self.run.cost
 
         def trained(_: object) -> Sampler:
             if spent:
@@ -165,7 +165,7 @@ def _from_run(run: Path, problem: object, draft: object, seed: int | None) -> Te
     if seed is not None:
         raise ValueError(f"seed is {seed}, but the student of a run has its teacher's seed: leave it out")
     saved = read_run(run, draft)
-    if isinstance(saved.method, Distillation):
+    if saved.method.grid() == ONE:
         raise ValueError(f"{run} is itself distilled, of one call: distil its teacher {teacher_of(run)} again")
     sampler = saved.sampler()
     why = why_not_distilled(sampler)

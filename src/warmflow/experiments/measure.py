@@ -267,12 +267,8 @@ def seconds_of_call(entry: Entry, choices: Mapping[str, str], real: RealData, sa
 
 def rows_of(
     entries: Sequence[Entry], choices: Mapping[str, str], real: RealData, samples: int, store: Store, *,
-    progress: bool = False, backwards: bool = False,
+    progress: bool = False,
 ) -> list[Row]:  # fmt: skip
     """All rows: read from the store if they are there, else measured and stored."""
     with torch.inference_mode():
-        return list(
-            measured(
-                entries, choices, real, samples, kept=store.row, keep=store.keep, progress=progress, backwards=backwards
-            )
-        )
+        return list(measured(entries, choices, real, samples, kept=store.row, keep=store.keep, progress=progress))

@@ -18,6 +18,8 @@ from warmflow.setup import Setup
 
 AUDITED = 10_000
 """Largest number of training rows on which a pairing is audited."""
+TEXTS = 2000
+"""The same of texts."""
 
 
 def seen_as(data: DataSet, x: Tensor) -> Tensor:
@@ -60,18 +62,18 @@ def _audited(data: DataSet, rows: Batch, part: Batch, fresh: Tensor, seed: int) 
     return audit.to_json()
 
 
-def _text_audits(setup: Setup, drafted: Drafted, seed: int, rows: int = 2000) -> dict[str, dict[str, object]]:
+def _text_audits(setup: Setup, drafted: Drafted, seed: int) -> dict[str, dict[str, object]]:
     """The audit of the pairing of texts that is trained on, and of independent pairs. Each is computed anew on a subset of the
     data; pairs from a file are used directly."""
     from warmflow.metrics.audit_tokens import audit_tokens
 
     data, draft, pairing, found = setup.data.train, drafted.draft, drafted.pairing, {}
-    few = data[permutation(seed, len(data), "audit")[:rows]]
+    few = data[permutation(seed, len(data), "audit")[:TEXTS]]
     few = Batch(few.x1, {}, torch.arange(len(few)))
     fresh = draft.draw(len(few), noise=Noise.of(seed + 7919, len(few))).x0
     for name in dict.fromkeys((pairing.pairing or "rewritten", "independent")):
         if name == "given":
-            part = drafted.pairs[torch.arange(min(rows, len(drafted.pairs)))]
+            part = drafted.pairs[torch.arange(min(TEXTS, len(drafted.pairs)))]
         else:
             part = prepare(coupling_of(name, pairing, setup), few, draft, block=pairing.block or 1024, seed=seed)
         assert part.start is not None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from warmflow.checkpoints import device_of, load, read_json
-from warmflow.contracts import JumpPath, Samples
+from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
 from warmflow.data.text import Alphabet
@@ -113,7 +113,7 @@ def _check_kind(out: Path, run: Path, sampler: Sampler, codec: Codec | None) -> 
 
 def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenOptions, codec: Codec | None) -> Sampler:
     """The sampler with the solver that was asked for, or with the options of tokens."""
-    if not isinstance(sampler.field.path, JumpPath):
+    if not sampler.solver.jumps:
         tokens.refuse(run)
         return replace(sampler, solver=solver_named(solver)) if solver else sampler
     if solver is not None:

@@ -59,6 +59,11 @@ class SavedRun:
         return {str(k): float(v) for k, v in (self.config.get("spent") or {}).items()}
 
     @property
+    def cost(self) -> float:
+        """All seconds that it took."""
+        return self.seconds + sum(self.spent.values())
+
+    @property
     def parts(self) -> Path | None:
         """The folder of its drafts and pairs, in the run (``train_run``) or beside it (a comparison); None without pairs."""
         places = (self.folder / "parts", self.folder.parent)
@@ -102,7 +107,7 @@ def read_run(run: Path, draft: object = None) -> SavedRun:
     """
     config = _read(run)
     told = config["asked"].get("method")
-    if not isinstance(told, Mapping):
+    if not told:
         raise ValueError(f"{run} does not say which method it was trained with: train it again")
     if "OwnModel" in (told.get("class"), told.get("teacher", {}).get("class")):
         raise ValueError(
@@ -116,9 +121,9 @@ def _with_draft(told: MethodTold, draft: object) -> MethodTold:
     found: MethodTold = {**told}
     if "teacher" in found:
         found["teacher"] = _with_draft(found["teacher"], draft)
-    own = found.get("draft")
-    if draft is not None and isinstance(own, Mapping) and own.get("class") == Own.__name__:
-        found["draft"] = Own(samples=draft, aligned=own["aligned"])
+    match found.get("draft"):
+        case {"class": "Own", "aligned": aligned} if draft is not None:
+            found["draft"] = Own(samples=draft, aligned=aligned)
     return found
 
 

@@ -1,7 +1,7 @@
 """Everything that a comparison trains, in this process or in several: drafts and pairs of each seed, then every method.
 
 FOLDER/seeds/SEED/            drafts, priors and pairs of a training seed (``methods.parts``)
-FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``)
+FOLDER/seeds/SEED/METHOD/     one run folder a method (``run``), which members with the same options share (controls)
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from warmflow.checkpoints import read_json
-from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
-from warmflow.experiments.measure import Trained, alone, mean_bill
-from warmflow.experiments.members import in_memory, titles
+from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
+from warmflow.experiments.saved_runs import SavedRun
+from warmflow.experiments.trained_runs import TrainedRun
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem
@@ -65,7 +65,7 @@ class Work:
             member = next(m for m in self.members if m.method == asked)
             if member.name not in runs:
                 runs[member.name] = self.run(member.name, seed)
-            parts.used["teacher"] = self.spent(member.name, seed)
+            parts.used["teacher"] = self.saved(member.name, seed).cost
             return runs[member.name]
 
         parts.run = other
@@ -74,9 +74,15 @@ class Work:
     def member(self, name: str) -> Member:
         return next(m for m in self.members if m.name == name)
 
+    @property
+    def trained(self) -> list[Member]:
+        """The members, one for each method; the others share its run (the same control of two candidates)."""
+        return [m for i, m in enumerate(self.members) if all(m.method != before.method for before in self.members[:i])]
+
     def folder(self, name: str, seed: int) -> Path:
         """The run folder of a member under a seed."""
-        return seed_folder(self.root, seed) / name
+        method = self.member(name).method
+        return seed_folder(self.root, seed) / next(m.name for m in self.trained if m.method == method)
 
     def run(self, name: str, seed: int, progress: str | None = None) -> Sampler:
         """The trained sampler of a member under a seed."""
@@ -85,22 +91,19 @@ class Work:
             self.member(name).method, parts, self.folder(name, seed), device=self.device, progress=progress
         )
 
-    def told(self, name: str, seed: int) -> RunConfig:
-        """The config.json of a member's run; empty if it has no run."""
-        path = self.folder(name, seed) / "config.json"
-        return read_json(path) if path.exists() else {}
+    def saved(self, name: str, seed: int) -> SavedRun:
+        """The run of a member under a seed as its folder tells; with nothing in its config where there is none yet."""
+        folder = self.folder(name, seed)
+        config: RunConfig = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+        return SavedRun(folder, config, self.member(name).method)
 
-    def seconds(self, name: str, seed: int) -> float:
-        """The training seconds of a run, without its drafts and pairs."""
-        return float(self.told(name, seed).get("training", {}).get("seconds", 0.0))
-
-    def bill(self, name: str, seed: int) -> dict[str, float]:
-        """The seconds of the parts of a run, by name."""
-        return dict(self.told(name, seed).get("spent") or {})
-
-    def spent(self, name: str, seed: int) -> float:
-        """The seconds of a run, parts included."""
-        return self.seconds(name, seed) + sum(self.bill(name, seed).values())
+    def runs(self, seeds: Sequence[int]) -> list[TrainedRun]:
+        """Every member under every seed, trained; of one that trains nothing, what it samples."""
+        return [
+            TrainedRun(m, s, self.run(m.name, s), self.saved(m.name, s), self.parts(s))
+            for m in self.members
+            for s in seeds
+        ]
 
 
 _SETUPS: dict[str, Setup] = {}
@@ -108,8 +111,8 @@ _SETUPS: dict[str, Setup] = {}
 
 def _prepare(work: Work, seed: int, progress: bool = False) -> None:
     """Makes the drafts, priors and pairs of a seed that unfinished runs need."""
-    for member in work.members:
-        if member.method.needs() is None and work.told(member.name, seed).get("state") != "complete":
+    for member in work.trained:
+        if member.method.needs() is None and not work.saved(member.name, seed).complete:
             member.method.stages(work.parts(seed, progress))
 
 
@@ -126,8 +129,8 @@ def _train(work: Work, name: str, seed: int, progress: str | None) -> None:
 
 def train_all(work: Work, seeds: Sequence[int], *, jobs: int = 1, progress: bool = False) -> None:
     """Trains every member under every seed, those first that others start from."""
-    first = [m for m in work.members if m.method.needs() is None and m.method.trains]
-    later = [m for m in work.members if m.method.needs() is not None]
+    first = [m for m in work.trained if m.method.needs() is None and m.method.trains]
+    later = [m for m in work.trained if m.method.needs() is not None]
     for group in (first, later):
         shown = progress and jobs == 1
         tasks = [(work, m.name, seed, f"{m.name}, seed {seed}" if shown else None) for seed in seeds for m in group]
@@ -151,44 +154,6 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
         return total
 
     return done
-
-
-def trained_flows(work: Work, seeds: Sequence[int]) -> list[Trained]:
-    """All flows of a comparison; a method that trains nothing contributes the sampler that it uses."""
-    found, named = [], titles(work.members)
-    for m in work.members:
-        for seed in seeds:
-            found.append(
-                Trained(
-                    m.name, m.role, seed, work.run(m.name, seed), work.seconds(m.name, seed), m.of, named[m.name],
-                    "distilling" if m.method.needs() is not None else "training", tuple(m.method.grid() or ()),
-                    tuple(m.method.solvers() or ()),
-                )
-            )  # fmt: skip
-    return found
-
-
-def bills(work: Work, seeds: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The mean seconds of the parts of each method, by name."""
-    return {m.name: mean_bill([work.bill(m.name, seed) for seed in seeds]) for m in work.members}
-
-
-def starts_of(work: Work, seeds: Sequence[int]) -> list[Entry]:
-    """What each candidate starts from, measured alone."""
-    begun = {
-        m.name: {seed: m.method.starts_from(work.parts(seed)) for seed in seeds}
-        for m in work.members if m.role is Role.CANDIDATE
-    }  # fmt: skip
-    whole = {name: {s: x for s, x in starts.items() if x is not None} for name, starts in begun.items()}
-    whole = {name: starts for name, starts in whole.items() if len(starts) == len(seeds)}
-    own = [starts[seeds[0]].title for starts in whole.values()]
-    found: list[Entry] = []
-    for name, starts in whole.items():
-        first = starts[seeds[0]]
-        title = first.title if own.count(first.title) == 1 else f"{first.title}, of {titles(work.members)[name]}"
-        sources = {seed: start.source for seed, start in starts.items()}
-        found.append(alone(work.setup().data.bounds, f"{name}-start", sources, name, title, draft=first.draft))
-    return found
 
 
 def warnings_of(work: Work, seed: int) -> tuple[dict[str, Mapping[str, object]], list[str]]:

@@ -94,6 +94,8 @@ class Method(ABC):
     """What is equal between this method and the baselines, for example the training."""
     fine_tunes: ClassVar[bool] = False
     """Whether the training may begin with the weights of a cold run."""
+    has_draft: ClassVar[bool] = False
+    """Whether the method has the option ``draft``."""
     trains: ClassVar[bool] = True
     """Whether the method trains anything; a method that does not has no run folder."""
 
@@ -142,8 +144,8 @@ class Method(ABC):
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
         """The sampler with the trained networks of its stages."""
 
-    def starts_from(self, parts: Parts) -> Start | None:
-        """The draft or prior that the flow starts from, which is measured alone; None if the flow starts from noise."""
+    def starts_from(self, setup: Setup, sampler: Sampler) -> Start | None:
+        """The draft or prior that the trained flow starts from, which is measured alone; None if the flow starts from noise."""
         return None
 
     def brings(self, setup: Setup) -> tuple[str, ...]:

@@ -33,13 +33,12 @@ from torch import Tensor
 from warmflow.contracts import Batch, Data
 from warmflow.couplings import Independent
 from warmflow.evaluation.study import Role
-from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.base import Method
 from warmflow.methods.cold import baselines
-from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.parts import Parts, digest
 from warmflow.metrics.features import Clusters, clusters_of
 from warmflow.options import Count, options
-from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import Labelled
 
@@ -62,7 +61,7 @@ class Clustered:
 
 
 @options
-class ClusterConditioned(Method):
+class ClusterConditioned(FlowMethod):
     """A flow from noise that is given the cluster of its sample."""
 
     name: ClassVar[str] = "cluster-conditioned"
@@ -92,9 +91,9 @@ class ClusterConditioned(Method):
         return "cold given clusters"
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [(cold, Role.BASELINE) for cold in baselines(setup)]
+        return baselines(setup)
 
-    def _flow(self, parts: Parts) -> Flow:
+    def flow(self, parts: Parts) -> Flow:
         setup, began = parts.setup, time.perf_counter()
         clusters, labels = found_clusters(setup.data.train.x1, self.clusters, parts.seed)
         key = digest({**self.asked(), "seed": parts.seed})
@@ -103,13 +102,6 @@ class ClusterConditioned(Method):
         source = Labelled.of(setup.noise(), labels)
         data = Clustered(setup.train, clusters)
         return flow_of(setup, parts.seed, source, Independent(), data, sees={"label": (self.clusters,)})
-
-    def stages(self, parts: Parts) -> Sequence[Stage]:
-        flow = self._flow(parts)
-        return [Stage("flow", lambda _: (flow.objective, flow.data))]
-
-    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return self._flow(parts).trained(networks["flow"])
 
 
 @lru_cache(maxsize=2)

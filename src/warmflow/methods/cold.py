@@ -13,17 +13,15 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from warmflow.couplings import Independent
 from warmflow.evaluation.study import Role
-from warmflow.methods.base import Method, Networks, Stage
-from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.base import Method
+from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.pairing import Pairing, known_pairings, paired, why_not
 from warmflow.methods.parts import Parts
 from warmflow.options import changed, options
-from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import MaskTokens
 
@@ -32,7 +30,7 @@ NOISE_BILL = "pairing of noise"
 
 
 @options
-class Cold(Pairing, Method):
+class Cold(Pairing, FlowMethod):
     """A flow from noise."""
 
     name: ClassVar[str] = "cold"
@@ -60,7 +58,7 @@ class Cold(Pairing, Method):
     def for_trial(self, setup: Setup) -> Method:
         return changed(self, {"pairing": "independent"}) if self.pairing == "whole-set" else self
 
-    def _flow(self, parts: Parts) -> Flow:
+    def flow(self, parts: Parts) -> Flow:
         setup = parts.setup
         if self.start == "mask":
             source = MaskTokens(setup.shape, setup.vocabulary)
@@ -69,24 +67,17 @@ class Cold(Pairing, Method):
         coupling, data = paired(parts, "noise", noise, self, NOISE_BILL)
         return flow_of(setup, parts.seed, noise, coupling, data, begin=parts.begin)
 
-    def stages(self, parts: Parts) -> Sequence[Stage]:
-        flow = self._flow(parts)
-        return [Stage("flow", lambda _: (flow.objective, flow.data))]
 
-    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return self._flow(parts).trained(networks["flow"])
-
-
-def baselines(setup: Setup, pairing: Pairing | None = None) -> list[Cold]:
-    """The cold flows that a candidate is compared with: for floats with independent, minibatch and whole-set pairs, the last with
-    the effort that the candidate's options ask for (the problem's where they are left open); for tokens from uniform tokens and
-    from the mask.
+def baselines(setup: Setup, pairing: Pairing | None = None) -> list[tuple[Method, Role]]:
+    """The cold flows that a candidate is compared with, as its companions: for floats with independent, minibatch and whole-set
+    pairs, the last with the effort that the candidate's options ask for (the problem's where they are left open); for tokens from
+    uniform tokens and from the mask.
     """
+    found = [Cold()]
     if setup.space == "tokens":
-        return [Cold(), Cold(start="mask")]
-    if setup.inputs is not None:
-        return [Cold()]
-    whole = Cold(pairing="whole-set")
-    if pairing is not None:
-        whole = changed(whole, {"rounds": pairing.rounds, "block": pairing.block, "passes": pairing.passes})
-    return [Cold(), Cold(pairing="minibatch"), whole]
+        found.append(Cold(start="mask"))
+    elif setup.inputs is None:
+        effort = pairing or Pairing()
+        whole = Cold(pairing="whole-set", rounds=effort.rounds, block=effort.block, passes=effort.passes)
+        found += [Cold(pairing="minibatch"), whole]
+    return [(cold, Role.BASELINE) for cold in found]

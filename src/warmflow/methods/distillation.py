@@ -98,7 +98,7 @@ class Distillation(Method):
         return self.teacher
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [(cold, Role.BASELINE) for cold in baselines(setup)]
+        return baselines(setup)
 
     def solvers(self) -> Sequence[Solver] | None:
         return (Euler(),)
@@ -116,7 +116,7 @@ class Distillation(Method):
                 f"the teacher's pairs were assigned over whole batches: distil it on one process, not {processes}"
             )
         self._batch(assigned, setup)
-        if self.real and isinstance(sampler.source, Blurred) and self._pairing(setup).pairing == "minibatch":
+        if self.real and not sampler.source.is_noise and self._pairing(setup).pairing == "minibatch":
             raise OptionError("Distillation", "real", f"is {self.real}, but the teacher was paired batch by batch, so that no "
                               "sample has a draft of its own: leave it out")  # fmt: skip
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from warmflow.contracts import Coupling, Data, Field, Objective, Player, Source
 from warmflow.fields import Guided, NetworkField, TokenField, as_guided, with_network
+from warmflow.methods.base import Method, Networks, Stage
+from warmflow.methods.parts import Parts
 from warmflow.objectives import DiscreteFlowMatching, FlowMatching
 from warmflow.paths import LinearPath, MixturePath
 from warmflow.sampler import Sampler
@@ -34,6 +37,21 @@ class Flow:
         guided = as_guided(field)
         inner = with_network(guided.field, network)
         return replace(self.sampler, field=inner if guided is not field else replace(guided, field=inner))
+
+
+class FlowMethod(Method):
+    """A method that trains one flow, and before it no more than its parts."""
+
+    @abstractmethod
+    def flow(self, parts: Parts) -> Flow:
+        """The flow, untrained."""
+
+    def stages(self, parts: Parts) -> Sequence[Stage]:
+        flow = self.flow(parts)
+        return [Stage("flow", lambda _: (flow.objective, flow.data))]
+
+    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
+        return self.flow(parts).trained(networks["flow"])
 
 
 def flow_of(

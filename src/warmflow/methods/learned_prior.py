@@ -20,9 +20,9 @@ from warmflow.contracts import Source
 from warmflow.couplings import Encoded
 from warmflow.drafts.learned_prior import FACTS, PARTS, PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
-from warmflow.methods.base import Method, Networks, Stage, Start
+from warmflow.methods.base import Method, Start
 from warmflow.methods.cold import baselines
-from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.parts import Parts, digest
 from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
@@ -31,7 +31,7 @@ from warmflow.sources import LearnedPrior as PriorSource
 
 
 @options
-class LearnedPrior(PriorOptions, Method):
+class LearnedPrior(PriorOptions, FlowMethod):
     """A flow from a learned prior."""
 
     name: ClassVar[str] = "learned-prior"
@@ -63,7 +63,7 @@ class LearnedPrior(PriorOptions, Method):
         return self.name if self.scale else f"{self.name}-from-mean"
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [(cold, Role.BASELINE) for cold in baselines(setup)]
+        return baselines(setup)
 
     def for_trial(self, setup: Setup) -> Method:
         return changed(self, {"auxiliary_updates": 1, "latent_updates": min(1, self.latent_updates)})
@@ -90,18 +90,11 @@ class LearnedPrior(PriorOptions, Method):
         folder = parts.place("parts", "prior", self.prior_asked()).folder
         return {} if folder is None else dict(read_json(folder / FACTS))
 
-    def _flow(self, parts: Parts) -> Flow:
+    def flow(self, parts: Parts) -> Flow:
         setup, source = parts.setup, self._prior(parts)
         sees = {"mean": setup.shape, "log_sigma": setup.shape, "z": (source.auxiliary.latent,)}
         weigh_by = "log_sigma" if self.weights == "variance" else None
         return flow_of(setup, parts.seed, source, Encoded(source.auxiliary), setup.train, sees=sees, weigh_by=weigh_by)
 
-    def stages(self, parts: Parts) -> Sequence[Stage]:
-        flow = self._flow(parts)
-        return [Stage("flow", lambda _: (flow.objective, flow.data))]
-
-    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return self._flow(parts).trained(networks["flow"])
-
-    def starts_from(self, parts: Parts) -> Start | None:
-        return Start(self._prior(parts), "the learned prior alone")
+    def starts_from(self, setup: Setup, sampler: Sampler) -> Start | None:
+        return Start(sampler.source, "the learned prior alone")

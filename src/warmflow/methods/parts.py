@@ -111,11 +111,11 @@ class Parts:
         self.uses(bill, key)
         return self._pairs[key]
 
-    def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source, block: int = 1024) -> Batch:
+    def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source) -> Batch:
         """Pairs of other data than the training set, once each."""
         asked = {"rows": len(data), "coupling": type(coupling).__name__}
         folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
-        found = prepare(coupling, data, source, folder, block=block, seed=self.seed)
+        found = prepare(coupling, data, source, folder, block=1024, seed=self.seed)
         key = digest({"name": name, **asked})
         self.note(key, time.perf_counter() - began)
         self.uses("pairing", key)

@@ -78,7 +78,7 @@ class Reflow(Method):
         return changed(self, {"rows": min(self.rows, FEW_PAIRS)})
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
-        return [(cold, Role.BASELINE) for cold in baselines(setup)]
+        return baselines(setup)
 
     def stages(self, parts: Parts) -> Sequence[Stage]:
         sampler = parts.trained(self.teacher)

@@ -23,9 +23,9 @@ from warmflow.contracts import Batch, Coupling, Data, Source
 from warmflow.contracts import Start as StartOfFlow
 from warmflow.drafts import Draft, NoDraft, Place, draft_of, fitted
 from warmflow.evaluation.study import Role
-from warmflow.methods.base import Drafted, Method, Networks, Stage, Start
+from warmflow.methods.base import Drafted, Method, Start
 from warmflow.methods.cold import NOISE_BILL, baselines
-from warmflow.methods.flow import Flow, flow_of
+from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.pairing import OFFLINE, WHILE_TRAINING, Pairing, paired, why_not
 from warmflow.methods.parts import Parts, digest
 from warmflow.options import NotNegative, changed, options
@@ -59,11 +59,12 @@ class _StandIn(Draft):
 
 
 @options
-class WarmStart(Pairing, Method):
+class WarmStart(Pairing, FlowMethod):
     """A flow from a draft."""
 
     name: ClassVar[str] = "warm-start"
     fine_tunes: ClassVar[bool] = True
+    has_draft: ClassVar[bool] = True
     draft: str | Draft | None = None
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
     t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
@@ -75,7 +76,7 @@ class WarmStart(Pairing, Method):
 
     @property
     def _control(self) -> bool:
-        return isinstance(self.draft, NoDraft)
+        return self.draft == NoDraft()
 
     def _draft(self, setup: Setup) -> Draft:
         found = draft_of(setup.defaults.get("draft", "mixture") if self.draft is None else self.draft)
@@ -110,10 +111,9 @@ class WarmStart(Pairing, Method):
 
     def companions(self, setup: Setup) -> Sequence[tuple[Method, Role]]:
         control = changed(self, {"draft": NoDraft(), **({"pairing": "whole-set"} if self.pairing == "given" else {})})
-        found: list[tuple[Method, Role]] = [(cold, Role.BASELINE) for cold in baselines(setup, self)]
         if setup.data.alphabet is not None:
-            return found  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
-        return [*found, (control, Role.CONTROL)]
+            return baselines(setup, self)  # most pairings of texts rewrite the draft: noise leaves nothing to rewrite
+        return [*baselines(setup, self), (control, Role.CONTROL)]
 
     def _source(self, parts: Parts) -> tuple[Source, Source]:
         """The draft, and the start of the flow."""
@@ -134,7 +134,7 @@ class WarmStart(Pairing, Method):
             parts, name, draft, self, NOISE_BILL if options.noise else "pairing", options.given_pairs(parts.setup)
         )
 
-    def _flow(self, parts: Parts) -> Flow:
+    def flow(self, parts: Parts) -> Flow:
         setup = parts.setup
         draft, source = self._source(parts)
         coupling, data = self._pairs(parts, draft)
@@ -142,13 +142,6 @@ class WarmStart(Pairing, Method):
         if self._draft(setup).is_input:
             setup = setup.without_inputs()  # the draft is the input, which the field sees once
         return flow_of(setup, parts.seed, source, coupling, data, t0=self.t0, sees=sees, begin=parts.begin)
-
-    def stages(self, parts: Parts) -> Sequence[Stage]:
-        flow = self._flow(parts)
-        return [Stage("flow", lambda _: (flow.objective, flow.data))]
-
-    def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return self._flow(parts).trained(networks["flow"])
 
     def drafted(self, parts: Parts) -> Drafted | None:
         if parts.setup.inputs is not None:
@@ -167,9 +160,10 @@ class WarmStart(Pairing, Method):
         said = "; ".join(w for w in warnings if w)
         return {"warning": said} if said else {}
 
-    def starts_from(self, parts: Parts) -> Start | None:
-        draft = self._draft(parts.setup)
-        return None if draft.noise else Start(parts.draft(draft), "the draft alone", draft=True)
+    def starts_from(self, setup: Setup, sampler: Sampler) -> Start | None:
+        start = sampler.source
+        draft = start.source if isinstance(start, Blurred | Shown) else start
+        return None if self._draft(setup).noise else Start(draft, "the draft alone", draft=True)
 
     def brings(self, setup: Setup) -> tuple[str, ...]:
         return ("draft",) if self._draft(setup).given else ()

@@ -62,40 +62,40 @@ def held_out(data: DataSet) -> tuple[Tensor, Tensor]:
     return test[:MOST], validation[:MOST]
 
 
-def real_data(data: DataSet, samples: int, *, seed: int = 0) -> tuple[RealData, Facts]:
+def real_data(data: DataSet, samples: int) -> tuple[RealData, Facts]:
     """The real data of a data set made ready for rows of ``samples`` samples, and facts about it (the classifier's accuracy)."""
     train = data.train.x1
     test, validation = held_out(data)
     labels = data.train.condition.get("label")
     if INPUT in data.train.condition:
-        return _restorations(data, samples, seed)
+        return _restorations(data, samples)
     if "judge" in data.streams:
-        return _texts(data, test, validation, samples, seed)
+        return _texts(data, test, validation, samples)
     if data.kind == "images" and labels is not None and len(data.classes) > 1:
-        classifier = train_classifier(train, labels, classes=len(data.classes), seed=seed)
+        classifier = train_classifier(train, labels, classes=len(data.classes), seed=0)
         held = data.heldout
         facts = {"classifier_accuracy": classifier.accuracy(held.x1, held.condition["label"])}
         metrics: list[ResampledMetric] = [mmd_for(train, classifier, "classifier features"), *_of_images(train)]
         beside = (Frechet(extractor=classifier),)
         made = RealData.of(test, validation, metrics, train=train, labeller=classifier, beside=beside, bounds=data.bounds,
-                           samples=samples, seed=seed)  # fmt: skip
+                           samples=samples)  # fmt: skip
         return made, facts
     if data.kind == "tokens":
         wide = mmd_for(train, data.grid, "coordinates")
         fine = replace(wide, name="coordinates, fine", scale=wide.scale / FINE)
-        return RealData.of(test, validation, (wide, fine), labeller=data.grid, samples=samples, seed=seed), {}
-    clusters = clusters_of(train, k=min(10, len(train) // 20), seed=seed)
+        return RealData.of(test, validation, (wide, fine), labeller=data.grid, samples=samples), {}
+    clusters = clusters_of(train, k=min(10, len(train) // 20))
     if data.kind == "images":
         metrics = _of_images(train)
     else:
         wide = mmd_for(train, None, "coordinates")
         metrics = [wide, replace(wide, name="coordinates, fine", scale=wide.scale / FINE)]
     made = RealData.of(test, validation, metrics, train=train, labeller=clusters, beside=(Frechet(),), bounds=data.bounds,
-                       samples=samples, seed=seed)  # fmt: skip
+                       samples=samples)  # fmt: skip
     return made, {}
 
 
-def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, Facts]:
+def _restorations(data: DataSet, samples: int) -> tuple[RealData, Facts]:
     """Images that answer an input: joint rows of input and output."""
 
     def part(batch: Batch) -> Part:
@@ -108,15 +108,13 @@ def _restorations(data: DataSet, samples: int, seed: int) -> tuple[RealData, Fac
         half = len(test) // 3
         test, validation = Part(test.inputs[half:], test.truth[half:]), Part(test.inputs[:half], test.truth[:half])
     extractors: list[tuple[str, Extractor]] = [("gradients", Gradients())] if min(data.shape[1:]) >= LEAST_SIDE else []
-    labeller: Labeller = clusters_of(train.truth, k=min(10, len(whole) // 20), seed=seed)
+    labeller: Labeller = clusters_of(train.truth, k=min(10, len(whole) // 20))
     if labels is not None and len(data.classes) > 1:
-        classifier = train_classifier(train.truth, labels, classes=len(data.classes), seed=seed)
+        classifier = train_classifier(train.truth, labels, classes=len(data.classes), seed=0)
         facts["classifier_accuracy"] = classifier.accuracy(data.heldout.x1, data.heldout.condition["label"])
         extractors, labeller = [("classifier features", classifier), *extractors], classifier
     span = None if data.bounds is None else data.bounds[1] - data.bounds[0]
-    made = paired_data(
-        train, test, validation, extractors=extractors, labeller=labeller, span=span, samples=samples, seed=seed
-    )
+    made = paired_data(train, test, validation, extractors=extractors, labeller=labeller, span=span, samples=samples)
     return made, facts
 
 
@@ -127,29 +125,29 @@ def _of_images(train: Tensor) -> list[ResampledMetric]:
     return found
 
 
-def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int, seed: int) -> tuple[RealData, Facts]:
+def _texts(data: DataSet, test: Tensor, validation: Tensor, samples: int) -> tuple[RealData, Facts]:
     """Judged by a model and a word list from a part of the text that is neither trained on nor measured on."""
     stream, vocabulary, length = data.streams["judge"], data.vocabulary, test.shape[1]
     judge = NGram.fit(stream, vocabulary=vocabulary, order=JUDGE_ORDER, length=length)
     symbols = () if data.alphabet is None else data.alphabet.symbols
     words = Words.within(stream, space=symbols.index(" ") if " " in symbols else 0)
     facts = {"judge_order": JUDGE_ORDER, "judge_tokens": len(stream), "words": len(words)}
-    made = text_data(data.train.x1, test, validation, judge, words, vocabulary, samples, data.streams["train"], seed)
+    made = text_data(data.train.x1, test, validation, judge, words, vocabulary, samples, data.streams["train"])
     return made, facts
 
 
 def text_data(
     train: Tensor, test: Tensor, validation: Tensor, judge: Judge, words: Words, vocabulary: int, samples: int,
-    text: Tensor | CopiedRuns, seed: int = 0,
+    text: Tensor,
 ) -> RealData:  # fmt: skip
-    """The real data of windows of tokens (n, L) int64; ``text`` (T,) is the text whose runs count as copied, or these runs."""
+    """The real data of windows of tokens (n, L) int64; ``text`` (T,) is the text whose runs count as copied."""
     length = train.shape[1]
-    few = train[permutation(seed, len(train), "text.train")[:TEXT_TRAIN]]
+    few = train[permutation(0, len(train), "text.train")[:TEXT_TRAIN]]
     bag = max(2, min(BAG, len(test) // 2, len(validation) // 2, samples // 8))
     grams: list[ResampledMetric] = [kgrams_for(k, vocabulary, bag) for k in range(min(LONGEST_GRAM, length), 0, -1)]
     judged = mmd_for(few, Judged.of(judge, words, few, vocabulary), "judged features")
-    runs = text if isinstance(text, CopiedRuns) else CopiedRuns.of(text, length)
+    runs = CopiedRuns.of(text, length)
     return RealData.of(
         test, validation, [*grams, judged], copying=CopiedRunsReference.of(runs, test), labeller=deciles_of(judge, few),
-        beside=gaps(judge, words, vocabulary), samples=samples, seed=seed,
+        beside=gaps(judge, words, vocabulary), samples=samples,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from warmflow.data import DataSet, load
+from warmflow.data import DataSet, load, named
 from warmflow.data.image_files import folder
 from warmflow.options import Count, options, plain
 from warmflow.problems.base import LEAST_SIDE, SMALL, ImageProblem, Problem, own_values
@@ -53,12 +53,12 @@ class Arrays(Problem):
         return load(self.data)
 
     def asked(self) -> dict[str, object]:
-        kept = {k: v for k, v in plain(self).items() if k != "data"}
-        return {"name": self.name, **kept, **({"data": self.data} if isinstance(self.data, str) else {})}
+        kept, data = {k: v for k, v in plain(self).items() if k != "data"}, named(self.data)
+        return {"name": self.name, **kept, **({} if data is None else {"data": data})}
 
     @property
     def described(self) -> str:
-        return self.data if isinstance(self.data, str) else "arrays"
+        return named(self.data) or self.name
 
     def values(self, data: DataSet) -> Mapping[str, object]:
         return own_values(data) if _pictures(data) else SMALL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +27,8 @@ def steps_125(low: float, high: float, most: int = 7) -> list[float]:
     return found
 
 
-def _ticks_y(ax: Axes, ticks: Sequence[float], write: Callable[[float], str] = words.number) -> None:
-    ax.set_yticks(ticks, labels=[write(t) for t in ticks])
+def _ticks_y(ax: Axes, ticks: Sequence[float]) -> None:
+    ax.set_yticks(ticks, labels=[words.number(t) for t in ticks])
     ax.set_yticks([], minor=True)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 INK = "#010203"
 """The colour of text and axes; ``svg`` turns it into the page's own text colour."""
+LEAST = 480
 
 
 def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -75,15 +76,21 @@ def svg(figure: Figure, prefix: str, label: str) -> Markup:
     return Markup(re.sub(r'(<svg [^>]*?) height="[^"]*pt"', r"\1", text, count=1))
 
 
-def png(figure_or_sheet: Figure | np.ndarray, least: int = 480) -> str:
-    """A ``data:`` URL of a figure, or of a sheet (H, W, 4) enlarged by whole pixels to at least ``least`` wide."""
+def png(figure: Figure) -> str:
+    """A ``data:`` URL of a figure."""
     out = io.BytesIO()
-    if isinstance(figure_or_sheet, np.ndarray):
-        import matplotlib.image
+    literal(figure).savefig(out, format="png", transparent=True, dpi=200)
+    return _url(out)
 
-        factor = -(-least // figure_or_sheet.shape[1])
-        sheet = figure_or_sheet.repeat(factor, axis=0).repeat(factor, axis=1)
-        matplotlib.image.imsave(out, sheet, format="png")
-    else:
-        literal(figure_or_sheet).savefig(out, format="png", transparent=True, dpi=200)
+
+def sheet_png(sheet: np.ndarray) -> str:
+    """A ``data:`` URL of a sheet (H, W, 4) enlarged by whole pixels to at least ``LEAST`` wide."""
+    import matplotlib.image
+
+    out, factor = io.BytesIO(), -(-LEAST // sheet.shape[1])
+    matplotlib.image.imsave(out, sheet.repeat(factor, axis=0).repeat(factor, axis=1), format="png")
+    return _url(out)
+
+
+def _url(out: io.BytesIO) -> str:
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

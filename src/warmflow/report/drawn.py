@@ -77,8 +77,12 @@ def other_metrics(run: Run, prefix: str) -> list[Drawn]:
 def _pictures(run: Run, names: Sequence[str]) -> list[Picture]:
     found = []
     for name in names:
-        source = pictures.panel(run, name) if run.points else pictures.grid(run.pictures[name])
-        found.append(Picture(drawing.png(source), picture_names.caption(run, name), not run.points))
+        url = (
+            drawing.png(pictures.panel(run, name))
+            if run.points
+            else drawing.sheet_png(pictures.grid(run.pictures[name]))
+        )
+        found.append(Picture(url, picture_names.caption(run, name), not run.points))
     return found
 
 

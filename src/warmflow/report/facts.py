@@ -46,7 +46,7 @@ def made(run: Run) -> dict[str, object]:
     """The command that makes the run again, the circumstances, and all options."""
     config, asked = run.config, run.config.asked
     first = {k: config.json[k] for k in ("device", "threads", "seeds", "started") if config.json.get(k) is not None}
-    judges = {k: v for k, v in config.facts.items() if not isinstance(v, Mapping)}
+    judges = {k: v for k, v in config.facts.items() if k != "parts"}
     folded: dict[str, Mapping[str, object]] = {
         "Options of the problem": asked.problem,
         "Options of the methods": asked.methods,

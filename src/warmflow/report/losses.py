@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _means(lines: Iterable[Row], most: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and losses, averaged over at most ``most`` equal bins of lines."""
+def _means(lines: Iterable[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and losses, averaged over at most 100 equal bins of lines."""
     pairs = [(words.real(r.get("step")), words.real(r.get("loss"))) for r in lines]
     known = np.array([(s, v) for s, v in pairs if s is not None and v is not None]).reshape(-1, 2)
     if not len(known):
         return known[:, 0], known[:, 1]
-    bins = np.array_split(known, min(most, len(known)))
+    bins = np.array_split(known, min(100, len(known)))
     return np.array([b[:, 0].mean() for b in bins]), np.array([b[:, 1].mean() for b in bins])
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Limits = tuple[tuple[float, float], tuple[float, float]]
 PANELS = 4
 """Panels in a row."""
+POINTS, PATHS = 1500, 100
+"""Points and trajectories that a panel shows at most."""
 
 
 def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
@@ -58,9 +60,9 @@ def _bare(ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: Limits, most: int = 1500) -> None:
-    points = points[:most]
-    size = float(np.clip(1500 / max(len(points), 1), 1.5, 10))
+def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: Limits) -> None:
+    points = points[:POINTS]
+    size = float(np.clip(POINTS / max(len(points), 1), 1.5, 10))
     ax.scatter(points[:, 0], points[:, 1], s=size, color=tint, alpha=0.75, lw=0, rasterized=True)
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
@@ -101,7 +103,7 @@ def samples(run: Run) -> Figure | None:
     return figure
 
 
-def trajectories(run: Run, columns: int = PANELS, most: int = 100) -> Figure | None:
+def trajectories(run: Run, columns: int = PANELS) -> Figure | None:
     """Trajectories of points from start (rings) to end (dots), a panel for each method. None where there are none."""
     paths = {n: x for n, x in run.pictures.items() if n.startswith("trajectory.") and x.ndim == 3 and x.shape[2] == 2}
     if not paths:
@@ -113,12 +115,12 @@ def trajectories(run: Run, columns: int = PANELS, most: int = 100) -> Figure | N
     columns = min(len(names), columns)
     rows = -(-len(names) // columns)
     figure, axes = blank((2.3 * max(columns, 2), 2.6 * rows), rows, columns)
-    every = np.concatenate([x[:, :most].reshape(-1, 2) for x in paths.values()])
+    every = np.concatenate([x[:, :PATHS].reshape(-1, 2) for x in paths.values()])
     limits, real = _limits(every), run.pictures.get("real")
     for ax in axes:
         _bare(ax)
     for ax, name in zip(axes, names, strict=False):
-        method, path = name.split(".", 1)[1], np.asarray(paths[name], dtype=np.float64)[:, :most]
+        method, path = name.split(".", 1)[1], np.asarray(paths[name], dtype=np.float64)[:, :PATHS]
         tint = known[method].colour
         if real is not None and real.ndim == 2:
             ax.scatter(real[:600, 0], real[:600, 1], s=3, color=REAL, alpha=0.5, lw=0, rasterized=True)

@@ -82,11 +82,13 @@ def _flags(options: Options, prefix: str = "", without: Sequence[str] = ()) -> I
             continue
         name = str(key).replace("_", "-")
         before = f"--{prefix}." if prefix else "--"
-        if isinstance(value, bool):
-            yield f"{before}{name}" if value else f"{before}no-{name}"
-        else:
-            yield f"{before}{name}"
-            yield ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        match value:
+            case bool():
+                yield f"{before}{name}" if value else f"{before}no-{name}"
+            case [*parts]:
+                yield from (f"{before}{name}", ",".join(map(str, parts)))
+            case _:
+                yield from (f"{before}{name}", str(value))
 
 
 def _problem_flags(name: str, problem: Options) -> Iterator[str]:

@@ -66,8 +66,8 @@ def facts(given: Mapping[str, object]) -> Table | None:
     )
 
 
-def calls_cell(n: float, none: str = "none measured") -> Cell:
-    return Cell(none) if n == math.inf else numeric(n)
+def calls_cell(n: float) -> Cell:
+    return Cell("none measured") if n == math.inf else numeric(n)
 
 
 def spread(value: Interval, scale: float = 1.0) -> str:

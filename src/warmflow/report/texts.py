@@ -65,14 +65,14 @@ def _refined(run: Run, shown: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def side_by_side(run: Run, most: int = SHOWN) -> list[list[Lines]]:
+def side_by_side(run: Run) -> list[list[Lines]]:
     """Blocks of texts: one for each draft with what became of it, then the methods that start from none. Empty for other data."""
     if not run.symbols:
         return []
     shown = picture_names.names(run, "texts")
     refined, blocks = _refined(run, shown), []
     for draft, names in refined.items():
-        for i in range(min(most, *(len(run.pictures[n]) for n in names))):
+        for i in range(min(SHOWN, *(len(run.pictures[n]) for n in names))):
             before = np.asarray(run.pictures[draft][i])
             block = [Lines(picture_names.caption(run, draft), (marked(run, before),))]
             for name in names:
@@ -84,6 +84,6 @@ def side_by_side(run: Run, most: int = SHOWN) -> list[list[Lines]]:
     taken = {*refined, *(n for names in refined.values() for n in names)}
     others = [n for n in shown if n not in taken]
     if others:
-        rows = {n: tuple(marked(run, row) for row in np.asarray(run.pictures[n])[:most]) for n in others}
+        rows = {n: tuple(marked(run, row) for row in np.asarray(run.pictures[n])[:SHOWN]) for n in others}
         blocks.append([Lines(picture_names.caption(run, n), rows[n]) for n in others])
     return blocks

@@ -289,12 +289,6 @@ class Verdict(Record):
     def primary(self) -> Metric | None:
         return self.metrics[0] if self.metrics else None
 
-    @property
-    def compared(self) -> list[Method]:
-        """The candidates, and the baselines that their quoted rows are exchanged for."""
-        named = {e.baseline for c in self.candidates.values() if (e := c.exchange) is not None}
-        return [m for m in self.methods if m.name in self.candidates or m.name in named]
-
     def named(self, *roles: str) -> list[Method]:
         return [m for m in self.methods if m.role in roles]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from warmflow.rounding import rounded
 
@@ -104,12 +104,13 @@ def metric_name(name: str, scale: float | None = None) -> str:
 
 def plain(value: object) -> str:
     """An option or fact as a reader would write it: lists with commas, yes and no, null as a dash."""
-    if value is None:
-        return NONE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return "; ".join(f"{phrase(str(k))}: {plain(v)}" for k, v in value.items()) or NONE
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(plain(v) for v in value) or NONE
+    match value:
+        case None:
+            return NONE
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return "; ".join(f"{phrase(str(k))}: {plain(v)}" for k, v in value.items()) or NONE
+        case [*parts]:  # a list or a tuple; no text
+            return ", ".join(map(plain, parts)) or NONE
     return str(value)
