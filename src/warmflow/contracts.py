@@ -197,11 +197,6 @@ class Source(ABC):
     """Whether it is noise that knows nothing of the data."""
 
     @property
-    def bare(self) -> Source:
-        """The source without the conditions that are only added to it."""
-        return self
-
-    @property
     def draft_source(self) -> Source | None:
         """The source of ``condition["draft"]``, to which it adds noise or which the field sees; None where it has no drafts."""
         return None

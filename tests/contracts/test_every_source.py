@@ -167,7 +167,6 @@ def test_mixture_rows_are_not_grouped_by_component():
 def test_what_a_source_says_of_itself_is_what_it_draws(kind, k):
     source = example(kind, k)
     drawn = source.draw(N, noise=Noise.of(3, N))
-    assert tuple(source.bare.shape) == tuple(source.shape)
     if source.draft_source is not None:
         assert drawn.condition["draft"].shape == (N, *source.draft_source.shape)
     shares = source.label_shares
@@ -176,8 +175,7 @@ def test_what_a_source_says_of_itself_is_what_it_draws(kind, k):
         assert float(shares.sum()) == pytest.approx(1) and int(drawn.condition["label"].max()) < len(shares)
 
 
-def test_conditions_and_drafts_are_found_below_labels():
+def test_labels_and_drafts_are_found_below_wrappers():
     noise, shares = StandardNormal((2,)), torch.full((3,), 1 / 3)
     labelled = Labelled(Conditioned(noise, "y", torch.zeros(4, 1)), shares)
-    assert labelled.bare is noise and labelled.bare.is_noise and not labelled.is_noise
     assert Blurred(labelled, 0.1).label_shares is shares and Blurred(labelled, 0.1).draft_source is labelled

@@ -10,14 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from warmflow.contracts import Source
 from warmflow.data import Codec
 from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
 from warmflow.setup import interval_of
 from warmflow.solvers import Jump
-from warmflow.sources import ByLabel, Filled, Labelled, together
+from warmflow.sources import Filled, together
 
 FREE = "_"
 """The symbol of a template that stands for a free position."""
@@ -83,9 +82,9 @@ class LabelOptions:
         asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
         if not asked:
             return sampler, None
-        guided, source = as_guided(sampler.field), _labelled(sampler)
+        guided, shares = as_guided(sampler.field), sampler.source.label_shares
         inner = guided.field
-        if source is None or "label" not in (inner.sees or ()):
+        if shares is None or "label" not in (inner.sees or ()):
             value = getattr(self, asked[0])
             raise OptionError("LabelOptions", asked[0],
                               f"is {value!r}, but the flow of {run} is given no labels: train it with conditional")  # fmt: skip
@@ -98,18 +97,10 @@ class LabelOptions:
             sampler = replace(sampler, field=inner if scale == 1 else Guided(inner, scale, ("label",), interval))
         if self.label is None:
             return sampler, None
-        last = len(source.shares) - 1
+        last = len(shares) - 1
         if not 0 <= self.label <= last:
             raise OptionError("LabelOptions", "label", f"is {self.label}; the labels of {run} are 0 .. {last}")
         return sampler, {"label": torch.full((n,), self.label)}
-
-
-def _labelled(sampler: Sampler) -> Labelled | ByLabel | None:
-    """The source that draws the labels; None where there is none."""
-    source: Source | None = sampler.source
-    while source is not None and not isinstance(source, Labelled | ByLabel):
-        source = getattr(source, "source", None)
-    return source
 
 
 def _pattern(name: str, text: str, codec: Codec | None, length: int) -> Tensor:

@@ -170,11 +170,11 @@ class Distillation(Method):
             y = setup.data.train
             z = Encoded(source.auxiliary).encoded(y.x1, noise=Noise.of(parts.seed, len(y)).fold("real"))
             return replace(y, condition={**y.condition, "z": z})
-        if not isinstance(source, Blurred) or setup.inputs is not None:  # the draft of an input is made from it
+        if source.draft_source is None or setup.inputs is not None:  # the draft of an input is made from it
             return setup.data.train
         pairing, billed = self._pairing(setup), dict(parts.used)
         drafted = filled(self.teacher, setup).drafted(parts) if pairing.pairing == "given" else None
-        found = paired(parts, "draft", source.source, pairing)[1] if drafted is None else drafted.pairs
+        found = paired(parts, "draft", source.draft_source, pairing)[1] if drafted is None else drafted.pairs
         parts.used.clear()
         parts.used.update(billed)  # the teacher's own cost counts its pairs already
         return found

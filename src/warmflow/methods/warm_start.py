@@ -161,8 +161,7 @@ class WarmStart(Pairing, FlowMethod):
         return {"warning": said} if said else {}
 
     def starts_from(self, setup: Setup, sampler: Sampler) -> Start | None:
-        start = sampler.source
-        draft = start.source if isinstance(start, Blurred | Shown) else start
+        draft = sampler.source.draft_source or sampler.source
         return None if self._draft(setup).noise else Start(draft, "the draft alone", draft=True)
 
     def brings(self, setup: Setup) -> tuple[str, ...]:

@@ -35,10 +35,6 @@ class Conditioned(Wrapper):
             raise ValueError(f"the table of {self.name!r} is empty, {tuple(self.table.shape)}: give at least one row")
 
     @property
-    def bare(self) -> Source:
-        return self.source.bare
-
-    @property
     def takes(self) -> frozenset[str]:
         return self.source.takes | {self.name}
 

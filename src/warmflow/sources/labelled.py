@@ -40,10 +40,6 @@ class Labelled(Wrapper):
         return Labelled(source, shares_of(labels))
 
     @property
-    def bare(self) -> Source:
-        return self.source.bare
-
-    @property
     def label_shares(self) -> Tensor:
         return self.shares
 
