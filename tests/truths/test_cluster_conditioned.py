@@ -39,7 +39,7 @@ def test_rows_are_given_the_cluster_that_they_are_nearest_to():
     clusters, labels = found_clusters(setup.data.train.x1, 3, 0)
     near = torch.cdist(clusters.centres, CENTRES.double())
     assert float(near.min(1).values.max()) < 0.05 and sorted(near.argmin(1).tolist()) == [0, 1, 2]
-    flow = settled(ClusterConditioned(clusters=3), setup)._flow(parts)
+    flow = settled(ClusterConditioned(clusters=3), setup).flow(parts)
     rows = torch.tensor([5, 0, 17])
     batch = flow.data[rows]
     assert torch.equal(batch.x1, setup.data.train.x1[rows]) and torch.equal(batch.condition["label"], labels[rows])
@@ -56,7 +56,7 @@ def test_a_label_that_the_data_have_gives_way():
 
 def test_clusters_are_drawn_as_often_as_they_are_in_the_training_data():
     setup = setup_of()
-    sampler = ClusterConditioned(clusters=3)._flow(Parts(setup, 0)).sampler
+    sampler = ClusterConditioned(clusters=3).flow(Parts(setup, 0)).sampler
     counts = torch.bincount(found_clusters(setup.data.train.x1, 3, 0)[1]).double()
     drawn = torch.bincount(sampler.source.draw(20_000, noise=Noise.of(2, 20_000)).condition["label"]).double()
     assert torch.allclose(drawn / 20_000, counts / counts.sum(), atol=5 * (0.25 / 20_000) ** 0.5)
