@@ -437,3 +437,15 @@ def test_a_function_whose_drafts_do_not_repeat_is_known_by_its_name() -> None:
     unseeded, failing = Own(samples=lambda n, seed: torch.randn(n, 2)), Own(samples=lambda n, seed: 1 / 0)
     assert unseeded.asked()["samples"] == failing.asked()["samples"]
     assert str(unseeded.asked()["samples"]).endswith("<lambda>")
+
+
+def test_a_warm_start_takes_drafts_in_every_form_that_a_user_has(tmp_path: Path) -> None:
+    def mine(n: int, seed: int) -> torch.Tensor:
+        return Noise.of(seed, n).normal("x", 2)
+
+    np.save(tmp_path / "drafts.npy", np.zeros((30, 2), np.float32))
+    for given in (mine, torch.zeros(30, 2), np.zeros((30, 2)), tmp_path / "drafts.npy", Own(samples=mine)):
+        made = WarmStart(draft=given).draft  # type: ignore[arg-type]
+        assert isinstance(made, Own)
+        made.fit(problem_of(Noise.of(0, 400).normal("x", 2)).setup(), Place())
+    assert WarmStart(draft="gan").draft == "gan" and WarmStart().draft is None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from warmflow.contracts import Batch, Coupling, Data, Source
 from warmflow.contracts import Start as StartOfFlow
@@ -58,6 +58,11 @@ class _StandIn(Draft):
         return Batch(train.x1, train.condition, train.index, StartOfFlow(train.x1, train.condition))
 
 
+def _draft_given(given: object) -> object:
+    """A user's array or function as a ``Draft``; names stay names."""
+    return given if given is None or isinstance(given, str) else draft_of(given)
+
+
 @options
 class WarmStart(Pairing, FlowMethod):
     """A flow from a draft."""
@@ -65,7 +70,7 @@ class WarmStart(Pairing, FlowMethod):
     name: ClassVar[str] = "warm-start"
     fine_tunes: ClassVar[bool] = True
     has_draft: ClassVar[bool] = True
-    draft: str | Draft | None = None
+    draft: Annotated[str | Draft | None, BeforeValidator(_draft_given)] = None
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
     t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
     """Where the path starts; a label of time that changes no number of calls."""
