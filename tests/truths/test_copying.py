@@ -110,7 +110,6 @@ def test_a_shrunken_gaussian_is_not_flagged() -> None:
     train, other, real, fresh = gaussians()
     reference = CopyingReference.of(train, other, real)
     assert not flagged(reference, fresh / 2)
-    assert bool((reference.nearest_quantiles(fresh / 2)[1:] < 0.8 * reference.nearest_real[1:]).all())
     assert float(reference.shares(fresh / 2)[0]) <= 0.01
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from warmflow.metrics.mmd import MMD, kernel_times, mmd_for
 from warmflow.metrics.resampled import resampling_counts
-from warmflow.metrics.unit import distance_at, equivalent, equivalent_bounds
+from warmflow.metrics.unit import equivalent
 
 
 def normal(seed: int, *shape: int) -> Tensor:
@@ -34,7 +34,7 @@ def test_n_samples_of_a_finite_population_are_at_scatter_over_n(n: int) -> None:
     for rows in itertools.product(range(5), repeat=n):
         w = torch.bincount(torch.tensor(rows), minlength=5).double() / n - p
         mean += float(p[list(rows)].prod() * (w @ k @ w))
-    assert mean == pytest.approx(distance_at(n, scatter), abs=1e-14)
+    assert mean == pytest.approx(scatter / n, abs=1e-14)
     assert equivalent(mean, scatter) == pytest.approx(n, rel=1e-12)
 
 
@@ -86,26 +86,15 @@ def test_the_unit_does_not_depend_on_how_many_samples_are_measured() -> None:
 
 def test_equal_distributions_are_as_good_as_any_number() -> None:
     assert equivalent(0.0, 0.5) == equivalent(-1e-3, 0.5) == math.inf
-    assert distance_at(math.inf, 0.5) == 0
-
-
-def test_bounds_invert() -> None:
-    assert equivalent_bounds(0.001, 0.004, 0.8) == (pytest.approx(200), pytest.approx(800))
-    assert equivalent_bounds(-0.001, 0.004, 0.8) == (pytest.approx(200), math.inf)
-    assert equivalent_bounds(-0.002, -0.001, 0.8) == (math.inf, math.inf)
 
 
 def test_errors_name_the_argument() -> None:
     with pytest.raises(ValueError, match="scatter is 0"):
         equivalent(0.1, 0.0)
     with pytest.raises(ValueError, match=r"scatter is 1\.5"):
-        distance_at(10, 1.5)
+        equivalent(0.1, 1.5)
     with pytest.raises(ValueError, match="distance is NaN"):
         equivalent(math.nan, 0.5)
-    with pytest.raises(ValueError, match="n is 0"):
-        distance_at(0, 0.5)
-    with pytest.raises(ValueError, match="low is 2"):
-        equivalent_bounds(2, 1, 0.5)
 
 
 def test_the_spread_of_a_distance_of_zero_is_what_simulation_gives() -> None:

@@ -96,8 +96,7 @@ class CopyingReference:
     """The second measure: the reference values of r, from real points in neither set. Build it with ``of``.
 
     ``quantiles`` are the Q levels q; ``thresholds`` (Q,) the values r_q of the ``points`` real points; ``tied`` (Q,) the
-    fraction of samples equal to r_q that counts as below it; ``nearest_real`` (Q,) the quantiles of the real points' distance
-    to the nearest training point, in the unit of the data, for display. All float64.
+    fraction of samples equal to r_q that counts as below it. All float64.
     """
 
     train: Tensor
@@ -106,7 +105,6 @@ class CopyingReference:
     points: int
     thresholds: Tensor
     tied: Tensor
-    nearest_real: Tensor
 
     @staticmethod
     def of(
@@ -136,17 +134,16 @@ class CopyingReference:
             )
         rows = train[_first_of_equal(train)].detach().cpu().flatten(1)
         second = other[: len(rows)].detach().cpu().flatten(1)
-        near, ratio = _against(real, rows, second)
+        ratio = _ratio(real, rows, second)
         order = ratio.sort().values
         thresholds = order[[_rank(q, len(real)) - 1 for q in quantiles]]
         levels = torch.tensor(quantiles, dtype=torch.float64)
         below, equal = _below(ratio, thresholds)
-        places = near.sort().values[[_rank(q, len(real)) - 1 for q in quantiles]]
-        return CopyingReference(rows, second, tuple(quantiles), len(real), thresholds, (levels - below) / equal, places)
+        return CopyingReference(rows, second, tuple(quantiles), len(real), thresholds, (levels - below) / equal)
 
     def ratio(self, x: Tensor) -> Tensor:
         """r (n,) float64, in [0, infinity], of samples x (n, *S)."""
-        return _against(x, self.train, self.other)[1]
+        return _ratio(x, self.train, self.other)
 
     def shares(self, x: Tensor) -> Tensor:
         """(Q,) float64: the share of x (n, *S) below each r_q, with ties as above; about ``quantiles`` without copying.
@@ -167,25 +164,17 @@ class CopyingReference:
         ranks = [_rank(q, self.points) for q in self.quantiles]
         return torch.tensor([betabinom.ppf(level, n, j, self.points - j + 1) / n for j in ranks], dtype=torch.float64)
 
-    def nearest_quantiles(self, x: Tensor) -> Tensor:
-        """Quantiles (Q,) of the distance of x (n, *S) to the nearest training point, to compare with ``nearest_real``.
-
-        They are small for copies and for blurred samples, so they are for display only.
-        """
-        distance = nearest(x.detach().cpu().flatten(1), self.train).sort().values
-        return distance[[_rank(q, len(distance)) - 1 for q in self.quantiles]]
-
 
 def _rank(q: float, m: int) -> int:
     """j = ceil(q m), at least 1: the j-th smallest of m values is their q-quantile."""
     return max(1, math.ceil(q * m - 1e-9))
 
 
-def _against(x: Tensor, train: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance to the nearest training row, and r, of x (n, *S): (n,) each."""
+def _ratio(x: Tensor, train: Tensor, other: Tensor) -> Tensor:
+    """r (n,) of x (n, *S)."""
     rows = x.detach().cpu().flatten(1)
     near, second = nearest(rows, train), nearest(rows, other)
-    return near, torch.where((near == 0) & (second == 0), 1.0, near / second)
+    return torch.where((near == 0) & (second == 0), 1.0, near / second)
 
 
 def _below(ratio: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,6 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Metric
-from warmflow.metrics.copying import CopiedRuns
 from warmflow.metrics.kgrams import among, check_tokens, gram_codes, gram_hashes
 from warmflow.noise import mix
 
@@ -279,18 +278,6 @@ def discriminator(real: Tensor, generated: Tensor, seed: int = 0, longest: int =
         model = LogisticRegression(C=0.01, solver="liblinear").fit(table[fit], y[fit])
         areas.append(roc_auc_score(y[test], model.decision_function(table[test])))
     return float(np.mean(areas))
-
-
-def text_numbers(
-    x: Tensor, judge: Judge, words: Words, copied: CopiedRuns, vocabulary: int, real: Tensor | None = None
-) -> dict[str, float]:
-    """One row of a table on windows x (n, L): all numbers of this module; with ``real`` (m, L) also the discriminator's AUC."""
-    found: dict[str, float] = vars(likelihood(judge, x, vocabulary))
-    found = {**found, "valid_words": valid_words(words, x), "duplicates": duplicates(x)}
-    found["copied_runs"] = 1 - float(copied(x).mean())
-    if real is not None:
-        found["discriminator"] = discriminator(real, x)
-    return found
 
 
 @dataclass(frozen=True, eq=False)

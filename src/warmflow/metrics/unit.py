@@ -29,31 +29,6 @@ def equivalent(distance: float, scatter: float) -> float:
     return scatter / distance if distance > 0 else math.inf
 
 
-def distance_at(n: float, scatter: float) -> float:
-    """The mean distance between the empirical distribution of n real samples and the data; 0 for n = infinity.
-
-    This is the inverse of ``equivalent``.
-
-    Raises:
-        ValueError: n is NaN, 0 or negative, or scatter is not in (0, 1].
-    """
-    _check_scatter(scatter)
-    if not n > 0:
-        raise ValueError(f"n is {n}; give a positive number of real samples")
-    return scatter / n
-
-
-def equivalent_bounds(low: float, high: float, scatter: float) -> tuple[float, float]:
-    """Converts bounds (low, high) on D to bounds (low, high) on n_eq.
-
-    Raises:
-        ValueError: low above high, NaN, or scatter not in (0, 1].
-    """
-    if not low <= high:
-        raise ValueError(f"low is {low} and high {high}; give the lower bound on the distance first")
-    return equivalent(high, scatter), equivalent(low, scatter)
-
-
 def _check_scatter(scatter: float) -> None:
     if not 0 < scatter <= 1:
         raise ValueError(
