@@ -137,7 +137,8 @@ def _end(x: Tensor, sign: float) -> tuple[float, bool]:
 
 
 def one_clipped(samples: Mapping[str, Sequence[Tensor]]) -> None:
-    """Raises ValueError if the samples of one method end in an atom and those of another exceed it.
+    """Raises ValueError if the samples of one method look clipped (many values equal the largest or the smallest) and those of
+    another method go beyond that value.
 
     Args:
         samples: by method, sets of its samples (n, *S); tokens are not checked.
