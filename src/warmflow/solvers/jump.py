@@ -11,9 +11,9 @@ vocabulary are lost, which acts like a lower temperature.
 
     expected calls for a sample of L free positions in N steps, k linear:    sum over m = 1 .. N of 1 - (1 - 1/m)^L
 
-The corrector (``renoise`` = c > 0) changes the sampled distribution. Every step but the last has two parts: more
-positions jump, until only a share (1 - c) (1 - k(s)) has not jumped; then positions are reset to their start, until the share
-that has jumped is k(s) again. A token that was sampled with probability q is reset in proportion to 1 - q. This costs no call; positions
+The corrector (``renoise`` = c > 0) changes the sampled distribution. Every step but the last has two parts: more positions
+jump, until only a share (1 - c) (1 - k(s)) has not jumped; then positions are reset to their start, until the share that has
+jumped is k(s) again. A token that was sampled with probability q is reset in proportion to 1 - q. This costs no call; positions
 that were reset are sampled again later, when more of their neighbours are known.
 
 References:
