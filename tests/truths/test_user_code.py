@@ -25,7 +25,7 @@ from warmflow.noise import Noise
 from warmflow.sampler import Sampler, trajectory
 from warmflow.solvers import Euler
 from warmflow.sources import Decoded, DiffusersPipeline, External, Restored, StandardNormal
-from warmflow.user_code import evaluating, modules_of, naming
+from warmflow.user_code import as_weights, evaluating, modules_of, naming, weights_of
 
 SMALL = {"updates": 3, "samples": 400, "width": 16, "depth": 1, "batch": 64}
 FEW = WarmStart(rounds=1, block=400)
@@ -276,6 +276,31 @@ def test_generators_of_an_evaluation_are_in_evaluation_mode() -> None:
     assert distances[0] == distances[1] and same(before, state_of(*models, extractor))
 
 
+class Own(EnergyDistance):
+    """A metric of the user's own class, with a network."""
+
+    net: nn.Module
+
+    def features(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = self.net(x.double())
+        return found
+
+
+def test_metrics_are_in_evaluation_mode() -> None:
+    walk = Sampler(StandardNormal((2,)), wrap(lambda x, t: x), Euler(), 4)
+    other = Sampler(StandardNormal((2,)), wrap(lambda x, t: x / 2), Euler(), 4)
+    metric = Own()
+    object.__setattr__(metric, "net", seeded(Features).net)
+    before = state_of(metric.net)
+    found = [
+        warmflow.evaluate(data(900), baseline={"a": walk}, candidates={"b": other}, metrics=[metric], samples=200)
+        for _ in range(2)
+    ]
+    rows = [[row.measure.distance for row in one.study.rows] for one in found]
+    assert rows[0] == rows[1] and same(before, state_of(metric.net))
+
+
 def test_a_failing_generator_or_metric_is_named() -> None:
     def wrong(n: int, steps: int, seed: int) -> Tensor:
         raise KeyError("weights")
@@ -335,6 +360,23 @@ def test_such_models_are_compared(dtype: torch.dtype, tmp_path: Path) -> None:
     )
     assert report.verdict and same(before, state_of(model)) and model.calls > 4
     assert all(p.requires_grad and p.dtype == dtype for p in model.parameters())
+
+
+def test_tensors_follow_the_device_of_the_weights() -> None:
+    weights = torch.zeros(1, dtype=torch.float64, device="meta")
+    for x, dtype in ((torch.zeros(2), torch.float64), (torch.arange(2), torch.int64)):
+        assert (as_weights(x, weights).device.type, as_weights(x, weights).dtype) == ("meta", dtype)
+        assert as_weights(x, None) is x
+    assert weights_of(Mode().to("meta")) is None and weights_of(lambda x: x) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_such_models_are_distilled(dtype: torch.dtype, tmp_path: Path) -> None:
+    model = seeded(Cold).to(dtype)
+    before = state_of(model)
+    student = warmflow.distill(model, tmp_path / "s", shape=(2,), updates=2, progress=False)
+    assert student(5).x.dtype == torch.float32 and same(before, state_of(model))
+    assert all(p.requires_grad for p in model.parameters())
 
 
 # ---------------------------------------------------------------- tried before anything is trained
