@@ -19,6 +19,7 @@ from torch import Tensor
 from warmflow import __version__
 from warmflow.checkpoints import make_folder, read_tensors, write_tensors
 from warmflow.metrics.extractors import NamedExtractor
+from warmflow.metrics.resampled import features_of
 
 BYTES = 2**26
 
@@ -41,7 +42,7 @@ def kept_features(extractor: NamedExtractor, x: Tensor, folder: str | Path | Non
         ValueError: a folder that cannot be written, or images that the extractor does not accept.
     """
     if folder is None:
-        return extractor.features(x)
+        return features_of(extractor, x)
     parts = (data_digest(x), extractor.name, extractor.digest, __version__)
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     short = re.sub(r"[^a-z0-9]+", "-", extractor.name.lower()).strip("-")[:48]
@@ -54,6 +55,6 @@ def kept_features(extractor: NamedExtractor, x: Tensor, folder: str | Path | Non
                 return tensors["features"]
         except (ValueError, KeyError):
             pass  # a damaged file is replaced below
-    features = extractor.features(x)
+    features = features_of(extractor, x)
     write_tensors(path, {"features": features}, facts)
     return features

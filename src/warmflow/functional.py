@@ -17,12 +17,11 @@ gives bit-identical results.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from warmflow.contracts import Pair, Solver, Source, Start
 from warmflow.couplings.assignment import assign, assign_within
@@ -34,6 +33,7 @@ from warmflow.paths import LinearPath
 from warmflow.sampler import Clip, Hook, Sampler
 from warmflow.solvers import solver_named
 from warmflow.sources import Blurred, External, StandardNormal
+from warmflow.user_code import weights_of
 
 __all__ = ["Sampling", "flow_matching_loss", "flow_sampler", "pair_batch", "path_points", "sample", "warm_start_loss"]
 
@@ -238,8 +238,7 @@ def sample(
     if n is None:
         raise ValueError("n is missing; give the number of samples, or an array of drafts")
     made = flow_sampler(model, start, shape=shape, condition=[k for k in given if k != "draft"], **options)
-    with _evaluating(model):
-        return made(n, seed=seed, batch=batch, condition=given).x
+    return made(n, seed=seed, batch=batch, condition=given).x
 
 
 def _known(options: Mapping[str, object]) -> None:
@@ -274,31 +273,12 @@ def _rows(batch: Sequence[object], model: Model) -> tuple[Tensor, Tensor, dict[s
     return x0.to(device), x1.to(device), {k: v.to(device) for k, v in condition.items()}
 
 
-def _module(model: Model) -> nn.Module | None:
-    return model if isinstance(model, nn.Module) else None
-
-
 def _device(model: Model, otherwise: torch.device) -> torch.device:
-    module = _module(model)
-    first = None if module is None else next(module.parameters(), None)
-    return otherwise if first is None else first.device
+    weights = weights_of(model)
+    return otherwise if weights is None else weights.device
 
 
 def _field(model: Model, predicts: str, t0: float, sees: tuple[str, ...]) -> WrappedField:
     if predicts not in ("velocity", "x1"):
         raise ValueError(f"predicts is {predicts!r}; give 'velocity' or 'x1'")
     return WrappedField(model, predicts, sees=sees, path=LinearPath(t0))
-
-
-@contextlib.contextmanager
-def _evaluating(model: Model) -> Iterator[None]:
-    """Evaluation mode of a module and of all in it, and afterwards what each was in."""
-    module = _module(model)
-    modules = [] if module is None else [m for m in module.modules() if m.training]
-    for one in modules:
-        one.training = False
-    try:
-        yield
-    finally:
-        for one in modules:
-            one.training = True

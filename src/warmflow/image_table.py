@@ -25,6 +25,7 @@ from warmflow.metrics.extractors import NamedExtractor
 from warmflow.metrics.frechet import Frechet
 from warmflow.metrics.kid import KID, Estimate
 from warmflow.metrics.neighbours import Balls, Neighbours, neighbours
+from warmflow.metrics.resampled import features_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def final_table(
     known = kept_features(extractor, real, folder)
     balls, rows = Balls.of(known, k), []
     for name, x in arms.items():
-        found = extractor.features(x)
+        found = features_of(extractor, x)
         near = neighbours(balls, Balls.of(found, k))
         value = kid.estimate(found, known, size=size, seed=seed)
         rows.append(FinalRow(name, extractor.name, len(x), frechet.distance(found, known), value, near))

@@ -20,6 +20,7 @@ from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start,
 from warmflow.fields import module_of
 from warmflow.noise import Noise
 from warmflow.solvers.grid import grid
+from warmflow.user_code import in_evaluation_mode, modules_of
 
 Hook = Callable[[State], State]
 
@@ -65,18 +66,21 @@ class Sampler(Wrapper):
 
     @torch.no_grad()
     def walk(self, start: Start, *, noise: Noise, steps: int | None = None) -> Iterator[State]:
-        """Integrates the flow from these starts and yields the states 0 .. n.
+        """Integrates the flow from these starts and yields the states 0 .. n. All modules are in evaluation mode during a step.
 
         Raises:
             ValueError: steps is not a whole number of at least 1.
         """
         times = grid(self.field.path.begin(start), self.steps if steps is None else steps, self.solver.spacing)
-        state = self.solver.begin(start, times[0], noise=noise)
+        modules = modules_of(self.field, getattr(self.field, "network", None), *self.hooks)
+        with in_evaluation_mode(modules):
+            state = self.solver.begin(start, times[0], noise=noise)
         yield state
         for i, s in enumerate(times[1:]):
-            state = self.solver.step(self.field, state, s, noise=noise.fold(i))
-            for hook in self.hooks:
-                state = hook(state)
+            with in_evaluation_mode(modules):
+                state = self.solver.step(self.field, state, s, noise=noise.fold(i))
+                for hook in self.hooks:
+                    state = hook(state)
             yield state
 
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:

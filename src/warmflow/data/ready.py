@@ -22,6 +22,7 @@ from warmflow.contracts import Samples
 from warmflow.data.given import as_set, halves
 from warmflow.noise import permutation
 from warmflow.number_checks import is_whole
+from warmflow.user_code import evaluating, naming
 
 DRAWS = 4
 """Fewest draws of each answer; a proper score depends on their spread."""
@@ -62,18 +63,21 @@ class Ready:
 
 
 @dataclass(frozen=True, eq=False)
-class Clipped:
-    """A generator whose samples are clipped to a range."""
+class Called:
+    """The user's generator of this name, called in evaluation mode; its samples are clipped to a range if one is given."""
 
     generator: Callable[..., object]
-    low: float
-    high: float
+    name: str
+    clip: tuple[float, float] | None = None
 
     def __call__(self, n: int, *, steps: int, seed: int, **given: Tensor) -> Tensor | Samples:
-        found = self.generator(n, steps=steps, seed=seed, **given)
+        told = "".join(f", {name}=..." for name in given)
+        failed = f"{self.name} failed when it was called as generator({n}, steps={steps}, seed={seed}{told})"
+        with evaluating(self.generator), naming(failed):
+            found = self.generator(n, steps=steps, seed=seed, **given)
         if isinstance(found, Samples):
-            return replace(found, x=found.x.clamp(self.low, self.high))
-        return torch.as_tensor(found).clamp(self.low, self.high)
+            return found if self.clip is None else replace(found, x=found.x.clamp(*self.clip))
+        return torch.as_tensor(found) if self.clip is None else torch.as_tensor(found).clamp(*self.clip)
 
 
 @dataclass(frozen=True, eq=False)

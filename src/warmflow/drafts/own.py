@@ -24,6 +24,7 @@ from warmflow.noise import Noise, permutation
 from warmflow.options import changed, options
 from warmflow.setup import Setup
 from warmflow.sources import External
+from warmflow.sources.external import called
 
 LEAST_PAIRS = 200
 
@@ -71,7 +72,7 @@ class Own(Draft):
         assert callable(self.samples)
         name = f"callable {getattr(self.samples, '__qualname__', type(self.samples).__name__)}"
         try:
-            once, again = (fingerprint(torch.as_tensor(self.samples(2, 0)).double()) for _ in range(2))
+            once, again = (fingerprint(torch.as_tensor(called(self.samples, 2, 0)).double()) for _ in range(2))
         except Exception:  # whatever a user's function raises
             return name
         return f"{name} {once}" if once == again else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar
 
 from warmflow.contracts import Source
@@ -25,7 +26,19 @@ class Pipeline(Draft):
     def fits(self, setup: Setup) -> str:
         if not self.path:
             return "path is missing; the draft 'diffusers' needs a pipeline's folder: diffusers:PATH"
-        return "" if setup.data.kind == "images" else f"the draft 'diffusers' draws images, and {setup.name} has none"
+        if setup.data.kind != "images":
+            return f"the draft 'diffusers' draws images, and {setup.name} has none"
+        try:
+            self.fit(setup, Place())
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def fit(self, setup: Setup, place: Place) -> Source:
-        return DiffusersPipeline.of(self.path, setup.shape, self.steps)
+        return _tried(self.path, setup.shape, self.steps)
+
+
+@lru_cache(maxsize=4)
+def _tried(path: str, shape: tuple[int, ...], steps: int) -> DiffusersPipeline:
+    """The source, whose trial is not repeated for each method and training seed."""
+    return DiffusersPipeline.of(path, shape, steps)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
 from warmflow.data.given import as_set, halves, one_range
-from warmflow.data.ready import Answers, Clipped, Inputs, Ready, by_seed, equally_many, most, same_steps
+from warmflow.data.ready import Answers, Called, Inputs, Ready, by_seed, equally_many, most, same_steps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
 from warmflow.evaluation.planner import Plan, plan
@@ -35,6 +35,7 @@ from warmflow.metrics.defaults import default_labeller, default_metrics
 from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.number_checks import is_whole
+from warmflow.user_code import evaluating, naming
 
 Given = (
     Generator | Sequence[Generator] | Mapping[str, Generator | Sequence[Generator]]
@@ -157,13 +158,15 @@ def evaluate(
     ready = _checked(real, train, validation, entries, samples, asked, clip)
     samples = len(next(iter(ready.values()))) if ready else samples
     if inputs is None:
-        data = _real_data(real, train, validation, metrics, clip, samples)
+        with evaluating(*(metrics or ())), naming("a metric failed on the real data"):
+            data = _real_data(real, train, validation, metrics, clip, samples)
     else:
         data = _paired_data(real, train, validation, metrics, inputs, samples)
         samples = min(samples, most(data.facts.test, data.facts.validation)) if ready else samples
-    choices = [choose(entry, data, samples) for entry in entries]
-    chosen = {c.method: c.chosen for c in choices}
-    rows = tuple(measured(entries, chosen, data, samples, progress=progress))
+    with evaluating(*(metrics or ())):
+        choices = [choose(entry, data, samples) for entry in entries]
+        chosen = {c.method: c.chosen for c in choices}
+        rows = tuple(measured(entries, chosen, data, samples, progress=progress))
     _distinct_seeds(rows)
     study = Study(
         methods=tuple(e.method(c.chosen, c.distances) for e, c in zip(entries, choices, strict=True)),
@@ -296,9 +299,8 @@ def _looked_at(entry: Entry, samples: int, inputs: Tensor | None) -> list[Tensor
     """Samples of the first seed of a method: all ready samples, or a few of the generator of each solver."""
     found: list[Tensor] = []
     for solver, generators in entry.generators.items():
-        generator = next(iter(generators.values()))
-        found += _sets(generator).values()
-        if _sets(generator):
+        if _sets(generator := next(iter(generators.values()))):
+            found += _sets(generator).values()
             continue
         steps = entry.steps_of(solver)
         few = [s for s in steps if s <= 8]
@@ -350,10 +352,9 @@ def _entry(name: str, given: Given, role: Role, of: str, extras: Extras, sets: _
             steps[solver] = same_steps(name, ready_sets)
         if per_step != 1 and not ready_sets:
             calls[solver] = partial(operator.mul, per_step)
-    ready = bool(steps)
     seconds = extras.seconds.get(name, {})
     return Entry(
-        name, role, generators, steps, calls, of, extras.bill.get(name, {}), ready, "", seconds, float(per_step)
+        name, role, generators, steps, calls, of, extras.bill.get(name, {}), bool(steps), "", seconds, float(per_step)
     )
 
 
@@ -365,8 +366,7 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
         made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}
         return Ready(made) if sets.asked is None else Answers.of(made, sets.asked, name)  # type: ignore[return-value]
     if callable(part):
-        generator: Generator = part
-        return generator if sets.clip is None else Clipped(generator, *sets.clip)
+        return Called(part, name, sets.clip)
     raise ValueError(
         f"{name} is a {type(part).__name__}; give a generator(n, steps=, seed=), or samples by number of calls"
     )

@@ -202,6 +202,9 @@ def _from_model(model: nn.Module | WrappedField, shape: tuple[int, ...] | None, 
         raise ValueError(f"the model cannot be distilled: {why}")
     own = copied(field)
     setup = _without_data(tuple(shape), {"name": Arrays.name, "shape": list(shape)}, Training())
+    fails = OwnModel(field=own).fits(setup)
+    if fails:
+        raise ValueError(f"the model cannot be distilled: {fails}")
     return Teacher(OwnModel(field=own), replace(sampler, field=own), setup, seed, {"data": ""})
 
 

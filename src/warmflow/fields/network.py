@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Condition, Estimate, Field, FlowPath, Start
+from warmflow.user_code import module_in
 
 F = TypeVar("F", bound=Field)
 
@@ -35,8 +36,7 @@ def precision(x: Tensor, autocast: str | None) -> contextlib.AbstractContextMana
 
 def module_of(field: Field) -> nn.Module | None:
     """The torch module of a field; None for a closed form, or a function of the user's own."""
-    network = getattr(field, "network", None)
-    return network if isinstance(network, nn.Module) else None
+    return module_in(getattr(field, "network", None))
 
 
 def network_of(field: Field) -> nn.Module:

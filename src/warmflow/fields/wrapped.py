@@ -22,6 +22,7 @@ from warmflow.contracts import Estimate, Field, FlowPath, Start
 from warmflow.fields.network import seen
 from warmflow.paths import LinearPath
 from warmflow.paths.linear import spread
+from warmflow.user_code import all_as_weights, as_weights, weights_of
 
 EARLIEST = 1e-3
 PREDICTIONS = ("velocity", "x1", "epsilon")
@@ -29,7 +30,8 @@ PREDICTIONS = ("velocity", "x1", "epsilon")
 
 @dataclass(frozen=True, eq=False)
 class WrappedField(Field):
-    """See ``wrap``. ``network`` is the user's model, called as ``network(x, time)`` plus the conditions in ``sees``."""
+    """See ``wrap``. ``network`` is the user's model, called as ``network(x, time)`` plus the conditions in ``sees``, on the
+    device and in the floating dtype of its weights; what it returns is converted back."""
 
     network: Callable[..., object]
     predicts: str
@@ -41,12 +43,14 @@ class WrappedField(Field):
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         asked = t.clamp(min=EARLIEST) if self.predicts == "epsilon" else t
         theirs = (1 - asked if self.time == "descending" else asked) * self.scale
-        given: object = self.network(x_t, theirs.to(x_t.dtype), **seen(start, self.sees))
+        weights, condition = weights_of(self.network), seen(start, self.sees)
+        time = as_weights(theirs.to(x_t.dtype), weights)
+        given: object = self.network(as_weights(x_t, weights), time, **all_as_weights(condition, weights))
         made = getattr(given, "sample", given)  # diffusers wraps its tensors
         got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
         if got != tuple(x_t.shape):
             raise ValueError(f"the wrapped model returned {got}, expected a tensor of shape {tuple(x_t.shape)}")
-        out = cast(Tensor, made).to(x_t.dtype)
+        out = cast(Tensor, made).to(x_t)
         if self.predicts == "epsilon":
             velocity = (x_t - out) / spread(asked.double(), x_t)
         elif self.predicts == "x1":
@@ -62,6 +66,8 @@ def wrap(
     model: Callable[..., object], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
 ) -> WrappedField:
     """Turns a model trained elsewhere into a cold field (Gaussian start, t0 = 0).
+
+    A module is sampled in evaluation mode, whatever mode it is in, and called with inputs of its weights' dtype and device.
 
     Args:
         model: called as ``model(x, time)``; returns a tensor of x's shape, or an object with that tensor as ``.sample``.

@@ -146,6 +146,8 @@ class Distillation(Method):
 
         def make(_: Networks) -> tuple[Objective, Data]:
             field = teacher_field(sampler)
+            if not self.teacher.trains:  # the user's own model, which is frozen here but stays as it is elsewhere
+                field = with_network(field, copy.deepcopy(network_of(field)))
             online, student = copied(field), copied(field)
             by = {
                 name: Player(network_of(one), self.learning_rate, (self.beta, 0.999), ema=self.ema)

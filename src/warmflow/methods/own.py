@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
+import torch
+
 from warmflow.evaluation.study import Role
 from warmflow.fields import WrappedField
 from warmflow.methods.base import Method, Networks, Stage
@@ -14,8 +16,10 @@ from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
 from warmflow.sources import StandardNormal
+from warmflow.user_code import naming
 
-STEPS = 20
+STEPS, TRIED = 20, 2
+"""Steps of the sampler; samples and steps of the trial before anything is trained."""
 
 
 @options
@@ -38,10 +42,23 @@ class OwnModel(Method):
             return f"a wrapped model is of floats, and {setup.name} is of tokens"
         if setup.training.conditional:
             return "conditional gives every flow the label, which a wrapped model does not take: leave it out"
+        if setup.inputs is not None:
+            return f"samples of {setup.name} answer an input, which a wrapped model does not take"
+        return self._tried(setup)
+
+    def _tried(self, setup: Setup) -> str:
+        """Why the model cannot be sampled, found out by two samples in two steps; empty if it can."""
+        shape = (TRIED, *setup.shape)
+        try:
+            with naming(f"your cold model fails on noise of shape {shape}"):
+                x = self._sampler(setup)(TRIED, steps=TRIED).x
+        except ValueError as error:
+            return str(error)
+        finite = bool(torch.isfinite(x).all())
         return (
             ""
-            if setup.inputs is None
-            else f"samples of {setup.name} answer an input, which a wrapped model does not take"
+            if finite
+            else f"your cold model gives NaN or infinite values for noise of shape {shape}: check its weights"
         )
 
     @property
@@ -59,6 +76,7 @@ class OwnModel(Method):
         return ()
 
     def sampler(self, parts: Parts, networks: Networks) -> Sampler:
-        return Sampler(
-            StandardNormal(parts.setup.shape), cast(WrappedField, self.field), Euler(), STEPS, parts.setup.hooks
-        )
+        return self._sampler(parts.setup)
+
+    def _sampler(self, setup: Setup) -> Sampler:
+        return Sampler(StandardNormal(setup.shape), cast(WrappedField, self.field), Euler(), STEPS, setup.hooks)

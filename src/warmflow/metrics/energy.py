@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from warmflow.metrics.distances import flatten, squared_distances
-from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric
+from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric, features_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class EnergyDistance(ResampledMetric):
     extractor: Extractor | None = None
 
     def features(self, x: Tensor) -> Tensor:
-        return flatten(x if self.extractor is None else self.extractor.features(x))
+        return flatten(x if self.extractor is None else features_of(self.extractor, x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """D of features (n, d) and (m, d), n and m at least 2; may be negative."""

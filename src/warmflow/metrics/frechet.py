@@ -26,7 +26,7 @@ from torch import Tensor
 from warmflow.contracts import Metric
 from warmflow.metrics.distances import flatten
 from warmflow.metrics.extractors.base import NamedExtractor
-from warmflow.metrics.resampled import Extractor
+from warmflow.metrics.resampled import Extractor, features_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Frechet(Metric):
         return Frechet(f"Frechet distance, {extractor.name}", extractor)
 
     def features(self, x: Tensor) -> Tensor:
-        return flatten(x if self.extractor is None else self.extractor.features(x))
+        return flatten(x if self.extractor is None else features_of(self.extractor, x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """F of features (n, d) and (m, d), n and m at least 2; never NaN for finite features, 0 for equal sets.

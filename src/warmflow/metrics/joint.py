@@ -13,7 +13,7 @@ from torch import Tensor
 
 from warmflow.metrics.conditional import joint_features
 from warmflow.metrics.copying import CopyingReference
-from warmflow.metrics.resampled import Extractor
+from warmflow.metrics.resampled import Extractor, features_of
 from warmflow.metrics.variation import Labeller
 
 
@@ -54,7 +54,7 @@ class Outputs:
 
     def features(self, x: Tensor) -> Tensor:
         outputs = self.halves.divided(x)[1]
-        return outputs.reshape(len(x), -1).double() if self.extractor is None else self.extractor.features(outputs)
+        return outputs.reshape(len(x), -1).double() if self.extractor is None else features_of(self.extractor, outputs)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from torch import Tensor
 from warmflow.contracts import Metric
 from warmflow.metrics.distances import ENTRIES, flatten
 from warmflow.metrics.extractors.base import NamedExtractor
-from warmflow.metrics.resampled import Extractor
+from warmflow.metrics.resampled import Extractor, features_of
 from warmflow.noise import permutation
 
 LEVEL = 0.95
@@ -65,7 +65,7 @@ class KID(Metric):
         return KID(f"Kernel distance, {extractor.name}", extractor)
 
     def features(self, x: Tensor) -> Tensor:
-        return flatten(x if self.extractor is None else self.extractor.features(x))
+        return flatten(x if self.extractor is None else features_of(self.extractor, x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """D of features (n, d) and (m, d), n and m at least 2, over all pairs, which has the smallest variance."""

@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 
 from warmflow.metrics.distances import ENTRIES, flatten, squared_distances
-from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric
+from warmflow.metrics.resampled import Extractor, Reference, ResampledMetric, features_of
 from warmflow.noise import permutation
 
 MEDIAN_ROWS = 2_000
@@ -103,7 +103,7 @@ class MMD(ResampledMetric):
             )
 
     def features(self, x: Tensor) -> Tensor:
-        return flatten(x if self.extractor is None else self.extractor.features(x))
+        return flatten(x if self.extractor is None else features_of(self.extractor, x))
 
     def distance(self, a: Tensor, b: Tensor) -> float:
         """D(a, b) of features (n, d) and (m, d), n and m at least 2; may be negative (Gretton et al. 2012, lemma 6)."""
@@ -174,5 +174,5 @@ def median_distance(features: Tensor) -> float:
 
 def mmd_for(train: Tensor, extractor: Extractor | None = None, name: str = "pixels") -> MMD:
     """The MMD on these features, with the median distance of the training set (n, *S) as its scale."""
-    features = flatten(train if extractor is None else extractor.features(train))
+    features = flatten(train if extractor is None else features_of(extractor, train))
     return MMD(name=name, scale=median_distance(features), extractor=extractor)

@@ -20,12 +20,32 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Metric
+from warmflow.user_code import as_weights, evaluating, naming, weights_of
 
 
 class Extractor(Protocol):
     """An object that maps samples (n, *S) to features (n, d)."""
 
     def features(self, x: Tensor) -> Tensor: ...
+
+
+@torch.no_grad()
+def features_of(extractor: Extractor, x: Tensor) -> Tensor:
+    """``extractor.features(x)`` (n, d) on the CPU. Modules are in evaluation mode; a module is given x in the dtype and on the
+    device of its weights.
+
+    Raises:
+        ValueError: the extractor fails, or does not return a table with a row for each sample.
+    """
+    called = f"the extractor {getattr(extractor, 'name', type(extractor).__name__)}"
+    with evaluating(extractor, getattr(extractor, "features", None)), naming(f"{called} failed on {tuple(x.shape)}"):
+        found = extractor.features(as_weights(x, weights_of(extractor)))
+    shape = tuple(getattr(found, "shape", ()))
+    if not shape or shape[0] != len(x):
+        raise ValueError(
+            f"{called} gives {shape or type(found).__name__} for {len(x)} samples; features have a row for each"
+        )
+    return found.cpu()
 
 
 @dataclass(frozen=True, eq=False)

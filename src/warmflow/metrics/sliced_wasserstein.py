@@ -20,7 +20,7 @@ from torch import Tensor
 
 from warmflow.contracts import Metric
 from warmflow.metrics.distances import flatten
-from warmflow.metrics.resampled import Extractor
+from warmflow.metrics.resampled import Extractor, features_of
 from warmflow.noise import Noise
 
 
@@ -38,7 +38,7 @@ class SlicedWasserstein(Metric):
             raise ValueError(f"projections of metric {self.name!r} is {self.projections}; at least 1 is needed")
 
     def features(self, x: Tensor) -> Tensor:
-        return flatten(x if self.extractor is None else self.extractor.features(x))
+        return flatten(x if self.extractor is None else features_of(self.extractor, x))
 
     def directions(self, d: int) -> Tensor:
         """The unit vectors (projections, d) float64 used for d features."""

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from warmflow.networks.base import Network
 from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.transformer import PRESETS, rotary, turned
+from warmflow.user_code import evaluating
 
 __all__ = ["PRESETS", "CausalTransformer", "log_chances"]
 
@@ -107,11 +108,10 @@ def log_chances(network: CausalTransformer | TokenLSTM, x: Tensor, batch: int = 
     """
     if batch < 1:
         raise ValueError(f"batch is {batch}; it must be at least 1")
-    place, training, found = network.tokens.weight.device, network.training, []
-    network.eval()
-    for rows in x.split(batch):
-        here = rows.to(place)
-        chance = torch.log_softmax(network(here).double(), 2)
-        found.append(chance.gather(2, here[..., None])[..., 0].to(x.device))
-    network.train(training)
+    place, found = network.tokens.weight.device, []
+    with evaluating(network):
+        for rows in x.split(batch):
+            here = rows.to(place)
+            chance = torch.log_softmax(network(here).double(), 2)
+            found.append(chance.gather(2, here[..., None])[..., 0].to(x.device))
     return torch.cat(found)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
+from warmflow.user_code import evaluating
 
 ROWS = 256
 """Number of drafts decoded at once: a batch of thousands does not fit in the cache."""
@@ -63,10 +64,11 @@ class Decoded(Source):
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         inner = self.latent.draw(n, condition, noise=noise.fold("latent"))
         weight = next(iter(self.network.parameters()))
-        parts = (
-            [self.network(z.to(weight.device)) for z in inner.x0.split(ROWS)] if n else [torch.zeros(0, *self.shape)]
-        )
+        with evaluating(self.network):
+            parts = [self.network(z.to(weight.device)) for z in inner.x0.split(ROWS)] if n else []
         spent = torch.ones(n, dtype=torch.int64)
         return Start(
-            torch.cat(parts), dict(inner.condition), calls=spent if inner.calls is None else spent + inner.calls.cpu()
+            torch.cat(parts) if parts else torch.zeros(0, *self.shape),
+            dict(inner.condition),
+            calls=spent if inner.calls is None else spent + inner.calls.cpu(),
         )

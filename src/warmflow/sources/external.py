@@ -16,8 +16,19 @@ from torch import Tensor
 
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
+from warmflow.user_code import evaluating, naming
 
 Draft = Callable[[int, int], object]
+
+
+def called(draft: Draft, n: int, seed: int) -> object:
+    """``draft(n, seed)`` in evaluation mode.
+
+    Raises:
+        ValueError: the draft raised an error.
+    """
+    with evaluating(draft), naming(f"the draft failed when it was called as draft({n}, {seed})"):
+        return draft(n, seed)
 
 
 def _as_drafts(x: object, shape: tuple[int, ...] | None, n: int | None, vocabulary: int | None = None) -> Tensor:
@@ -95,7 +106,7 @@ class External(Source):
                 ) from None
             except ValueError:
                 pass  # a builtin without a signature: checked by the call below
-            few = _as_drafts(draft(2, 0), shape, 2, vocabulary)
+            few = _as_drafts(called(draft, 2, 0), shape, 2, vocabulary)
             _check_range(few, bounds)
             return External(draft, tuple(few.shape[1:]), vocabulary)
         if not hasattr(draft, "__array__") and not isinstance(draft, list | tuple):
@@ -124,7 +135,7 @@ class External(Source):
         given = dict(condition or {})
         if callable(self.draft):
             seed = int(noise.fold("external").key[0]) & 0x7FFFFFFF if n else 0
-            return Start(_as_drafts(self.draft(n, seed), self.shape, n, self.vocabulary), given)
+            return Start(_as_drafts(called(self.draft, n, seed), self.shape, n, self.vocabulary), given)
         rows = given.pop("index", None)
         if rows is None:
             rows = noise.integers("row", high=len(self.draft))

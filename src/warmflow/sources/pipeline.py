@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 from warmflow.number_checks import is_whole
+from warmflow.user_code import evaluating, naming
 
 PREFIX = "diffusers:"
 ROWS = 64
@@ -109,14 +110,8 @@ class DiffusersPipeline(Source):
                 raise ValueError(
                     f"{_pipeline_name(found)} takes no {name}; give an unconditional pipeline, such as DDPM or DDIM"
                 )
-        try:
-            trial = DiffusersPipeline(pipeline, shape, min(steps, 2))
-            noise = Noise.of(0, 2)
-            both, alone = trial.draw(2, noise=noise).x0, trial.draw(1, noise=noise[1:]).x0
-        except (TypeError, RuntimeError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"{_pipeline_name(found)} failed to draw two images: {str(error).splitlines()[0]}"
-            ) from None
+        trial, noise = DiffusersPipeline(pipeline, shape, min(steps, 2)), Noise.of(0, 2)
+        both, alone = trial.draw(2, noise=noise).x0, trial.draw(1, noise=noise[1:]).x0
         if float((both[1:] - alone).abs().max()) > TOLERANCE:
             raise ValueError(
                 f"{_pipeline_name(found)} ignores the generator of a sample: its drafts would depend on the batch"
@@ -130,7 +125,8 @@ class DiffusersPipeline(Source):
     def draw(self, n: int, condition: Condition | None = None, *, noise: Noise) -> Start:
         pipeline, parts = self._found(), []
         seeds = (noise.fold("diffusers").key & 0x7FFFFFFFFFFFFFFF).tolist()
-        with _counted(pipeline) as spent:
+        failed = f"{_pipeline_name(pipeline)} failed to draw images"
+        with _counted(pipeline) as spent, evaluating(pipeline), naming(failed):
             for at in range(0, n, ROWS):
                 own = [torch.Generator().manual_seed(seed) for seed in seeds[at : at + ROWS]]
                 made = pipeline(

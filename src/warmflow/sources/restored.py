@@ -18,6 +18,7 @@ from warmflow.contracts import Condition, Source, Start
 from warmflow.noise import Noise
 from warmflow.sources.conditioned import Conditioned
 from warmflow.sources.noise import StandardNormal
+from warmflow.user_code import evaluating
 
 ROWS = 256
 
@@ -56,5 +57,6 @@ class Restored(Source):
         x = given["input"]
         if self.network is None:
             return Start(x, given)
-        parts = [self.network(part, torch.zeros(len(part), device=part.device)) for part in x.split(ROWS)]
+        with evaluating(self.network):
+            parts = [self.network(part, torch.zeros(len(part), device=part.device)) for part in x.split(ROWS)]
         return Start(torch.cat(parts) if parts else x, given, calls=torch.ones(n, dtype=torch.int64))
