@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from warmflow.data import DataSet, load
 from warmflow.data.arrays import from_array
 from warmflow.data.image_files import folder
 from warmflow.data.labels import in_order, labels_of, natural, numbered
+from warmflow.pairs import pair
 
 N = 300
 X = np.random.default_rng(0).integers(0, 255, (N, 8, 8)).astype("u1")
@@ -58,7 +60,8 @@ def test_labels_of_arrays_are_in_natural_order() -> None:
     for labels in (kinds, kinds.astype(float), torch.from_numpy(kinds), [str(k) for k in kinds], kinds.astype("S2")):
         classes, label = labels_of(labels, N, "x")
         assert classes == tuple(str(c) for c in range(12)) and label is not None and label.tolist() == kinds.tolist()
-    assert numbered(["cat", "dog"]) == "0 cat, 1 dog" and "(30 in all)" in numbered([str(k) for k in range(30)])
+    assert numbered(["cat", "dog"]) == "0 cat, 1 dog" and "(30 in all)" in numbered([f"c{k}" for k in range(30)])
+    assert numbered(classes) == "0 .. 11"
     assert numbered(["a\x1b[2J\ud800"]) == r"0 a\x1b[2J\ud800", "nothing reaches the terminal that is not text"
 
 
@@ -123,6 +126,26 @@ def test_an_archive_names_its_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", x=X, labels=labels, classes=names[:2])
     with pytest.raises(ValueError, match="a label is 2, and there are 2 classes"):
         load(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", x=X, classes=labels)
+    assert load(tmp_path / "c.npz").warnings[0].endswith("not used: classes; labels are named y")
+    np.savez(tmp_path / "d.npz", x=X, y=labels, classes=np.array(names)[labels])
+    assert load(tmp_path / "d.npz").classes == ("0", "1", "2"), "a name for each row is no name of a class"
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"), [(-1, "labels from -1 to 1, known 0 .. 1"), (1, "labels from 1 to 3, known")]
+)
+def test_labels_of_a_data_set_are_checked_where_it_is_made(labels: int, says: str) -> None:
+    data = load(X, labels=np.arange(N) % 3)
+    part = replace(data.train, condition={"label": torch.arange(len(data.train)) % 3 + labels})
+    with pytest.raises(ValueError, match=says):
+        replace(data, train=part, classes=("a", "b"))
+
+
+@pytest.mark.parametrize("labels", [[-1, 0] * 100, torch.arange(200) % 2 - 1, ["a", "b"] * 100, [0.5] * 200])
+def test_labels_of_pairs_are_whole_numbers_from_0(labels: Any) -> None:
+    with pytest.raises(ValueError, match="give 200 whole numbers from 0"):
+        pair(torch.randn(200, 2), labels=labels)
 
 
 def test_an_archive_s_other_arrays_are_told_and_none_is_unpickled(tmp_path: Path) -> None:

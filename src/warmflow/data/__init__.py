@@ -108,6 +108,19 @@ class DataSet:
     whole: Data | None = None
     of: DataSet | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for labels below 0, which mean no label, or beyond the names of the classes."""
+        for part in (self.train, self.validation, self.heldout):
+            label = None if part is None else part.condition.get("label")
+            if label is None or not len(label):
+                continue
+            low, high, known = int(label.min()), int(label.max()), len(self.classes)
+            if low < 0 or (known and high >= known):
+                names = f"0 .. {known - 1}" if known else "numbers from 0"
+                raise ValueError(
+                    f"{self.name}: labels from {low} to {high}, known {names}; leave rows without a label out"
+                )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample: (d,) or (C, H, W)."""
@@ -175,7 +188,11 @@ class DataSet:
     def warnings(self) -> tuple[str, ...]:
         """Warnings about how the data was read, one line each: skipped files, ignored classes, a suspicious range."""
         lost = self.unreadable
-        found = [str(self.notes[key]) for key in ("parts", "classes", "range", "drafts", "unused") if key in self.notes]
+        found = [
+            str(self.notes[key])
+            for key in ("parts", "classes", "range", "drafts", "unused", "left_out")
+            if key in self.notes
+        ]
         if lost:
             many = (
                 f"{len(lost)} files could not be read and are" if len(lost) > 1 else "a file could not be read and is"

@@ -26,7 +26,7 @@ from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
 from warmflow.data.labels import labels_of
 
-LABELS, CLASSES = ("y", "labels", "label"), "classes"
+LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
 """The names of labels, and of the names of classes, in a .npz file."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
@@ -127,7 +127,7 @@ def from_file(
     made = from_array(found.x, own, kind=kind, name=name, seed=seed, classes=classes)
     if not found.unused:
         return made
-    return replace(made, notes={**made.notes, "unused": f"not used: {', '.join(found.unused)}; labels are named y"})
+    return replace(made, notes={**made.notes, "left_out": f"not used: {', '.join(found.unused)}; labels are named y"})
 
 
 def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
@@ -201,18 +201,18 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
         with loaded:
             keys = list(loaded.files)
             marked = [key for key in LABELS if key in keys]
-            others = [key for key in keys if key not in (*LABELS, CLASSES)]
+            others = [key for key in keys if key not in (*LABELS, *CLASSES)]
             named = [key for key in known if key in keys]
             key = named[0] if named else others[0] if len(others) == 1 else None
             if key is not None and not labelled:
                 return Archive(loaded[key])
             if key is not None and len(marked) < 2:
                 x = loaded[key]
-                reading = marked[0] if marked else CLASSES
+                reading = marked[0] if marked else "x"
                 labels = loaded[reading] if marked else None
-                reading = CLASSES
-                classes = tuple(map(str, loaded[CLASSES].reshape(-1))) if labels is not None and CLASSES in keys else ()
-                return Archive(x, labels, classes, _beside(loaded, [k for k in others if k != key], len(x)))
+                word, classes = _names(loaded, keys if marked else [], len(x))
+                rest = [k for k in keys if k not in (key, word, *marked)]
+                return Archive(x, labels, classes, _beside(loaded, rest, len(x)))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error) and "Object arrays" in str(error):
             remedy = "save an array of numbers" if reading == "x" else f"save {reading} as texts, {reading}.astype(str)"
@@ -222,6 +222,19 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
     if key is not None:
         raise ValueError(f'file "{path}" has labels as {" and as ".join(marked)}; keep one of these arrays')
     raise ValueError(f'file "{path}" has the arrays {", ".join(keys) or "(none)"}; name the data x and the labels y')
+
+
+def _names(loaded: Mapping[str, np.ndarray], keys: Sequence[str], n: int) -> tuple[str, tuple[str, ...]]:
+    """The key and the names of the classes: distinct texts, fewer than rows; ("", ()) if there are none."""
+    for key in CLASSES:
+        try:
+            found = loaded[key] if key in keys else np.empty(0)
+        except ValueError:  # an array of objects, which is never unpickled
+            continue
+        names = tuple(map(str, found.tolist())) if found.dtype.kind == "U" and found.ndim == 1 else ()
+        if names and len(set(names)) == len(names) < n:
+            return key, names
+    return "", ()
 
 
 def _beside(loaded: Mapping[str, np.ndarray], keys: list[str], n: int) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def hub(
     notes: dict[str, object] = {"columns": {k: v for k, v in columns.items() if v}, "splits": used}
     left = [f"{key} ({len(table)} rows)" for key, table in found.items() if key not in {n for n, _ in splits.values()}]
     if left:
-        notes["unused"] = f"splits that are not used: {', '.join(left)}"
+        notes["left_out"] = f"splits that are not used: {', '.join(left)}"
     captions = _captions(tables, columns["caption"]) if columns["caption"] else ()
     validation = parts["validation"] if len(parts["validation"]) else None
     return DataSet(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, parted, split, suggest
-from warmflow.data.demand import MEMORY, on_demand, rows_of
+from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
 from warmflow.data.labels import sorted_out
 from warmflow.number_checks import is_whole
@@ -94,6 +94,11 @@ def folder(
     n = len(files)
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
     given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
+    lost = 0 if given is None else n - sum(map(len, given.values()))
+    if lost:
+        notes["parts"] = (
+            f"{notes['parts']}; {lost} images beyond {HELDOUT} held out and {VALIDATION} for validation are not used"
+        )
     if x is not None and given is not None:
         return parted(name, "images", from_uint8(x), label, given, classes=found.classes, notes=notes)
     if x is not None:

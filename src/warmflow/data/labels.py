@@ -55,8 +55,15 @@ def listed(classes: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in classes[:LISTED]) + more
 
 
+def are_numbers(classes: Sequence[str]) -> bool:
+    """Whether the names are 0 .. K - 1, or there are none."""
+    return list(classes) == [str(k) for k in range(len(classes))]
+
+
 def numbered(classes: Sequence[str]) -> str:
-    """The labels with their names in one line: 0 cat, 1 dog."""
+    """The labels with their names in one line: 0 cat, 1 dog; 0 .. 9 where they have no other names."""
+    if are_numbers(classes):
+        return f"0 .. {len(classes) - 1}"
     return listed([f"{k} {name}" for k, name in enumerate(classes)])
 
 

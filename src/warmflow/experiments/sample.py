@@ -21,7 +21,7 @@ from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
-from warmflow.data.labels import shown
+from warmflow.data.labels import are_numbers, shown
 from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
@@ -101,7 +101,7 @@ class Labels:
 
     def told(self, one: bool, out: Path) -> str:
         """The end of the line that is printed: the label if all samples have ``one``, and where the labels are."""
-        name = f" ({shown(self.name(0) or '')})" if self.classes else ""
+        name = "" if are_numbers(self.classes) else f" ({shown(self.classes[int(self.labels[0])])})"
         label = f"; label {int(self.labels[0])}{name}" if one else ""
         return label if out.suffix in HOLD_LABELS else f"{label}; labels in {beside(out)}"
 

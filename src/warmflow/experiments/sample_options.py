@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from warmflow.data import Codec
-from warmflow.data.labels import listed, numbered, shown
+from warmflow.data.labels import are_numbers, listed, numbered, shown
 from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
@@ -129,7 +129,7 @@ def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) ->
         raise OptionError("LabelOptions", "label",
                           f"is {text if figures else repr(text)}; the labels of {run} are 0 .. {last}{said}")  # fmt: skip
     if figures:
-        plain = list(classes) == [str(k) for k in range(count)]
+        plain = are_numbers(classes)
         known = f"0 .. {last}" if plain else listed(classes) if all_figures else f"0 .. {last}: {numbered(classes)}"
         raise OptionError("LabelOptions", "label", f"is {text}; the labels of {run} are {known}")
     near = difflib.get_close_matches(text, classes, n=1, cutoff=0.5)
