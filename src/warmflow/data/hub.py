@@ -82,12 +82,12 @@ def hub(
 ) -> DataSet:
     """An image data set by its name on the hub, or by its path.
 
-    ``notes`` lists the columns that were read and the split of each part.
+    ``notes`` lists the columns that were read, the split of each part, and the splits that are left out.
 
     Args:
         image: the image column; "" for the first one.
         label: the label column; None for a ClassLabel column ("label" is preferred if there are several) or a column named
-            "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the sorted values.
+            "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the values in order.
         caption: the caption column (strings, or lists of strings of which the first is used); None for a column of
             strings named "caption", "text", "prompt" or similar; "" for none.
         size: the side of the square, at least 4; 0 for that of the first image if it is square and at most 64, else 32.

@@ -209,6 +209,7 @@ def dry_run(
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
     facts = {
         **asked_of(setup, chosen, seed, device),
+        **({"classes": list(setup.data.classes)} if setup.training.conditional else {}),
         "parameters": parameters(network_of(field)),
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),
