@@ -16,11 +16,11 @@ from PIL import Image
 from small_runs import COLD, WARM, copied, everything, trained
 
 from warmflow.checkpoints import load
-from warmflow.contracts import Batch
+from warmflow.contracts import Batch, Samples, Start
 from warmflow.data import load as read_data
 from warmflow.data.images import digits
-from warmflow.data.text import LETTERS
-from warmflow.experiments.sample import picture, sample_run
+from warmflow.data.text import LETTERS, Alphabet
+from warmflow.experiments.sample import Labels, _lines, picture, sample_run
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions, label_of
 from warmflow.experiments.saved_runs import read_run
 from warmflow.fields import Guided
@@ -224,6 +224,19 @@ def test_a_class_is_asked_for_by_its_name_or_number_and_labels_are_in_every_file
         beside = tmp_path / f"x.{suffix}.labels.json"
         assert said[0].endswith(f"; labels in {beside}")
         assert json.loads(beside.read_text()) == {"labels": drawn, "classes": list(NAMES)}
+
+
+def test_lines_of_json_have_labels() -> None:
+    tokens, label = torch.tensor([[0, 1], [1, 1]]), torch.tensor([1, 0])
+    start = Start(torch.zeros(2, 2), {"label": label})
+    drawn = Samples(tokens, start, 4, torch.tensor([4, 4]), 0.0, 0.0)
+    for names, classes in (((), (None, None)), (("prose", "verse"), ("verse", "prose"))):
+        lines = _lines(drawn, Alphabet(("a", "b")), Labels.of(drawn, names)).splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [(row["text"], row["label"], row["class"]) for row in found] == [
+            ("ab", 1, classes[0]),
+            ("bb", 0, classes[1]),
+        ]
 
 
 def test_the_samples_of_a_file_are_data_with_the_same_classes(named: Path, tmp_path: Path) -> None:

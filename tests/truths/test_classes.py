@@ -199,6 +199,8 @@ def test_a_split_without_classes_is_not_used(tmp_path: Path) -> None:
          ("a", "b")),
         ({"data__Train2017__a": 30, "data__Train2017__b": 30, "data__Val2017__a": 9, "data__Val2017__b": 9}, ("a", "b")),
         ({"training__a": 30, "training__b": 30, "evaluation__a": 9, "evaluation__b": 9}, ("a", "b")),
+        ({"train__images__a": 30, "train__images__b": 30, "test__images__a": 9, "test__images__b": 9}, ("a", "b")),
+        ({"train__a": 30, "train__b": 30, "val__a__deep": 9}, ("a", "b")),
         ({"train": 30, "test": 30}, ()),
         ({"test": 60}, ()),
         ({"train__a": 30, "train__b": 30}, ("a", "b")),

@@ -209,13 +209,9 @@ def sorted_out(files: Sequence[str], where: str) -> Sorted:
 
 def _of_splits(names: Sequence[str], splits: dict[str, list[str]]) -> Sorted:
     """The parts and classes of a data set with split folders, given by part."""
-    inner, rows = [""] * len(names), {part: [i for i, name in enumerate(names) if _top(name) in tops]
-                                      for part, tops in splits.items()}  # fmt: skip
-    for tops in splits.values():
-        for top in tops:
-            mine = [i for i, name in enumerate(names) if _top(name) == top]
-            for i, name in zip(mine, _within([names[i].split("/", 1)[1] for i in mine]), strict=True):
-                inner[i] = name
+    rows = {part: [i for i, name in enumerate(names) if _top(name) in tops] for part, tops in splits.items()}
+    order = [i for mine in rows.values() for i in mine]
+    inner = dict(zip(order, _within([_inner(names[i]) for i in order]), strict=True))
     trained = [inner[i] for i in rows["train"]]
     classes, _, note = _classes(trained)
     notes, label = ({} if note is None else {"classes": note}), None
@@ -236,8 +232,7 @@ def _of_splits(names: Sequence[str], splits: dict[str, list[str]]) -> Sorted:
         said.append(f"{counts[held]} is held out")
     if "validation" in used:
         said.append(f"{counts['validation']} is for validation")
-    taken = {i for mine in rows.values() for i in mine}
-    rest = [i for i in range(len(names)) if i not in taken]
+    rest = [i for i in range(len(names)) if i not in inner]
     if rest:
         tops = in_order(_top(names[i]) or "images outside of folders" for i in rest)
         said.append(f"not used: {listed(tops)} ({len(rest)} images)")
@@ -248,6 +243,12 @@ def _of_splits(names: Sequence[str], splits: dict[str, list[str]]) -> Sorted:
 def _top(name: str) -> str:
     """The first folder of a path; empty for a file outside of folders."""
     return name.split("/", 1)[0] if "/" in name else ""
+
+
+def _inner(name: str) -> str:
+    """The path in its split folder, which may be there twice (seg_train/seg_train/cat/1.png)."""
+    top, rest = name.split("/", 1)
+    return rest.removeprefix(f"{top}/")
 
 
 def _within(files: Sequence[str]) -> list[str]:
