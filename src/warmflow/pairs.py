@@ -177,7 +177,17 @@ def _(draft: Mapping, x: Tensor, labels: Tensor | None = None, seed: int = 0) ->
 
 
 def _labels(labels: object, n: int) -> Tensor:
-    found = torch.as_tensor(labels).detach().cpu()
+    try:
+        found = torch.as_tensor(labels).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"labels are a {type(labels).__name__} of other values; give {n} whole numbers from 0"
+        ) from None
+    if found.shape == (n,) and not found.is_complex() and bool((found < 0).any()):
+        raise ValueError(
+            f"{int((found < 0).sum())} of {n} labels are below 0, which means no label: leave these rows out; "
+            f"give {n} whole numbers from 0"
+        )
     if found.shape != (n,) or found.is_floating_point() or found.is_complex() or int(found.min()) < 0:
         raise ValueError(
             f"labels have shape {tuple(found.shape)} and type {str(found.dtype)[6:]}; give {n} whole numbers from 0"

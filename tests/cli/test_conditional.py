@@ -61,7 +61,7 @@ def test_a_dry_run_of_flows_with_labels(draft: str, tmp_path: Path) -> None:
     told = ok(
         "train", "digits", "--conditional", *QUICK, "--warm-start.draft", draft, "--dry-run", "--out", tmp_path / "x"
     )
-    assert json.loads(told)["parameters"] > 0
+    assert json.loads(told)["parameters"] > 0 and json.loads(told)["classes"] == [str(k) for k in range(10)]
 
 
 def test_runs_with_and_without_labels_are_of_unequal_training(guided: Path, plain: Path, tmp_path: Path) -> None:
@@ -94,6 +94,7 @@ def test_a_label_is_asked_for(guided: Path, tmp_path: Path) -> None:
     [
         ("--label 10", "--label is 10; the labels of"),
         ("--label -1", "--label is -1"),
+        ("--label three", "--label is 'three'; known: 0, 1, 2, 3"),
         ("--guidance nan", "--guidance is nan"),
         ("--guidance -2", "--guidance is -2.0"),
         ("--guidance 2 --guidance-interval 0.8,0.2", "LOW below HIGH"),
@@ -145,6 +146,13 @@ def test_a_folder_s_classes(tmp_path: Path) -> None:
         sampler = load(out)
         assert sampler.field.network.arguments["classes"] == 2  # type: ignore[attr-defined]
         assert set(sampler(50, seed=0).start.condition["label"].tolist()) == {0, 1}
+        names = json.loads((out / "config.json").read_text())["classes"]
+        assert f"; label 1 ({names[1]})" in ok(
+            "sample", out, "--label", names[1], "-n", "4", "--out", tmp_path / "x.npz"
+        )
+        assert np.load(tmp_path / "x.npz")["labels"].tolist() == [1] * 4
+        said = refused("sample", out, "--label", f"{names[1]}x", "-n", "4", "--out", tmp_path / "y.npz")
+        assert f"did you mean '{names[1]}'?" in said
     bare = tmp_path / "bare"
     bare.mkdir()
     for k, file in enumerate(sorted(folder.glob("*/*.png"))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from PIL import Image
 from small_runs import COLD, WARM, copied, everything, trained
 
 from warmflow.checkpoints import load
-from warmflow.data.text import LETTERS
-from warmflow.experiments.sample import picture, sample_run
-from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.contracts import Batch, Samples, Start
+from warmflow.data import load as read_data
+from warmflow.data.images import digits
+from warmflow.data.text import LETTERS, Alphabet
+from warmflow.experiments.sample import Labels, _lines, picture, sample_run
+from warmflow.experiments.sample_options import LabelOptions, TokenOptions, label_of
+from warmflow.experiments.saved_runs import read_run
 from warmflow.fields import Guided
 from warmflow.methods.cold import Cold
 from warmflow.methods.warm_start import WarmStart
@@ -186,6 +191,117 @@ def test_a_label_is_asked_for(runs: Path, tmp_path: Path) -> None:
     assert set(drawn(guidance=1)[1]) == {4}
     # t is 0.8, 0.85, 0.9, 0.95: two of them are guided
     assert set(drawn(guidance=3, guidance_interval="0.82,0.92")[1]) == {6}
+
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose classes have other names than their numbers."""
+    data = replace(digits(), classes=NAMES)
+    return trained(tmp_path_factory.mktemp("named") / "run", COLD, problem=data, **{**GUIDED, "guidance": 1})
+
+
+def test_the_names_of_the_classes_are_in_the_run(named: Path, runs: Path) -> None:
+    config = json.loads((named / "config.json").read_text())
+    assert config["classes"] == list(NAMES) and "0 zero, 1 one, 2 two" in (named / "README.md").read_text()
+    assert json.loads((runs / "labels" / "config.json").read_text())["classes"] == [str(k) for k in range(10)]
+    assert "classes" not in json.loads((runs / "cold" / "config.json").read_text())
+
+
+def test_a_class_is_asked_for_by_its_name_or_number_and_labels_are_in_every_file(named: Path, tmp_path: Path) -> None:
+    said = [sample(named, tmp_path / f"{k}.npz", labels=LabelOptions(label=k)) for k in (3, "3", "three")]
+    assert all(line.endswith("; label 3 (three)") for line in said)
+    a, b, c = (np.load(tmp_path / f"{k}.npz") for k in (3, "3", "three"))
+    assert np.array_equal(a["x"], b["x"]) and np.array_equal(a["x"], c["x"])
+    assert a["labels"].tolist() == [3] * 20 and a["classes"].tolist() == list(NAMES)
+    drawn = load(named)(20, seed=0).start.condition["label"].tolist()
+    sample(named, tmp_path / "x.npz")
+    assert np.load(tmp_path / "x.npz")["labels"].tolist() == drawn
+    for suffix in ("npy", "png"):
+        said = [sample(named, tmp_path / f"x.{suffix}")]
+        beside = tmp_path / f"x.{suffix}.labels.json"
+        assert said[0].endswith(f"; labels in {beside}")
+        assert json.loads(beside.read_text()) == {"labels": drawn, "classes": list(NAMES)}
+
+
+def test_lines_of_json_have_labels() -> None:
+    tokens, label = torch.tensor([[0, 1], [1, 1]]), torch.tensor([1, 0])
+    start = Start(torch.zeros(2, 2), {"label": label})
+    drawn = Samples(tokens, start, 4, torch.tensor([4, 4]), 0.0, 0.0)
+    for names, classes in (((), (None, None)), (("prose", "verse"), ("verse", "prose"))):
+        lines = _lines(drawn, Alphabet(("a", "b")), Labels.of(drawn, names)).splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [(row["text"], row["label"], row["class"]) for row in found] == [
+            ("ab", 1, classes[0]),
+            ("bb", 0, classes[1]),
+        ]
+
+
+def test_the_samples_of_a_file_are_data_with_the_same_classes(named: Path, tmp_path: Path) -> None:
+    sample(named, tmp_path / "x.npz", 300)
+    data = read_data(tmp_path / "x.npz")
+    assert data.classes == NAMES and not data.warnings
+
+
+def test_labels_of_an_earlier_file_do_not_stay(named: Path, runs: Path, tmp_path: Path) -> None:
+    sample(named, tmp_path / "x.npy")
+    sample(runs / "cold", tmp_path / "x.npy")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        ("tree", "label is 'tree'; did you mean 'three'? known: zero, one, two, three, four"),
+        ("Three", "did you mean 'three'?"),
+        ("", "label is ''; known: zero, one"),
+        ("10", "label is 10; the labels of "),
+        (-1, "are 0 .. 9: 0 zero, 1 one"),
+        ("3.0", "label is '3.0'; known: zero"),
+    ],
+)
+def test_an_unknown_class_is_named(named: Path, tmp_path: Path, label: int | str, says: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(says)):
+        sample(named, tmp_path / "x.npz", labels=LabelOptions(label=label))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_comes_before_a_number() -> None:
+    run = Path("run")
+    assert [label_of(k, ("1", "2", "10"), 3, run) for k in (1, "2", "10")] == [0, 1, 2]
+    for k in (0, 3):
+        with pytest.raises(OptionError, match=f"label is {k}; the labels of run are 1, 2, 10"):
+            label_of(k, ("1", "2", "10"), 3, run)
+    assert label_of("1", (), 3, run) == 1, "labels without names are numbers"
+    with pytest.raises(OptionError, match="label is 'cat'; the labels of run are 0 .. 2 .it holds no names of classes"):
+        label_of("cat", (), 3, run)
+
+
+def test_names_of_another_number_are_refused(named: Path, tmp_path: Path) -> None:
+    copied(named, tmp_path / "run", classes=["a", "b"])
+    with pytest.raises(ValueError, match="names 2 classes, and the model knows 10"):
+        sample(tmp_path / "run", tmp_path / "x.npz")
+
+
+def test_a_run_whose_labels_mean_something_else_does_not_go_on(tmp_path: Path) -> None:
+    """Classes in another order are other labels; the digest of the data tells, whether the run is finished or not."""
+    data, options = digits(), {**GUIDED, "guidance": 1}
+    trained(tmp_path / "run", COLD, problem=data, **options)
+    order = torch.tensor([0, 1, 3, 2, 4, 5, 6, 7, 8, 9])
+
+    def moved(part: Batch) -> Batch:
+        return replace(part, condition={"label": order[part.condition["label"]]})
+
+    other = replace(data, train=moved(data.train), heldout=moved(data.heldout))
+    for state in ("complete", "started"):
+        path = tmp_path / "run" / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "state": state}))
+        with pytest.raises(ValueError, match="holds a run with other settings: data was"):
+            trained(tmp_path / "run", COLD, problem=other, **options)
+    with pytest.raises(ValueError, match="are not those that"):
+        read_run(tmp_path / "run").setup(other)
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("nan images", torch.full((300, 1, 4, 4), math.nan), {}, "300 of 300"),
     ("four channels", torch.zeros(300, 4, 8, 8, dtype=torch.uint8), {}, "composite transparency"),
     ("label shape", points(), {"labels": [1, 2]}, "2"),
-    ("label nan", points(), {"labels": [math.nan] * 400}, "labels of dtype"),
+    ("label nan", points(), {"labels": [math.nan] * 400}, r"400 of 400 rows have no label \(NaN\)"),
 ]
 
 

@@ -45,6 +45,7 @@ def sample(
 
     warmflow sample run -n 64 --out samples.png
     warmflow sample run -n 10000 --steps 2 --solver heun --out samples.npz
+    warmflow sample run -n 64 --label dog --out dogs.png
     """
     use_threads(threads)
     from warmflow.experiments.sample import sample_run

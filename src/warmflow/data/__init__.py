@@ -108,6 +108,19 @@ class DataSet:
     whole: Data | None = None
     of: DataSet | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for labels below 0, which mean no label, or beyond the names of the classes."""
+        for part in (self.train, self.validation, self.heldout):
+            label = None if part is None else part.condition.get("label")
+            if label is None or not len(label):
+                continue
+            low, high, known = int(label.min()), int(label.max()), len(self.classes)
+            if low < 0 or (known and high >= known):
+                names = f"0 .. {known - 1}" if known else "numbers from 0"
+                raise ValueError(
+                    f"{self.name}: labels from {low} to {high}, known {names}; leave rows without a label out"
+                )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample: (d,) or (C, H, W)."""
@@ -175,7 +188,11 @@ class DataSet:
     def warnings(self) -> tuple[str, ...]:
         """Warnings about how the data was read, one line each: skipped files, ignored classes, a suspicious range."""
         lost = self.unreadable
-        found = [str(self.notes[key]) for key in ("classes", "range", "drafts", "unused") if key in self.notes]
+        found = [
+            str(self.notes[key])
+            for key in ("parts", "classes", "range", "drafts", "unused", "left_out")
+            if key in self.notes
+        ]
         if lost:
             many = (
                 f"{len(lost)} files could not be read and are" if len(lost) > 1 else "a file could not be read and is"
@@ -247,20 +264,39 @@ def split(
     Raises:
         ValueError: a class with one member.
     """
-    check_classes(name, classes, label)
     order = permutation(seed, len(x), "data.split")
     first, last = len(x) - heldout - validation, len(x) - heldout
     rows = {"train": order[:first], "validation": order[first:last], "heldout": order[last:]}
+    return parted(name, kind, x, label, rows, classes=classes, notes=notes, captions=captions)
+
+
+def parted(
+    name: str,
+    kind: Kind,
+    x: Tensor,
+    label: Tensor | None,
+    rows: Mapping[str, Tensor],
+    *,
+    classes: tuple[str, ...] = (),
+    notes: Mapping[str, object] | None = None,
+    captions: tuple[str, ...] = (),
+) -> DataSet:
+    """A data set made of the rows of x (N, *shape) that each part is given: "train", "validation" (perhaps none), "heldout".
+
+    Raises:
+        ValueError: a class with one member.
+    """
+    check_classes(name, classes, label)
     parts = {k: part(x[r], None if label is None else label[r]) for k, r in rows.items()}
     return DataSet(
         name=name,
         kind=kind,
         train=parts["train"],
-        validation=parts["validation"] if validation else None,
+        validation=parts["validation"] if len(rows["validation"]) else None,
         heldout=parts["heldout"],
         classes=classes,
         notes=notes or {},
-        rows=rows,
+        rows=dict(rows),
         captions=captions,
     )
 

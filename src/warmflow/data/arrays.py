@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -22,34 +24,41 @@ from torch import Tensor
 from warmflow.data import DataSet, Kind, enough, split, suggest
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
+from warmflow.data.labels import labels_of
 
+LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
+"""The names of labels, and of the names of classes, in a .npz file."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
 
 def from_array(
-    x: object, labels: object = None, kind: Kind | None = None, name: str = "array", seed: int = 0
-) -> DataSet:
+    x: object, labels: object = None, kind: Kind | None = None, name: str = "array", seed: int = 0,
+    classes: Sequence[str] = (),
+) -> DataSet:  # fmt: skip
     """A data set from a tensor, array or nested list.
 
     Args:
         x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N at least 200.
-        labels: (N,) integers or strings; mapped to 0 .. K - 1 in sorted order, with their names in ``classes``.
+        labels: (N,) whole numbers from 0 or strings; mapped to 0 .. K - 1 in natural order, with their names in the data
+            set's ``classes``.
         kind: "points" or "images"; by default inferred from the number of dimensions.
+        classes: the names of the labels 0 .. K - 1, in this order.
 
     Raises:
-        ValueError: another shape or dtype, NaN or infinite values, points beyond 1e4, or identical rows only.
+        ValueError: another shape or dtype, NaN or infinite values, points beyond 1e4, identical rows only, or labels that are
+            missing (-1, NaN) or not whole.
     """
     raw = as_tensor(x, name)
     kind = _kind(tuple(raw.shape), kind, name)
     x1 = _points(raw, name) if kind == "points" else to_images(raw, name)
     if bool((x1 == x1[:1]).all()):
         raise ValueError(f"{name}: all {len(x1)} rows are the same; there is nothing to learn, check the file")
-    classes, label = labels_of(labels, len(x1), name)
+    names, label = labels_of(labels, len(x1), name, classes)
     notes = _notes(raw) if kind == "images" else {}
     n = len(x1)
     return split(
-        name, kind, x1, label, heldout=n // 4, validation=n // 10, seed=seed, classes=classes, notes=notes
+        name, kind, x1, label, heldout=n // 4, validation=n // 10, seed=seed, classes=names, notes=notes
     )  # fmt: skip
 
 
@@ -87,25 +96,6 @@ def _notes(raw: Tensor) -> dict[str, object]:
     return {}
 
 
-def labels_of(labels: object, n: int, name: str) -> tuple[tuple[str, ...], Tensor | None]:
-    """Class names in sorted order, and labels (n,) int64 that index them; ((), None) without labels."""
-    if labels is None:
-        return (), None
-    y = np.asarray(labels.detach().cpu().tolist() if isinstance(labels, Tensor) else labels)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.shape != (n,):
-        raise ValueError(f"{name}: labels have shape {y.shape} but x has {n} rows; give one label a row, shape ({n},)")
-    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "biuUS":
-        raise ValueError(f"{name}: labels of dtype {y.dtype}; give whole numbers or strings, without NaN")
-    names, label = np.unique(y, return_inverse=True)
-    if names.dtype.kind == "S":
-        names = np.char.decode(names, "utf-8", "replace")
-    return tuple(str(v) for v in names.tolist()), torch.from_numpy(label.reshape(-1).astype(np.int64))
-
-
 def from_file(
     path: str | os.PathLike[str],
     *,
@@ -114,7 +104,8 @@ def from_file(
     seed: int = 0,
     memory: float = MEMORY,
 ) -> DataSet:
-    """A data set from a .npy or .npz file. A .npz file has the data as ``x`` (or its only array), and optional labels ``y``.
+    """A data set from a .npy or .npz file. A .npz file has the data as ``x`` (or its only array), and optional labels ``y``
+    (or ``labels``, ``label``), perhaps with their names ``classes`` (K,), as ``warmflow sample`` writes them.
 
     A .npy file whose rows take more than ``memory`` as float32 is memory-mapped: ``whole`` reads training rows from disk on
     demand, and the parts in memory share ``memory`` (see :mod:`warmflow.data.demand`). A .npz file is always read completely.
@@ -131,8 +122,12 @@ def from_file(
     mapped = _mapped(path, gigabytes(memory, name))
     if mapped is not None:
         return _from_map(mapped, labels, kind=kind, name=name, seed=seed, memory=memory)
-    x, own = read_arrays(path)
-    return from_array(x, own if labels is None else labels, kind=kind, name=name, seed=seed)
+    found = read_archive(path)
+    own, classes = (found.labels, found.classes) if labels is None else (labels, ())
+    made = from_array(found.x, own, kind=kind, name=name, seed=seed, classes=classes)
+    if not found.unused:
+        return made
+    return replace(made, notes={**made.notes, "left_out": f"not used: {', '.join(found.unused)}; labels are named y"})
 
 
 def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
@@ -162,36 +157,94 @@ def _from_map(x: np.ndarray, labels: object, *, kind: Kind | None, name: str, se
     )  # fmt: skip
 
 
-def read_arrays(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",)) -> tuple[np.ndarray, np.ndarray | None]:
-    """(x, labels or None) of a .npy or .npz file, without pickle.
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """The arrays of a file.
+
+    Args:
+        labels: (N,) one for each row of x; None if there are none.
+        classes: the names of the labels.
+        unused: the names of other arrays with a value for each row.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+def read_arrays(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",)) -> np.ndarray:
+    """x of a .npy or .npz file, as ``read_archive`` reads it."""
+    return read_archive(path, known, labelled=False).x
+
+
+def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), *, labelled: bool = True) -> Archive:
+    """The arrays of a .npy or .npz file, without pickle.
 
     Args:
         known: accepted names of x in an archive of several arrays, in order of preference; a single array may have any name.
+        labelled: read the other arrays too; False for x alone.
 
     Raises:
-        ValueError: a missing or damaged file, pickled objects, or an archive without a known name.
+        ValueError: a missing or damaged file, pickled objects, two arrays of labels, or an archive without a known name.
     """
     file = Path(path).expanduser()
     if not file.exists():
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
     if file.is_dir():
         raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
+    reading = "x"
     try:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return loaded, None
+            return Archive(loaded)
         with loaded:
             keys = list(loaded.files)
-            others = [key for key in keys if key != "y"]
+            marked = [key for key in LABELS if key in keys]
+            others = [key for key in keys if key not in (*LABELS, *CLASSES)]
             named = [key for key in known if key in keys]
             key = named[0] if named else others[0] if len(others) == 1 else None
-            if key is not None:
-                return loaded[key], loaded["y"] if "y" in keys else None
+            if key is not None and not labelled:
+                return Archive(loaded[key])
+            if key is not None and len(marked) < 2:
+                x = loaded[key]
+                reading = marked[0] if marked else "x"
+                labels = loaded[reading] if marked else None
+                word, classes = _names(loaded, keys if marked else [], len(x))
+                rest = [k for k in keys if k not in (key, word, *marked)]
+                return Archive(x, labels, classes, _beside(loaded, rest, len(x)))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error) and "Object arrays" in str(error):
-            raise ValueError(
-                f'file "{path}" holds objects, which are never unpickled; save an array of numbers'
-            ) from None
+            remedy = "save an array of numbers" if reading == "x" else f"save {reading} as texts, {reading}.astype(str)"
+            raise ValueError(f'file "{path}" holds objects, which are never unpickled; {remedy}') from None
         reason = str(error).split("\n")[0] if isinstance(error, PermissionError) else "damaged, or not this format"
         raise ValueError(f'file "{path}" cannot be read ({reason}); write it with numpy.save or numpy.savez') from None
+    if key is not None:
+        raise ValueError(f'file "{path}" has labels as {" and as ".join(marked)}; keep one of these arrays')
     raise ValueError(f'file "{path}" has the arrays {", ".join(keys) or "(none)"}; name the data x and the labels y')
+
+
+def _names(loaded: Mapping[str, np.ndarray], keys: Sequence[str], n: int) -> tuple[str, tuple[str, ...]]:
+    """The key and the names of the classes: distinct texts, fewer than rows; ("", ()) if there are none."""
+    for key in CLASSES:
+        try:
+            found = loaded[key] if key in keys else np.empty(0)
+        except ValueError:  # an array of objects, which is never unpickled
+            continue
+        names = tuple(map(str, found.tolist())) if found.dtype.kind == "U" and found.ndim == 1 else ()
+        if names and len(set(names)) == len(names) < n:
+            return key, names
+    return "", ()
+
+
+def _beside(loaded: Mapping[str, np.ndarray], keys: list[str], n: int) -> tuple[str, ...]:
+    """The names of the arrays with a value for each of n rows, other than the calls that ``warmflow sample`` writes."""
+    found = []
+    for key in keys:
+        try:
+            shape = loaded[key].shape
+        except ValueError:  # an array of objects
+            shape = (n,)
+        if shape[:1] == (n,) and key != "calls":
+            found.append(key)
+    return tuple(found)

@@ -94,7 +94,7 @@ def _grids(folder: Path) -> tuple[Tensor, Tensor]:
     """Images (60000, 3, 32, 32) and labels (60000,), both uint8."""
     _complete(folder, (*GRIDS, LABELS))
     path = folder / LABELS
-    labels, _ = read_arrays(path)
+    labels = read_arrays(path)
     if labels.shape != (TRAIN + TEST,) or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{path} holds {labels.dtype} of shape {labels.shape}, not {TRAIN + TEST} whole numbers: fetch it again"

@@ -29,6 +29,30 @@ MEMORY = 2.0
 HELDOUT, VALIDATION = 10_000, 5_000
 
 
+def rows_of(counts: Mapping[str, int], most: int, seed: int) -> dict[str, Tensor]:
+    """The rows of each part of a data set with splits, by part, numbered through the splits: train, validation, heldout.
+
+    Args:
+        counts: the number of rows of "train", and of "heldout" and "validation" if they have a split of their own.
+        most: the largest number of training rows, 0 for all.
+    """
+    n = counts["train"]
+    if "heldout" not in counts:
+        order = permutation(seed, n, "data.split")
+        held, valid = min(n // 4, HELDOUT), min(n // 10, VALIDATION)
+        first, last = n - held - valid, n - held
+        return {"train": order[:first][: most or None], "validation": order[first:last], "heldout": order[last:]}
+    passed = n + counts.get("validation", 0)
+    heldout = passed + permutation(0, counts["heldout"], "hub.heldout")[:HELDOUT]
+    order = permutation(seed, n, "hub.train")
+    if "validation" in counts:
+        valid_rows = n + permutation(0, counts["validation"], "hub.validation")[:VALIDATION]
+    else:
+        first = n - min(n // 10, VALIDATION)
+        order, valid_rows = order[:first], order[first:]
+    return {"train": order[: most or None], "validation": valid_rows, "heldout": heldout}
+
+
 @dataclass(frozen=True, eq=False)
 class OnDemand:
     """Rows that are read on demand.
@@ -74,6 +98,7 @@ def on_demand(
     seed: int,
     classes: tuple[str, ...] = (),
     notes: Mapping[str, object] | None = None,
+    given: Mapping[str, Tensor] | None = None,
 ) -> DataSet:
     """A data set of n rows whose training part is read on demand (``whole``), with the other parts in memory.
 
@@ -81,6 +106,7 @@ def on_demand(
         read: takes rows (b,) int64, returns x1 (b, *S) float32; it checks the values that it reads.
         validation, heldout: sizes of these parts, limited as in the docstring of this module.
         memory: memory limit in GB of ``train``, ``validation`` and ``heldout`` together, as float32.
+        given: the rows of each part, as ``rows_of`` returns them, instead of a random permutation.
 
     Raises:
         ValueError: memory for fewer than 200 rows, a class with one member, identical rows only, or an error of ``read``.
@@ -92,19 +118,27 @@ def on_demand(
         raise ValueError(
             f"{name}: memory of {memory:g} GB holds {room} rows of {size / 1e6:.3g} MB; a verdict needs {LEAST}, raise it"
         )
+    if given is not None:
+        validation, heldout = len(given["validation"]), len(given["heldout"])
     if room < n:
         heldout, validation = min(heldout, room // 4, HELDOUT), min(validation, room // 10, VALIDATION)
     order = permutation(seed, n, "data.split")
     first, last = n - heldout - validation, n - heldout
-    rows = {"whole": order[:first], "train": order[: room - heldout - validation]}
-    rows |= {"validation": order[first:last], "heldout": order[last:]}
+    parts_of = (
+        {"train": order[:first], "validation": order[first:last], "heldout": order[last:]} if given is None else given
+    )
+    rows = {"whole": parts_of["train"], "train": parts_of["train"][: room - heldout - validation]}
+    rows |= {"validation": parts_of["validation"][:validation], "heldout": parts_of["heldout"][:heldout]}
     data = {key: OnDemand(read, mine, None if label is None else label[mine]) for key, mine in rows.items()}
     held = {key: data[key][torch.arange(len(data[key]))] for key in ("train", "validation", "heldout")}
     parts = {key: part(batch.x1, batch.condition.get("label")) for key, batch in held.items()}
     x = parts["train"].x1
     if bool((x == x[:1]).all()):
         raise ValueError(f"{name}: all {len(x)} rows are the same; there is nothing to learn, check the file")
-    told = f"{first} training rows are read on demand; memory holds the first {len(x)} for drafts, pairing and margins"
+    all_rows = len(rows["whole"])
+    told = (
+        f"{all_rows} training rows are read on demand; memory holds the first {len(x)} for drafts, pairing and margins"
+    )
     return DataSet(
         name,
         kind,

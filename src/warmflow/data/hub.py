@@ -25,14 +25,15 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, check_classes, enough, part, suggest
-from warmflow.data.arrays import labels_of
-from warmflow.data.demand import HELDOUT, VALIDATION
+from warmflow.data.demand import rows_of
 from warmflow.data.image_files import FORMATS, MODES, read_image, reason
 from warmflow.data.images import from_uint8
-from warmflow.noise import permutation
+from warmflow.data.labels import SPLITS, labels_of
 from warmflow.number_checks import is_whole
 
-VALIDATING = ("validation", "valid", "val", "dev")
+VALIDATING = SPLITS["validation"]
+KINDS = ("int", "uint", "string", "large_string", "bool")
+"""Types of plain columns that can hold labels."""
 LABELS = ("label", "labels", "class")
 CAPTIONS = ("caption", "captions", "text", "prompt", "sentence")
 LARGEST = 64
@@ -81,12 +82,12 @@ def hub(
 ) -> DataSet:
     """An image data set by its name on the hub, or by its path.
 
-    ``notes`` lists the columns that were read and the split of each part.
+    ``notes`` lists the columns that were read, the split of each part, and the splits that are left out.
 
     Args:
         image: the image column; "" for the first one.
         label: the label column; None for a ClassLabel column ("label" is preferred if there are several) or a column named
-            "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the sorted values.
+            "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the values in order.
         caption: the caption column (strings, or lists of strings of which the first is used); None for a column of
             strings named "caption", "text", "prompt" or similar; "" for none.
         size: the side of the square, at least 4; 0 for that of the first image if it is square and at most 64, else 32.
@@ -105,13 +106,14 @@ def hub(
             raise ValueError(f"{what}: {word} is {value!r}; give a whole number of at least {least}, or 0")
     if mode not in ("", *MODES):
         raise ValueError(f'{what}: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
-    splits = _splits(opened(name, config), what)
+    found = opened(name, config)
+    splits = _splits(found, what)
     tables = [table for _, table in splits.values()]
     enough(sum(len(table) for table in tables), what)
     columns = _columns(tables[0], what, {"image": image, "label": label, "caption": caption})
     for _, table in splits.values():
         _agree(table, tables[0], what)
-    rows = _rows({key: len(table) for key, (_, table) in splits.items()}, most, seed)
+    rows = rows_of({key: len(table) for key, (_, table) in splits.items()}, most, seed)
     classes, labels = _labels(splits, columns["label"], what)
     if labels is not None:
         check_classes(what, classes, labels)
@@ -122,7 +124,10 @@ def hub(
         x1 = from_uint8(images.read(mine, size, mode))
         parts[key] = part(x1, None if labels is None else labels[mine])
     used = {key: f"{split} ({len(table)} rows)" for key, (split, table) in splits.items()}
-    notes = {"columns": {k: v for k, v in columns.items() if v}, "splits": used}
+    notes: dict[str, object] = {"columns": {k: v for k, v in columns.items() if v}, "splits": used}
+    left = [f"{key} ({len(table)} rows)" for key, table in found.items() if key not in {n for n, _ in splits.values()}]
+    if left:
+        notes["left_out"] = f"splits that are not used: {', '.join(left)}"
     captions = _captions(tables, columns["caption"]) if columns["caption"] else ()
     validation = parts["validation"] if len(parts["validation"]) else None
     return DataSet(
@@ -197,9 +202,7 @@ def _columns(table: Table, what: str, asked: Mapping[str, str | None]) -> dict[s
     found = {"image": named or images[0], "label": asked["label"] or "", "caption": asked["caption"] or ""}
     if asked["label"] is None:
         known = [name for name, kind in kinds.items() if isinstance(kind, ClassLabel)]
-        plain = [
-            name for name in LABELS if str(getattr(kinds.get(name), "dtype", "")).startswith(("int", "uint", "string"))
-        ]
+        plain = [name for name in LABELS if str(getattr(kinds.get(name), "dtype", "")).startswith(KINDS)]
         found["label"] = next((name for name in (*LABELS, *known) if name in known), (plain or [""])[0])
     if asked["caption"] is None:
         texts = [name for name in CAPTIONS if name in kinds and len(table) and _is_text(table[0:1][name][0])]
@@ -222,25 +225,6 @@ def _agree(table: Table, first: Table, what: str) -> None:
     lost = [name for name in first.features if name not in table.features]
     if lost:
         raise ValueError(f'{what}: the splits differ, one has no column "{lost[0]}"; save them with the same columns')
-
-
-def _rows(counts: Mapping[str, int], most: int, seed: int) -> dict[str, Tensor]:
-    """The rows of each part, numbered through the splits."""
-    n = counts["train"]
-    if "heldout" not in counts:
-        order = permutation(seed, n, "data.split")
-        held, valid = min(n // 4, HELDOUT), min(n // 10, VALIDATION)
-        first, last = n - held - valid, n - held
-        return {"train": order[:first][: most or None], "validation": order[first:last], "heldout": order[last:]}
-    passed = n + counts.get("validation", 0)
-    heldout = passed + permutation(0, counts["heldout"], "hub.heldout")[:HELDOUT]
-    order = permutation(seed, n, "hub.train")
-    if "validation" in counts:
-        valid_rows = n + permutation(0, counts["validation"], "hub.validation")[:VALIDATION]
-    else:
-        first = n - min(n // 10, VALIDATION)
-        order, valid_rows = order[:first], order[first:]
-    return {"train": order[: most or None], "validation": valid_rows, "heldout": heldout}
 
 
 def _labels(splits: Mapping[str, tuple[str, Table]], column: str, what: str) -> tuple[tuple[str, ...], Tensor | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data import DataSet, split, suggest
-from warmflow.data.demand import MEMORY, on_demand
+from warmflow.data import DataSet, parted, split, suggest
+from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
+from warmflow.data.labels import sorted_out
 from warmflow.number_checks import is_whole
 
 if TYPE_CHECKING:
@@ -44,11 +45,15 @@ def folder(
 ) -> DataSet:
     """The images in a folder and its subfolders, as (3 or 1, size, size) in [-1, 1].
 
-    Classes are the top-level subfolders (the first part of a file's path). If there are also images directly in the
-    folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every other file is tried. A
-    random tenth of the images is for validation, and the share ``heldout`` is held out.
+    Classes are the top-level subfolders (the first part of a file's path) in natural order (2 before 10). If there are also
+    images directly in the folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every
+    other file is tried. A random tenth of the images is for validation, and the share ``heldout`` is held out.
 
-    ``notes``: read (number of images), unreadable (number of files), unreadable_files (path and reason of each).
+    Split folders (train/, val/, test/ and the other names in ``labels.SPLITS``) are not classes: classes are their
+    subfolders. The images of train/ are trained on, those of test/ (else of val/) are held out, and those of val/, else a
+    random tenth of train/, are for validation. ``notes["parts"]`` says so, and what is not used.
+
+    ``notes``: read (number of images that are used), unreadable (number of files), unreadable_files (path and reason of each).
 
     Args:
         size: the side of the square, in pixels; at least 4.
@@ -73,19 +78,33 @@ def folder(
         x, files, failed = read_folder(root, size, mode)
     if len(files) < 2:
         raise ValueError(_too_few(path, len(files), failed))
-    classes, label, note = _classes(files)
+    name = f"folder:{path}"
+    found = sorted_out(files, name)
+    mine = torch.cat(list(found.parts.values())).sort().values  # the rest is in folders that are not used
+    label = None if found.label is None else found.label[mine]
+    if x is not None:
+        x = x[mine]
+    files = [files[i] for i in mine.tolist()]
     notes: dict[str, object] = {
         "read": len(files),
         "unreadable": len(failed),
         "unreadable_files": [{"file": f, "reason": r} for f, r in failed],
+        **found.notes,
     }
-    if note:
-        notes["classes"] = note
-    n, name = len(files), f"folder:{path}"
+    n = len(files)
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
+    given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
+    lost = 0 if given is None else n - sum(map(len, given.values()))
+    if lost:
+        notes["parts"] = (
+            f"{notes['parts']}; {lost} images beyond {HELDOUT} held out and {VALIDATION} for validation are not used"
+        )
+    if x is not None and given is not None:
+        return parted(name, "images", from_uint8(x), label, given, classes=found.classes, notes=notes)
     if x is not None:
         return split(
-            name, "images", from_uint8(x), label, seed=seed, classes=classes, notes=notes, heldout=held, validation=valid
+            name, "images", from_uint8(x), label, seed=seed, classes=found.classes, notes=notes, heldout=held,
+            validation=valid,
         )  # fmt: skip
 
     def read(rows: Tensor) -> Tensor:
@@ -94,9 +113,16 @@ def folder(
         )
 
     return on_demand(
-        name, "images", read, n, label, memory=memory, seed=seed, classes=classes, notes=notes, heldout=held,
-        validation=valid,
+        name, "images", read, n, label, memory=memory, seed=seed, classes=found.classes, notes=notes, heldout=held,
+        validation=valid, given=given,
     )  # fmt: skip
+
+
+def _rows(parts: Mapping[str, Tensor], used: Tensor, seed: int) -> dict[str, Tensor]:
+    """The rows of each part of a folder with split folders, as positions in ``used`` (n,), the sorted positions of all parts."""
+    through = torch.cat([parts[k] for k in ("train", "validation", "heldout") if k in parts])
+    rows = rows_of({k: len(mine) for k, mine in parts.items()}, 0, seed)
+    return {k: torch.searchsorted(used, through[mine]) for k, mine in rows.items()}
 
 
 def _root(path: str | os.PathLike[str]) -> Path:
@@ -201,19 +227,6 @@ def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
             else:
                 failed.append((relative(name), "not a regular file, or a broken link"))
     return sorted(found, key=lambda name: (unicodedata.normalize("NFC", name), name)), sorted(failed)
-
-
-def _classes(files: list[str]) -> tuple[tuple[str, ...], Tensor | None, str | None]:
-    """Class names, labels (n,) int64, and a note if subfolders could not be used as classes."""
-    tops = [name.split("/")[0] if "/" in name else None for name in files]
-    loose = tops.count(None)
-    if loose == len(files):
-        return (), None, None
-    if loose:
-        note = f"{loose} images are outside of the subfolders, so there are no classes; move them into a subfolder"
-        return (), None, note
-    names = sorted({top for top in tops if top is not None})
-    return tuple(names), torch.tensor([names.index(top) for top in tops if top is not None]), None
 
 
 def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "RGB") -> np.ndarray:

@@ -13,7 +13,6 @@ If samples answer an input, a set holds several draws of every answer: a folder 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor
 from warmflow.data.arrays import read_arrays
 from warmflow.data.image_files import names_of, read_pixels, reason
 from warmflow.data.images import as_tensor, channels_first
+from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
@@ -67,7 +67,7 @@ def raw_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
         return _folder(file, name, mode)
     suffix = file.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return _array(as_tensor(read_arrays(file, NAMES)[0], name), name)
+        return _array(as_tensor(read_arrays(file, NAMES), name), name)
     if suffix == ".safetensors":
         return _array(_safetensors(file, name), name)
     if suffix == ".txt":
@@ -103,17 +103,12 @@ def drawn_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
             f"{name} {'has no draws' if file.exists() else 'does not exist'}; with inputs, give a folder with a folder or file "
             "for each draw, or an array (draws, inputs, ...)"
         )
-    x = _safetensors(file, name) if suffix == ".safetensors" else as_tensor(read_arrays(file, NAMES)[0], name)
+    x = _safetensors(file, name) if suffix == ".safetensors" else as_tensor(read_arrays(file, NAMES), name)
     if x.ndim < 3:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; with inputs, give draws of every answer: (draws, inputs, ...)"
         )
     return _array(x.flatten(0, 1), name)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A sort key that orders numbers in names by value: a2 before a10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def files_of(root: Path) -> list[str]:

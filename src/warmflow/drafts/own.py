@@ -211,7 +211,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
         if not len(images):
             raise ValueError(f"the draft {str(path)!r} is a folder without images: give a folder of png or jpg files")
         return from_uint8(images)
-    x, _ = read_arrays(path)
+    x = read_arrays(path)
     if x.dtype == np.uint8 and len(shape) == 3:
         return to_images(x, str(path))
     if x.dtype.kind not in "fiub":

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
+from warmflow.data.labels import numbered
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
@@ -106,6 +107,8 @@ def compare(
     how = replace(how, named=named(members, [settled(method, setup) for method in wanted]))
     for warning in in_memory(setup, members).data.warnings:
         say(f"warning: {warning}", True)
+    if setup.training.conditional:
+        say(f"labels: {numbered(setup.data.classes)}", how.progress)
     root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
     work = Work(asked, setup.training, members, root, device)
     work.keep(setup)

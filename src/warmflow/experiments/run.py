@@ -1,6 +1,7 @@
 """One run: a method on a problem under one training seed, trained into a folder of its own.
 
-    FOLDER/config.json       what was asked: problem, method, training, seed; whether it is complete; facts about the training
+    FOLDER/config.json       what was asked: problem, method, training, seed; whether it is complete; facts about the training;
+                             the names of the labels, if flows are given labels
     FOLDER/STAGE/            the training of an earlier stage, where a method has several
     FOLDER/model.*, raw.*    the sampler with averaged and with raw weights
 
@@ -21,6 +22,7 @@ from torch import nn
 
 from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
 from warmflow.contracts import Objective
+from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
 from warmflow.fields import WrappedField, network_of
 from warmflow.methods.base import Method
@@ -63,6 +65,7 @@ class RunConfig(TypedDict, total=False):
     asked: RunAsked
     training: RunTrained
     spent: dict[str, float]
+    classes: list[str]
 
 
 class Given(TypedDict, total=False):
@@ -110,6 +113,9 @@ def run_method(
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
         return placed(load(folder, **given_again(method)), device)
+    if setup.training.conditional and "classes" not in found:
+        found["classes"] = list(setup.data.classes)
+        write_json(folder / "config.json", found)
     stages, seconds = method.stages(parts), 0.0
     networks: dict[str, nn.Module] = {}
     raw: dict[str, nn.Module] = {}
@@ -165,7 +171,9 @@ def _write(
     save_part(folder, "model", sampler)
     numbers = {k: v for k, v in facts.items() if k != "samples_per_second"}
     title = f"{setup.name}, {method.title}, seed {parts.seed}"
-    (folder / "README.md").write_text(card(folder, title, {**numbers, **plain(setup.training), **plain(method)}))
+    named = {"labels": numbered(setup.data.classes)} if setup.training.conditional else {}
+    text = card(folder, title, {**numbers, **plain(setup.training), **plain(method), **named})
+    (folder / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
     codec = None if setup.data.codec is None else dataclasses.asdict(setup.data.codec)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
 

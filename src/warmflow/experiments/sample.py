@@ -1,11 +1,15 @@
-"""Samples of a finished run, written to a file: .npy, .npz, .png, of texts .txt and .jsonl."""
+"""Samples of a finished run, written to a file: .npy, .npz, .png, of texts .txt and .jsonl.
+
+Where a run is given labels, those of its samples are kept: in .npz as ``labels`` (n,) and ``classes`` (K,), in .jsonl as
+"label" and "class" of each line, and beside every other file as NAME.labels.json.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -13,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import device_of, load, read_json
+from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
+from warmflow.data.labels import are_numbers, shown
 from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
@@ -30,6 +35,7 @@ AT_ONCE = 4096
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
 SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
+HOLD_LABELS = (".npz", ".jsonl")
 
 
 def sample_run(
@@ -60,7 +66,8 @@ def sample_run(
         steps = 1
     steps = steps or STEPS
     loaded = _with_solver(loaded, run, solver, tokens or TokenOptions(), codec)
-    loaded, condition = (labels or LabelOptions()).applied(loaded, run, n)
+    classes = classes_of(run, loaded)
+    loaded, condition = (labels or LabelOptions()).applied(loaded, run, n, classes)
     _check_kind(out, run, loaded, codec)
     from tqdm import tqdm
 
@@ -69,9 +76,39 @@ def sample_run(
             n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
             progress=lambda k: bar.update(k - bar.n),
         )  # fmt: skip
-    _write(drawn, out, codec, seed, steps)
+    labelled = Labels.of(drawn, classes)
+    _write(drawn, out, codec, seed, steps, labelled)
     calls = float(drawn.calls.double().mean())
-    return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all"
+    told = "" if labelled is None else labelled.told(condition is not None, out)
+    return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all{told}"
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels (n,) int64 of samples, and the names of the labels; empty if they have none."""
+
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    @staticmethod
+    def of(drawn: Samples, classes: tuple[str, ...]) -> Labels | None:
+        found = drawn.start.condition.get("label")
+        return None if found is None else Labels(found.cpu().long(), classes)
+
+    def name(self, row: int) -> str | None:
+        """The name of a sample's class."""
+        return self.classes[int(self.labels[row])] if self.classes else None
+
+    def told(self, one: bool, out: Path) -> str:
+        """The end of the line that is printed: the label if all samples have ``one``, and where the labels are."""
+        name = "" if are_numbers(self.classes) else f" ({shown(self.classes[int(self.labels[0])])})"
+        label = f"; label {int(self.labels[0])}{name}" if one else ""
+        return label if out.suffix in HOLD_LABELS else f"{label}; labels in {beside(out)}"
+
+
+def beside(out: Path) -> Path:
+    """The file of labels beside a file that cannot hold them."""
+    return out.with_name(f"{out.name}.labels.json")
 
 
 def _check(n: int, steps: int | None, solver: str | None, batch: int | None) -> None:
@@ -123,8 +160,10 @@ def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenO
     return tokens.applied(sampler, codec)
 
 
-def _write(drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int) -> None:
-    """Writes the samples under a temporary name, then renames."""
+def _write(
+    drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int, labelled: Labels | None
+) -> None:  # fmt: skip
+    """Writes the samples under a temporary name, then renames; labels of an earlier file are removed."""
     x = drawn.x.cpu()
     grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
     temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
@@ -134,14 +173,26 @@ def _write(drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int
         elif out.suffix == ".txt" and alphabet is not None:
             temporary.write_text("".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8")
         elif out.suffix == ".jsonl" and alphabet is not None:
-            temporary.write_text(_lines(drawn, alphabet), encoding="utf-8")
+            temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8")
         elif out.suffix == ".npz":
-            np.savez_compressed(temporary, x=x.numpy(), calls=drawn.calls.cpu().numpy(), seed=seed, steps=steps)
+            _save(temporary, x.numpy(), drawn.calls.cpu().numpy(), seed, steps, labelled)
         else:
             picture(x if grid is None else grid.decode(x), temporary)
+        beside(out).unlink(missing_ok=True)
+        if labelled is not None and out.suffix not in HOLD_LABELS:
+            write_json(beside(out), {"labels": labelled.labels.tolist(), "classes": list(labelled.classes)})
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, labelled: Labels | None) -> None:
+    """Writes a .npz file; ``classes`` is empty if the labels have no names."""
+    if labelled is None:
+        np.savez_compressed(path, x=x, calls=calls, seed=seed, steps=steps)
+        return
+    classes = np.array(labelled.classes, dtype=str)
+    np.savez_compressed(path, x=x, calls=calls, seed=seed, steps=steps, labels=labelled.labels.numpy(), classes=classes)
 
 
 def codec_of(run: Path) -> Codec | None:
@@ -154,14 +205,32 @@ def codec_of(run: Path) -> Codec | None:
     return Grid(found["levels"], found["low"], found["high"])
 
 
-def _lines(drawn: Samples, codec: Alphabet) -> str:
-    """A line of JSON for each sample: its text, its draft where it had one, its calls."""
+def classes_of(run: Path, sampler: Sampler) -> tuple[str, ...]:
+    """The names of the labels of a run, from its config.json; empty if it has none.
+
+    Raises:
+        ValueError: names of another number than the sampler's labels.
+    """
+    found, shares = read_json(run / "config.json").get("classes") or (), sampler.source.label_shares
+    if not found or shares is None:
+        return ()
+    if len(found) != len(shares):
+        raise ValueError(
+            f"{run / 'config.json'} names {len(found)} classes, and the model knows {len(shares)}: train it again"
+        )
+    return tuple(str(name) for name in found)
+
+
+def _lines(drawn: Samples, codec: Alphabet, labelled: Labels | None = None) -> str:
+    """A line of JSON for each sample: its text, its draft and its label where it had one, its calls."""
     drafts = drawn.start.condition.get("draft")
     lines = []
     for i, row in enumerate(drawn.x.cpu()):
         facts: dict[str, object] = {"text": codec.decode(row)}
         if drafts is not None:
             facts["draft"] = codec.decode(drafts[i].cpu())
+        if labelled is not None:
+            facts |= {"label": int(labelled.labels[i]), "class": labelled.name(i)}
         lines.append(json.dumps({**facts, "calls": int(drawn.calls[i])}, ensure_ascii=False) + "\n")
     return "".join(lines)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from warmflow.data import Codec
+from warmflow.data.labels import are_numbers, listed, numbered, shown
 from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
 from warmflow.sampler import Sampler
@@ -66,20 +70,25 @@ class TokenOptions:
 class LabelOptions:
     """How a flow that is given labels is sampled."""
 
-    label: int | None = None
-    """The label of all samples; by default labels are drawn as often as in the training data."""
+    label: int | str | None = None
+    """The class of all samples, by its name or number; by default labels are drawn as often as in the training data."""
     guidance: NotNegative | None = None
     """Classifier-free guidance scale; by default the run's own, 1 disables it."""
     guidance_interval: str = ""
     """LOW,HIGH: times t between which guidance is on; everywhere by default."""
 
-    def applied(self, sampler: Sampler, run: Path, n: int) -> tuple[Sampler, dict[str, Tensor] | None]:
+    def applied(
+        self, sampler: Sampler, run: Path, n: int, classes: Sequence[str] = ()
+    ) -> tuple[Sampler, dict[str, Tensor] | None]:
         """The sampler with these options, and the condition of n samples (None to draw it).
 
+        Args:
+            classes: the names of the labels; empty if they have none.
+
         Raises:
-            OptionError: the run has no labels or not this label, or an interval is given for guidance that is off (scale 1).
+            OptionError: the run has no labels or not this one, or an interval is given for guidance that is off (scale 1).
         """
-        asked = [f.name for f in fields_of(self) if getattr(self, f.name) not in (None, "")]
+        asked = [f.name for f in fields_of(self) if getattr(self, f.name) != f.default]
         if not asked:
             return sampler, None
         guided, shares = as_guided(sampler.field), sampler.source.label_shares
@@ -97,10 +106,35 @@ class LabelOptions:
             sampler = replace(sampler, field=inner if scale == 1 else Guided(inner, scale, ("label",), interval))
         if self.label is None:
             return sampler, None
-        last = len(shares) - 1
-        if not 0 <= self.label <= last:
-            raise OptionError("LabelOptions", "label", f"is {self.label}; the labels of {run} are 0 .. {last}")
-        return sampler, {"label": torch.full((n,), self.label)}
+        return sampler, {"label": torch.full((n,), label_of(self.label, classes, len(shares), run))}
+
+
+def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) -> int:
+    """The label 0 .. count - 1 of a class that is asked for by its name or number.
+
+    A name comes first: with the classes 1, 2 and 3 the label 1 is the class of this name. If all names are numbers, no other
+    numbers are taken.
+
+    Raises:
+        OptionError: no such name, no such number.
+    """
+    text, last = str(asked), count - 1
+    if text in classes:
+        return list(classes).index(text)
+    figures, all_figures = re.fullmatch("-?[0-9]+", text), bool(classes) and all(map(str.isdecimal, classes))
+    if figures and not all_figures and 0 <= int(text) <= last:
+        return int(text)
+    if not classes:
+        said = "" if figures else " (it holds no names of classes)"
+        raise OptionError("LabelOptions", "label",
+                          f"is {text if figures else repr(text)}; the labels of {run} are 0 .. {last}{said}")  # fmt: skip
+    if figures:
+        plain = are_numbers(classes)
+        known = f"0 .. {last}" if plain else listed(classes) if all_figures else f"0 .. {last}: {numbered(classes)}"
+        raise OptionError("LabelOptions", "label", f"is {text}; the labels of {run} are {known}")
+    near = difflib.get_close_matches(text, classes, n=1, cutoff=0.5)
+    guess = f"did you mean {shown(near[0])!r}? " if near else ""
+    raise OptionError("LabelOptions", "label", f"is {text!r}; {guess}known: {listed(classes)}")
 
 
 def _pattern(name: str, text: str, codec: Codec | None, length: int) -> Tensor:

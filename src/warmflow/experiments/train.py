@@ -18,6 +18,7 @@ from torch import nn
 
 from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Data, Objective
+from warmflow.data.labels import numbered
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
@@ -87,6 +88,8 @@ def train_run(
         trial_of(chosen, setup, seed, network)
     for warning in setup.data.warnings:
         echo(f"warning: {warning}")
+    if setup.training.conditional:
+        echo(f"labels: {numbered(setup.data.classes)}")
     label = f"{setup.name} {chosen.label}" if progress else None
     parts = _parts(setup, seed, out, device, progress, network)
     more = {} if network is None else {"begin": weights_of(network)}
@@ -206,6 +209,7 @@ def dry_run(
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
     facts = {
         **asked_of(setup, chosen, seed, device),
+        **({"classes": list(setup.data.classes)} if setup.training.conditional else {}),
         "parameters": parameters(network_of(field)),
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),

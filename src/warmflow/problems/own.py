@@ -16,7 +16,7 @@ from warmflow.setup import Build, Training, float_network
 
 @options
 class Folder(ImageProblem):
-    """A folder of images, resized and centre-cropped; its subfolders are classes."""
+    """A folder of images, resized and centre-cropped; its subfolders are classes, or splits (train/, val/, test/)."""
 
     name: ClassVar[str] = "folder"
     path: str = ""
