@@ -21,6 +21,7 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
+from warmflow.printing import bar
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
 
@@ -62,12 +63,10 @@ def sample_run(
     loaded = _with_solver(loaded, run, solver, tokens or TokenOptions(), codec)
     loaded, condition = (labels or LabelOptions()).applied(loaded, run, n)
     _check_kind(out, run, loaded, codec)
-    from tqdm import tqdm
-
-    with tqdm(total=n, unit="sample", disable=not progress, mininterval=0.5) as bar:
+    with bar(total=n, unit="sample", shown=progress) as shown:
         drawn = placed(loaded, device)(
             n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
-            progress=lambda k: bar.update(k - bar.n),
+            progress=lambda k: shown.update(k - shown.n),
         )  # fmt: skip
     _write(drawn, out, codec, seed, steps)
     calls = float(drawn.calls.double().mean())
