@@ -6,8 +6,10 @@ data may hold anything, so control characters are shown as they are written in P
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+import threading
 import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
@@ -102,6 +104,14 @@ class _Kept:
             raise OSError("closed") from None
 
 
+@functools.cache
+def _bars() -> type[tqdm[object]]:
+    """The bars of tqdm with a lock of this process's threads alone: one of several processes stays behind where one is killed."""
+    from tqdm import tqdm
+
+    return type("Bar", (tqdm,), {"_lock": threading.RLock()})
+
+
 def bar(jobs: Iterable[object] | None = None, *, total: int | None = None, what: str | None = None, unit: str = "it",
         first: int = 0, shown: bool = True) -> tqdm[object]:  # fmt: skip
     """A progress bar on standard error, over these jobs or of ``total`` units.
@@ -110,9 +120,7 @@ def bar(jobs: Iterable[object] | None = None, *, total: int | None = None, what:
         what: what stands before it.
         first: units that were done before.
     """
-    from tqdm import tqdm
-
-    return tqdm(
+    return _bars()(
         jobs, total=total, initial=first, desc=None if what is None else escaped(what), unit=unit, disable=not shown,
         mininterval=0.5, file=_Kept("stderr"), dynamic_ncols=True,
     )  # fmt: skip

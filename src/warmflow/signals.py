@@ -7,6 +7,7 @@ line, ``follow`` for a worker process. Elsewhere the user's own handlers stay, a
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -71,6 +72,8 @@ def handled(to_the_end: bool = False) -> Iterator[None]:
         return
     global _state
     outer, _state = _state, _State()
+    if to_the_end:
+        atexit.register(_ignore)  # the first to be registered is the last to be called
     before = {signum: signal.getsignal(signum) for signum in (*STOPS, NOTICE) if signum is not None}
     before = {signum: handler for signum, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     for signum in before:
@@ -82,6 +85,14 @@ def handled(to_the_end: bool = False) -> Iterator[None]:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
             _state = outer
+
+
+def _ignore() -> None:
+    """Lets a process that was asked to stop end with its own exit code: Python gives signals their default at its very end."""
+    if _state.stop:
+        for signum in (*STOPS, NOTICE):
+            if signum is not None:
+                signal.signal(signum, signal.SIG_IGN)
 
 
 def follow() -> None:

@@ -144,9 +144,9 @@ def _send(executor: ProcessPoolExecutor, signum: int) -> None:
 
 
 def _stop(executor: ProcessPoolExecutor, futures: Sequence[Future[T]]) -> None:
-    """Lets every worker save what it has and take no new task, then ends it; one that does not come to an end is killed."""
+    """Lets every worker save what it has and take no new task, then ends it."""
     for future in futures:
         future.cancel()
     _send(executor, signal.SIGTERM)
-    _, left = wait([future for future in futures if not future.cancelled()], PATIENCE)
-    executor.shutdown(wait=True, kill_workers=bool(left))
+    wait([future for future in futures if not future.cancelled()], PATIENCE)
+    executor.shutdown(wait=True, kill_workers=True)
