@@ -1,7 +1,7 @@
 """The command line: demo, train, sample, compare, evaluate, distill, audit, plan, report.
 
-``warmflow --help`` imports none of them. Every error of the user's is one line on standard error and exit code 2. Ctrl-C leaves a
-run that the same command continues, and exit code 130.
+``warmflow --help`` imports none of them. Every error of the user's is one line on standard error and exit code 2. Ctrl-C,
+SIGTERM and SIGHUP leave a run that the same command continues, and exit code 130, 143 or 129 (``signals``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import importlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from warmflow import __version__
+from warmflow import __version__, signals
+from warmflow.printing import answer, finish, say
 
 COMMANDS: Mapping[str, str] = {
     "demo": "Compare a warm start with cold flows on digits, moons, a grid or a text, in minutes.",
@@ -30,16 +31,19 @@ STOPPED = "stopped; nothing is lost: run the same command again to continue"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs what was typed; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return dispatch(words)
-    except KeyboardInterrupt:
-        print(STOPPED, file=sys.stderr)
-        return 130
-    except ValueError as error:
-        return failed(str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return failed(f"{where}{error.strerror or error}; free space or choose another place")
+    with signals.handled(to_the_end=argv is None):
+        try:
+            return dispatch(words)
+        except KeyboardInterrupt as stop:
+            say(STOPPED)
+            return getattr(stop, "code", 130)
+        except ValueError as error:
+            return failed(str(error))
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            return failed(f"{where}{error.strerror or error}; free space or choose another place")
+        finally:
+            finish()
 
 
 def dispatch(words: Sequence[str]) -> int:
@@ -55,10 +59,10 @@ def dispatch(words: Sequence[str]) -> int:
         module = importlib.import_module(f"warmflow.commands.{name}")
         return run(module.command(words[1:]), words[1:])
     if name in ("--help", "-h"):
-        print(introduction())
+        answer(introduction())
         return 0
     if name == "--version":
-        print(f"warmflow {__version__}")
+        answer(f"warmflow {__version__}")
         return 0
     from warmflow.options import suggestion
 
@@ -86,7 +90,7 @@ Commands:
 
 def failed(message: str) -> int:
     """Prints the one line of a user's error; the exit code."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    say("error: " + " ".join(message.split()))
     return 2
 
 

@@ -15,6 +15,7 @@ import copy
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from warmflow import signals
 from warmflow.checkpoints import read_tensors, write_tensors
 from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole
+from warmflow.printing import bar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -166,6 +169,17 @@ def _average_gradients(accelerator: Accelerator, weights: list[nn.Parameter]) ->
             p.grad = laid_out(g.reshape(p.shape), p)
 
 
+def _agreed(accelerator: Accelerator, loss: Tensor) -> tuple[float, int]:
+    """The mean loss over all processes, and the signal that asks to stop: a process that stopped alone would leave the others
+    waiting for its gradients.
+    """
+    stop = signals.stop_asked()
+    if accelerator.num_processes == 1:
+        return float(loss), stop
+    value, others = accelerator.reduce(torch.stack([loss, torch.full_like(loss, stop)]), "mean").tolist()
+    return value, stop or (signal.SIGTERM if others else 0)
+
+
 def _checked(objective: Objective, data: Data, steps: int, batch: int, processes: int) -> None:
     for name, value in (("steps", steps), ("batch", batch)):
         if not is_whole(value):
@@ -271,7 +285,8 @@ def train(
     Args:
         folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
         warmup: steps over which the learning rate rises.
-        save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, and before a divergence is reported.
+        save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, when a signal asks for it
+            (``signals``), and before a divergence is reported.
         log_every: steps between lines of the log.
         progress: label of the progress bar; None for no bar.
 
@@ -280,8 +295,6 @@ def train(
             is not finite.
         KeyboardInterrupt: raised again after the checkpoint is written.
     """
-    from tqdm import tqdm
-
     accelerator = _accelerator(device)
     _checked(objective, data, steps, batch, accelerator.num_processes)
     main, where = accelerator.is_main_process, None if folder is None else Path(folder)
@@ -291,31 +304,34 @@ def train(
     kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, main)
     first, began = kept.first, kept.began
     log = _Log(where if main else None, first)
-    bar = tqdm(total=steps, initial=first, desc=progress, disable=progress is None or not main, mininterval=0.5)
+    shown = bar(total=steps, first=first, what=progress, shown=progress is not None and main)
     norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
-    try:
-        for step in range(first, steps):
-            noise = Noise.of(seed, batch, step * batch).fold("train")
-            pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
-            kept.loss, norms[objective.turn(step)], numbers = _update(
-                objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), accelerator
-            )  # fmt: skip
-            done = step + 1
-            bar.update()
-            if done % log_every == 0 or done == steps:
-                speed = (done - first) * batch / (time.perf_counter() - began)
-                more = {**numbers, "gradient_norm": dict(norms)}
-                log.write({"step": done, "loss": kept.loss, "samples_per_second": round(speed, 1), **more})
-                bar.set_postfix_str(f"loss {kept.loss:.4f}, {speed:,.0f} samples/s")
-            if done % save_every == 0 and done < steps:
-                kept.save()
-    except (KeyboardInterrupt, Diverged):
+    with signals.held():
+        try:
+            for step in range(first, steps):
+                noise = Noise.of(seed, batch, step * batch).fold("train")
+                pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
+                kept.loss, norms[objective.turn(step)], numbers, stop = _update(
+                    objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), accelerator
+                )  # fmt: skip
+                done = step + 1
+                shown.update()
+                if done % log_every == 0 or done == steps:
+                    speed = (done - first) * batch / (time.perf_counter() - began)
+                    more = {**numbers, "gradient_norm": dict(norms)}
+                    log.write({"step": done, "loss": kept.loss, "samples_per_second": round(speed, 1), **more})
+                    shown.set_postfix_str(f"loss {kept.loss:.4f}, {speed:,.0f} samples/s")
+                if (done % save_every == 0 or signals.take_notice()) and done < steps:
+                    kept.save()
+                if stop:
+                    raise signals.Stopped(stop)
+        except (KeyboardInterrupt, Diverged):
+            kept.save()
+            raise
+        finally:
+            shown.close()
         kept.save()
-        raise
-    finally:
-        bar.close()
-    kept.save()
     return _finished(kept, trainers, batch)
 
 
@@ -335,9 +351,9 @@ def _finished(kept: _Checkpoint, trainers: Mapping[str, _Trainer], batch: int) -
 def _update(
     objective: Objective, trainers: Mapping[str, _Trainer], pair: Pair, noise: Noise, step: int, share: float,
     accelerator: Accelerator,
-) -> tuple[float, float, dict[str, float]]:  # fmt: skip
-    """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, and the
-    objective's numbers.
+) -> tuple[float, float, dict[str, float], int]:  # fmt: skip
+    """Updates the player whose turn it is. Returns the mean loss over all processes, the gradient norm before clipping, the
+    objective's numbers, and the signal that has asked any process to stop (0 for none).
     """
     turn = objective.turn(step)
     for name, trainer in trainers.items():
@@ -351,7 +367,7 @@ def _update(
     loss.backward()  # type: ignore[no-untyped-call]
     _average_gradients(accelerator, trainers[turn].weights)
     norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, MOST_NORM)
-    value = float(accelerator.reduce(loss.detach(), "mean") if accelerator.num_processes > 1 else loss.detach())
+    value, stop = _agreed(accelerator, loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
         for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
             buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
@@ -360,4 +376,4 @@ def _update(
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
     trainers[turn].update(share, step)
-    return value, float(norm), numbers
+    return value, float(norm), numbers, stop

@@ -13,6 +13,7 @@ from warmflow.command_line import Command, Given, Group, flag_of, typed
 from warmflow.commands import groups
 from warmflow.commands.checks import Json, Threads, use_threads
 from warmflow.methods.warm_start import WarmStart
+from warmflow.printing import answer
 
 SWITCHES = ("--json",)
 TRAINED = ("t0", "seen")
@@ -73,4 +74,4 @@ def audit(
     from warmflow.experiments.audit import audit as look
 
     found = look(chosen, method=method)
-    print(json.dumps(found.to_json(), indent=1) if as_json else found.text())
+    answer(json.dumps(found.to_json(), indent=1) if as_json else found.text())

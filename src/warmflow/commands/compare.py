@@ -24,6 +24,7 @@ from warmflow.commands.checks import (
     use_threads,
 )
 from warmflow.evaluation.rows import GRID
+from warmflow.printing import tell
 
 if TYPE_CHECKING:
     from warmflow.report import Report
@@ -132,7 +133,7 @@ def compare(
             problem, chosen, out=folder, calls=grid, seeds=range(seeds or SEEDS), device=device,
             jobs=1 if threads else processes, progress=not quiet, **limits, **given[groups.TRAINING],
         )  # fmt: skip
-    print(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")
+    tell(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")
 
 
 def runs_compared(

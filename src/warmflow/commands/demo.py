@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from cyclopts import Parameter
 
 from warmflow.command_line import Command, MaybeInt
 from warmflow.commands.checks import Jobs, Out, Quiet, check_jobs, check_seeds
+from warmflow.printing import say, tell
 
 COLD = "cold flows with independent, minibatch and whole-set pairs, a warm start from {draft}, and the same method from noise"
 TOKENS = "cold flows from uniform tokens and from masks, a warm start from {draft}"
@@ -68,16 +68,15 @@ def demo(
     if training["updates"] < 1:
         raise ValueError(f"updates is {updates}; it must be at least 1")
     folder = out or Path(f"warmflow-{problem}")
-    print(
+    say(
         f"This trains {one.flows * count} small flows on {problem}: {one.methods.format(draft=one.draft)}, with {count} training "
         f"seeds and {training['updates']} updates each. Then it samples from all of them and judges the samples.\n"
         f"On two CPU cores this takes about {one.minutes} minutes. If it is interrupted, the same command continues it. "
         f"The result goes to {folder}/.",
-        file=sys.stderr,
     )
     from warmflow.experiments.compare import compare
 
     report = compare(
         problem, out=folder, seeds=range(count), jobs=processes, samples=one.samples, progress=not quiet, **training
     )
-    print(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")
+    tell(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from warmflow.command_line import Command, Given, Group
 from warmflow.commands.checks import Device, Out, Quiet, Threads, use_threads
 from warmflow.methods.distillation import Distillation
+from warmflow.printing import tell
 
 KEY = Distillation.name
 
@@ -51,11 +52,11 @@ def distill(
     from warmflow.experiments.distill import distill as distil
 
     distil(
-        run, folder, device=device, reflow=reflow, report=report, progress=not quiet, echo=print, draft=draft,
+        run, folder, device=device, reflow=reflow, report=report, progress=not quiet, echo=tell, draft=draft,
         **{name: getattr(options, name) for name in given[KEY]},
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) != 0:
         return
-    print(f"{folder} is complete. Look at samples: warmflow sample {folder} --out {folder}/samples.png")
+    tell(f"{folder} is complete. Look at samples: warmflow sample {folder} --out {folder}/samples.png")
     if (folder / "report.html").exists():
-        print(f"The report: {folder / 'report.html'}")
+        tell(f"The report: {folder / 'report.html'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 
 from warmflow.command_line import Command, Float
 from warmflow.commands.checks import Out, Quiet, Threads, use_threads
+from warmflow.printing import say, tell
 
 Words = tuple[str, ...]
 
@@ -101,8 +101,8 @@ def evaluate(
         real, baseline, candidate, start, control, train, validation, seconds, clip, ranges, mode, trained, parts, useful, items,
         inputs, train_inputs, validation_inputs,
     )  # fmt: skip
-    found = evaluate_files(asked, folder, progress=not quiet, say=lambda line: print(line, file=sys.stderr))
-    print(f"\n{table(found.study)}\n")
-    for answer in found.answers.values():
-        print("\n".join([answer.text, *(f"  {note}" for note in answer.notes)]))
-    print(f"\nThe report: {folder / 'report.html'}")
+    found = evaluate_files(asked, folder, progress=not quiet, say=say)
+    tell(f"\n{table(found.study)}\n")
+    for said in found.answers.values():
+        tell("\n".join([said.text, *(f"  {note}" for note in said.notes)]))
+    tell(f"\nThe report: {folder / 'report.html'}")

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from warmflow.command_line import Command, Float
 from warmflow.commands.checks import Json
+from warmflow.printing import answer
 
 
 def command(words: Sequence[str]) -> Command:
@@ -44,4 +45,4 @@ def plan(
     if (study / "config.json").exists():
         refuse_old(read_json(study / "config.json"), study)
     found = plans_of(read_study(study), candidate, power)
-    print(json.dumps([asdict(p) for p in found], indent=1) if as_json else "\n".join(p.text for p in found))
+    answer(json.dumps([asdict(p) for p in found], indent=1) if as_json else "\n".join(p.text for p in found))

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from warmflow.command_line import Command
+from warmflow.printing import tell
 
 
 def command(words: Sequence[str]) -> Command:
@@ -25,4 +26,4 @@ def report(*runs: Path, out: Annotated[Path, Parameter(help="The page.")] = Path
         raise ValueError("RUNS is missing: name one or several run folders; see warmflow report --help")
     from warmflow.report import gather, write
 
-    print(f"The report: {write(gather(runs), out)}")
+    tell(f"The report: {write(gather(runs), out)}")

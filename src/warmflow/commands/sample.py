@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
 from warmflow.commands.checks import Device, Quiet, Threads, use_threads
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.printing import tell
 from warmflow.solvers import SOLVERS
 
 TOKENS, LABELS = "tokens", "labels"
@@ -54,4 +55,4 @@ def sample(
         run, n, out, steps=steps, solver=solver, seed=seed, batch=batch, raw=raw, device=device, progress=not quiet,
         tokens=TokenOptions(**given[TOKENS]), labels=LabelOptions(**given[LABELS]),
     )  # fmt: skip
-    print(said)
+    tell(said)

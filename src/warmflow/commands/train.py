@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from warmflow.command_line import Command, Given, Int, Switch
 from warmflow.commands import groups
 from warmflow.commands.checks import Device, Out, Quiet, Threads, use_threads
+from warmflow.printing import answer, tell
 
 SWITCHES = ("--dry-run",)
 MORE = "warmflow train PROBLEM --method METHOD --help shows the options of a problem and of a method."
@@ -65,9 +66,9 @@ def train(
     from warmflow.experiments.train import train_run
 
     if dry_run:
-        show_plan(chosen, one, training=training, seed=seed, device=device, echo=print)
+        show_plan(chosen, one, training=training, seed=seed, device=device, echo=answer)
         return
     folder = out or Path(f"warmflow-{asked.problem.place}-{method}-{seed}")
     train_run(
-        chosen, one, folder, training=training, seed=seed, begin=begin, device=device, progress=not quiet, echo=print
+        chosen, one, folder, training=training, seed=seed, begin=begin, device=device, progress=not quiet, echo=tell
     )

@@ -24,6 +24,7 @@ from warmflow.contracts import Samples
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Method, Role, Row, Times
+from warmflow.printing import bar
 
 GRID = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 32, 50)
 """Numbers of calls at which every method is measured."""
@@ -186,15 +187,13 @@ def measured(
     Args:
         kept: returns a row that was measured before; ``keep`` is called with each new one (solver, row).
     """
-    from tqdm import tqdm
-
     jobs = [
         (entry, seed, steps)
         for entry in entries
         for seed in entry.seeds
         for steps in entry.steps_of(choices[entry.name])
     ]
-    for entry, seed, steps in tqdm(jobs, desc="measuring", unit="row", disable=not progress, mininterval=0.5):
+    for entry, seed, steps in bar(jobs, what="measuring", unit="row", shown=progress):
         solver = choices[entry.name]
         found = None if kept is None else kept(entry.name, solver, steps, seed)
         if found is None:

@@ -27,7 +27,7 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.members import in_memory, members_of, named
-from warmflow.experiments.pipeline import conclude, described, say
+from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
@@ -35,6 +35,7 @@ from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole
 from warmflow.options import changed, plain
+from warmflow.printing import say
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report

@@ -12,12 +12,13 @@ from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
 from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
 from warmflow.experiments.compare import whole
-from warmflow.experiments.pipeline import conclude, described, say
+from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
+from warmflow.printing import say
 from warmflow.problems import PROBLEMS
 from warmflow.problems.measures import real_data
 from warmflow.report import Report

@@ -10,10 +10,11 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import plain
 from warmflow.evaluation.study import Role
 from warmflow.evaluation.study import Training as Held
-from warmflow.experiments.pipeline import Comparison, evaluated, say
+from warmflow.experiments.pipeline import Comparison, evaluated
 from warmflow.experiments.trained_runs import flows_of
 from warmflow.experiments.work import Work, train_all
 from warmflow.options import changed
+from warmflow.printing import say
 
 SETTLED = 0.1
 """A training has converged if twice as many updates improve the best distance by a smaller share."""

@@ -29,6 +29,7 @@ from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
 from warmflow.metrics.defaults import token_metrics
 from warmflow.metrics.resampled import ResampledMetric
+from warmflow.printing import tell
 from warmflow.report import Report
 from warmflow.rounding import rounded
 
@@ -76,7 +77,7 @@ class Place:
         return f"{self.flag} {self.name}:{self.calls}@{self.seed}"
 
 
-def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Callable[[str], None] = print) -> Evaluation:
+def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Callable[[str], None] = tell) -> Evaluation:
     """Evaluates samples in files and writes a run folder.
 
     Args:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +39,7 @@ from warmflow.experiments.measure import (
 )
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.processes import Bar, each
+from warmflow.printing import say
 from warmflow.report import Report
 from warmflow.sampler import Sampler
 
@@ -82,11 +82,6 @@ class Comparison:
     jobs: int = 1
     solvers: Callable[[Sampler], Sequence[Solver]] = solvers_of
     weights: str = ""
-
-
-def say(text: str, progress: bool) -> None:
-    if progress:
-        print(text, file=sys.stderr, flush=True)
 
 
 def items_of(data: DataSet) -> str:

@@ -1,39 +1,56 @@
-"""Several processes on one machine, by joblib: the one helper behind everything that runs beside each other.
+"""Several processes on one machine, by joblib's loky: the one helper behind everything that runs beside each other.
 
 Each process has one thread. A worker that dies is one clear error, and what the others finished stays where they wrote it. No
-worker outlives its parent: each watches it.
+worker outlives its parent: each watches it. Where one task fails or a signal comes, the others save and stop (``signals``).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import suppress
 from typing import TypeVar
 
 import torch
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from warmflow import signals
+from warmflow.printing import bar
 
 T = TypeVar("T")
 EVERY = 1.0
 """Seconds between two looks at the parent."""
 SHOWN_EVERY = 0.5
 """Seconds between two updates of a progress bar."""
+LOOKS = 0.2
+"""Seconds between two looks for a signal while workers work."""
+PATIENCE = 25.0
+"""Seconds that workers have to save when they must stop: an update may be long, and Slurm and Kubernetes give 30."""
+IDLE = 300
+"""Seconds after which a worker without a task ends."""
+THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+)  # fmt: skip
 
 
 def begin(parent: int) -> None:
     """The first thing a worker does."""
     torch.set_num_threads(1)
+    signals.follow()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
 def _task(folder: str, function: Callable[..., T], task: tuple[object, ...]) -> T:
     """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative."""
-    os.chdir(folder)
-    return function(*task)
+    with signals.interruptible():
+        os.chdir(folder)
+        return function(*task)
 
 
 def _follow(parent: int) -> None:
@@ -56,12 +73,10 @@ class Bar:
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     def _show(self) -> None:
-        from tqdm import tqdm
-
-        with tqdm(total=self.total, desc=self.what, unit=self.unit) as bar:
+        with bar(total=self.total, what=self.what, unit=self.unit) as shown:
             while not self._ended.wait(SHOWN_EVERY):
-                bar.update(self.done() - bar.n)
-            bar.update(self.done() - bar.n)
+                shown.update(self.done() - shown.n)
+            shown.update(self.done() - shown.n)
 
     def __enter__(self) -> Bar:
         if self.unit:
@@ -89,17 +104,49 @@ def each(
     jobs = min(jobs, len(tasks))
     if jobs < 2:
         return [function(*task) for task in tasks]
+    with signals.blocked():
+        executor = get_reusable_executor(
+            jobs, timeout=IDLE, initializer=begin, initargs=(os.getpid(),), env=_threads(jobs)
+        )
+        here = os.getcwd()
+        futures = [executor.submit(_task, here, function, task) for task in tasks]
     try:
-        with parallel_config(backend="loky", n_jobs=jobs, initializer=begin, initargs=(os.getpid(),)):
-            here = os.getcwd()
-            return list(
-                Parallel(batch_size=1, pre_dispatch=jobs)(delayed(_task)(here, function, task) for task in tasks)
-            )
+        with signals.held():
+            left = set(futures)
+            while left and not signals.stop_asked():
+                done, left = wait(left, LOOKS, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if signals.NOTICE is not None and signals.take_notice():
+                    _send(executor, signals.NOTICE)
+        return [future.result() for future in futures]
     except TerminatedWorkerError:
+        signals.check()
         raise ValueError(
             f"a process that worked on a {what} was ended from outside, most often for want of memory; what is finished is kept: "
             "run the same command again, with fewer jobs"
         ) from None
-    except BaseException:  # an error of one task, or Ctrl-C: the others must not go on writing
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    except BaseException:  # an error of one task, or a signal: the others must not go on
+        _stop(executor, futures)
         raise
+
+
+def _threads(jobs: int) -> dict[str, str]:
+    """The numbers of threads of libraries in each of so many processes, where the user has not set them."""
+    each_has = max((os.cpu_count() or 1) // jobs, 1)
+    return {name: os.environ.get(name, str(each_has)) for name in THREADS}
+
+
+def _send(executor: ProcessPoolExecutor, signum: int) -> None:
+    for pid in list(executor._processes or ()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
+def _stop(executor: ProcessPoolExecutor, futures: Sequence[Future[T]]) -> None:
+    """Lets every worker save what it has and take no new task, then ends it."""
+    for future in futures:
+        future.cancel()
+    _send(executor, signal.SIGTERM)
+    wait([future for future in futures if not future.cancelled()], PATIENCE)
+    executor.shutdown(wait=True, kill_workers=True)

@@ -26,6 +26,7 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
+from warmflow.printing import bar
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
 
@@ -69,12 +70,10 @@ def sample_run(
     classes = classes_of(run, loaded)
     loaded, condition = (labels or LabelOptions()).applied(loaded, run, n, classes)
     _check_kind(out, run, loaded, codec)
-    from tqdm import tqdm
-
-    with tqdm(total=n, unit="sample", disable=not progress, mininterval=0.5) as bar:
+    with bar(total=n, unit="sample", shown=progress) as shown:
         drawn = placed(loaded, device)(
             n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
-            progress=lambda k: bar.update(k - bar.n),
+            progress=lambda k: shown.update(k - shown.n),
         )  # fmt: skip
     labelled = Labels.of(drawn, classes)
     _write(drawn, out, codec, seed, steps, labelled)

@@ -29,6 +29,7 @@ from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.noise import Noise
 from warmflow.options import changed, suggestion
+from warmflow.printing import answer, tell
 from warmflow.problems import problem_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
@@ -62,7 +63,7 @@ def asked_setup(problem: object, training: Training | None, changes: Mapping[str
 
 def train_run(
     problem: object, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
-    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = print, **changes: object,
+    begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = tell, **changes: object,
 ) -> Sampler:  # fmt: skip
     """Trains a method on a problem into a run folder, or continues the run that is there.
 
@@ -185,7 +186,7 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
 
 def dry_run(
     problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
-    echo: Echo = print, **changes: object,
+    echo: Echo = answer, **changes: object,
 ) -> dict[str, object]:  # fmt: skip
     """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that training will take.
 
