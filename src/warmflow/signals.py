@@ -12,8 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -41,6 +41,7 @@ class _State:
     def __init__(self, worker: bool = False) -> None:
         self.worker = worker
         self.stop, self.at, self.noticed, self.holds = 0, 0.0, False, 0
+        self.workers: Callable[[], Iterable[int]] = tuple  # none
 
     def asked(self, signum: int, frame: FrameType | None) -> None:
         """The handler of the signals that end the program."""
@@ -49,6 +50,9 @@ class _State:
             if not self.holds:
                 raise Stopped(signum)
         elif not self.worker and time.monotonic() - self.at > AS_ONE:  # a worker is ended by its parent
+            for pid in self.workers():
+                with suppress(OSError):
+                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
             os._exit(128 + signum)
 
     def notice(self, signum: int, frame: FrameType | None) -> None:
@@ -116,6 +120,11 @@ def check() -> None:
     """Raises ``Stopped`` if a signal has asked for it."""
     if _state.stop:
         raise Stopped(_state.stop)
+
+
+def takes_along(workers: Callable[[], Iterable[int]]) -> None:
+    """Names the processes that are killed where this one is ended at once; ``workers()`` gives their numbers."""
+    _state.workers = workers
 
 
 def take_notice() -> bool:

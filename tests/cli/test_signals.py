@@ -216,6 +216,21 @@ def test_a_second_ctrl_c_ends_the_command_at_once() -> None:
 
 
 @pytest.mark.long
+def test_a_second_ctrl_c_ends_workers_that_do_not_react(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with started([*COMPARE, *MUCH], folder) as process:
+        wait_for(lambda: len(logged(folder)) == 2, process)
+        for pid in alive(process.pid):
+            if b"LokyProcess" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        time.sleep(signals.AS_ONE + 0.3)
+        assert process.poll() is None, "the first one waits for the workers"
+        process.send_signal(signal.SIGINT)
+        assert ended(process)[0] == 130
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "trainings"), [(TRAIN, 1), (COMPARE, 2)], ids=["train", "two-jobs"])
 def test_a_notice_makes_a_checkpoint_and_the_training_goes_on(words: list[str], trainings: int, tmp_path: Path) -> None:
     folder = tmp_path / "run"

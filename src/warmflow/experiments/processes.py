@@ -108,6 +108,7 @@ def each(
         executor = get_reusable_executor(
             jobs, timeout=IDLE, initializer=begin, initargs=(os.getpid(),), env=_threads(jobs)
         )
+        signals.takes_along(lambda: _workers(executor))
         here = os.getcwd()
         futures = [executor.submit(_task, here, function, task) for task in tasks]
     try:
@@ -137,8 +138,12 @@ def _threads(jobs: int) -> dict[str, str]:
     return {name: os.environ.get(name, str(each_has)) for name in THREADS}
 
 
+def _workers(executor: ProcessPoolExecutor) -> list[int]:
+    return list(executor._processes or ())
+
+
 def _send(executor: ProcessPoolExecutor, signum: int) -> None:
-    for pid in list(executor._processes or ()):
+    for pid in _workers(executor):
         with suppress(ProcessLookupError):
             os.kill(pid, signum)
 
