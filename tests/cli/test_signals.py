@@ -48,6 +48,16 @@ def alive(session: int) -> list[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_in_a_terminal() -> Iterator[None]:
+    """The tests may run below ``nohup`` or in the background of a shell, which ignore signals, and children inherit that."""
+    usual = {**dict.fromkeys(signals.STOPS, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    before = {signum: signal.signal(signum, handler) for signum, handler in usual.items()}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
 @contextmanager
 def started(words: list[str], folder: Path, **more: object) -> Iterator[subprocess.Popen[str]]:
     """The command in a session of its own, whose processes are all ended afterwards."""
