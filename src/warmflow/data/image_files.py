@@ -33,16 +33,19 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "J
 MODES = ("RGB", "L")
 
 
+def _check(size: int, mode: str, heldout: float) -> None:
+    if not is_whole(size, 4):
+        raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
+    if mode not in MODES:
+        raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
+    if not 0 < heldout < 0.9:
+        raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
+
+
 def folder(
-    path: str | os.PathLike[str],
-    size: int = 32,
-    *,
-    mode: str = "RGB",
-    seed: int = 0,
-    heldout: float = 0.2,
-    stream: bool = False,
-    memory: float = MEMORY,
-) -> DataSet:
+    path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2,
+    stream: bool = False, memory: float = MEMORY,
+) -> DataSet:  # fmt: skip
     """The images in a folder and its subfolders, as (3 or 1, size, size) in [-1, 1].
 
     Classes are the top-level subfolders (the first part of a file's path) in natural order (2 before 10). If there are also
@@ -66,12 +69,7 @@ def folder(
         ValueError: a missing path or a file, no readable image, an invalid size, mode, heldout or memory.
     """
     root = _root(path)
-    if not is_whole(size, 4):
-        raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
-    if mode not in MODES:
-        raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
-    if not 0 < heldout < 0.9:
-        raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
+    _check(size, mode, heldout)
     if stream:
         x, (files, failed) = None, _heads(root)
     else:
