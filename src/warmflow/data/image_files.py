@@ -80,16 +80,10 @@ def folder(
     found = sorted_out(files, name)
     mine = torch.cat(list(found.parts.values())).sort().values  # the rest is in folders that are not used
     label = None if found.label is None else found.label[mine]
-    if x is not None:
-        x = x[mine]
-    files = [files[i] for i in mine.tolist()]
-    notes: dict[str, object] = {
-        "read": len(files),
-        "unreadable": len(failed),
-        "unreadable_files": [{"file": f, "reason": r} for f, r in failed],
-        **found.notes,
-    }
-    n = len(files)
+    x = None if x is None else x[mine]
+    files, n = [files[i] for i in mine.tolist()], len(mine)
+    bad = [{"file": f, "reason": r} for f, r in failed]
+    notes: dict[str, object] = {"read": n, "unreadable": len(bad), "unreadable_files": bad, **found.notes}
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
     given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
     lost = 0 if given is None else n - sum(map(len, given.values()))
