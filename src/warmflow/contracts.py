@@ -11,84 +11,17 @@ variation is a wrapper or a new class, never an override of a concrete method.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import singledispatch
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from warmflow.noise import Noise
+from warmflow.records import Record
 
-R = TypeVar("R", bound="Record")
 Condition = Mapping[str, Tensor]
-
-
-Act = Callable[[tuple[Tensor, ...]], Tensor]
-Other = Callable[[object], object]
-
-
-@singledispatch
-def merged(first: object, *rest: object, act: Act, other: Other) -> Any:
-    """Values of one form as one value: ``act`` of tensors, wherever they are nested; ``other`` of the first of all else."""
-    return other(first)
-
-
-@merged.register
-def _(first: Tensor, *rest: Tensor, act: Act, other: Other) -> Tensor:
-    return act((first, *rest))
-
-
-@merged.register
-def _(first: Mapping, *rest: Mapping, act: Act, other: Other) -> Mapping:
-    return {k: merged(*(v[k] for v in (first, *rest)), act=act, other=other) for k in first}
-
-
-@merged.register
-def _(first: tuple | list, *rest: tuple | list, act: Act, other: Other) -> tuple | list:
-    return type(first)(merged(*column, act=act, other=other) for column in zip(first, *rest, strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """A frozen collection of tensors with a common first axis; values that are not tensors are kept unchanged."""
-
-    def each(self: R, act: Callable[[Tensor], Tensor]) -> R:
-        """Returns a copy of the record with ``act`` applied to every tensor in it, nested records included."""
-        found: R = merged(self, act=lambda x: act(x[0]), other=_unchanged)
-        return found
-
-    def __getitem__(self: R, rows: Tensor | slice) -> R:
-        return self.each(lambda x: x[rows])
-
-    def __len__(self) -> int:
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, Tensor | Record):
-                return len(value)
-        raise TypeError(f"{type(self).__name__} holds no tensor, so it has no length")
-
-    def to(self: R, device: torch.device | str) -> R:
-        return self.each(lambda x: x.to(device))
-
-
-@merged.register
-def _(first: Record, *rest: Record, act: Act, other: Other) -> Record:
-    columns = {f.name: [getattr(v, f.name) for v in (first, *rest)] for f in dataclasses.fields(first)}
-    return dataclasses.replace(first, **{k: merged(*v, act=act, other=other) for k, v in columns.items()})
-
-
-def _unchanged(value: object) -> object:
-    return value
-
-
-def concatenate(records: Sequence[R]) -> R:
-    """Concatenates records along the first axis; values that are not tensors are taken from the first record."""
-    found: R = merged(*records, act=torch.cat, other=_unchanged)
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,12 +131,12 @@ class Source(ABC):
 
     @property
     def draft_source(self) -> Source | None:
-        """The source of ``condition["draft"]``, to which it adds noise or which the field sees; None where it has no drafts."""
+        """The source of ``condition["draft"]``, to which noise is added or which the field sees; None without drafts."""
         return None
 
     @property
     def label_shares(self) -> Tensor | None:
-        """(K,) the probabilities of the labels that it draws; None where it draws none."""
+        """(K,) the probabilities of the labels that it draws; None if it draws no labels."""
         return None
 
     @abstractmethod
@@ -242,11 +175,11 @@ class Coupling(ABC):
 
     preserves: ClassVar[frozenset[str]]
     given: ClassVar[bool] = False
-    """Whether the data bring their starts."""
+    """True if every data point comes with its own start."""
     blind: ClassVar[bool] = False
-    """Whether it pairs without regard to what the starts and the data are."""
+    """True if the pairs do not depend on the values of starts and data."""
     refines: ClassVar[bool] = False
-    """Whether its pairs can be assigned anew in blocks of near ones (``prepare``'s passes)."""
+    """True if ``prepare`` can improve its pairs by passes, which exchange starts between nearby pairs."""
     if TYPE_CHECKING:  # fields or properties
 
         @property

@@ -30,6 +30,11 @@ def escaped(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if _hidden(c) else c for c in text)
 
 
+def in_one_line(text: str) -> str:
+    """The text with every symbol that is not printable shown as an escape, lines and tabs too."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _hidden(c: str) -> bool:
     return c not in KEPT and (unicodedata.category(c) in ("Cc", "Cs") or c in DIRECTIONS)
 
@@ -46,10 +51,10 @@ def tell(text: str) -> None:
 
 
 def answer(text: str) -> None:
-    """Prints what a command was run for to standard output.
+    """Prints the result of a command to standard output.
 
     Raises:
-        OSError: it cannot be written, and is written nowhere else.
+        OSError: it cannot be written. It is not dropped, because the result is stored nowhere else.
     """
     print(_encodable(escaped(text), sys.stdout), flush=True)
 

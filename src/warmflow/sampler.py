@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, Wrapper, concatenate
+from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, Wrapper
 from warmflow.fields import module_of
 from warmflow.noise import Noise
+from warmflow.records import concatenate
 from warmflow.solvers.grid import grid
 from warmflow.user_code import in_evaluation_mode, modules_of
 

@@ -1,8 +1,8 @@
 """What the command line does about signals: SIGINT (Ctrl-C), SIGTERM and SIGHUP end it, SIGUSR1 asks for a checkpoint.
 
 The first signal raises ``Stopped`` where the program is; inside ``held()`` it waits for the end of the block, so that an update
-is never cut in half. A later one ends the process at once. Nothing is installed on import: ``handled`` does it for the command
-line, ``follow`` for a worker process. Elsewhere the user's own handlers stay, and nobody is said to have asked for anything.
+is never cut in half. A later signal ends the process at once. Nothing is installed on import: ``handled`` installs the handlers
+for the command line, ``follow`` for a worker process. Elsewhere the user's own handlers stay, and ``stop_asked`` returns 0.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _ignore() -> None:
 
 
 def follow() -> None:
-    """Handles the signals in a worker process: they end what is ``interruptible``, at the latest its next task."""
+    """Handles the signals in a worker process: a signal ends the current task, or else the next one before it begins."""
     global _state
     _state = _State(worker=True)
     _state.holds = 1
@@ -123,7 +123,7 @@ def check() -> None:
 
 
 def takes_along(workers: Callable[[], Iterable[int]]) -> None:
-    """Names the processes that are killed where this one is ended at once; ``workers()`` gives their numbers."""
+    """Sets the function that returns the ids of the worker processes. They are killed if this process is ended at once."""
     _state.workers = workers
 
 
@@ -177,7 +177,7 @@ def blocked() -> Iterator[None]:
 
 
 def _mask(block: bool, only: frozenset[int] = frozenset()) -> frozenset[int]:
-    """Blocks the signals or lets them through, except those in ``only``, which were blocked already; what was blocked before."""
+    """Blocks or unblocks the signals, except those in ``only``. Returns the signals that were blocked before."""
     if not hasattr(signal, "pthread_sigmask"):
         return frozenset()  # Windows
     ours = {signum for signum in (*STOPS, NOTICE) if signum is not None} - only

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from examples import cases, example, own_draft
-from warmflow.contracts import Source, concatenate
+from warmflow.contracts import Source
 from warmflow.noise import Noise
+from warmflow.records import concatenate
 from warmflow.sampler import Sampler
 from warmflow.sources import Blurred, Conditioned, Decoded, External, Jittered, Labelled, LearnedPrior, StandardNormal
 

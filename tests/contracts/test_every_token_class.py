@@ -20,12 +20,12 @@ from warmflow.contracts import (
     Solver,
     Source,
     Start,
-    concatenate,
 )  # fmt: skip
 from warmflow.fields import TokenField
 from warmflow.networks import Network
 from warmflow.noise import Noise
 from warmflow.paths import MixturePath
+from warmflow.records import concatenate
 from warmflow.sampler import Sampler
 from warmflow.solvers import Jump
 from warmflow.sources import LSTM, Autoregressive, MarkovChain, NGram, UniformTokens

@@ -7,10 +7,11 @@ import torch
 from token_examples import CHAIN, TOKEN_EXAMPLES, L, V, learning, ngram
 
 from examples import concrete
-from warmflow.contracts import Batch, Coupling, Start, concatenate
+from warmflow.contracts import Batch, Coupling, Start
 from warmflow.couplings import Given, Independent, Maximal, NearestDatumHamming, Resampled, Rewritten, prepare
 from warmflow.noise import Noise
 from warmflow.paths import MixturePath
+from warmflow.records import concatenate
 from warmflow.sources import Autoregressive, NGram, Shown, UniformTokens
 from warmflow.training import train
 

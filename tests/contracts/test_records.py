@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples import below, normal
-from warmflow.contracts import Batch, Estimate, Pair, Point, Record, Samples, Start, State, concatenate
+from warmflow.contracts import Batch, Estimate, Pair, Point, Samples, Start, State
+from warmflow.records import Record, concatenate
 
 N = 9
 

@@ -41,10 +41,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from warmflow.contracts import merged
 from warmflow.couplings.tokens import Writer, within
 from warmflow.noise import Noise, inverse
 from warmflow.number_checks import is_whole
+from warmflow.records import merged
 
 ENTRIES = 2**25
 """Number of 8-byte entries that one chunk of texts may use at once: 256 MiB."""

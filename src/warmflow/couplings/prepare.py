@@ -26,10 +26,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start, concatenate
+from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start
 from warmflow.couplings.base import permuted, place, seen
 from warmflow.couplings.refine import refined
 from warmflow.noise import Noise, permutation
+from warmflow.records import concatenate
 
 
 def _write(pair: Pair, path: Path) -> None:

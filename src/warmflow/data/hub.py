@@ -25,10 +25,11 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, check_classes, enough, part, suggest
+from warmflow.data.class_folders import SPLITS
 from warmflow.data.demand import rows_of
 from warmflow.data.image_files import FORMATS, MODES, read_image, reason
 from warmflow.data.images import from_uint8
-from warmflow.data.labels import SPLITS, labels_of
+from warmflow.data.labels import labels_of
 from warmflow.number_checks import is_whole
 
 VALIDATING = SPLITS["validation"]

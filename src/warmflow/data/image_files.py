@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, parted, split, suggest
+from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
-from warmflow.data.labels import sorted_out
 from warmflow.number_checks import is_whole
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def folder(
     images directly in the folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every
     other file is tried. A random tenth of the images is for validation, and the share ``heldout`` is held out.
 
-    Split folders (train/, val/, test/ and the other names in ``labels.SPLITS``) are not classes: classes are their
+    Split folders (train/, val/, test/ and the other names in ``class_folders.SPLITS``) are not classes: classes are their
     subfolders. The images of train/ are trained on, those of test/ (else of val/) are held out, and those of val/, else a
     random tenth of train/, are for validation. ``notes["parts"]`` says so, and what is not used.
 

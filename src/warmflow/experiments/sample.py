@@ -21,12 +21,12 @@ from warmflow.checkpoints import device_of, load, read_json, write_json
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
-from warmflow.data.labels import are_numbers, shown
+from warmflow.data.labels import are_numbers
 from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.printing import bar
+from warmflow.printing import bar, in_one_line
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
 
@@ -100,7 +100,7 @@ class Labels:
 
     def told(self, one: bool, out: Path) -> str:
         """The end of the line that is printed: the label if all samples have ``one``, and where the labels are."""
-        name = "" if are_numbers(self.classes) else f" ({shown(self.classes[int(self.labels[0])])})"
+        name = "" if are_numbers(self.classes) else f" ({in_one_line(self.classes[int(self.labels[0])])})"
         label = f"; label {int(self.labels[0])}{name}" if one else ""
         return label if out.suffix in HOLD_LABELS else f"{label}; labels in {beside(out)}"
 

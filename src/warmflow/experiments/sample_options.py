@@ -14,9 +14,10 @@ from pydantic import Field
 from torch import Tensor
 
 from warmflow.data import Codec
-from warmflow.data.labels import are_numbers, listed, numbered, shown
+from warmflow.data.labels import are_numbers, listed, numbered
 from warmflow.fields import Guided, Tempered, as_guided
 from warmflow.options import NotNegative, OptionError, Positive, Share, fields_of, options
+from warmflow.printing import in_one_line
 from warmflow.sampler import Sampler
 from warmflow.setup import interval_of
 from warmflow.solvers import Jump
@@ -133,7 +134,7 @@ def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) ->
         known = f"0 .. {last}" if plain else listed(classes) if all_figures else f"0 .. {last}: {numbered(classes)}"
         raise OptionError("LabelOptions", "label", f"is {text}; the labels of {run} are {known}")
     near = difflib.get_close_matches(text, classes, n=1, cutoff=0.5)
-    guess = f"did you mean {shown(near[0])!r}? " if near else ""
+    guess = f"did you mean {in_one_line(near[0])!r}? " if near else ""
     raise OptionError("LabelOptions", "label", f"is {text!r}; {guess}known: {listed(classes)}")
 
 

@@ -57,7 +57,7 @@ def _members(runs: Sequence[TrainedRun]) -> list[Member]:
 
 
 def flows_of(runs: Sequence[TrainedRun]) -> list[Trained]:
-    """Every flow as it is measured. One that starts from another's flow and is only shown is measured at one call."""
+    """Every flow as it is measured. A flow that is made from another one (reflow) and only shown is measured at one call."""
     found, named = [], titles(_members(runs))
     for run in runs:
         m, method = run.member, run.member.method
@@ -89,7 +89,7 @@ def _starts(setup: Setup, runs: Sequence[TrainedRun]) -> dict[str, dict[int, Sta
 
 
 def _alone(setup: Setup, members: Sequence[Member], starts: Mapping[str, Mapping[int, Start]]) -> list[Entry]:
-    """These starts, measured alone; of several that are called the same it is told whose they are."""
+    """The starts as entries that are measured alone. If several have the same title, the method is added to it."""
     firsts = {name: start[min(start)] for name, start in starts.items()}
     called, found = [first.title for first in firsts.values()], []
     for name, first in firsts.items():

@@ -92,7 +92,7 @@ class Work:
         )
 
     def saved(self, name: str, seed: int) -> SavedRun:
-        """The run of a member under a seed as its folder tells; with nothing in its config where there is none yet."""
+        """The run of a member under a seed, read from its folder; with an empty config if it was not started."""
         folder = self.folder(name, seed)
         config: RunConfig = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
         return SavedRun(folder, config, self.member(name).method)
