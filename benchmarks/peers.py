@@ -46,13 +46,14 @@ from peers_quality import (
 )
 from peers_speed import Clocked, Turns, order, ratios
 
-from warmflow.checkpoints import fingerprint, open_run, write_json
+from warmflow.checkpoints import open_run
 from warmflow.contracts import Player
 from warmflow.evaluation.evaluate import Extras, evaluate
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Training
 from warmflow.experiments.evaluate_files import table
 from warmflow.experiments.work import seed_folder
+from warmflow.files import fingerprint, write_json
 from warmflow.methods import Parts
 from warmflow.options import plain
 from warmflow.problems.measures import held_out, real_data

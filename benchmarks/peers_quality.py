@@ -26,13 +26,13 @@ import torch
 from peers_flows import PEERS, Loop, Peer, drawn, own_randomness
 from torch import Tensor, nn
 
-from warmflow.checkpoints import fingerprint, make_folder, read_tensors, write_tensors
 from warmflow.contracts import Samples, Start
 from warmflow.evaluation.study import Role, Study
 from warmflow.evaluation.verdict import Verdict, judge
 from warmflow.experiments.measure import Drawn
 from warmflow.experiments.run import run_method
 from warmflow.experiments.work import seed_folder
+from warmflow.files import fingerprint, make_folder, read_tensors, write_tensors
 from warmflow.methods import Method, Parts, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.warm_start import WarmStart

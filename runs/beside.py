@@ -20,7 +20,7 @@ import cyclopts
 from finished import Finished
 from without import Without
 
-from warmflow.checkpoints import open_run, read_json, write_json
+from warmflow.checkpoints import open_run
 from warmflow.drafts import draft_of
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study
@@ -30,6 +30,7 @@ from warmflow.experiments.measure import Store
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, prepare_all, train_all
+from warmflow.files import read_json, write_json
 from warmflow.methods.base import Member, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import changed, plain

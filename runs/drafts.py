@@ -16,9 +16,9 @@ from pathlib import Path
 import cyclopts
 from PIL import Image
 
-from warmflow.checkpoints import make_folder
 from warmflow.drafts import Place, draft_of, fitted
 from warmflow.evaluation.sentences import rounded
+from warmflow.files import make_folder
 from warmflow.methods.parts import trained_seconds
 from warmflow.noise import Noise
 from warmflow.problems import problem_of

@@ -34,7 +34,7 @@ from typing import Any
 import cyclopts
 import numpy as np
 
-from warmflow.checkpoints import open_run, read_json, write_json
+from warmflow.checkpoints import open_run
 from warmflow.drafts import NoDraft
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.record import plain as json_values
@@ -44,6 +44,7 @@ from warmflow.evaluation.targets import gain_at_equal_calls
 from warmflow.experiments.pipeline import Comparison, evaluated
 from warmflow.experiments.trained_runs import bills_of, flows_of
 from warmflow.experiments.work import Work, prepare_all, train_all
+from warmflow.files import read_json, write_json
 from warmflow.methods.base import Member, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.options import plain

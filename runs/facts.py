@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from warmflow.checkpoints import read_json
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study
 from warmflow.evaluation.verdict import Verdict
 from warmflow.experiments.evaluate_files import table
+from warmflow.files import read_json
 
 
 def show(v: Verdict) -> None:

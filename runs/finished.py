@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warmflow.checkpoints import read_json
 from warmflow.evaluation.record import read_study
 from warmflow.experiments.work import Work
+from warmflow.files import read_json
 from warmflow.methods import method_from
 from warmflow.methods.base import Member
 from warmflow.problems import problem_from

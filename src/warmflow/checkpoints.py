@@ -14,12 +14,10 @@ class must be passed in ``allow``, a user's own callable by its name.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import inspect
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from functools import singledispatch
 from pathlib import Path
@@ -32,6 +30,7 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
+from warmflow.files import make_folder, read_json, read_tensors, write_json, write_tensors
 from warmflow.networks import Network
 from warmflow.sampler import Clip, Sampler
 
@@ -163,70 +162,6 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> Non
     network.load_state_dict(state)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Writes JSON under a temporary name, flushes it to disk, then renames it."""
-    text = json.dumps(value, indent=1, allow_nan=False)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file under a temporary name, then renames it; ``facts`` are stored in its header.
-
-    Every tensor is copied, because the format does not accept tensors that share memory, such as tied weights.
-    """
-    from safetensors.torch import save_file
-
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, dict(facts or {}) or None
-    )
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    """Reads the JSON file at ``path``; raises a one-line ValueError if it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{path.parent} is not a run folder: it has no {path.name}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ValueError(f"{path} is damaged or half-written: delete it and run the same command again") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Reads the tensors and facts of a safetensors file; raises a one-line ValueError if it is missing or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.exists():
-        raise ValueError(f"{path.parent} has no {path.name}: the run is not complete, run the same command again")
-    try:
-        with safe_open(path, "pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it and run the same command again") from None
-
-
-def make_folder(folder: Path) -> Path:
-    """Creates the folder if needed and tests that it is writable; raises ValueError if it is not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
-    return folder
-
-
 def differences(before: object, now: object, at: str = "") -> list[str]:
     """The differences between two JSON values, one line each, in the form ``name was X, is now Y``."""
     if isinstance(before, dict) and isinstance(now, dict):
@@ -350,11 +285,3 @@ def device_of(device: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise ValueError(f"device is {device!r}, which this machine does not have; use cpu") from None
     return found
-
-
-def fingerprint(*tensors: Tensor) -> str:
-    """Sixteen hexadecimal digits computed from the bytes of tensors."""
-    found = hashlib.sha256()
-    for one in tensors:
-        found.update(one.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from warmflow import __version__
-from warmflow.checkpoints import make_folder, read_tensors, write_tensors
+from warmflow.files import make_folder, read_tensors, write_tensors
 from warmflow.metrics.extractors import NamedExtractor
 from warmflow.metrics.resampled import features_of
 

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow import signals
-from warmflow.checkpoints import read_tensors, write_tensors
 from warmflow.contracts import Data, Objective, Pair, Player
+from warmflow.files import read_tensors, write_tensors
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole
 from warmflow.printing import bar

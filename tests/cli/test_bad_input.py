@@ -93,7 +93,7 @@ def test_commands_in_a_process_of_their_own(case: Case, place: Place) -> None:
 
 def test_a_divergence_keeps_the_weights_of_before(place: Place) -> None:
     """The message says at which step; the checkpoint is of the step before, and finite."""
-    from warmflow.checkpoints import read_tensors
+    from warmflow.files import read_tensors
 
     case = next(c for c in COMMANDS if c.name == "a huge learning rate")
     _, _, err = run(case.make(place))

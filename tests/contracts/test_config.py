@@ -9,9 +9,10 @@ from safetensors.torch import load as read
 from safetensors.torch import save as write
 
 from examples import BASES, EXAMPLES, OWN, X, batch_of, cases, example, mlp, normal, own_draft, own_velocity, start_of
-from warmflow.checkpoints import config, load, load_part, read_tensors, rebuild, save_part, write_json, write_tensors
+from warmflow.checkpoints import config, load, load_part, rebuild, save_part
 from warmflow.contracts import Coupling, Field, Path, Solver, Source, Start
 from warmflow.fields import NetworkField, wrap
+from warmflow.files import read_tensors, write_json, write_tensors
 from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, DiT, LowPass, Network, UNet
 from warmflow.noise import Noise
 from warmflow.paths import LinearPath

@@ -15,7 +15,7 @@ import torch
 from judged_runs import bills, image_set, roles, silent, sound
 from PIL import Image
 
-from warmflow.checkpoints import load, load_part, read_json
+from warmflow.checkpoints import load, load_part
 from warmflow.contracts import Batch
 from warmflow.data.text import Alphabet
 from warmflow.drafts import Draft, Own, Pipeline, Place, draft_of, fitted, own
@@ -27,6 +27,7 @@ from warmflow.experiments import pair_audits as audits
 from warmflow.experiments.compare import compare
 from warmflow.experiments.compare_runs import compare_runs
 from warmflow.experiments.train import dry_run, train_run
+from warmflow.files import read_json
 from warmflow.methods import Parts, settled
 from warmflow.methods.base import Drafted
 from warmflow.methods.cold import Cold

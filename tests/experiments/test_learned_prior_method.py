@@ -13,7 +13,7 @@ import pytest
 import torch
 from judged_runs import bills, image_set, roles, said, silent, sound
 
-from warmflow.checkpoints import load, load_part, read_json
+from warmflow.checkpoints import load, load_part
 from warmflow.drafts import Place, learned_prior
 from warmflow.drafts.learned_prior import PriorOptions, trained_prior
 from warmflow.drafts.mixture import Mixture
@@ -22,6 +22,7 @@ from warmflow.experiments.compare_runs import compare_runs
 from warmflow.experiments.distill import distill
 from warmflow.experiments.sample import sample_run
 from warmflow.experiments.train import train_run
+from warmflow.files import read_json
 from warmflow.methods import Parts, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.learned_prior import LearnedPrior

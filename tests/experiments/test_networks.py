@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 
 from warmflow import setup as setups
-from warmflow.checkpoints import load, read_json, read_tensors
+from warmflow.checkpoints import load
 from warmflow.contracts import Batch, Player
 from warmflow.couplings import Independent
 from warmflow.drafts.mixture import Mixture
 from warmflow.experiments.run import asked_of
 from warmflow.experiments.train import dry_run, train_run
 from warmflow.fields import NetworkField
+from warmflow.files import read_json, read_tensors
 from warmflow.methods import method_from, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.warm_start import WarmStart

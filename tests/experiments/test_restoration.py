@@ -12,7 +12,7 @@ import torch
 from judged_runs import bills, roles, said, silent, sound
 from PIL import Image
 
-from warmflow.checkpoints import load, read_json
+from warmflow.checkpoints import load
 from warmflow.contracts import Source
 from warmflow.data import load as load_data
 from warmflow.data.paired import lowered
@@ -23,6 +23,7 @@ from warmflow.experiments.compare import compare
 from warmflow.experiments.compare_runs import compare_runs
 from warmflow.experiments.distill import distill
 from warmflow.experiments.train import dry_run, train_run
+from warmflow.files import read_json
 from warmflow.methods import Method, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.warm_start import WarmStart

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import warmflow
-from warmflow.checkpoints import load, read_json
+from warmflow.checkpoints import load
 from warmflow.cli import main
 from warmflow.drafts import DRAFTS, draft_of
 from warmflow.drafts.probabilistic_pca import ProbabilisticPCA, fitted_pca
+from warmflow.files import read_json
 from warmflow.noise import Noise
 from warmflow.options import OptionError
 from warmflow.problems.digits import Digits

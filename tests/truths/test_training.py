@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from warmflow.checkpoints import read_tensors, write_json
 from warmflow.contracts import Batch, Objective, Pair, Player, Start
 from warmflow.couplings import Assignment, Independent
 from warmflow.fields import NetworkField
+from warmflow.files import read_tensors, write_json
 from warmflow.networks import MLP, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching

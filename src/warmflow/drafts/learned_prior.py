@@ -19,12 +19,13 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import load_part, open_run, read_json, save_part, write_json
+from warmflow.checkpoints import load_part, open_run, save_part
 from warmflow.contracts import Batch, Player, Source
 from warmflow.couplings import Encoded, Independent
 from warmflow.data import DataSet
 from warmflow.drafts.base import Place
 from warmflow.fields import NetworkField
+from warmflow.files import read_json, write_json
 from warmflow.metrics.audit import auc
 from warmflow.networks import MLP, Auxiliary, LowPass, seeded
 from warmflow.noise import Noise

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import fingerprint
 from warmflow.contracts import Batch, Source, Start
 from warmflow.data import DataSet
 from warmflow.data.arrays import read_arrays
@@ -20,6 +19,7 @@ from warmflow.data.image_files import names_of, read_folder
 from warmflow.data.images import from_uint8, to_images
 from warmflow.data.text import Alphabet, drafts_of
 from warmflow.drafts.base import Draft, Place
+from warmflow.files import fingerprint
 from warmflow.noise import Noise, permutation
 from warmflow.options import changed, options
 from warmflow.setup import Setup

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from warmflow.checkpoints import load_part, open_run, save_part, write_json
+from warmflow.checkpoints import load_part, open_run, save_part
 from warmflow.contracts import Data, Objective
+from warmflow.files import write_json
 from warmflow.training import train
 
 P = TypeVar("P")

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import read_json, read_tensors, write_json, write_tensors
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.exchange import Exchange
@@ -26,6 +25,7 @@ from warmflow.evaluation.sentences import Answer
 from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study, Times, Training
 from warmflow.evaluation.targets import Gains
 from warmflow.evaluation.verdict import Verdict, bands_of
+from warmflow.files import read_json, read_tensors, write_json, write_tensors
 
 JSON = dict[str, Any]
 UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high", "_band_high": "band_low"}

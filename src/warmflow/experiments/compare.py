@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from warmflow.checkpoints import device_of, open_run, read_json, write_json
+from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, verdict_json
@@ -31,6 +31,7 @@ from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
+from warmflow.files import read_json, write_json
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole

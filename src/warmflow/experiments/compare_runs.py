@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from warmflow.checkpoints import device_of, make_folder, read_json, write_json
+from warmflow.checkpoints import device_of
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
 from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
@@ -15,6 +15,7 @@ from warmflow.experiments.compare import whole
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
+from warmflow.files import make_folder, read_json, write_json
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
 from warmflow.options import plain

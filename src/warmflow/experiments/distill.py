@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from warmflow.checkpoints import device_of, read_json, write_json, write_tensors
+from warmflow.checkpoints import device_of
 from warmflow.contracts import Batch
 from warmflow.data import DataSet
 from warmflow.evaluation.rows import GRID
@@ -24,6 +24,7 @@ from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
 from warmflow.fields import WrappedField, network_of, wrap
+from warmflow.files import read_json, write_json, write_tensors
 from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, ONE, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.checkpoints import open_run
 from warmflow.data.ready import Inputs
 from warmflow.data.sample_files import FILES
 from warmflow.data.samples import Reading, Sets, read_all, read_samples
@@ -27,6 +27,7 @@ from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
+from warmflow.files import write_json, write_tensors
 from warmflow.metrics.defaults import token_metrics
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.printing import tell

@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import read_json, write_json
 from warmflow.contracts import Samples, Solver, Source
 from warmflow.data.paired import INPUT
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
 from warmflow.evaluation.study import Role, Row
+from warmflow.files import read_json, write_json
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
 from warmflow.solvers import AdamsBashforth, Euler, Heun, MultistepX1, label

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 
 from warmflow import __version__
-from warmflow.checkpoints import write_json, write_tensors
 from warmflow.contracts import Solver, Source
 from warmflow.data import DataSet
 from warmflow.evaluation.evaluate import Evaluation
@@ -39,6 +38,7 @@ from warmflow.experiments.measure import (
 )
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.processes import Bar, each
+from warmflow.files import write_json, write_tensors
 from warmflow.printing import say
 from warmflow.report import Report
 from warmflow.sampler import Sampler

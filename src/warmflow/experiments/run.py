@@ -20,11 +20,12 @@ from typing import TypedDict
 
 from torch import nn
 
-from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
+from warmflow.checkpoints import card, load, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
 from warmflow.fields import WrappedField, network_of
+from warmflow.files import fingerprint, read_tensors, write_json
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import device_of, load, read_json, write_json
+from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
@@ -26,6 +26,7 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
+from warmflow.files import read_json, write_json
 from warmflow.printing import bar, in_one_line
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named

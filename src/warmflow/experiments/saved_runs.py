@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from warmflow.checkpoints import check_version, load, read_json
+from warmflow.checkpoints import check_version, load
 from warmflow.drafts import Own
 from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
 from warmflow.fields import network_of
+from warmflow.files import read_json
 from warmflow.methods import Method, method_from
 from warmflow.options import changed
 from warmflow.problems import problem_from, problem_of

@@ -16,12 +16,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from warmflow.checkpoints import device_of, load, read_json, write_json
+from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Data, Objective
 from warmflow.data.labels import numbered
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
+from warmflow.files import read_json, write_json
 from warmflow.methods import METHODS, Method, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.parts import Parts

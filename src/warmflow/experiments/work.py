@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from warmflow.checkpoints import read_json
 from warmflow.evaluation.study import Role
 from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
 from warmflow.experiments.saved_runs import SavedRun
 from warmflow.experiments.trained_runs import TrainedRun
+from warmflow.files import read_json
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from warmflow.checkpoints import read_json
 from warmflow.contracts import Source
 from warmflow.couplings import Encoded
 from warmflow.drafts.learned_prior import FACTS, PARTS, PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
+from warmflow.files import read_json
 from warmflow.methods.base import Method, Start
 from warmflow.methods.cold import baselines
 from warmflow.methods.flow import Flow, FlowMethod, flow_of

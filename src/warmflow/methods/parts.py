@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
-from warmflow.checkpoints import load_part, make_folder, open_run, read_json, save_part, write_json
+from warmflow.checkpoints import load_part, open_run, save_part
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
+from warmflow.files import make_folder, read_json, write_json
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 

@@ -1,0 +1,261 @@
+"""Files: read with limits, written atomically.
+
+Reading. Only regular files of bounded size are read: a pipe, a device or a larger file is a ``ValueError`` of one line, before
+anything is allocated. A folder may come from somebody else, so JSON of any shape (deeply nested, with integers of thousands of
+digits, not in UTF-8) is either a value or such an error.
+
+Writing. ``replacing`` gives a temporary file beside the target. It is created exclusively under a random name, so nothing that
+exists is written to, links included. When its block ends, the file is flushed to disk, gets the mode that the umask gives to new
+files and replaces the target; after an error or a signal it is removed. Its name holds the machine and the process, so that files
+left by killed processes can be recognised (``remove_leftovers``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+JSON_BYTES = 64 * 2**20
+"""The largest JSON file that is read, in bytes; ours are below one megabyte, except for studies with many rows."""
+TENSOR_BYTES = 64 * 2**30
+"""The largest safetensors file that is read, in bytes. Such files are mapped, not loaded at once."""
+DAY = 86400.0
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
+
+
+# ---------------------------------------------------------------- reading
+
+
+def check_file(path: Path, limit: int) -> None:
+    """Raises ValueError unless ``path`` is a regular file of at most ``limit`` bytes; FileNotFoundError if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+        raise ValueError(f"{path} is {kind}; a file is needed")
+    if found.st_size > limit:
+        raise ValueError(f"{path} has {found.st_size / 2**20:.0f} MB; at most {limit / 2**20:.0f} MB are read")
+
+
+def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes; ValueError in one line, or FileNotFoundError."""
+    check_file(path, limit)
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{path} is no longer a regular file")
+            found = file.read(limit + 1)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+    if len(found) > limit:
+        raise ValueError(f"{path} has more than {limit / 2**20:.0f} MB, which is the most that is read")
+    return found
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError, also for what ``json`` answers by other errors: deep nesting, integers of
+    thousands of digits, NaN, lone surrogates, bytes that are not UTF-8."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is a UnicodeEncodeError, a ValueError
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def read_json(path: Path) -> Any:
+    """Reads the JSON file at ``path``; raises a one-line ValueError if it is missing or damaged."""
+    try:
+        text = read_bytes(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path.parent} is not a run folder: it has no {path.name}") from None
+    try:
+        return parse_json(text)
+    except ValueError:
+        raise ValueError(f"{path} is damaged or half-written: delete it and run the same command again") from None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file with one in each line. Lines that are not objects, such as a half-written last one, are left
+    out; a missing file has no lines."""
+    try:
+        text = read_bytes(path).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            value = parse_json(line)
+            if isinstance(value, dict):
+                found.append(value)
+    return found
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads the tensors and facts of a safetensors file; raises a one-line ValueError if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_file(path, TENSOR_BYTES)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path.parent} has no {path.name}: the run is not complete, run the same command again"
+        ) from None
+    try:
+        with safe_open(path, "pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+    except (SafetensorError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged ({reason(error)}): delete it and run the same command again") from None
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split())[:200]
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode("utf-8", "replace")).hexdigest()[:8]
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Gives a new temporary file in the folder of ``path``. It replaces ``path`` when the block ends, or is removed.
+
+    Args:
+        suffix: the end of the temporary name, for writers that choose a format by it.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp{suffix}")
+    try:
+        with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(mode)  # some writers, such as safetensors, make a file of their own
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flushes the names in a folder, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes JSON atomically."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file atomically; ``facts`` are stored in its header.
+
+    Every tensor is copied, because the format does not accept tensors that share memory, such as tied weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    held = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(held, temporary, dict(facts or {}) or None)
+        except SafetensorError as error:
+            said = reason(error)
+            code = re.search(r"os error (\d+)", said)
+            raise OSError(int(code[1]) if code else 0, said, str(path)) from None
+
+
+def make_folder(folder: Path) -> Path:
+    """Creates the folder if needed, tests that it is writable and removes what killed processes left there; raises ValueError if
+    it is not writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}-{secrets.token_hex(8)}"
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot write to {folder}: {reason(error)}; choose another folder with --out") from None
+    remove_leftovers(folder)
+    return folder
+
+
+def remove_leftovers(folder: Path, alive: Callable[[int], bool] | None = None) -> None:
+    """Removes the temporary files of ``folder`` whose process has ended; those of other machines after a day.
+
+    Args:
+        alive: tells whether a process of this machine runs; by default by signal 0.
+    """
+    alive = alive or is_alive
+    for path in folder.glob(".*.tmp*"):
+        found = _LEFTOVER.fullmatch(path.name)
+        with suppress(OSError):
+            if found is None or not stat.S_ISREG(path.lstat().st_mode):
+                continue
+            here = found["host"] == _host()
+            if (here and not alive(int(found["pid"]))) or (not here and time.time() - path.lstat().st_mtime > DAY):
+                path.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+# ---------------------------------------------------------------- identity
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Sixteen hexadecimal digits computed from the bytes of tensors."""
+    found = hashlib.sha256()
+    for one in tensors:
+        found.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
