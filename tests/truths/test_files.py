@@ -51,7 +51,8 @@ def test_an_error_or_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path)
 @pytest.mark.parametrize(
     "text",
     [
-        b"[" * 200_000, b'{"a":' * 200_000, b"9" * 5000, b"", b"\0" * 9, b"\xff\xfe", b'{"a": "\\ud800"}', b'{"a": NaN}', b'{"a": 1',
+        b"[" * 200_000, b'{"a":' * 200_000, b"9" * 5000,
+        b"", b"\0" * 9, b"\xff\xfe", b'{"a": "\\ud800"}', b'{"a": NaN}', b'{"a": 1',
     ],
 )  # fmt: skip
 def test_malformed_json_is_one_line(tmp_path, text):
