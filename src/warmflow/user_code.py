@@ -9,6 +9,7 @@ leaves the modes as the user has set them.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
@@ -16,6 +17,11 @@ from torch import Tensor, nn
 
 MOST_ENTRIES = 1000
 """Entries of the longest list that modules are looked for in."""
+STEPS = 3
+"""Steps from an object to the modules it uses: an attribute of an attribute of an attribute."""
+MOST_OBJECTS = 20_000
+"""Objects after which no further step is made."""
+LEAVES = (bool, int, float, complex, str, bytes, Tensor, type, types.ModuleType)
 LEAST_BYTES = 2
 """Bytes of the smallest weights whose dtype inputs are cast to; smaller ones are for storage only (float8)."""
 
@@ -23,12 +29,25 @@ LEAST_BYTES = 2
 def modules_of(*parts: object) -> list[nn.Module]:
     """All modules in the parts, with their submodules, each once.
 
-    Modules are found in what a part is or refers to directly: a module, a method of one, an object with modules as attributes (a
-    diffusers pipeline), a function that uses modules of its surroundings, or lists and mappings of modules there.
+    Modules are found in what a part is or refers to, in at most three steps: a module, a method of one, an object with modules as
+    attributes (a diffusers pipeline), a function that uses modules of its surroundings, or lists and mappings of modules there.
     """
-    near = (one for part in parts for one in ((part,) if module_in(part) is not None else _beside(part)))
-    outer = {id(module): module for one in near for x in _each(one) if (module := module_in(x)) is not None}
+    outer: dict[int, nn.Module] = {}
+    seen: dict[int, object] = {}  # keeps what it has seen alive, so that identities stay unique
+    near = list(parts)
+    for _ in range(STEPS + 1):
+        found = [x for one in near for x in _each(one) if id(x) not in seen and _may_hold_modules(x)]
+        seen |= {id(x): x for x in found}
+        outer |= {id(module): module for x in found if (module := module_in(x)) is not None}
+        near = [x for one in found if module_in(one) is None for x in _beside(one)]
+        if len(seen) > MOST_OBJECTS:
+            break
     return list({id(m): m for module in outer.values() for m in module.modules()}.values())
+
+
+def _may_hold_modules(one: object) -> bool:
+    """False for values, classes and Python modules, which are not followed."""
+    return one is not None and not issubclass(type(one), LEAVES)
 
 
 @contextlib.contextmanager

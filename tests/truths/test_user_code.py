@@ -483,6 +483,18 @@ def test_modules_are_found_once_and_only_beside() -> None:
     assert modules_of(early) == [late]
 
 
+def test_modules_are_found_three_steps_away_and_no_further() -> None:
+    inner = nn.Linear(2, 2)
+    two = SimpleNamespace(a=SimpleNamespace(b=inner))
+    three = SimpleNamespace(a=[SimpleNamespace(b={"c": SimpleNamespace(d=inner)})])
+    four = SimpleNamespace(a=SimpleNamespace(b=SimpleNamespace(c=SimpleNamespace(d=inner))))
+    circle = SimpleNamespace(model=inner)
+    circle.me = circle
+    for holder in (two, three, circle):
+        assert modules_of(holder) == [inner] and modules_of(lambda holder=holder: holder, holder) == [inner]
+    assert modules_of(four) == []
+
+
 def test_a_lack_of_memory_and_our_own_errors_keep_their_words() -> None:
     with pytest.raises(MemoryError), naming("x"):
         raise MemoryError
