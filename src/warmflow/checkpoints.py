@@ -33,6 +33,7 @@ from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
 from warmflow.networks import Network
+from warmflow.number_checks import numbers_checked
 from warmflow.sampler import Clip, Sampler
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
@@ -291,6 +292,7 @@ def save_part(folder: Path, name: str, part: object) -> None:
     write_json(folder / f"{name}.json", described)
 
 
+@numbers_checked
 def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (), **given: Any) -> Any:
     """Loads the part that ``save_part`` wrote, with its weights.
 
@@ -314,6 +316,7 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
         ) from None
 
 
+@numbers_checked
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:
     """Loads the sampler of a finished run: ``load("run")(16, seed=0).x``.
 

@@ -30,7 +30,7 @@ from warmflow import signals
 from warmflow.checkpoints import read_tensors, write_tensors
 from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.noise import Noise, permutation
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar
 
 if TYPE_CHECKING:
@@ -266,6 +266,7 @@ def _accelerator(device: str) -> Accelerator:
         return Accelerator()  # its state is global: an earlier training used another device
 
 
+@numbers_checked
 def train(
     objective: Objective,
     data: Data,

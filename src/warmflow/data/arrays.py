@@ -25,6 +25,7 @@ from warmflow.data import DataSet, Kind, enough, split, suggest
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
 from warmflow.data.labels import labels_of
+from warmflow.number_checks import numbers_checked
 
 LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
 """The names of labels, and of the names of classes, in a .npz file."""
@@ -32,6 +33,7 @@ LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
 
+@numbers_checked
 def from_array(
     x: object, labels: object = None, kind: Kind | None = None, name: str = "array", seed: int = 0,
     classes: Sequence[str] = (),
@@ -96,6 +98,7 @@ def _notes(raw: Tensor) -> dict[str, object]:
     return {}
 
 
+@numbers_checked
 def from_file(
     path: str | os.PathLike[str],
     *,

@@ -30,7 +30,7 @@ from warmflow.data.demand import rows_of
 from warmflow.data.image_files import FORMATS, MODES, read_image, reason
 from warmflow.data.images import from_uint8
 from warmflow.data.labels import labels_of
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 VALIDATING = SPLITS["validation"]
 KINDS = ("int", "uint", "string", "large_string", "bool")
@@ -69,6 +69,7 @@ class Table(Protocol):
     def cast_column(self, name: str, kind: object) -> Table: ...
 
 
+@numbers_checked
 def hub(
     name: str,
     *,

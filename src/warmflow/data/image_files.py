@@ -22,7 +22,7 @@ from warmflow.data import DataSet, parted, split, suggest
 from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,6 +42,7 @@ def _check(size: int, mode: str, heldout: float) -> None:
         raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
 
 
+@numbers_checked
 def folder(
     path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2,
     stream: bool = False, memory: float = MEMORY,

@@ -15,11 +15,12 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, part, split
 from warmflow.noise import permutation
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 ROUNDING = 1e-6
 
 
+@numbers_checked
 def digits(seed: int = 0) -> DataSet:
     """scikit-learn's 1,797 handwritten digits, (1, 8, 8) as x/8 - 1: 997 train, 300 validation, 500 held out.
 

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import Codec, DataSet, part
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -200,6 +200,7 @@ def windows(stream: Tensor, length: int) -> Tensor:
     return stream[: n * length].reshape(n, length)
 
 
+@numbers_checked
 def text(
     source: str | Path | Mapping[str, str] = "embedded", *, length: int = 64, alphabet: str = "text8", most: int = 0
 ) -> DataSet:

@@ -9,15 +9,12 @@ FOLDER/verdict.json, pictures.safetensors, report.html
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from warmflow.checkpoints import device_of, open_run, read_json, write_json
 from warmflow.data.labels import numbered
@@ -33,7 +30,7 @@ from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
-from warmflow.number_checks import is_number, is_whole
+from warmflow.number_checks import is_number, is_whole, numbers_checked
 from warmflow.options import changed, plain
 from warmflow.printing import say
 from warmflow.problems import problem_of
@@ -61,6 +58,7 @@ class Asked:
     """The members that the user named; the others were added."""
 
 
+@numbers_checked
 def compare(
     problem: object,
     methods: Sequence[Method] | None = None,
@@ -176,18 +174,12 @@ def judged_again(root: Path) -> Report:
 
 def whole(calls: Sequence[int]) -> tuple[int, ...]:
     """Numbers of calls, checked, rising."""
-    _listed("calls", calls, "like [1, 2, 4, 8]")
     if not calls:
         raise ValueError("calls is empty; give the numbers of calls to measure every method at, like 1, 2, 4, 8")
     for k in calls:
         if not is_whole(k):
             raise ValueError(f"calls holds {k!r}; each is a whole number of at least 1")
     return tuple(sorted(set(calls)))
-
-
-def _listed(name: str, given: Sequence[int], like: str) -> None:
-    if np.isscalar(given):
-        raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
 def _samples(samples: int) -> int:
@@ -197,10 +189,6 @@ def _samples(samples: int) -> int:
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    _listed("seeds", seeds, f"or range({seeds})")
-    for seed in seeds:
-        if not is_whole(seed, -math.inf):
-            raise ValueError(f"seeds holds {seed!r}; each is a whole number")
     if not seeds:
         raise ValueError("seeds is empty; give at least one training seed")
     return tuple(dict.fromkeys(seeds))

@@ -17,6 +17,7 @@ from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
+from warmflow.number_checks import numbers_checked
 from warmflow.options import plain
 from warmflow.printing import say
 from warmflow.problems import PROBLEMS
@@ -25,6 +26,7 @@ from warmflow.report import Report
 from warmflow.setup import Setup
 
 
+@numbers_checked
 def compare_runs(
     runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
     draft: object = None, device: str = "cpu", progress: bool = True,
@@ -54,6 +56,7 @@ def compare_runs(
     return _judge(pools, setup, out, told, whole(calls), samples, device, progress)
 
 
+@numbers_checked
 def judge_student(
     run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None, draft: object = None,
     device: str = "cpu", progress: bool = True,

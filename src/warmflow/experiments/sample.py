@@ -26,6 +26,7 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, in_one_line
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
@@ -39,6 +40,7 @@ SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 HOLD_LABELS = (".npz", ".jsonl")
 
 
+@numbers_checked
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
     batch: int | None = None, raw: bool = False, device: str = "cpu", progress: bool = True,
@@ -111,13 +113,13 @@ def beside(out: Path) -> Path:
 
 
 def _check(n: int, steps: int | None, solver: str | None, batch: int | None) -> None:
-    if n < 1:
+    if not is_whole(n):
         raise ValueError(f"n is {n}; ask for at least 1 sample")
     if solver is not None:
         solver_named(solver)
-    if steps is not None and steps < 1:
+    if steps is not None and not is_whole(steps):
         raise ValueError(f"steps is {steps}; take at least 1 step")
-    if batch is not None and batch < 1:
+    if batch is not None and not is_whole(batch):
         raise ValueError(f"batch is {batch}; draw at least 1 sample at a time")
 
 
