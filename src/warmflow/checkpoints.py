@@ -25,6 +25,7 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -83,6 +84,11 @@ def _(part: nn.Module, name: str = "part") -> Described:
 @config.register
 def _(part: bool | int | float | str | None, name: str = "part") -> Described:
     return part, {}
+
+
+@config.register
+def _(part: np.generic, name: str = "part") -> Described:
+    return part.item(), {}
 
 
 @config.register

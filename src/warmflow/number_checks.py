@@ -10,6 +10,7 @@ import functools
 import inspect
 import itertools
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeGuard, TypeVar, cast
@@ -55,14 +56,21 @@ def numbers_checked(function: Callable[P, T]) -> Callable[P, T]:
     The call raises a ValueError that names the argument; None is left to the function.
     """
     signature = inspect.signature(function)
-    known = {name: kind for name, p in signature.parameters.items() if (kind := _kind(str(p.annotation)))}
+    hints = {name: str(p.annotation).removesuffix(" | None") for name, p in signature.parameters.items()}
+    known = {name: kind for name, hint in hints.items() if (kind := _kind(hint))}
+    pairs = [name for name, hint in hints.items() if hint in ("tuple[int, int]", "tuple[float, float]")]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = signature.bind(*args, **kwargs)
-        for name in known.keys() & given.arguments.keys():
-            if given.arguments[name] is not None:
-                given.arguments[name] = _checked(name, given.arguments[name], *known[name])
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # raises one that names the function
+        for name, kind in known.items():
+            if given.arguments.get(name) is not None:
+                given.arguments[name] = value = _checked(name, given.arguments[name], *kind)
+                if name in pairs and len(cast("tuple[float, ...]", value)) != 2:
+                    raise ValueError(f"{name} is {value!r}; give two numbers")
         return function(*given.args, **given.kwargs)
 
     cast("Any", checked).numbers = tuple(known)
@@ -71,17 +79,18 @@ def numbers_checked(function: Callable[P, T]) -> Callable[P, T]:
 
 def _kind(annotation: str) -> tuple[str, bool] | None:
     """("int", "float" or "" for other values, whether in a list) of an annotation; None for other annotations."""
-    alone = annotation.removesuffix(" | None")
     for kind in SAID:
-        if alone == kind:
+        if annotation == kind:
             return kind, False
-        if alone.startswith((f"Sequence[{kind}]", f"tuple[{kind},")):
+        if annotation in (f"Sequence[{kind}]", f"tuple[{kind}, ...]", f"tuple[{kind}, {kind}]"):
             return kind, True
-    return ("", True) if alone.startswith(("Sequence[", "Iterable[")) else None
+    return ("", True) if re.fullmatch(r"(Sequence|Iterable)\[\w+\]", annotation) else None
 
 
 def _checked(name: str, value: object, kind: str, several: bool) -> object:
     if not kind:
+        if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+            raise ValueError(f"{name} is a {type(value).__name__}; give a list")
         return tuple(value) if isinstance(value, Iterator) else value
     value = plain_number(value)
     if not several:

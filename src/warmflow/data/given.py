@@ -84,6 +84,14 @@ def one_range(sets: Mapping[str, Tensor], real: Tensor) -> None:
 LEAST = 20
 
 
+def check_draws(samples: int, clip: tuple[float, float] | None) -> None:
+    """Raises ValueError for fewer than 20 samples, or a range to clip to whose ends are not rising."""
+    if samples < LEAST:
+        raise ValueError(f"samples is {samples}; a distance needs at least {LEAST}, better 2,000")
+    if clip is not None and not clip[0] < clip[1]:
+        raise ValueError(f"clip is {clip}; give the low end first: (low, high)")
+
+
 def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
     """Raises ValueError if a set has another sample shape, fewer than 20 samples, or NaN or infinite entries."""
     if tuple(x.shape[1:]) != shape:

@@ -11,7 +11,7 @@ and answers to test inputs against validation pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -177,7 +177,9 @@ def by_seed(name: str, given: object) -> dict[int, object]:
                 f"{name} has samples under the training seed {bad[0]!r}; give whole numbers from 0 to 2^63 - 1"
             )
         return dict(sorted((int(k), one) for k, one in given.items()))
-    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
+    found = (
+        dict(enumerate(given)) if isinstance(given, Sequence | Iterator) and not isinstance(given, str) else {0: given}
+    )
     if len({id(one) for one in found.values() if callable(one)}) < sum(callable(one) for one in found.values()):
         raise ValueError(f"{name} has one generator under several training seeds; one model is one seed")
     if not found:

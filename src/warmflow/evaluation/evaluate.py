@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
-from warmflow.data.given import as_set, halves, one_range
+from warmflow.data.given import as_set, check_draws, halves, one_range
 from warmflow.data.ready import Answers, Called, Inputs, Ready, by_seed, equally_many, most, same_steps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
@@ -148,6 +148,7 @@ def evaluate(
     Raises:
         ValueError: invalid input; the message names the remedy.
     """
+    check_draws(samples, clip)
     extras, rules = extras or Extras(), rules or Rules()
     real = as_set(real, "real")
     train = None if train is None else as_set(train, "train", real)
