@@ -90,7 +90,7 @@ def _kind(annotation: str) -> tuple[str, bool] | None:
 def _checked(name: str, value: object, kind: str, several: bool) -> object:
     if not kind:
         if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
-            raise ValueError(f"{name} is a {type(value).__name__}; give a list")
+            raise ValueError(f"{name} is of type {type(value).__name__}; give a list")
         return tuple(value) if isinstance(value, Iterator) else value
     value = plain_number(value)
     if not several:
