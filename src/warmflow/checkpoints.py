@@ -174,7 +174,7 @@ def write_json(path: Path, value: object) -> None:
     """Writes JSON under a temporary name, flushes it to disk, then renames it."""
     text = json.dumps(value, indent=1, allow_nan=False)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -200,7 +200,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 def read_json(path: Path) -> Any:
     """Reads the JSON file at ``path``; raises a one-line ValueError if it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path.parent} is not a run folder: it has no {path.name}") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -227,11 +227,19 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}"
-        probe.write_text("")
+        probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
         raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
     return folder
+
+
+def check_place(place: Path) -> None:
+    """Tests that something can be written to a path, without making it; raises ValueError if it cannot."""
+    above = next(one for one in (place, *place.absolute().parents) if one.exists())
+    if not os.access(above, os.W_OK) or not (above.is_dir() or above == place):
+        reason = "not a folder" if not above.is_dir() else "read-only"
+        raise ValueError(f"cannot write to {place}: {above} is {reason}; choose another place with --out")
 
 
 def differences(before: object, now: object, at: str = "") -> list[str]:

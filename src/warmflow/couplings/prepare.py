@@ -121,7 +121,7 @@ def _(part: torch.nn.Module) -> str:
 def _check_settings(folder: Path, settings: dict[str, object]) -> None:
     note = folder / "pairs.json"
     if note.exists():
-        before = json.loads(note.read_text())
+        before = json.loads(note.read_text(encoding="utf-8"))
         changed = [k for k in settings if before.get(k) != settings[k]]
         if changed:
             k = changed[0]
@@ -132,7 +132,7 @@ def _check_settings(folder: Path, settings: dict[str, object]) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     temporary = note.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(settings))
+    temporary.write_text(json.dumps(settings), encoding="utf-8")
     os.replace(temporary, note)
 
 

@@ -24,7 +24,7 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.members import in_memory, members_of, named
-from warmflow.experiments.pipeline import conclude, described
+from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
@@ -122,6 +122,11 @@ def run(work: Work, how: Asked) -> Report:
     real, facts = real_data(setup.data, how.samples)
     if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
         return judged_again(root)
+    told = described(
+        setup.data, real, facts, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
+        methods_described=method_titles(members), methods_given=list(how.named),
+    )  # fmt: skip
+    rehearsed(setup.data, {**config, **told}, root)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
@@ -133,11 +138,12 @@ def run(work: Work, how: Asked) -> Report:
         work = replace(work, training=changed(work.training, {"updates": updates}))
     for warning in dict.fromkeys(warnings):
         say(f"warning: {warning}", True)
-    config |= described(
-        setup.data, real, {**facts, "parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
-        methods_described=method_titles(members), methods_given=list(how.named),
-        updates=work.training.updates,
-    )  # fmt: skip
+    config |= {
+        **told,
+        "facts": {**facts, "parts": about},
+        "settings": plain(work.training),
+        "updates": work.training.updates,
+    }
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)

@@ -12,7 +12,7 @@ from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
 from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
 from warmflow.experiments.compare import whole
-from warmflow.experiments.pipeline import conclude, described
+from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
 from warmflow.methods.base import Member
@@ -78,6 +78,7 @@ def _judge(
     real, facts = real_data(setup.data, n)
     told = described(setup.data, real, facts, pools[0].seeds, device, recipe=setup.name, settings=plain(setup.training))
     config = {**told, **config} if config["kind"] == "run" else {**config, **told}
+    rehearsed(setup.data, config, out)
     if config["kind"] == "compare":
         write_json(out / "config.json", config)
     weights = digest_of_runs([run.folder for pool in pools for run in pool.runs])

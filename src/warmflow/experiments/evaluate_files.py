@@ -18,7 +18,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from warmflow.checkpoints import open_run, write_json, write_tensors
+from warmflow.checkpoints import check_place, open_run, write_json, write_tensors
 from warmflow.data.ready import Inputs
 from warmflow.data.sample_files import FILES
 from warmflow.data.samples import Reading, Sets, read_all, read_samples
@@ -30,7 +30,7 @@ from warmflow.evaluation.study import Role, Study, Training
 from warmflow.metrics.defaults import token_metrics
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.printing import tell
-from warmflow.report import Report
+from warmflow.report import Report, rehearse
 from warmflow.rounding import rounded
 
 TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
@@ -102,6 +102,8 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
         _one_input_each(asked, inputs, sets)
     for note in sets.notes:
         say(f"note: {note}")
+    check_place(out)
+    rehearse(out, {**_json(asked), "data": _data(asked, sets)}, {"real": sets.real[:SHOWN].numpy()})
     given = {flag: _given(flag, places, sets) for flag in ("--baseline", "--candidate", "--start", "--control")}
     evaluation = evaluate(
         sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train, validation=sets.validation,
@@ -127,15 +129,16 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
     starts = {f"start of {p.name}": sets.methods[p.label] for p in places if p.seed == first and p.flag == "--start"}
     made = {k: x if asked.inputs is None else x[0] for k, x in {**starts, **shown}.items()}
     write_tensors(out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **made}.items()})
-    data: dict[str, object] = {
-        "name": Path(asked.real).name,
-        "kind": _kind(sets.real),
-        "shape": list(sets.real.shape[1:]),
-    }
-    if sets.alphabet is not None:
-        data["symbols"] = list(sets.alphabet.symbols)
+    data = _data(asked, sets)
     write_json(out / "config.json", {**found, "data": data, "notes": sets.notes, "device": "cpu", "state": "complete"})
     Report.read(out).save(out)
+
+
+def _data(asked: Asked, sets: Sets) -> dict[str, object]:
+    """What config.json says of the data."""
+    name, shape = Path(asked.real).name, list(sets.real.shape[1:])
+    symbols = {} if sets.alphabet is None else {"symbols": list(sets.alphabet.symbols)}
+    return {"name": name, "kind": _kind(sets.real), "shape": shape, **symbols}
 
 
 def _kind(x: Tensor) -> str:

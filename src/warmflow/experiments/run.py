@@ -20,7 +20,7 @@ from typing import TypedDict
 
 from torch import nn
 
-from warmflow.checkpoints import card, fingerprint, load, open_run, read_tensors, save_part, write_json
+from warmflow.checkpoints import card, config, fingerprint, load, open_run, read_tensors, save_part, write_json
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
@@ -123,6 +123,9 @@ def run_method(
     for i, stage in enumerate(stages):
         objective, data = stage.make(networks)
         last, t = i == len(stages) - 1, setup.training
+        if last:  # what the folder cannot hold is found before it is trained
+            players = {name: player.network for name, player in objective.players.items()}
+            config(method.sampler(parts, {**networks, **players}))
         steps = stage.updates or t.updates
         try:
             trained = train(

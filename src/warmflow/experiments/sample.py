@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import device_of, load, read_json, write_json
+from warmflow.checkpoints import check_place, device_of, load, read_json, write_json
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
@@ -34,6 +34,7 @@ from warmflow.solvers import solver_named
 STEPS = 4
 """Default number of steps for sampling a run."""
 AT_ONCE = 4096
+BINS = 32
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
 SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
@@ -128,6 +129,7 @@ def _check_file(out: Path, n: int) -> None:
         raise ValueError(f"out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
     if out.is_dir():
         raise ValueError(f"out is {out}, which is a folder; name a file in it")
+    check_place(out)
     if out.suffix not in SUFFIXES:
         raise ValueError(f"out is {out}; its suffix is .png (a picture), .npz or .npy; for texts .txt or .jsonl too")
     if out.suffix == ".png" and n > LARGEST_GRID:
@@ -172,9 +174,11 @@ def _write(
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
-            temporary.write_text("".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8")
+            temporary.write_text(
+                "".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8", errors="backslashreplace"
+            )
         elif out.suffix == ".jsonl" and alphabet is not None:
-            temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8")
+            temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8", errors="backslashreplace")
         elif out.suffix == ".npz":
             _save(temporary, x.numpy(), drawn.calls.cpu().numpy(), seed, steps, labelled)
         else:
@@ -238,7 +242,7 @@ def _lines(drawn: Samples, codec: Alphabet, labelled: Labels | None = None) -> s
 
 def picture(x: Tensor, path: Path) -> None:
     """Writes a PNG: a grid of images (n, C, H, W) in [-1, 1], enlarged to at least 32 pixels a side; or a scatter of points
-    (n, d), their first two coordinates.
+    (n, d), their first two coordinates; a histogram if there is one.
 
     Raises:
         ValueError: images of other than 1 or 3 channels.
@@ -248,8 +252,11 @@ def picture(x: Tensor, path: Path) -> None:
 
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
-        axes.set_aspect("equal")
+        if x.shape[1] == 1:
+            axes.hist(x[:, 0].numpy(), bins=BINS)
+        else:
+            axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
+            axes.set_aspect("equal")
         figure.savefig(path, dpi=120)
         return
     from PIL import Image
