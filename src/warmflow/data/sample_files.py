@@ -24,7 +24,7 @@ from torch import Tensor
 
 from warmflow.data.arrays import read_arrays
 from warmflow.data.image_files import names_of, read_pixels, reason
-from warmflow.data.images import as_tensor, channels_first
+from warmflow.data.images import as_tensor, channels_first, scaling
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
 
@@ -163,7 +163,7 @@ def _array(x: Tensor, name: str) -> Raw:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; give images (N, C, H, W), points (N, d) or tokens (N, L)")
     if x.ndim > 2:
         if x.dtype != torch.uint8 and not x.is_floating_point():
-            raise ValueError(f"{name} holds images of {str(x.dtype)[6:]}; give uint8 (0..255) or floats in [-1, 1]")
+            raise ValueError(f"{name} holds images of {str(x.dtype)[6:]}; {scaling(x)}")
         return Raw(name, "images", channels_first(x, name).contiguous(), name)
     if x.dtype == torch.uint8 or x.dtype == torch.bool or x.is_complex():
         raise ValueError(f"{name} holds rows of {str(x.dtype)[6:]}; reshape images to (N, H, W), save tokens as int64")
