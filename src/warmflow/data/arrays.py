@@ -23,7 +23,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, Kind, enough, split, suggest
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
-from warmflow.data.images import as_tensor, to_images
+from warmflow.data.images import as_tensor, to_images, used_range
 from warmflow.data.items import unpacked
 from warmflow.data.labels import labels_of
 from warmflow.number_checks import numbers_checked
@@ -32,8 +32,6 @@ LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_na
 """The names of labels, and of the names of classes, in a .npz file."""
 FAR = 10.0
 """Points are warned about if a mean or standard deviation is above this, or a standard deviation below its inverse."""
-DARK, NARROW = 127, 0.25
-"""Images are warned about if 8 bits end here or earlier, or floats span less."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
@@ -69,7 +67,7 @@ def from_array(
     if bool((x1 == x1[:1]).all()):
         raise ValueError(f"{name}: all {len(x1)} rows are the same; there is nothing to learn, check the file")
     names, label = labels_of(labels, len(x1), name, classes)
-    notes = _notes(raw) if kind == "images" else _scales(x1)
+    notes = used_range(raw) if kind == "images" else _scales(x1)
     n = len(x1)
     return split(
         name, kind, x1, label, heldout=n // 4, validation=n // 10, seed=seed, classes=names, notes=notes
@@ -102,21 +100,6 @@ def _points(raw: Tensor, name: str) -> Tensor:
     if largest > LARGEST:
         raise ValueError(f"{name}: a value of size {largest:.4g} exceeds {LARGEST:g}; standardise, (x - mean) / std")
     return raw.float().contiguous()
-
-
-def _notes(raw: Tensor) -> dict[str, object]:
-    """A line about images that do not use the range of their dtype."""
-    low, high = float(raw.min()), float(raw.max())
-    if raw.dtype == torch.uint8:
-        told = f"no value is above {high:.0f} of 255; if {high:.0f} means white, give x / {high / 2:g} - 1 as floats"
-        return {"range": told} if high <= DARK else {}
-    if low >= 0:
-        return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
-    if high - low < NARROW:
-        return {
-            "range": f"values from {low:.3g} to {high:.3g} use little of [-1, 1]; -1 is black and 1 white: scale them"
-        }
-    return {}
 
 
 def _scales(x: Tensor) -> dict[str, object]:

@@ -19,6 +19,8 @@ from warmflow.noise import permutation
 from warmflow.number_checks import is_whole, numbers_checked
 
 ROUNDING = 1e-6
+DARK, NARROW = 127, 0.25
+"""Images are warned about if 8 bits end here or earlier, or floats span less."""
 
 
 @numbers_checked
@@ -105,6 +107,8 @@ def to_images(array: object, name: str = "images", dtype: str = "") -> Tensor:
         ValueError: another dtype or layout, no rows, NaN or infinite values, floats outside [-1, 1].
     """
     x = as_tensor(array, name)
+    if x.is_complex():
+        raise ValueError(f"{name}: dtype {str(x.dtype).removeprefix('torch.')}; give real numbers")
     if x.dtype != torch.uint8 and not x.dtype.is_floating_point and x.numel():
         kind = dtype or str(getattr(array, "dtype", x.dtype)).removeprefix("torch.")
         raise ValueError(f"{name}: dtype {kind} with values from {int(x.min())} to {int(x.max())}; {scaling(x)}")
@@ -121,6 +125,21 @@ def to_images(array: object, name: str = "images", dtype: str = "") -> Tensor:
     if low < -1 - ROUNDING or high > 1 + ROUNDING:
         raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} are outside [-1, 1]; {scaling(x)}")
     return x.clamp(-1, 1).contiguous()
+
+
+def used_range(raw: Tensor) -> dict[str, object]:
+    """A line, as the note "range", about images that do not use the range of their dtype; nothing where they do."""
+    low, high = float(raw.min()), float(raw.max())
+    if raw.dtype == torch.uint8:
+        told = f"no value is above {high:.0f}, and 255 is white; if {high:.0f} is white, scale them by {255 / max(high, 1):.4g}"
+        return {"range": told} if high <= DARK else {}
+    if low >= 0:
+        return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
+    if high - low < NARROW:
+        return {
+            "range": f"values from {low:.3g} to {high:.3g} use little of [-1, 1]; -1 is black and 1 white: scale them"
+        }
+    return {}
 
 
 def scaling(x: Tensor) -> str:
