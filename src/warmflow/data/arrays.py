@@ -32,6 +32,8 @@ LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_na
 """The names of labels, and of the names of classes, in a .npz file."""
 FAR = 10.0
 """Points are warned about if a mean or standard deviation is above this, or a standard deviation below its inverse."""
+LOOKED_AT = 1000
+"""Rows of a mapped file whose scale is looked at."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
@@ -173,9 +175,10 @@ def _from_map(x: np.ndarray, labels: object, *, kind: Kind | None, name: str, se
     def read(rows: Tensor) -> Tensor:
         return check(as_tensor(x[rows.numpy()], name), name)
 
+    first = as_tensor(x[:: max(1, len(x) // LOOKED_AT)], name)
     return on_demand(
         name, kind, read, len(x), label, heldout=len(x) // 4, validation=len(x) // 10, memory=memory, seed=seed,
-        classes=classes,
+        classes=classes, notes=used_range(first) if kind == "images" else _scales(first.flatten(1)),
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "J
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 MODES = ("RGB", "L")
+LOOKED_AT = 100
+"""Files whose range is looked at where images are decoded on demand."""
 
 
 def _check(size: int, mode: str, heldout: float) -> None:
@@ -111,6 +113,9 @@ def folder(
             torch.from_numpy(np.stack([_decoded(root / files[row], size, mode) for row in rows.tolist()]))
         )
 
+    notes |= used_range(
+        torch.from_numpy(np.stack([_decoded(root / file, size, mode) for file in files[:: max(1, n // LOOKED_AT)]]))
+    )
     return on_demand(
         name, "images", read, n, label, memory=memory, seed=seed, classes=found.classes, notes=notes, heldout=held,
         validation=valid, given=given,
