@@ -34,7 +34,7 @@ from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
 from warmflow.networks import Network
-from warmflow.number_checks import numbers_checked
+from warmflow.number_checks import numbers_checked, plain_number
 from warmflow.sampler import Clip, Sampler
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
@@ -170,9 +170,17 @@ def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> Non
     network.load_state_dict(state)
 
 
+def _as_number(value: object) -> object:
+    """A number of numpy's or torch's among JSON values as Python's."""
+    found = plain_number(value)
+    if found is value:
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return found
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes JSON under a temporary name, flushes it to disk, then renames it."""
-    text = json.dumps(value, indent=1, allow_nan=False)
+    text = json.dumps(value, indent=1, allow_nan=False, default=_as_number)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text + "\n")
@@ -262,7 +270,7 @@ def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         ValueError: the folder holds a run with other settings (the first difference is named) or of another version.
     """
-    asked = json.loads(json.dumps(asked))
+    asked = json.loads(json.dumps(asked, default=_as_number))
     make_folder(folder)
     path = folder / "config.json"
     if path.exists():

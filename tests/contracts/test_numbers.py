@@ -297,3 +297,22 @@ def test_a_comparison_names_what_is_no_number_before_anything_is_written(given, 
     with pytest.raises(ValueError, match=said):
         warmflow.compare("moons", out=tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_numpys_numbers_is_kept_in_a_run_folder(tmp_path):
+    from warmflow.checkpoints import read_json, save_part
+    from warmflow.networks import MLP
+
+    save_part(tmp_path, "model", MLP((np.int64(2),), width=np.int64(8), depth=torch.tensor(1)))
+    assert read_json(tmp_path / "model.json")["arguments"]["width"] == 8
+
+
+@pytest.mark.long
+def test_a_comparison_takes_numpys_numbers_and_the_largest_seed(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    made = warmflow.compare(
+        x, (warmflow.WarmStart(draft=draft) for draft in ("mixture", "gaussian")), out=tmp_path, seeds=iter([np.uint64(LARGEST)]),
+        calls=np.arange(1, 3), samples=np.int32(200), updates=torch.tensor(5), width=np.int16(8), depth=1, progress=False,
+    )  # fmt: skip
+    assert made.config["seeds"] == [LARGEST] and made.config["settings"]["updates"] == 5
+    assert made.verdict.answer
