@@ -147,7 +147,7 @@ def quality(a: argparse.Namespace) -> None:
     facts = {"skipped": skipped, "versions": versions(), "threads": torch.get_num_threads(), "solvers": list(a.solvers)}
     write_json(a.out / "config.json", {**found, **facts, "state": "complete"})
     text = f"{evaluation}\n\n{table(evaluation.study)}\n\n{pairs_told(evaluation.study)}"
-    (a.out / "peers.md").write_text(text)
+    (a.out / "peers.md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -514,7 +514,7 @@ def wilson(count: float, n: int, z: float = 1.96) -> tuple[float, float]:
 def measured_before(out: Path, section: str) -> dict[tuple[str, int], Result]:
     found = {}
     for path in sorted(out.glob(f"{section}.*.jsonl")):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             if line.endswith("}"):  # the last line of a process that was cut off may not
                 row = json.loads(line)
                 found[row["setting"], row["study"]] = row
@@ -524,7 +524,7 @@ def measured_before(out: Path, section: str) -> dict[tuple[str, int], Result]:
 def run(section: str, out: Path, studies: int, part: tuple[int, int], only: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     before = measured_before(out, section)
-    with (out / f"{section}.{part[0]}.jsonl").open("a") as file:
+    with (out / f"{section}.{part[0]}.jsonl").open("a", encoding="utf-8") as file:
         for name, study in studies_of(section):
             if only not in name:
                 continue

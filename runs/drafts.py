@@ -60,7 +60,7 @@ def main(out: Path, *, problem: str = "fashion-mnist", drafts: str = "mixture,va
             lines.append(f"| {name} | {far} | {variation:.3f} | {copies:.4f} | {made:.0f} | {1e6 * each:.0f} |")
         Image.fromarray(grid(x[:64].numpy())).save(out / f"{name}.png")
     text = "\n".join(lines) + "\n"
-    (out / "drafts.md").write_text(text)
+    (out / "drafts.md").write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -71,7 +71,7 @@ def main(
         drawn = sampler(n, seed=seed, steps=int(steps), batch=at_once(sampler))
         images[f"{name}, {by}, {float(drawn.calls.double().mean()):g} calls"] = drawn.x
     table = markdown(final_table(real, images, extractor, folder=comparison / "features"))
-    (comparison / f"final-{pixels if file is None else file.stem}.md").write_text(table + "\n")
+    (comparison / f"final-{pixels if file is None else file.stem}.md").write_text(table + "\n", encoding="utf-8")
     print(table)
 
 

@@ -135,7 +135,7 @@ def main(out: Path, *, updates: int = 1500) -> None:
     words += [w for name in ("ot-cfm", "ddim") for w in ("--candidate", f"{name}={out / name}")]
     done = subprocess.run(
         [sys.executable, "-m", "warmflow.cli", "evaluate", *map(str, words), "--out", str(out / "verdict"), "--quiet"],
-        capture_output=True, text=True,
+        capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     print(f"\nThe command line, exit code {done.returncode}:\n{done.stdout}{done.stderr}")
 
@@ -153,7 +153,7 @@ def main(out: Path, *, updates: int = 1500) -> None:
     print(f"Python:\n{found}")
     ours, theirs = (
         json.loads(json.dumps(verdict_json(found))),
-        json.loads((out / "verdict" / "verdict.json").read_text()),
+        json.loads((out / "verdict" / "verdict.json").read_text(encoding="utf-8")),
     )
     print(f"\nequal, number for number: {ours == theirs}")
     if ours != theirs:

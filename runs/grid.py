@@ -52,7 +52,7 @@ def main(out: str = "out-grid", seeds: str = "5", updates: str = "1500") -> None
     found = graded("grid", Path(out), int(seeds), int(updates), GRID)
     lines = [f"s = {s}: {told(study, Path(out) / f'spread-{s}' / 'seeds' / '0')}" for s, study in found.items()]
     text = summary(found) + "\n" + "\n".join(lines) + "\n"
-    (Path(out) / "grades.md").write_text(text)
+    (Path(out) / "grades.md").write_text(text, encoding="utf-8")
     print(text)
     draw(found, Path(out) / "grades.svg")
 

@@ -99,7 +99,7 @@ def main(out: str = "out-moons", seeds: str = "5", updates: str = "", calls: str
     grid = tuple(int(k) for k in calls.split(",")) if calls else GRID
     found = graded("moons", Path(out), int(seeds), int(updates) if updates else None, grid)
     text = summary(found)
-    (Path(out) / "grades.md").write_text(text)
+    (Path(out) / "grades.md").write_text(text, encoding="utf-8")
     print(text)
     draw(found, Path(out) / "grades.svg")
 

@@ -36,7 +36,7 @@ TRIED = [  # strength, order of the look-ahead, particles
 def read() -> Tensor:
     path = Path(os.environ.get("WARMFLOW_DATA", "../shared/data")) / "text" / "enwiki_text8_style.txt"
     number = {symbol: i for i, symbol in enumerate(LETTERS)}
-    return torch.tensor([number[c] for c in path.read_text().rstrip("\n")])
+    return torch.tensor([number[c] for c in path.read_text(encoding="utf-8").rstrip("\n")])
 
 
 def main(n: int = 1024) -> None:

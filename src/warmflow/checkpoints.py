@@ -23,6 +23,7 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,8 +31,9 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
-from warmflow.files import make_folder, read_json, read_tensors, write_json, write_tensors
+from warmflow.files import as_number, make_folder, read_json, read_tensors, write_json, write_tensors
 from warmflow.networks import Network
+from warmflow.number_checks import numbers_checked
 from warmflow.sampler import Clip, Sampler
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
@@ -81,6 +83,11 @@ def _(part: nn.Module, name: str = "part") -> Described:
 @config.register
 def _(part: bool | int | float | str | None, name: str = "part") -> Described:
     return part, {}
+
+
+@config.register
+def _(part: np.generic, name: str = "part") -> Described:
+    return part.item(), {}
 
 
 @config.register
@@ -182,7 +189,7 @@ def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         ValueError: the folder holds a run with other settings (the first difference is named) or of another version.
     """
-    asked = json.loads(json.dumps(asked))
+    asked = json.loads(json.dumps(asked, default=as_number))
     make_folder(folder)
     path = folder / "config.json"
     if path.exists():
@@ -226,6 +233,7 @@ def save_part(folder: Path, name: str, part: object) -> None:
     write_json(folder / f"{name}.json", described)
 
 
+@numbers_checked
 def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (), **given: Any) -> Any:
     """Loads the part that ``save_part`` wrote, with its weights.
 
@@ -249,6 +257,7 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
         ) from None
 
 
+@numbers_checked
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:
     """Loads the sampler of a finished run: ``load("run")(16, seed=0).x``.
 

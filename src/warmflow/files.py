@@ -28,6 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from warmflow.number_checks import plain_number
+
 JSON_BYTES = 64 * 2**20
 """The largest JSON file that is read, in bytes; ours are below one megabyte, except for studies with many rows."""
 TENSOR_BYTES = 64 * 2**30
@@ -185,9 +187,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8"))
 
 
+def as_number(value: object) -> object:
+    """A number of numpy's or torch's among JSON values as Python's."""
+    found = plain_number(value)
+    if found is value:
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return found
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes JSON atomically."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=as_number) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
@@ -220,6 +230,14 @@ def make_folder(folder: Path) -> Path:
         raise ValueError(f"cannot write to {folder}: {reason(error)}; choose another folder with --out") from None
     remove_leftovers(folder)
     return folder
+
+
+def check_place(place: Path) -> None:
+    """Tests that something can be written to a path, without making it; raises ValueError if it cannot."""
+    above = next(one for one in (place, *place.absolute().parents) if one.exists())
+    if not os.access(above, os.W_OK) or not (above.is_dir() or above == place):
+        reason = "not a folder" if not above.is_dir() else "read-only"
+        raise ValueError(f"cannot write to {place}: {above} is {reason}; choose another place with --out")
 
 
 def remove_leftovers(folder: Path, alive: Callable[[int], bool] | None = None) -> None:

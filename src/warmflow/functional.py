@@ -27,6 +27,7 @@ from warmflow.contracts import Pair, Solver, Source, Start
 from warmflow.couplings.assignment import assign, assign_within
 from warmflow.fields import WrappedField
 from warmflow.noise import Noise
+from warmflow.number_checks import numbers_checked
 from warmflow.objectives.flow_matching import matching_loss
 from warmflow.options import suggestion
 from warmflow.paths import LinearPath
@@ -69,6 +70,7 @@ def path_points(
     return t.to(x1.dtype), point.x_t, point.velocity
 
 
+@numbers_checked
 def pair_batch(x0: Tensor, x1: Tensor, *, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Reorders the rows of x0 so that each is near its row of x1, by optimal assignment; for cold and warm flows.
 
@@ -161,6 +163,7 @@ class Sampling(TypedDict, total=False):
     device: str
 
 
+@numbers_checked
 def flow_sampler(
     model: Model,
     start: object = None,
@@ -203,6 +206,7 @@ def flow_sampler(
     return Sampler(source, field, solver, options.get("steps", STEPS), hooks, device)
 
 
+@numbers_checked
 def sample(
     model: Model, start: object = None, *, n: int | None = None, shape: Sequence[int] | None = None,
     condition: Mapping[str, Tensor] | None = None, seed: int = 0, batch: int | None = None, **options: Unpack[Sampling],

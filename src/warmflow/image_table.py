@@ -26,6 +26,7 @@ from warmflow.metrics.frechet import Frechet
 from warmflow.metrics.kid import KID, Estimate
 from warmflow.metrics.neighbours import Balls, Neighbours, neighbours
 from warmflow.metrics.resampled import features_of
+from warmflow.number_checks import numbers_checked
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class FinalRow:
     neighbours: Neighbours
 
 
+@numbers_checked
 def final_table(
     real: Tensor,
     arms: Mapping[str, Tensor],

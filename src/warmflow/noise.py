@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,7 +76,7 @@ class Noise:
         """
         if n < 0:
             raise ValueError(f"noise: n is {n}; the number of samples cannot be negative")
-        start = mix(torch.tensor([_signed(seed + GOLDEN)], device=device))
+        start = mix(torch.tensor([_signed(operator.index(seed) + GOLDEN)], device=device))
         rows = torch.arange(first, first + n, dtype=torch.int64, device=device)
         return Noise(mix(start + rows * _signed(GOLDEN)))
 

@@ -26,8 +26,10 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
+
+from warmflow.number_checks import LARGEST, plain_number
 
 C = TypeVar("C")
 
@@ -44,17 +46,11 @@ class OptionError(ValueError):
         self.owner, self.name, self.said = owner, name, said
 
 
-def _no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("it must be a number")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
-Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 def multiple_of(n: int) -> AfterValidator:
@@ -75,7 +71,7 @@ RUNTIME = "runtime"
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def options(cls: type[C]) -> type[C]:
     """A frozen dataclass whose fields are validated when it is made."""
-    made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
+    made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True, strict=True))(cls)
     inner: Callable[..., None] = made.__init__
 
     def checked(self: object, **given: object) -> None:
@@ -84,7 +80,7 @@ def options(cls: type[C]) -> type[C]:
             if name not in known:
                 raise OptionError(cls.__name__, name, f"is no option of {cls.__name__}; {suggestion(name, known)}")
         try:
-            inner(self, **given)
+            inner(self, **{name: plain_number(value) for name, value in given.items()})
         except ValidationError as error:
             raise option_error(made, error) from None
 

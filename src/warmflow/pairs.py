@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from warmflow.contracts import Batch, Coupling, Source, Start
 from warmflow.couplings import pairing_named, prepare
 from warmflow.data.given import as_set
+from warmflow.number_checks import numbers_checked
 from warmflow.options import suggestion
 from warmflow.sources import ByLabel, External, Gaussian, GaussianMixture, Labelled, StandardNormal
 
@@ -62,6 +63,7 @@ class PairedDataset(Dataset[Row]):
         return {**self.__dict__, "source": None}
 
 
+@numbers_checked
 def pair(
     x: object,
     *,

@@ -19,6 +19,7 @@ from torch import Tensor
 from warmflow.contracts import Condition, Field, Samples, Solver, Source, Start, State, Wrapper
 from warmflow.fields import module_of
 from warmflow.noise import Noise
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.records import concatenate
 from warmflow.solvers.grid import grid
 from warmflow.user_code import in_evaluation_mode, modules_of
@@ -97,6 +98,7 @@ class Sampler(Wrapper):
         (last,) = deque(self.walk(start, noise=noise, steps=steps), maxlen=1)
         return last
 
+    @numbers_checked
     def __call__(
         self,
         n: int | None = None,
@@ -126,9 +128,9 @@ class Sampler(Wrapper):
         """
         if start is not None:
             n = len(start)
-        if n is None or n < 1:
+        if not is_whole(n):
             raise ValueError(f"n is {n}; ask for at least one sample")
-        if batch is not None and batch < 1:
+        if batch is not None and not is_whole(batch):
             raise ValueError(f"batch is {batch}; it must be at least 1")
         steps = self.steps if steps is None else steps
         device, parts, source_seconds = torch.device(self.device), [], 0.0
@@ -150,6 +152,7 @@ class Sampler(Wrapper):
         return Samples(state.x, state.start, steps, state.calls, _clock(device) - began, source_seconds)
 
 
+@numbers_checked
 def trajectory(sampler: Sampler, start: Start, *, seed: int = 0) -> Tensor:
     """The states (steps + 1, B, *S) of a trajectory, for figures."""
     noise = Noise.of(seed, len(start)).fold("solver")

@@ -30,7 +30,7 @@ from warmflow import signals
 from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.files import read_tensors, write_tensors
 from warmflow.noise import Noise, permutation
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar
 
 if TYPE_CHECKING:
@@ -145,19 +145,19 @@ class _Log:
         self.path = None if folder is None else folder / "log.jsonl"
         if self.path is not None and self.path.exists():
             kept = []
-            for line in self.path.read_text().splitlines():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
                 except (json.JSONDecodeError, KeyError):
                     continue  # an incomplete line, written when the process was killed
             temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(kept))
+            temporary.write_text("".join(kept), encoding="utf-8")
             os.replace(temporary, self.path)
 
     def write(self, line: Mapping[str, object]) -> None:
         if self.path is not None:
-            with open(self.path, "a") as file:
+            with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
 
@@ -266,6 +266,7 @@ def _accelerator(device: str) -> Accelerator:
         return Accelerator()  # its state is global: an earlier training used another device
 
 
+@numbers_checked
 def train(
     objective: Objective,
     data: Data,

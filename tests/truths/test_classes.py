@@ -173,7 +173,7 @@ def test_split_folders_are_no_classes(tmp_path: Path, stream: bool) -> None:
     for part in (data.train, data.validation, data.heldout):
         assert part is not None and part.condition["label"].tolist() == [green % 2 for green in greens(part.x1)]
     told = "split folders are no classes: train (80 images) is trained on; val (40 images) is held out"
-    assert data.warnings == (f"folder:{tmp_path}: {told}",)
+    assert data.warnings[0] == f"folder:{tmp_path}: {told}"
     files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.png"))
     assert all(files[row].startswith("val") for row in data.rows["heldout"].tolist()), "rows number the sorted files"
 

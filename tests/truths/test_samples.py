@@ -169,7 +169,7 @@ BAD: list[tuple[str, str, Change, str]] = [
     ("copied, one value bright", "b", with_bright_value, r"20 rows of .*b\.npy are rows of .*real\.npy too"),
     ("same", "b", lambda x: blobs(N, 3, 0.1), r"a\.npy and .*b\.npy hold the same samples; give each its own"),
     ("chosen on", "validation", lambda x: with_rows(blobs(N, 9)), r"20 rows of .*validation\.npy are rows of .*real\.npy"),
-    ("integers", "b", lambda x: to_bytes(x).int(), r"b\.npy holds images of int32; give uint8 \(0\.\.255\) or floats"),
+    ("integers", "b", lambda x: to_bytes(x).int(), r"b\.npy holds images of int32; give uint8 \(0\.\.255\), as by astype"),
 ]  # fmt: skip
 
 

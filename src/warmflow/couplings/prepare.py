@@ -30,6 +30,7 @@ from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start
 from warmflow.couplings.base import permuted, place, seen
 from warmflow.couplings.refine import refined
 from warmflow.noise import Noise, permutation
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.records import concatenate
 
 
@@ -120,7 +121,7 @@ def _(part: torch.nn.Module) -> str:
 def _check_settings(folder: Path, settings: dict[str, object]) -> None:
     note = folder / "pairs.json"
     if note.exists():
-        before = json.loads(note.read_text())
+        before = json.loads(note.read_text(encoding="utf-8"))
         changed = [k for k in settings if before.get(k) != settings[k]]
         if changed:
             k = changed[0]
@@ -131,7 +132,7 @@ def _check_settings(folder: Path, settings: dict[str, object]) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     temporary = note.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(settings))
+    temporary.write_text(json.dumps(settings), encoding="utf-8")
     os.replace(temporary, note)
 
 
@@ -198,6 +199,7 @@ def _refined_round(pair: Pair, coupling: Coupling, names: list[str], block: int,
     return replace(pair, start=permuted(pair.start, rows, Batch(pair.x1, datum)))
 
 
+@numbers_checked
 def prepare(
     coupling: Coupling,
     data: Data,
@@ -269,9 +271,9 @@ def prepare(
 
 
 def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:
-    if block < 1 or rounds < 1:
+    if not is_whole(block) or not is_whole(rounds):
         raise ValueError(f"block is {block} and rounds is {rounds}; both must be at least 1")
-    if passes < 0 or (passes and not coupling.refines):
+    if not is_whole(passes, 0) or (passes and not coupling.refines):
         raise ValueError(
             f"passes is {passes} with the coupling {type(coupling).__name__}; only Assignment takes passes, 0 or more"
         )

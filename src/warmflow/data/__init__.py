@@ -190,7 +190,7 @@ class DataSet:
         lost = self.unreadable
         found = [
             str(self.notes[key])
-            for key in ("parts", "classes", "range", "drafts", "unused", "left_out")
+            for key in ("parts", "classes", "range", "share", "drafts", "unused", "left_out", "hidden")
             if key in self.notes
         ]
         if lost:

@@ -23,15 +23,22 @@ from torch import Tensor
 
 from warmflow.data import DataSet, Kind, enough, split, suggest
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
-from warmflow.data.images import as_tensor, to_images
+from warmflow.data.images import as_tensor, to_images, used_range
+from warmflow.data.items import unpacked
 from warmflow.data.labels import labels_of
+from warmflow.number_checks import numbers_checked
 
 LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
 """The names of labels, and of the names of classes, in a .npz file."""
+FAR = 10.0
+"""Points are warned about if a mean or standard deviation is above this, or a standard deviation below its inverse."""
+LOOKED_AT = 1000
+"""Rows of a mapped file whose scale is looked at."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
 
+@numbers_checked
 def from_array(
     x: object, labels: object = None, kind: Kind | None = None, name: str = "array", seed: int = 0,
     classes: Sequence[str] = (),
@@ -39,7 +46,8 @@ def from_array(
     """A data set from a tensor, array or nested list.
 
     Args:
-        x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N at least 200.
+        x: (N, d) points, or images (N, H, W), (N, H, W, C) or (N, C, H, W); N at least 200. Also a torch Dataset of these, or of
+            (x, label).
         labels: (N,) whole numbers from 0 or strings; mapped to 0 .. K - 1 in natural order, with their names in the data
             set's ``classes``.
         kind: "points" or "images"; by default inferred from the number of dimensions.
@@ -49,13 +57,19 @@ def from_array(
         ValueError: another shape or dtype, NaN or infinite values, points beyond 1e4, identical rows only, or labels that are
             missing (-1, NaN) or not whole.
     """
+    x, own = unpacked(x, name)
+    labels = own if labels is None else labels
     raw = as_tensor(x, name)
     kind = _kind(tuple(raw.shape), kind, name)
-    x1 = _points(raw, name) if kind == "points" else to_images(raw, name)
+    x1 = (
+        _points(raw, name)
+        if kind == "points"
+        else to_images(raw, name, str(getattr(x, "dtype", "")).removeprefix("torch."))
+    )
     if bool((x1 == x1[:1]).all()):
         raise ValueError(f"{name}: all {len(x1)} rows are the same; there is nothing to learn, check the file")
     names, label = labels_of(labels, len(x1), name, classes)
-    notes = _notes(raw) if kind == "images" else {}
+    notes = used_range(raw) if kind == "images" else _scales(x1)
     n = len(x1)
     return split(
         name, kind, x1, label, heldout=n // 4, validation=n // 10, seed=seed, classes=names, notes=notes
@@ -90,12 +104,22 @@ def _points(raw: Tensor, name: str) -> Tensor:
     return raw.float().contiguous()
 
 
-def _notes(raw: Tensor) -> dict[str, object]:
-    if raw.dtype.is_floating_point and float(raw.min()) >= 0:
-        return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
-    return {}
+def _scales(x: Tensor) -> dict[str, object]:
+    """A line about points (N, d) whose mean or standard deviation is far from order 1, in some coordinate that varies."""
+    mean, std = x.double().mean(0), x.double().std(0)
+    varies = std > 0
+    size = torch.where(varies, torch.maximum(mean.abs(), std), 1.0)
+    small = torch.where(varies, std, 1.0)
+    worst = int(size.argmax()) if float(size.max()) > FAR else int(small.argmin())
+    if float(size.max()) <= FAR and float(small.min()) >= 1 / FAR:
+        return {}
+    return {
+        "range": f"coordinate {worst} has mean {float(mean[worst]):.3g} and standard deviation {float(std[worst]):.3g}, far from "
+        "order 1, in which networks, noise and distances are: standardise, (x - mean) / std"
+    }
 
 
+@numbers_checked
 def from_file(
     path: str | os.PathLike[str],
     *,
@@ -151,9 +175,10 @@ def _from_map(x: np.ndarray, labels: object, *, kind: Kind | None, name: str, se
     def read(rows: Tensor) -> Tensor:
         return check(as_tensor(x[rows.numpy()], name), name)
 
+    first = as_tensor(x[:: max(1, len(x) // LOOKED_AT)], name)
     return on_demand(
         name, kind, read, len(x), label, heldout=len(x) // 4, validation=len(x) // 10, memory=memory, seed=seed,
-        classes=classes,
+        classes=classes, notes=used_range(first) if kind == "images" else _scales(first.flatten(1)),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from warmflow.data import DataSet, roots
 from warmflow.data.arrays import read_arrays
 from warmflow.data.image_files import reason
 from warmflow.data.images import official
+from warmflow.number_checks import numbers_checked
 
 HUB = "uoft-cs/cifar10"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -39,6 +40,7 @@ RECORD = 1 + 3 * SIDE * SIDE
 TRAIN, TEST, BATCH = 50_000, 10_000, 10_000
 
 
+@numbers_checked
 def cifar10(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
     """CIFAR-10: 60,000 photographs of ten classes, (3, 32, 32) in [-1, 1].
 

@@ -24,7 +24,7 @@ import torch
 
 from warmflow.data import DataSet, roots, split
 from warmflow.data.images import to_images
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
 ARRAYS = ("x", "y", "code", "categories")
@@ -34,6 +34,7 @@ LETTERS, TAGS, CANCEL = 0x1F1E6, 0xE0000, 0xE007F
 SILENT = (0x200D, 0xFE0E, 0xFE0F, CANCEL)
 
 
+@numbers_checked
 def emoji(seed: int = 0, *, size: int = SIDE, file: str | os.PathLike[str] | None = None) -> DataSet:
     """3,786 emoji, (3, size, size) in [-1, 1], labelled by category, with captions.
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from warmflow.data.images import from_uint8
+from warmflow.data.images import from_uint8, scaling
+from warmflow.data.items import unpacked
 from warmflow.noise import permutation
 
 KINDS = "floats (n, ...), uint8 images (n, C, H, W) or int64 tokens (n, L)"
@@ -27,6 +28,9 @@ def as_set(x: object, name: str, like: Tensor | None = None, draws: bool = False
     Raises:
         ValueError: not numeric, no rows, another kind or shape, NaN or infinite values.
     """
+    x, labels = unpacked(x, name)
+    if labels is not None:
+        raise ValueError(f"{name} holds (x, label); give x alone, and labels apart")
     try:
         found = torch.as_tensor(x).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
@@ -38,8 +42,11 @@ def as_set(x: object, name: str, like: Tensor | None = None, draws: bool = False
         rows = from_uint8(rows)
     elif rows.dtype in (torch.float16, torch.bfloat16):
         rows = rows.float()
-    elif rows.dtype in (torch.int8, torch.int16, torch.int32):
+    elif rows.ndim == 2 and rows.dtype in (torch.int8, torch.int16, torch.int32):
         rows = rows.long()
+    elif rows.ndim > 2 and not rows.is_floating_point() and not rows.is_complex():
+        kind = str(getattr(x, "dtype", found.dtype)).removeprefix("torch.")
+        raise ValueError(f"{name} holds images of {kind}; {scaling(rows)}")
     if rows.dtype not in (torch.float32, torch.float64, torch.int64):
         raise ValueError(f"{name} holds {str(rows.dtype)[6:]} numbers of shape {tuple(found.shape)}; give {KINDS}")
     if like is not None and rows.is_floating_point() != like.is_floating_point():
@@ -82,6 +89,14 @@ def one_range(sets: Mapping[str, Tensor], real: Tensor) -> None:
 
 
 LEAST = 20
+
+
+def check_draws(samples: int, clip: tuple[float, float] | None) -> None:
+    """Raises ValueError for fewer than 20 samples, or a range to clip to whose ends are not rising."""
+    if samples < LEAST:
+        raise ValueError(f"samples is {samples}; a distance needs at least {LEAST}, better 2,000")
+    if clip is not None and not clip[0] < clip[1]:
+        raise ValueError(f"clip is {clip}; give the low end first: (low, high)")
 
 
 def check_set(name: str, x: Tensor, shape: tuple[int, ...]) -> None:

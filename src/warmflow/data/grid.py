@@ -16,7 +16,7 @@ from warmflow.contracts import Condition, Source, Start, Wrapper
 from warmflow.data import Codec, DataSet
 from warmflow.data.toy import toy
 from warmflow.noise import Noise
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Gridded(Wrapper):
         return replace(start, x0=Grid(self.levels).encode(start.x0))
 
 
+@numbers_checked
 def grid(name: str, *, levels: int = 128, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
     """A toy data set (:func:`warmflow.data.toy.toy`) as tokens (N, 2) below ``levels``.
 

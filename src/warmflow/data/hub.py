@@ -28,9 +28,9 @@ from warmflow.data import DataSet, check_classes, enough, part, suggest
 from warmflow.data.class_folders import SPLITS
 from warmflow.data.demand import rows_of
 from warmflow.data.image_files import FORMATS, MODES, read_image, reason
-from warmflow.data.images import from_uint8
+from warmflow.data.images import from_uint8, used_range
 from warmflow.data.labels import labels_of
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 VALIDATING = SPLITS["validation"]
 KINDS = ("int", "uint", "string", "large_string", "bool")
@@ -69,6 +69,7 @@ class Table(Protocol):
     def cast_column(self, name: str, kind: object) -> Table: ...
 
 
+@numbers_checked
 def hub(
     name: str,
     *,
@@ -121,11 +122,14 @@ def hub(
     images = _Images(splits, columns["image"], what)
     size, mode = images.as_asked(size, mode)
     parts = {}
+    ends: list[Tensor] = []
     for key, mine in rows.items():
-        x1 = from_uint8(images.read(mine, size, mode))
-        parts[key] = part(x1, None if labels is None else labels[mine])
+        raw = images.read(mine, size, mode)
+        ends += [raw.min(), raw.max()] if len(raw) else []
+        parts[key] = part(from_uint8(raw), None if labels is None else labels[mine])
     used = {key: f"{split} ({len(table)} rows)" for key, (split, table) in splits.items()}
     notes: dict[str, object] = {"columns": {k: v for k, v in columns.items() if v}, "splits": used}
+    notes |= used_range(torch.stack(ends))
     left = [f"{key} ({len(table)} rows)" for key, table in found.items() if key not in {n for n, _ in splits.values()}]
     if left:
         notes["left_out"] = f"splits that are not used: {', '.join(left)}"

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, roots
 from warmflow.data.images import official
+from warmflow.number_checks import numbers_checked
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 HUB = "zalando-datasets/fashion_mnist"
@@ -77,6 +78,7 @@ def _named(folder: Path, name: str) -> Path | None:
     return next((folder / f for f in (f"{name}.gz", name) if (folder / f).is_file()), None)
 
 
+@numbers_checked
 def fashion(seed: int = 0, *, most: int = 0, folder: str | os.PathLike[str] | None = None) -> DataSet:
     """Fashion-MNIST: 70,000 images of clothes, (1, 28, 28) in [-1, 1], ten classes.
 

@@ -21,8 +21,9 @@ from torch import Tensor
 from warmflow.data import DataSet, parted, split, suggest
 from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
-from warmflow.data.images import from_uint8
-from warmflow.number_checks import is_whole
+from warmflow.data.images import from_uint8, used_range
+from warmflow.number_checks import is_whole, numbers_checked
+from warmflow.printing import in_one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
 """Formats that Pillow may open: those that it decodes itself (EPS, for example, would start another program)."""
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 MODES = ("RGB", "L")
+LOOKED_AT = 100
+"""Files whose range is looked at where images are decoded on demand."""
 
 
 def _check(size: int, mode: str, heldout: float) -> None:
@@ -42,6 +46,7 @@ def _check(size: int, mode: str, heldout: float) -> None:
         raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
 
 
+@numbers_checked
 def folder(
     path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2,
     stream: bool = False, memory: float = MEMORY,
@@ -81,9 +86,13 @@ def folder(
     mine = torch.cat(list(found.parts.values())).sort().values  # the rest is in folders that are not used
     label = None if found.label is None else found.label[mine]
     x = None if x is None else x[mine]
-    files, n = [files[i] for i in mine.tolist()], len(mine)
+    tried, files, n = files, [files[i] for i in mine.tolist()], len(mine)
     bad = [{"file": f, "reason": r} for f, r in failed]
     notes: dict[str, object] = {"read": n, "unreadable": len(bad), "unreadable_files": bad, **found.notes}
+    if x is not None and len(x):
+        notes |= used_range(x)
+    if hidden := left_out(root, [*tried, *(one["file"] for one in bad)]):
+        notes["hidden"] = hidden
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
     given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
     lost = 0 if given is None else n - sum(map(len, given.values()))
@@ -104,6 +113,9 @@ def folder(
             torch.from_numpy(np.stack([_decoded(root / files[row], size, mode) for row in rows.tolist()]))
         )
 
+    notes |= used_range(
+        torch.from_numpy(np.stack([_decoded(root / file, size, mode) for file in files[:: max(1, n // LOOKED_AT)]]))
+    )
     return on_demand(
         name, "images", read, n, label, memory=memory, seed=seed, classes=found.classes, notes=notes, heldout=held,
         validation=valid, given=given,
@@ -188,6 +200,18 @@ def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
 def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:
     """The sorted relative names of a folder's files, except those in ``without``."""
     return [name for name in _names(root)[0] if name not in set(without)]
+
+
+def left_out(root: Path, used: Sequence[str]) -> str:
+    """A line about the files below root that look like images and are not among those used: hidden ones, as macOS writes beside
+    each file on other disks; empty if there are none."""
+    known, rest = set(used), []
+    for here, _, files in os.walk(root):
+        paths = (Path(here, file).relative_to(root).as_posix() for file in files)
+        rest += [path for path in paths if path.lower().endswith(SUFFIXES) and path not in known]
+    if not rest:
+        return ""
+    return f"{len(rest)} of {len(used) + len(rest)} files are hidden and left out ({in_one_line(min(rest))})"
 
 
 def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:

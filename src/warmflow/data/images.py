@@ -6,6 +6,7 @@ error, because a wrong guess of their scale would go unnoticed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,11 +16,14 @@ from torch import Tensor
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, part, split
 from warmflow.noise import permutation
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 ROUNDING = 1e-6
+DARK, NARROW = 127, 0.25
+"""Images are warned about if 8 bits end here or earlier, or floats span less."""
 
 
+@numbers_checked
 def digits(seed: int = 0) -> DataSet:
     """scikit-learn's 1,797 handwritten digits, (1, 8, 8) as x/8 - 1: 997 train, 300 validation, 500 held out.
 
@@ -90,19 +94,24 @@ def from_uint8(x: Tensor) -> Tensor:
     return x.to(torch.float32, copy=True).div_(127.5).sub_(1)  # in place, to avoid a second copy of a large set
 
 
-def to_images(array: object, name: str = "images") -> Tensor:
+def to_images(array: object, name: str = "images", dtype: str = "") -> Tensor:
     """Converts a tensor, array or nested list of images to (N, C, H, W) float32 in [-1, 1].
 
     Layouts: (N, H, W), (N, H, W, C) and (N, C, H, W) with C of 1 or 3. Axis 1 is the channel axis if its size is 1 or 3,
     else the last axis is. uint8 is converted by x/127.5 - 1; floats must already be in [-1, 1] (up to rounding, 1e-6).
 
+    Args:
+        dtype: the name of the dtype in error messages; by default that of the array.
+
     Raises:
         ValueError: another dtype or layout, no rows, NaN or infinite values, floats outside [-1, 1].
     """
     x = as_tensor(array, name)
-    if x.dtype != torch.uint8 and not x.dtype.is_floating_point:
-        kind = str(x.dtype).removeprefix("torch.")
-        raise ValueError(f"{name}: dtype {kind}; give uint8 (0..255), as by astype('uint8'), or floats in [-1, 1]")
+    if x.is_complex():
+        raise ValueError(f"{name}: dtype {str(x.dtype).removeprefix('torch.')}; give real numbers")
+    if x.dtype != torch.uint8 and not x.dtype.is_floating_point and x.numel():
+        kind = dtype or str(getattr(array, "dtype", x.dtype)).removeprefix("torch.")
+        raise ValueError(f"{name}: dtype {kind} with values from {int(x.min())} to {int(x.max())}; {scaling(x)}")
     x = channels_first(x, name)
     if x.numel() == 0:
         raise ValueError(f"{name}: shape {tuple(x.shape)} is empty; give at least one image")
@@ -114,9 +123,37 @@ def to_images(array: object, name: str = "images") -> Tensor:
         raise ValueError(f"{name}: NaN or infinite values in {bad} of {len(x)} images; remove or repair these rows")
     low, high = float(x.min()), float(x.max())
     if low < -1 - ROUNDING or high > 1 + ROUNDING:
-        remedy = "give uint8 (0..255), or scale floats to [-1, 1]"
-        raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} are outside [-1, 1]; {remedy}")
+        raise ValueError(f"{name}: values from {low:.4g} to {high:.4g} are outside [-1, 1]; {scaling(x)}")
     return x.clamp(-1, 1).contiguous()
+
+
+def used_range(raw: Tensor) -> dict[str, object]:
+    """A line, as the note "range", about images that do not use the range of their dtype; nothing where they do."""
+    low, high = float(raw.min()), float(raw.max())
+    if raw.dtype == torch.uint8:
+        told = f"no value is above {high:.0f}, and 255 is white; if {high:.0f} is white, scale them by {255 / max(high, 1):.4g}"
+        return {"range": told} if high <= DARK else {}
+    if low >= 0:
+        return {"range": "no value is below 0; if 0 means black, scale [0, 1] to [-1, 1] by 2 * x - 1"}
+    if high - low < NARROW:
+        return {
+            "range": f"values from {low:.3g} to {high:.3g} use little of [-1, 1]; -1 is black and 1 white: scale them"
+        }
+    return {}
+
+
+def scaling(x: Tensor) -> str:
+    """How to give images of these values, which are neither uint8 nor in [-1, 1]."""
+    x = x if x.is_floating_point() else x.long()
+    low, high = float(x.min()), float(x.max())
+    if not x.is_floating_point() and low >= 0 and high <= 1:
+        return "give uint8 (0..255), as by (255 * x).astype('uint8'), or floats in [-1, 1]"
+    if low >= 0 and high <= 255 and bool((x == x.round()).all()):
+        return "give uint8 (0..255), as by astype('uint8'), or scale floats to [-1, 1]"
+    if low >= 0:
+        white = 2 ** math.ceil(math.log2(high + 1)) - 1
+        return f"scale to [-1, 1], as by x / {white / 2} - 1 where {white} is white (uint8 holds no more than 255)"
+    return "give uint8 (0..255), or scale floats to [-1, 1]"
 
 
 def as_tensor(array: object, name: str) -> Tensor:
@@ -126,7 +163,7 @@ def as_tensor(array: object, name: str) -> Tensor:
         ValueError: rows of different shapes, strings or objects.
     """
     if isinstance(array, Tensor):
-        x = array.detach().cpu()
+        x = array.detach().cpu().to_dense()
         return x.long() if x.dtype in (torch.uint16, torch.uint32, torch.uint64) else x
     try:
         found = np.asarray(array)

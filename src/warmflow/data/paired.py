@@ -27,6 +27,7 @@ from warmflow.data import DataSet, split
 from warmflow.data.image_files import read_folder
 from warmflow.data.images import from_uint8, to_images
 from warmflow.noise import Noise
+from warmflow.number_checks import numbers_checked
 
 INPUT = "input"
 ORIENTATION = 0x0112
@@ -52,11 +53,13 @@ def noised(y: Tensor, sigma: float, seed: int) -> Tensor:
     return y + sigma * Noise.of(seed, len(y)).normal("degraded", *y.shape[1:])
 
 
+@numbers_checked
 def super_resolution(data: DataSet, factor: int = 4) -> DataSet:
     """The data with inputs of lower resolution."""
     return _with_inputs(data, f"{data.name}, super-resolution x{factor}", lambda y, k: lowered(y, factor))
 
 
+@numbers_checked
 def denoising(data: DataSet, sigma: float = 0.5, seed: int = 0) -> DataSet:
     """The data with noisy inputs; each part has independent noise."""
     return _with_inputs(data, f"{data.name}, denoising {sigma:g}", lambda y, k: noised(y, sigma, seed + k))
@@ -77,6 +80,7 @@ def _with_inputs(data: DataSet, name: str, degrade: Callable[[Tensor, int], Tens
     return replace(data, name=name, train=one(data.train, 0), validation=validation, heldout=one(data.heldout, 2))
 
 
+@numbers_checked
 def pairs(inputs: object, targets: object, *, name: str = "pairs", seed: int = 0) -> DataSet:
     """Pairs given by the user: two arrays of images of the same length, order and size.
 
@@ -130,6 +134,7 @@ def _ratio(file: Path) -> float:
     return width / height
 
 
+@numbers_checked
 def paired_folders(
     inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0
 ) -> DataSet:

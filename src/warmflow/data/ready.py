@@ -11,8 +11,7 @@ and answers to test inputs against validation pairs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor
 from warmflow.contracts import Samples
 from warmflow.data.given import as_set, halves
 from warmflow.noise import permutation
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_seed
 from warmflow.user_code import evaluating, naming
 
 DRAWS = 4
@@ -172,11 +171,15 @@ def most(test: int, validation: int) -> int:
 def by_seed(name: str, given: object) -> dict[int, object]:
     """The generator, or the samples by number of calls, of each training seed."""
     if isinstance(given, Mapping) and given and all(isinstance(v, Mapping) or callable(v) for v in given.values()):
-        bad = [k for k in given if not is_whole(k, -math.inf)]
+        bad = [k for k in given if not is_seed(k)]
         if bad:
-            raise ValueError(f"{name} has samples under the training seed {bad[0]!r}; give whole numbers")
-        return dict(sorted(given.items()))
-    found = dict(enumerate(given)) if isinstance(given, Sequence) and not isinstance(given, str) else {0: given}
+            raise ValueError(
+                f"{name} has samples under the training seed {bad[0]!r}; give whole numbers from 0 to 2^63 - 1"
+            )
+        return dict(sorted((int(k), one) for k, one in given.items()))
+    found = (
+        dict(enumerate(given)) if isinstance(given, Sequence | Iterator) and not isinstance(given, str) else {0: given}
+    )
     if len({id(one) for one in found.values() if callable(one)}) < sum(callable(one) for one in found.values()):
         raise ValueError(f"{name} has one generator under several training seeds; one model is one seed")
     if not found:

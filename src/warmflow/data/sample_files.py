@@ -23,12 +23,11 @@ import torch
 from torch import Tensor
 
 from warmflow.data.arrays import read_arrays
-from warmflow.data.image_files import names_of, read_pixels, reason
-from warmflow.data.images import as_tensor, channels_first
+from warmflow.data.image_files import SUFFIXES, left_out, names_of, read_pixels, reason
+from warmflow.data.images import as_tensor, channels_first, scaling
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 NAMES = ("x", "samples", "arr_0")
 FILES = (".npy", ".npz", ".safetensors", ".txt")
 
@@ -45,6 +44,7 @@ class Raw:
     first: str
     lines: tuple[str, ...] = ()
     compressed: bool = False
+    left_out: str = ""
 
     def __len__(self) -> int:
         return len(self.lines) if self.kind == "text" else len(self.x)
@@ -140,7 +140,12 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
         if pixels[-1].shape != pixels[0].shape:
             _differ(f"{name}/{files[0]}", pixels[0].shape, f"{name}/{file}", pixels[-1].shape)
     lossy = any(file.lower().endswith((".jpg", ".jpeg")) for file in files)
-    return Raw(name, "images", torch.from_numpy(np.stack(pixels)), f"{name}/{files[0]}", compressed=lossy)
+    others = [n for n in names_of(root) if not n.lower().endswith(SUFFIXES)]
+    other = (
+        f"{len(others)} of {len(files) + len(others)} files are no images and left out ({others[0]})" if others else ""
+    )
+    x, left = torch.from_numpy(np.stack(pixels)), "; ".join(filter(None, (left_out(root, files), other)))
+    return Raw(name, "images", x, f"{name}/{files[0]}", compressed=lossy, left_out=left)
 
 
 def _safetensors(file: Path, name: str) -> Tensor:
@@ -163,7 +168,7 @@ def _array(x: Tensor, name: str) -> Raw:
         raise ValueError(f"{name} has shape {tuple(x.shape)}; give images (N, C, H, W), points (N, d) or tokens (N, L)")
     if x.ndim > 2:
         if x.dtype != torch.uint8 and not x.is_floating_point():
-            raise ValueError(f"{name} holds images of {str(x.dtype)[6:]}; give uint8 (0..255) or floats in [-1, 1]")
+            raise ValueError(f"{name} holds images of {str(x.dtype)[6:]}; {scaling(x)}")
         return Raw(name, "images", channels_first(x, name).contiguous(), name)
     if x.dtype == torch.uint8 or x.dtype == torch.bool or x.is_complex():
         raise ValueError(f"{name} holds rows of {str(x.dtype)[6:]}; reshape images to (N, H, W), save tokens as int64")
@@ -174,7 +179,7 @@ def _array(x: Tensor, name: str) -> Raw:
 
 def _lines(file: Path, name: str) -> Raw:
     text = next(iter(read_text(file).values()))
-    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line]
+    lines = list(enumerate(text.rstrip("\n").split("\n"), 1))
     for (i, line), (j, other) in pairwise(lines):
         if len(line) != len(other):
             raise ValueError(

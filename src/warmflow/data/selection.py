@@ -25,9 +25,10 @@ from torch import Tensor
 
 from warmflow.data import DataSet, suggest
 from warmflow.noise import permutation
-from warmflow.number_checks import is_number
+from warmflow.number_checks import is_number, numbers_checked
 
 
+@numbers_checked
 def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True) -> DataSet:
     """The data set with the rows of its training part that have the highest scores, in their order.
 
@@ -60,6 +61,7 @@ def pruned(dataset: DataSet, scores: object, keep: float, by_class: bool = True)
     return _chosen(dataset, rows, "pruned", {"keep": float(keep), "by_class": by_class, "from": n, "to": len(rows)})
 
 
+@numbers_checked
 def reweighted(dataset: DataSet, weights: Sequence[float] | Mapping[str, float], *, seed: int = 0) -> DataSet:
     """The data set with these class proportions in its training part; the number of rows is unchanged.
 

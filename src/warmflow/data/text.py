@@ -20,6 +20,7 @@ References:
 
 from __future__ import annotations
 
+import itertools
 import re
 import tarfile
 import unicodedata
@@ -33,7 +34,9 @@ import torch
 from torch import Tensor
 
 from warmflow.data import Codec, DataSet, part
-from warmflow.number_checks import is_whole
+from warmflow.data.image_files import names_of
+from warmflow.data.labels import listed
+from warmflow.number_checks import is_whole, numbers_checked
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -42,6 +45,8 @@ MOST = 255
 """Largest number of symbols of a full alphabet, not counting the replacement for all others."""
 ALPHABETS = ("text8", "full")
 OTHER = "\ufffd"
+TOLD = 0.01
+"""A larger share of letters or symbols that is not kept is told."""
 
 
 def normalised(text: str) -> str:
@@ -94,7 +99,11 @@ class Alphabet(Codec):
     @staticmethod
     def of(text: str) -> Alphabet:
         """The symbols of a text, in code point order; the rarest are replaced by one symbol if there are more than 255."""
-        counts = Counter(text)
+        return Alphabet.among(Counter(text))
+
+    @staticmethod
+    def among(counts: Counter[str]) -> Alphabet:
+        """The same of the symbols of a text with their numbers."""
         kept = sorted(c for c, _ in counts.most_common(MOST))
         return Alphabet(tuple(kept) + ((OTHER,) if len(counts) > MOST else ()))
 
@@ -128,22 +137,34 @@ def decoded(raw: bytes, name: str) -> str:
 def read(path: str | Path) -> dict[str, str]:
     """The documents of a text file, of a folder (recursively, its .txt files), or of a .tar archive of .txt files, by name.
 
+    Hidden files are left out. The suffix may be in capitals, and links are followed.
+
     Raises:
         ValueError: a path that does not exist, a folder or archive without .txt files, a file that cannot be read as text.
     """
+    return _documents(path)[0]
+
+
+def _documents(path: str | Path) -> tuple[dict[str, str], list[str]]:
+    """The documents of ``read``, and the names of the files that are not read."""
     path = Path(path).expanduser()
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*.txt") if p.is_file())
+        names = names_of(path)
+        files = [name for name in names if _is_text(name)]
         if not files:
             raise ValueError(f"the folder {path} holds no .txt files: give a text file, or a folder of them")
-        return {str(p.relative_to(path)): _bytes(p) for p in files}
+        return {name: _bytes(path / name) for name in files}, [name for name in names if not _is_text(name)]
     if not path.exists():
         raise ValueError(
             f"the text {str(path)!r} does not exist: give the path of a text file or a folder of .txt files"
         )
-    if re.search(r"\.tar(\.\w+)?$|\.tgz$", path.name):
+    if re.search(r"\.tar(\.\w+)?$|\.tgz$", path.name.lower()):
         return _archive(path)
-    return {path.name: _bytes(path)}
+    return {path.name: _bytes(path)}, []
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(".txt") and not name.rpartition("/")[2].startswith(".")
 
 
 def _bytes(path: Path) -> str:
@@ -153,19 +174,21 @@ def _bytes(path: Path) -> str:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _archive(path: Path) -> dict[str, str]:
-    found = {}
+def _archive(path: Path) -> tuple[dict[str, str], list[str]]:
+    found, others = {}, []
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
+                file = archive.extractfile(member) if member.isfile() and _is_text(member.name) else None
                 if file is not None:
                     found[member.name] = decoded(file.read(), f"{path}:{member.name}")
+                elif not member.isdir() and not member.name.rpartition("/")[2].startswith("."):
+                    others.append(member.name)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{path} is not an archive that can be read ({error}): give a .tar of .txt files") from None
     if not found:
         raise ValueError(f"the archive {path} holds no .txt files")
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())), sorted(others)
 
 
 def embedded() -> dict[str, str]:
@@ -200,6 +223,7 @@ def windows(stream: Tensor, length: int) -> Tensor:
     return stream[: n * length].reshape(n, length)
 
 
+@numbers_checked
 def text(
     source: str | Path | Mapping[str, str] = "embedded", *, length: int = 64, alphabet: str = "text8", most: int = 0
 ) -> DataSet:
@@ -221,37 +245,70 @@ def text(
     if not is_whole(length, 2):
         raise ValueError(f"length is {length!r}; windows hold a whole number of at least 2 symbols")
     if isinstance(source, Mapping):
-        name, documents = "text", dict(source)
+        name, documents, others = "text", dict(source), list[str]()
     else:
-        name, documents = str(source), embedded() if source == "embedded" else read(source)
+        name, (documents, others) = str(source), (embedded(), []) if source == "embedded" else _documents(source)
+    counts = Counter(itertools.chain.from_iterable(documents.values()))
     if alphabet == "text8":
-        codec = Alphabet(tuple(LETTERS))
-        plain = [normalised(t) for t in documents.values()]
-        tokens = [_fast(t + " ") for t in plain if t]
+        codec, share = Alphabet(tuple(LETTERS)), _letters_kept(counts)
+        tokens = [_fast(t + " ") for t in map(normalised, documents.values()) if t]
     else:
-        codec = Alphabet.of("".join(documents.values()))
+        codec, share = Alphabet.among(counts), _symbols_kept(counts)
         tokens = [codec.encode(t) for t in documents.values()]
+    if not tokens:
+        raise ValueError(f"{name}: no symbol of the text is kept{'; ' + share if share else ''}")
     streams = parts_of(tokens, 40 * length)
     found = {k: windows(v, length) for k, v in streams.items()}
     total = sum(len(t) for t in tokens)
     if len(found["heldout"]) < 50 or len(found["train"]) < 200:
         raise ValueError(
             f"{name}: too few to tell: {total:,} symbols make {len(found['heldout'])} held-out windows of {length}; bring "
-            f"at least {600 * length:,} symbols, or shorten the windows: a smaller length"
+            f"at least {600 * length:,} symbols, or shorten the windows: a smaller length{'; ' + share if share else ''}"
         )
     train = found["train"]
     if most and len(train) > most:
         train = train[torch.linspace(0, len(train) - 1, most).round().long()]
+    notes: dict[str, object] = {
+        "documents": len(documents),
+        "symbols": total,
+        "alphabet": alphabet,
+        "vocabulary": len(codec),
+    }
     return DataSet(
         name=f"text.{name}",
         kind="tokens",
         train=part(train),
         validation=part(found["validation"]) if len(found["validation"]) else None,
         heldout=part(found["heldout"]),
-        notes={"documents": len(documents), "symbols": total, "alphabet": alphabet, "vocabulary": len(codec)},
+        notes={**notes, **({"share": share} if share else {}), **({"left_out": _not_read(others)} if others else {})},
         codec=codec,
         streams={k: streams[k] for k in ("train", "judge")},
     )
+
+
+def _letters_kept(counts: Counter[str]) -> str:
+    """A line about letters that the 27 symbols leave out, if these are more than a hundredth of all letters."""
+    letters = {c: n for c, n in counts.items() if c.isalpha()}
+    total, kept = sum(letters.values()), sum(n for c, n in letters.items() if normalised(c))
+    if kept >= (1 - TOLD) * total:
+        return ""
+    lost = max((c for c in letters if not normalised(c)), key=lambda c: letters[c])
+    return f"{kept / total:.0%} of the {total:,} letters are in a .. z, others (like {lost}) are left out: give alphabet 'full'"
+
+
+def _symbols_kept(counts: Counter[str]) -> str:
+    """A line about symbols that a full alphabet replaces, if these are more than a hundredth of the text."""
+    total, kept = sum(counts.values()), sum(n for _, n in counts.most_common(MOST))
+    if kept >= (1 - TOLD) * total:
+        return ""
+    return (
+        f"{kept / total:.0%} of the {total:,} symbols are kept; {len(counts) - MOST:,} rare ones of {len(counts):,} are "
+        f"replaced by one, because an alphabet has {MOST}"
+    )
+
+
+def _not_read(names: list[str]) -> str:
+    return f"{len(names)} files that are not .txt are left out ({listed(names[:3])})"
 
 
 def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, Tensor | None]:
@@ -263,12 +320,12 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
     """
     import json
 
-    lines = [line for line in _bytes(Path(path)).split("\n") if line != ""]
+    lines = _bytes(Path(path)).rstrip("\n").split("\n")
     drafts: list[Tensor] = []
     refined: list[Tensor] = []
     for i, line in enumerate(lines, 1):
         pair = {"draft": line}
-        if str(path).endswith(".jsonl"):
+        if str(path).lower().endswith(".jsonl"):
             try:
                 pair = json.loads(line)
                 drafts_line = pair["draft"]

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, part, suggest
 from warmflow.noise import Noise
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 
 
 def _moons(noise: Noise) -> tuple[Tensor, Tensor]:
@@ -102,6 +102,7 @@ def draw(name: str, n: int, noise: Noise) -> Tensor:
     return draw_labelled(name, n, noise)[0]
 
 
+@numbers_checked
 def toy(name: str, *, train: int = 10_000, heldout: int = 5_000, seed: int = 0) -> DataSet:
     """A toy data set, labelled by moon, Gaussian or cell. It has no validation part, because fresh samples can be drawn.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
-from warmflow.data.given import as_set, halves, one_range
+from warmflow.data.given import as_set, check_draws, halves, one_range
 from warmflow.data.ready import Answers, Called, Inputs, Ready, by_seed, equally_many, most, same_steps
 from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.paired import paired_data
@@ -34,7 +34,7 @@ from warmflow.evaluation.verdict import Missing, Verdict, judge
 from warmflow.metrics.defaults import default_labeller, default_metrics
 from warmflow.metrics.gradients import Gradients
 from warmflow.metrics.resampled import ResampledMetric
-from warmflow.number_checks import is_whole
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.user_code import evaluating, naming
 
 Given = (
@@ -111,6 +111,7 @@ class Extras:
     items: str = "samples"
 
 
+@numbers_checked
 def evaluate(
     real: Tensor,
     *,
@@ -147,6 +148,7 @@ def evaluate(
     Raises:
         ValueError: invalid input; the message names the remedy.
     """
+    check_draws(samples, clip)
     extras, rules = extras or Extras(), rules or Rules()
     real = as_set(real, "real")
     train = None if train is None else as_set(train, "train", real)
@@ -363,7 +365,7 @@ def _generator(name: str, part: object, role: Role, sets: _Sets) -> Generator:
         bad = [k for k in part if not is_whole(k, int(role is not Role.START))]
         if bad or not part:
             raise ValueError(f"{name} has samples at {bad or 'no'} calls; give whole numbers of at least 1")
-        made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted(part.items())}
+        made = {k: sets.of(x, f"{name} at {k} calls") for k, x in sorted((int(k), x) for k, x in part.items())}
         return Ready(made) if sets.asked is None else Answers.of(made, sets.asked, name)  # type: ignore[return-value]
     if callable(part):
         return Called(part, name, sets.clip)

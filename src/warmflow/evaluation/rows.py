@@ -140,7 +140,7 @@ def choose(entry: Entry, real: RealData, samples: int) -> Choice:
                 continue
             if steps not in known:
                 sets = [
-                    _row(g, real, samples if entry.ready else n, steps, CHOICE_SEED - seed)[0][-n:]
+                    _row(g, real, samples if entry.ready else n, steps, (CHOICE_SEED - seed) % 2**63)[0][-n:]
                     for seed, g in generators.items()
                 ]
                 known[steps] = {m.name: float(np.mean([real.validated(x, m.name) for x in sets])) for m in real.metrics}

@@ -9,15 +9,12 @@ FOLDER/verdict.json, pictures.safetensors, report.html
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
@@ -27,14 +24,14 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.members import in_memory, members_of, named
-from warmflow.experiments.pipeline import conclude, described
+from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.files import read_json, write_json
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
-from warmflow.number_checks import is_number, is_whole
+from warmflow.number_checks import is_number, is_whole, numbers_checked
 from warmflow.options import changed, plain
 from warmflow.printing import say
 from warmflow.problems import problem_of
@@ -62,6 +59,7 @@ class Asked:
     """The members that the user named; the others were added."""
 
 
+@numbers_checked
 def compare(
     problem: object,
     methods: Sequence[Method] | None = None,
@@ -125,6 +123,11 @@ def run(work: Work, how: Asked) -> Report:
     real, facts = real_data(setup.data, how.samples)
     if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
         return judged_again(root)
+    told = described(
+        setup.data, real, facts, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
+        methods_described=method_titles(members), methods_given=list(how.named),
+    )  # fmt: skip
+    rehearsed(setup.data, {**config, **told}, root)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
@@ -136,11 +139,12 @@ def run(work: Work, how: Asked) -> Report:
         work = replace(work, training=changed(work.training, {"updates": updates}))
     for warning in dict.fromkeys(warnings):
         say(f"warning: {warning}", True)
-    config |= described(
-        setup.data, real, {**facts, "parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
-        methods_described=method_titles(members), methods_given=list(how.named),
-        updates=work.training.updates,
-    )  # fmt: skip
+    config |= {
+        **told,
+        "facts": {**facts, "parts": about},
+        "settings": plain(work.training),
+        "updates": work.training.updates,
+    }
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
@@ -177,18 +181,12 @@ def judged_again(root: Path) -> Report:
 
 def whole(calls: Sequence[int]) -> tuple[int, ...]:
     """Numbers of calls, checked, rising."""
-    _listed("calls", calls, "like [1, 2, 4, 8]")
     if not calls:
         raise ValueError("calls is empty; give the numbers of calls to measure every method at, like 1, 2, 4, 8")
     for k in calls:
         if not is_whole(k):
             raise ValueError(f"calls holds {k!r}; each is a whole number of at least 1")
     return tuple(sorted(set(calls)))
-
-
-def _listed(name: str, given: Sequence[int], like: str) -> None:
-    if np.isscalar(given):
-        raise ValueError(f"{name} is {given!r}; give whole numbers in a list, {like}")
 
 
 def _samples(samples: int) -> int:
@@ -198,10 +196,6 @@ def _samples(samples: int) -> int:
 
 
 def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    _listed("seeds", seeds, f"or range({seeds})")
-    for seed in seeds:
-        if not is_whole(seed, -math.inf):
-            raise ValueError(f"seeds holds {seed!r}; each is a whole number")
     if not seeds:
         raise ValueError("seeds is empty; give at least one training seed")
     return tuple(dict.fromkeys(seeds))

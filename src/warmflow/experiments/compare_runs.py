@@ -12,12 +12,13 @@ from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
 from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
 from warmflow.experiments.compare import whole
-from warmflow.experiments.pipeline import conclude, described
+from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
 from warmflow.files import make_folder, read_json, write_json
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
+from warmflow.number_checks import numbers_checked
 from warmflow.options import plain
 from warmflow.printing import say
 from warmflow.problems import PROBLEMS
@@ -26,6 +27,7 @@ from warmflow.report import Report
 from warmflow.setup import Setup
 
 
+@numbers_checked
 def compare_runs(
     runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
     draft: object = None, device: str = "cpu", progress: bool = True,
@@ -55,6 +57,7 @@ def compare_runs(
     return _judge(pools, setup, out, told, whole(calls), samples, device, progress)
 
 
+@numbers_checked
 def judge_student(
     run: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None, draft: object = None,
     device: str = "cpu", progress: bool = True,
@@ -76,6 +79,7 @@ def _judge(
     real, facts = real_data(setup.data, n)
     told = described(setup.data, real, facts, pools[0].seeds, device, recipe=setup.name, settings=plain(setup.training))
     config = {**told, **config} if config["kind"] == "run" else {**config, **told}
+    rehearsed(setup.data, config, out)
     if config["kind"] == "compare":
         write_json(out / "config.json", config)
     weights = digest_of_runs([run.folder for pool in pools for run in pool.runs])

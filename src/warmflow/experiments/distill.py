@@ -30,6 +30,7 @@ from warmflow.methods.distillation import BLANK_ROWS, ONE, Distillation, copied,
 from warmflow.methods.own import STEPS, OwnModel
 from warmflow.methods.parts import Parts
 from warmflow.methods.reflow import Reflow
+from warmflow.number_checks import numbers_checked
 from warmflow.options import changed
 from warmflow.problems.own import Arrays
 from warmflow.sampler import Sampler, placed
@@ -77,6 +78,7 @@ class Teacher:
         return parts
 
 
+@numbers_checked
 def distill(
     teacher: str | os.PathLike[str] | nn.Module | WrappedField,
     out: str | os.PathLike[str],

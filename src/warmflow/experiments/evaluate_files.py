@@ -27,11 +27,11 @@ from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
-from warmflow.files import write_json, write_tensors
+from warmflow.files import check_place, write_json, write_tensors
 from warmflow.metrics.defaults import token_metrics
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.printing import tell
-from warmflow.report import Report
+from warmflow.report import Report, rehearse
 from warmflow.rounding import rounded
 
 TRAINED = {"equal": Training.EQUAL, "convergence": Training.CONVERGENCE, "unknown": Training.UNKNOWN}
@@ -103,6 +103,8 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
         _one_input_each(asked, inputs, sets)
     for note in sets.notes:
         say(f"note: {note}")
+    check_place(out)
+    rehearse(out, {**_json(asked), "data": _data(asked, sets)}, {"real": sets.real[:SHOWN].numpy()})
     given = {flag: _given(flag, places, sets) for flag in ("--baseline", "--candidate", "--start", "--control")}
     evaluation = evaluate(
         sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train, validation=sets.validation,
@@ -128,15 +130,16 @@ def _write(out: Path, asked: Asked, sets: Sets, places: Sequence[Place], evaluat
     starts = {f"start of {p.name}": sets.methods[p.label] for p in places if p.seed == first and p.flag == "--start"}
     made = {k: x if asked.inputs is None else x[0] for k, x in {**starts, **shown}.items()}
     write_tensors(out / "pictures.safetensors", {k: x[:SHOWN] for k, x in {"real": sets.real, **made}.items()})
-    data: dict[str, object] = {
-        "name": Path(asked.real).name,
-        "kind": _kind(sets.real),
-        "shape": list(sets.real.shape[1:]),
-    }
-    if sets.alphabet is not None:
-        data["symbols"] = list(sets.alphabet.symbols)
+    data = _data(asked, sets)
     write_json(out / "config.json", {**found, "data": data, "notes": sets.notes, "device": "cpu", "state": "complete"})
     Report.read(out).save(out)
+
+
+def _data(asked: Asked, sets: Sets) -> dict[str, object]:
+    """What config.json says of the data."""
+    name, shape = Path(asked.real).name, list(sets.real.shape[1:])
+    symbols = {} if sets.alphabet is None else {"symbols": list(sets.alphabet.symbols)}
+    return {"name": name, "kind": _kind(sets.real), "shape": shape, **symbols}
 
 
 def _kind(x: Tensor) -> str:

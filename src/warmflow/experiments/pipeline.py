@@ -36,11 +36,12 @@ from warmflow.experiments.measure import (
     solvers_of,
     training_bill,
 )
+from warmflow.experiments.pair_audits import seen_as
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.processes import Bar, each
 from warmflow.files import write_json, write_tensors
 from warmflow.printing import say
-from warmflow.report import Report
+from warmflow.report import Report, rehearse
 from warmflow.sampler import Sampler
 
 SHOWN_AT = (1, 2, 4, 8)
@@ -185,6 +186,12 @@ def conclude(
     report.save(root)
     forget(root)
     return report
+
+
+def rehearsed(data: DataSet, config: Mapping[str, object], root: Path) -> None:
+    """Tries the report on real data before anything is trained; ValueError if it cannot be made."""
+    shown = seen_as(data, data.heldout.x1[: PICTURES if data.kind == "images" else POINTS])
+    rehearse(root, config, {"real": shown.cpu().numpy()})
 
 
 def _bill(c: Comparison) -> dict[str, float]:

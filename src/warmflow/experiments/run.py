@@ -20,7 +20,7 @@ from typing import TypedDict
 
 from torch import nn
 
-from warmflow.checkpoints import card, load, open_run, save_part
+from warmflow.checkpoints import card, config, load, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
@@ -124,6 +124,9 @@ def run_method(
     for i, stage in enumerate(stages):
         objective, data = stage.make(networks)
         last, t = i == len(stages) - 1, setup.training
+        if last:  # what the folder cannot hold is found before it is trained
+            players = {name: player.network for name, player in objective.players.items()}
+            config(method.sampler(parts, {**networks, **players}))
         steps = stage.updates or t.updates
         try:
             trained = train(

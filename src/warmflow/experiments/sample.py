@@ -26,7 +26,8 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.files import read_json, write_json
+from warmflow.files import check_place, read_json, write_json
+from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, in_one_line
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
@@ -34,12 +35,14 @@ from warmflow.solvers import solver_named
 STEPS = 4
 """Default number of steps for sampling a run."""
 AT_ONCE = 4096
+BINS = 32
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
 SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 HOLD_LABELS = (".npz", ".jsonl")
 
 
+@numbers_checked
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
     batch: int | None = None, raw: bool = False, device: str = "cpu", progress: bool = True,
@@ -112,13 +115,13 @@ def beside(out: Path) -> Path:
 
 
 def _check(n: int, steps: int | None, solver: str | None, batch: int | None) -> None:
-    if n < 1:
+    if not is_whole(n):
         raise ValueError(f"n is {n}; ask for at least 1 sample")
     if solver is not None:
         solver_named(solver)
-    if steps is not None and steps < 1:
+    if steps is not None and not is_whole(steps):
         raise ValueError(f"steps is {steps}; take at least 1 step")
-    if batch is not None and batch < 1:
+    if batch is not None and not is_whole(batch):
         raise ValueError(f"batch is {batch}; draw at least 1 sample at a time")
 
 
@@ -127,6 +130,7 @@ def _check_file(out: Path, n: int) -> None:
         raise ValueError(f"out is {out}, but there is no folder {out.parent}: make it first, or choose another place")
     if out.is_dir():
         raise ValueError(f"out is {out}, which is a folder; name a file in it")
+    check_place(out)
     if out.suffix not in SUFFIXES:
         raise ValueError(f"out is {out}; its suffix is .png (a picture), .npz or .npy; for texts .txt or .jsonl too")
     if out.suffix == ".png" and n > LARGEST_GRID:
@@ -171,9 +175,11 @@ def _write(
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
-            temporary.write_text("".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8")
+            temporary.write_text(
+                "".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8", errors="backslashreplace"
+            )
         elif out.suffix == ".jsonl" and alphabet is not None:
-            temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8")
+            temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8", errors="backslashreplace")
         elif out.suffix == ".npz":
             _save(temporary, x.numpy(), drawn.calls.cpu().numpy(), seed, steps, labelled)
         else:
@@ -237,7 +243,7 @@ def _lines(drawn: Samples, codec: Alphabet, labelled: Labels | None = None) -> s
 
 def picture(x: Tensor, path: Path) -> None:
     """Writes a PNG: a grid of images (n, C, H, W) in [-1, 1], enlarged to at least 32 pixels a side; or a scatter of points
-    (n, d), their first two coordinates.
+    (n, d), their first two coordinates; a histogram if there is one.
 
     Raises:
         ValueError: images of other than 1 or 3 channels.
@@ -247,8 +253,11 @@ def picture(x: Tensor, path: Path) -> None:
 
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
-        axes.set_aspect("equal")
+        if x.shape[1] == 1:
+            axes.hist(x[:, 0].numpy(), bins=BINS)
+        else:
+            axes.scatter(x[:, 0], x[:, 1], s=3, linewidths=0)
+            axes.set_aspect("equal")
         figure.savefig(path, dpi=120)
         return
     from PIL import Image

@@ -29,6 +29,7 @@ from warmflow.methods.parts import Parts
 from warmflow.metrics.cost import timed
 from warmflow.networks import parameters
 from warmflow.noise import Noise
+from warmflow.number_checks import numbers_checked
 from warmflow.options import changed, suggestion
 from warmflow.printing import answer, tell
 from warmflow.problems import problem_of
@@ -62,6 +63,7 @@ def asked_setup(problem: object, training: Training | None, changes: Mapping[str
     return asked.setup(changed(training, changes) if changes else training)
 
 
+@numbers_checked
 def train_run(
     problem: object, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
     begin: Path | None = None, device: str = "cpu", progress: bool = True, echo: Echo = tell, **changes: object,
@@ -185,6 +187,7 @@ def trial_of(method: Method, setup: Setup, seed: int = 0, begin: nn.Module | Non
     return Trial(*found, batch, stage.updates or t.updates, method.sampler(parts, networks))
 
 
+@numbers_checked
 def dry_run(
     problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
     echo: Echo = answer, **changes: object,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Estimate, Field, Start
+from warmflow.number_checks import numbers_checked
 from warmflow.paths import LinearPath
 from warmflow.paths.linear import spread
 
@@ -87,6 +88,7 @@ class ExactMixture(Field):
         return _estimate(velocity, x_t, t, start, self.path)
 
 
+@numbers_checked
 def finite_data(x1: Tensor, starts: Tensor | None = None, sigma: float = 1.0, t0: float = 0.0) -> ExactMixture:
     """The exact field of a finite data set x1 (N, *S).
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from warmflow.contracts import Estimate, Field, FlowPath, Start
 from warmflow.fields.network import seen
+from warmflow.number_checks import numbers_checked
 from warmflow.paths import LinearPath
 from warmflow.paths.linear import spread
 from warmflow.user_code import all_as_weights, as_weights, weights_of
@@ -62,6 +63,7 @@ class WrappedField(Field):
         return Estimate(calls, x1=x1, velocity=velocity)
 
 
+@numbers_checked
 def wrap(
     model: Callable[..., object], predicts: str = "velocity", time: str = "ascending", *, scale: float = 1.0
 ) -> WrappedField:

@@ -151,5 +151,5 @@ def clusters_of(train: Tensor, k: int = 10, seed: int = 0) -> Clusters:
     rows = rows[permutation(0, len(rows), "clusters")[:CLUSTER_ROWS]]
     if not 1 < k <= len(rows):
         raise ValueError(f"k is {k}; with {len(rows)} training rows it must be in 2 .. {len(rows)}")
-    means = KMeans(k, n_init=4, random_state=seed).fit(rows.numpy())
+    means = KMeans(k, n_init=4, random_state=seed % 2**32).fit(rows.numpy())
     return Clusters(torch.from_numpy(means.cluster_centers_).double())

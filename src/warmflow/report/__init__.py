@@ -11,19 +11,21 @@ Reads folders only, imports nothing heavy (matplotlib only to draw), and writes 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warmflow.report.folder import Run, read
+from warmflow.report.folder import Run, configured, read
 from warmflow.report.verdict import Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
-__all__ = ["Report", "Verdict", "gather", "write"]
+__all__ = ["Report", "Verdict", "gather", "rehearse", "write"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,26 @@ class Report:
         return str(page.fragment(page.body(self.run, f"n{id(self):x}")))
 
 
+def rehearse(folder: str | Path, config: Mapping[str, object], pictures: Mapping[str, np.ndarray]) -> None:
+    """Makes the page that a run of this configuration would have, so that what cannot be drawn or written is found before
+    anything is trained.
+
+    Args:
+        folder: the run folder; nothing is written there.
+        pictures: samples by name, as in pictures.safetensors.
+
+    Raises:
+        ValueError: the page cannot be made; the message has the reason.
+    """
+    kept = configured(json.loads(json.dumps(config)))
+    run = Run(Path(folder), kept, Verdict("not finished"), pictures, {}, {})
+    try:
+        Report(run).html().encode("utf-8", "backslashreplace")
+    except Exception as error:  # whatever drawing libraries raise on these data
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise ValueError(f"{run.problem}: the report cannot be drawn ({reason}): give data of another form") from error
+
+
 def gather(folders: Iterable[str | Path]) -> str:
     """One HTML page for several run folders: a table on top, then a section each.
 
@@ -107,7 +129,7 @@ def write(html: str, path: str | Path) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8") as out:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as out:
                 out.write(html)
                 out.flush()
                 os.fsync(out.fileno())

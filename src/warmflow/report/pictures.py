@@ -24,6 +24,8 @@ PANELS = 4
 """Panels in a row."""
 POINTS, PATHS = 1500, 100
 """Points and trajectories that a panel shows at most."""
+BINS = 32
+"""Bins of a histogram, of points with one coordinate."""
 
 
 def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
@@ -46,6 +48,7 @@ def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
 
 def _limits(points: np.ndarray) -> Limits:
     points = points[np.isfinite(points).all(axis=1)]
+    points = np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))
     if not len(points):
         return (-1.0, 1.0), (-1.0, 1.0)
     low, high = np.quantile(points, 0.005, axis=0), np.quantile(points, 0.995, axis=0)
@@ -61,6 +64,10 @@ def _bare(ax: Axes) -> None:
 
 
 def _scatter(ax: Axes, points: np.ndarray, tint: str, limits: Limits) -> None:
+    if points.shape[1] == 1:
+        ax.hist(points[np.isfinite(points)], bins=BINS, range=limits[0], color=tint, alpha=0.75)
+        ax.set_xlim(*limits[0])
+        return _bare(ax)
     points = points[:POINTS]
     size = float(np.clip(POINTS / max(len(points), 1), 1.5, 10))
     ax.scatter(points[:, 0], points[:, 1], s=size, color=tint, alpha=0.75, lw=0, rasterized=True)

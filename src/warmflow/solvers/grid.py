@@ -24,6 +24,7 @@ def grid(begin: Tensor, steps: int, spacing: float = 1.0) -> Tensor:
         raise ValueError(f"steps is {steps!r}; the number of steps must be a whole number of at least 1")
     if not 0 < spacing < float("inf"):
         raise ValueError(f"spacing is {spacing!r}; it must be a positive number; 1 gives equal steps")
+    steps = int(steps)
     i = torch.arange(steps + 1, dtype=torch.float64, device=begin.device)[:, None]
     if spacing != 1:
         i = steps * (i / steps) ** spacing

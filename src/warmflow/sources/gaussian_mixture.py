@@ -49,8 +49,8 @@ class GaussianMixture(Source):
                 f"components is {components}; for {len(x)} data points it must be between 1 and {len(x) // 2}"
             )
         flat = x.flatten(1).double().numpy()
-        pca = PCA(min(dimensions, *flat.shape), random_state=seed, svd_solver="full").fit(flat)
-        fit = Fit(components, random_state=seed, reg_covar=1e-3).fit(pca.transform(flat))
+        pca = PCA(min(dimensions, *flat.shape), random_state=seed % 2**32, svd_solver="full").fit(flat)
+        fit = Fit(components, random_state=seed % 2**32, reg_covar=1e-3).fit(pca.transform(flat))
         return GaussianMixture(
             torch.as_tensor(fit.weights_),
             torch.as_tensor(fit.means_),
