@@ -89,10 +89,7 @@ def folder(
     tried, files, n = files, [files[i] for i in mine.tolist()], len(mine)
     bad = [{"file": f, "reason": r} for f, r in failed]
     notes: dict[str, object] = {"read": n, "unreadable": len(bad), "unreadable_files": bad, **found.notes}
-    if x is not None and len(x):
-        notes |= used_range(x)
-    if hidden := left_out(root, [*tried, *(one["file"] for one in bad)]):
-        notes["hidden"] = hidden
+    notes |= _also_told(root, [*tried, *(f for f, _ in failed)], x)
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
     given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
     lost = 0 if given is None else n - sum(map(len, given.values()))
@@ -200,6 +197,12 @@ def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
 def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:
     """The sorted relative names of a folder's files, except those in ``without``."""
     return [name for name in _names(root)[0] if name not in set(without)]
+
+
+def _also_told(root: Path, tried: Sequence[str], x: Tensor | None) -> dict[str, object]:
+    """Notes about hidden files, and about the range of images x (n, C, H, W) uint8."""
+    hidden = left_out(root, tried)
+    return {**({} if x is None or not len(x) else used_range(x)), **({"hidden": hidden} if hidden else {})}
 
 
 def left_out(root: Path, used: Sequence[str]) -> str:

@@ -148,7 +148,6 @@ def evaluate(
     Raises:
         ValueError: invalid input; the message names the remedy.
     """
-    check_draws(samples, clip)
     extras, rules = extras or Extras(), rules or Rules()
     real = as_set(real, "real")
     train = None if train is None else as_set(train, "train", real)
@@ -190,6 +189,7 @@ def _checked(
     asked: Tensor | None, clip: tuple[float, float] | None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """The ready samples of all methods, by their names in error messages, after all checks between sets."""
+    check_draws(samples, clip)
     ready = _ready(entries)
     equally_many(ready)
     judged = [e for e in entries if e.role in (Role.BASELINE, Role.CANDIDATE)]
