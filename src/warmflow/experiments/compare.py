@@ -30,6 +30,7 @@ from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
+from warmflow.experiments.trials import draft_distance, trial_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
@@ -124,9 +125,15 @@ def run(work: Work, how: Asked) -> Report:
     real, facts = real_data(setup.data, how.samples)
     if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
         return judged_again(root)
+    trial = trial_of(work, min(how.seeds), real)
+    if trial is not None and trial.warning:
+        say(f"warning: {trial.warning}", True)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
+    draft = None if trial is None else draft_distance(work, min(how.seeds), real)
+    if trial is not None and draft is not None and (warning := trial.beside(draft)):
+        warnings.append(warning)
     if how.minutes is not None:
         updates, warning = config.get("updates"), ""
         if updates is None:
