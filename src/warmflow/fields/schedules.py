@@ -38,6 +38,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from warmflow.devices import doubled
 from warmflow.number_checks import is_whole
 from warmflow.paths.linear import spread
 
@@ -63,7 +64,7 @@ class Level:
 
     def noisy(self, x_t: Tensor, t: Tensor) -> Tensor:
         """z_s (B, *S) of points x_t (B, *S) of the straight path at t (B,)."""
-        t = t.double()
+        t = doubled(t)
         return x_t * spread(self.a.hypot(self.b) / t.hypot(1 - t), x_t)
 
     def x1(self, predicts: str, z: Tensor, out: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Betas(Schedule):
 
     def at(self, t: Tensor) -> Level:
         table = self.ratios().to(t.device)
-        ratio = (-torch.logit(t.double())).clamp(table[0], table[-1])
+        ratio = (-torch.logit(doubled(t))).clamp(table[0], table[-1])
         above = torch.searchsorted(table, ratio).clamp(1, len(table) - 1)
         k = above - (table[above] - ratio) / (table[above] - table[above - 1])
         a, b = torch.sigmoid(-2 * ratio).sqrt(), torch.sigmoid(2 * ratio).sqrt()
@@ -127,7 +128,7 @@ class VariancePreserving(Schedule):
     predictions: ClassVar[tuple[str, ...]] = Betas.predictions
 
     def at(self, t: Tensor) -> Level:
-        t, rise = t.double(), BETA_MAX - BETA_MIN
+        t, rise = doubled(t), BETA_MAX - BETA_MIN
         asked = torch.log1p(((1 - t) / t.clamp(min=1e-12)) ** 2)  # -log a^2
         s = (2 * asked / (BETA_MIN + (BETA_MIN**2 + 2 * rise * asked).sqrt())).clamp(LEAST_TIME, 1)
         log_square = -(BETA_MIN * s + rise * s**2 / 2)
@@ -143,7 +144,7 @@ class Edm(Schedule):
     predictions: ClassVar[tuple[str, ...]] = ("x1", "epsilon")
 
     def at(self, t: Tensor) -> Level:
-        sigma = ((1 - t.double()) / t.double()).clamp(SIGMA_MIN, SIGMA_MAX)
+        sigma = ((1 - doubled(t)) / doubled(t)).clamp(SIGMA_MIN, SIGMA_MAX)
         return Level(torch.ones_like(sigma), sigma, self.scale * sigma)
 
 
@@ -160,7 +161,7 @@ class Rectified(Schedule):
     predictions: ClassVar[tuple[str, ...]] = ("velocity", "x1", "epsilon")
 
     def at(self, t: Tensor) -> Level:
-        a = t.double().clamp(min=EARLIEST)
+        a = doubled(t).clamp(min=EARLIEST)
         time = self.scale * (1 - a)
         return Level(a, 1 - a, time.round().long() if self.integer else time)
 

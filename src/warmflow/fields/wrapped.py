@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Estimate, Field, FlowPath, Start
+from warmflow.devices import doubled, like
 from warmflow.fields.network import seen
 from warmflow.fields.schedules import EARLIEST, Schedule, schedule_of
 from warmflow.number_checks import is_number
@@ -58,7 +59,7 @@ class WrappedField(Field):
         asked = t.clamp(min=EARLIEST) if self.predicts == "epsilon" else t
         out = self._called(x_t, (1 - asked if self.time == "descending" else asked) * self.scale, start)
         if self.predicts == "epsilon":
-            velocity = (x_t - out) / spread(asked.double(), x_t)
+            velocity = (x_t - out) / spread(doubled(asked), x_t)
         elif self.predicts == "x1":
             velocity = self.path.velocity(out, x_t, t, start)
         else:
@@ -72,7 +73,7 @@ class WrappedField(Field):
     def _called(self, x: Tensor, time: Tensor, start: Start) -> Tensor:
         """What the user's model returns, (B, *S) in x's dtype."""
         weights, condition = weights_of(self.network), seen(start, self.sees)
-        time = as_weights(time.to(x.dtype) if time.is_floating_point() else time, weights)
+        time = as_weights(like(time, x) if time.is_floating_point() else time.to(x.device), weights)
         given: object = self.network(as_weights(x, weights), time, **all_as_weights(condition, weights))
         made = getattr(given, "sample", given)  # diffusers wraps its tensors
         got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
