@@ -88,7 +88,7 @@ def images_of(work: Work, rows: list[str], seed: int, samples: int) -> tuple[Ten
         sampler = work.saved(name, seed).sampler()
         sampler = replace(sampler, solver=SOLVERS[solver]) if solver else sampler
         drawn = sampler(n, seed=seed, steps=steps, batch=at_once(sampler))
-        images[f"{name}, {type(sampler.solver).__name__}, {float(drawn.calls.double().mean()):g} calls"] = drawn.x
+        images[f"{name}, {type(sampler.solver).__name__}, {float(drawn.calls.cpu().double().mean()):g} calls"] = drawn.x
     return data.heldout.x1[:n], images
 
 
