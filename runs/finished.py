@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from warmflow.evaluation.record import read_study
+from warmflow.experiments.run import data_print
 from warmflow.experiments.work import Work
 from warmflow.files import read_json
 from warmflow.methods import method_from
 from warmflow.methods.base import Member
-from warmflow.problems import problem_from
+from warmflow.problems import problem_from, problem_of
 from warmflow.setup import Training
 
 
@@ -30,20 +31,25 @@ class Finished:
     samples: int
 
     @classmethod
-    def read(cls, folder: Path) -> Finished:
-        """The comparison in a folder.
+    def read(cls, folder: Path, data: Path | None = None) -> Finished:
+        """The comparison in a folder; ``data`` is a file with its arrays, if it was made from arrays in Python.
 
         Raises:
-            ValueError: it is not finished, or of another version.
+            ValueError: it is not finished, of another version, or of arrays that are not given again.
         """
         config: dict[str, Any] = read_json(folder / "config.json")
         asked = config["asked"]
-        if asked["kind"] != "compare" or config["state"] != "complete":
+        if asked.get("kind") != "compare" or config["state"] != "complete":
             raise ValueError(f"{folder} is not a finished comparison: finish it with warmflow compare --out {folder}")
         study, training = read_study(folder), Training(**asked["training"])
         members = []
         for name, told in asked["methods"].items():
             found = study.method(name)
             members.append(Member(name, method_from(told), found.role, found.of))
-        work = Work(problem_from(asked["problem"]), training, tuple(members), folder, asked["device"])
+        problem = problem_from(asked["problem"]) if data is None else problem_of(str(data))
+        work = Work(problem, training, tuple(members), folder, asked["device"])
+        if data_print(work.setup()) != asked["data"]:
+            raise ValueError(
+                f"the data are not those that {folder} was made with: restore them, or give them with --data"
+            )
         return cls(work, tuple(asked["seeds"]), tuple(asked["calls"]), asked["samples"])

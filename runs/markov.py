@@ -89,7 +89,7 @@ def main(windows: str = "20000", sharpness: str = "2.0") -> None:
         for steps in STEPS:
             drawn = Sampler(source, field, Jump(), steps)(n, seed=3, batch=5000)
             cell = " / ".join(f"{1e3 * (js(found_law(drawn.x, k), law[k]) - floor[k]):.2f}" for k in KS)
-            line, calls = line + f"{cell:>18s}", calls + f"{float(drawn.calls.double().mean()):18.1f}"
+            line, calls = line + f"{cell:>18s}", calls + f"{float(drawn.calls.cpu().double().mean()):18.1f}"
         print(line, calls, sep="\n", flush=True)
 
 

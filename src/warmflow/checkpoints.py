@@ -31,12 +31,13 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
+from warmflow.fields.schedules import Schedule
 from warmflow.files import as_number, make_folder, read_json, read_tensors, write_json, write_tensors
 from warmflow.networks import Network
 from warmflow.number_checks import numbers_checked
 from warmflow.sampler import Clip, Sampler
 
-PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
+PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal, Schedule)
 
 
 def class_name(kind: type) -> str:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from warmflow.contracts import Pair, Solver, Source, Start
 from warmflow.couplings.assignment import assign, assign_within
+from warmflow.devices import like, place_of_float64
 from warmflow.fields import WrappedField
 from warmflow.noise import Noise
 from warmflow.number_checks import numbers_checked
@@ -62,12 +63,12 @@ def path_points(
     _alike(x0, x1)
     path, noise = LinearPath(t0), Noise.drawn(len(x1), generator)
     if t is None:
-        t = t0 + (1 - t0) * noise.uniform("t").to(x1.device)
+        t = t0 + (1 - t0) * noise.uniform("t").to(place_of_float64(x1.device))
     elif t.shape != (len(x1),) or bool((t < t0).any()) or bool((t > 1).any()):
         raise ValueError(f"t has shape {tuple(t.shape)}; give {len(x1)} times in [{t0:g}, 1]")
     point = path.sample(Pair(Start(x0), x1), t, noise=noise.fold("path"))
     assert point.velocity is not None
-    return t.to(x1.dtype), point.x_t, point.velocity
+    return like(t, x1), point.x_t, point.velocity
 
 
 @numbers_checked

@@ -26,6 +26,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from warmflow.devices import place_of_float64
+
 GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -95,7 +97,7 @@ class Noise:
             )
         device = "cpu" if generator is None else generator.device
         low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
-        made = Noise(torch.randint(low, high, (n,), generator=generator, device=device))
+        made = Noise(torch.randint(low, high, (n,), generator=generator, device=device)).to(device)
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank = torch.distributed.get_rank() if several else 0  # processes are often seeded alike
         return made.fold(f"rank {rank}") if rank else made
@@ -105,6 +107,10 @@ class Noise:
 
     def __getitem__(self, rows: Tensor | slice) -> Noise:
         return Noise(self.key[rows])
+
+    def to(self, device: torch.device | str) -> Noise:
+        """The streams on this device, or on the CPU if it has no float64, in which the numbers are computed."""
+        return Noise(self.key.to(place_of_float64(device)))
 
     def fold(self, name: str | int) -> Noise:
         """The streams for a name or a number (a step, a round), independent of these streams and of other names."""

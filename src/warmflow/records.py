@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from warmflow.devices import moved
+
 R = TypeVar("R", bound="Record")
 Act = Callable[[tuple[Tensor, ...]], Tensor]
 Other = Callable[[object], object]
@@ -61,7 +63,8 @@ class Record:
         raise TypeError(f"{type(self).__name__} holds no tensor, so it has no length")
 
     def to(self: R, device: torch.device | str) -> R:
-        return self.each(lambda x: x.to(device))
+        """The record on this device; float64 tensors stay on the CPU if it has none."""
+        return self.each(lambda x: moved(x, device))
 
 
 @merged.register

@@ -35,13 +35,15 @@ class Clip:
     high: float
 
     def __call__(self, state: State) -> State:
-        done = (state.t >= 1).reshape(-1, *[1] * (state.x.ndim - 1))
+        done = (state.t >= 1).to(state.x.device).reshape(-1, *[1] * (state.x.ndim - 1))
         return replace(state, x=torch.where(done, state.x.clamp(self.low, self.high), state.x))
 
 
 def _clock(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps" and torch.backends.mps.is_available():
+        torch.mps.synchronize()
     return time.perf_counter()
 
 
@@ -145,7 +147,7 @@ class Sampler(Wrapper):
             )
             starts = starts.to(device)
             source_seconds += _clock(device) - before
-            parts.append(self._end(starts, Noise(noise.key.to(device)).fold("solver"), steps))
+            parts.append(self._end(starts, noise.to(device).fold("solver"), steps))
             if progress is not None:
                 progress(rows.stop)
         state = concatenate(parts)

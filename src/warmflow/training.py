@@ -314,7 +314,7 @@ def train(
                 noise = Noise.of(seed, batch, step * batch).fold("train")
                 pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
                 kept.loss, norms[objective.turn(step)], numbers, stop = _update(
-                    objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), accelerator
+                    objective, trainers, pair, noise[mine].to(place), step, rate(step, steps, warmup), accelerator
                 )  # fmt: skip
                 done = step + 1
                 shown.update()

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from warmflow.devices import like
+
 MOST_ENTRIES = 1000
 """Entries of the longest list that modules are looked for in."""
 STEPS = 3
@@ -114,7 +116,7 @@ def as_weights(x: Tensor, weights: Tensor | None) -> Tensor:
     """x on the device of these weights and, if it has floats, in their dtype."""
     if weights is None:
         return x
-    return x.to(weights.device, weights.dtype) if x.is_floating_point() else x.to(weights.device)
+    return like(x, weights) if x.is_floating_point() else x.to(weights.device)
 
 
 def all_as_weights(given: Mapping[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:

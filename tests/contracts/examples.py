@@ -218,6 +218,10 @@ EXAMPLES = {
         lambda: wrap(own_velocity, "velocity", "descending", scale=1000.0),
         lambda: wrap(own_velocity, "x1"),
         lambda: wrap(own_velocity, "epsilon", "descending"),
+        lambda: wrap(own_velocity, schedule="vp", clip_x0=3.0),
+        lambda: wrap(own_velocity, "v", schedule="vp", integer_times=False, scale=999.0),
+        lambda: wrap(own_velocity, schedule="edm"),
+        lambda: wrap(own_velocity, schedule="rectified", integer_times=True),
     ],
     # solvers
     Euler: [Euler],

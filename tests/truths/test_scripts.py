@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+import warmflow
 from warmflow.drafts import DRAFTS, NoDraft
 from warmflow.methods import METHODS, Parts
 from warmflow.problems import PROBLEMS
@@ -129,3 +132,42 @@ def test_every_cell_of_the_factorial_is_a_warm_start_with_other_options():
         f"{start}.whole-set.seen" for start in ("gaussian", "mixture", "gan")
     }
     assert len(factorial.contrasts(factorial.CELLS)) == 18 + 16 + 12
+
+
+@pytest.mark.long
+def test_the_final_table_of_a_comparison_of_arrays(tmp_path):
+    """Of a file, and of arrays in Python, whose file is given again; a wrong row is one line."""
+    x = np.random.default_rng(0).integers(0, 255, (300, 8, 8, 3)).astype("u1")
+    np.savez(tmp_path / "im.npz", x=x)
+    halves = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
+    torch.jit.trace(halves, torch.rand(2, 3, 32, 32)).save(str(tmp_path / "f.pt"))
+    small = {"updates": 2, "samples": 200, "seeds": [0], "calls": [1], "width": 8, "depth": 1, "progress": False}
+    warm = warmflow.WarmStart(rounds=1, block=256)
+    warmflow.compare(str(tmp_path / "im.npz"), [warm], out=tmp_path / "file", **small)
+    warmflow.compare(x, [warm], out=tmp_path / "arrays", **small)
+
+    def final(*words):
+        command = [sys.executable, ROOT / "runs" / "final.py", *words, "--file", tmp_path / "f.pt", "--pixels", "32"]
+        return subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=300)
+
+    for words in (["file"], ["arrays", "--data", tmp_path / "im.npz"]):
+        done = final(
+            tmp_path / words[0], *words[1:], "--row", "warm-start:1", "--row", "draft", "--row", "cold-whole-set:2:heun"
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        table = (tmp_path / words[0] / "final-f.md").read_text()
+        assert table.strip() in done.stdout
+        for row in (
+            "real (training images)",
+            "warm-start, AdamsBashforth, 1 calls",
+            "draft alone",
+            "cold-whole-set, Heun, 3 calls",
+        ):
+            assert f"| {row} |" in table
+    for words, says in (
+        (["file", "--row", "warm:1"], "the methods are warm-start"), (["file", "--row", "warm-start"], "give METHOD:STEPS"),
+        (["arrays", "--row", "draft"], "arrays that its folder does not hold"),
+        (["none", "--row", "draft"], "is not a run folder"),
+    ):  # fmt: skip
+        done = final(tmp_path / words[0], *words[1:])
+        assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -96,7 +96,7 @@ def drawn(
     found = generator(n, steps=steps, seed=seed, **given)
     seconds = time.perf_counter() - began
     if isinstance(found, Samples):
-        return found.x.detach().cpu(), float(found.calls.double().mean()), found.seconds
+        return found.x.detach().cpu(), float(found.calls.cpu().double().mean()), found.seconds
     x = torch.as_tensor(found).detach().cpu()
     if len(x) != n:
         raise ValueError(f"a generator was asked for {n} samples and gave {len(x)}; return exactly n")

@@ -15,7 +15,7 @@ COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "
 MISSING: Mapping[Missing, str] = {
     Missing.SEEDS: "more training seeds are needed",
     Missing.SAMPLES: "more samples and more held-out real data are needed",
-    Missing.TRAINING: "the baseline is farther from the data than the draft alone: it is not trained enough",
+    Missing.TRAINING: "no baseline is near the data: it is not trained enough, or not sampled as it was trained",
     Missing.QUALITY: "the candidate is not near enough to the data to be useful at any number of calls: it needs more training",
     Missing.SOLVERS: "the baseline was not measured with the candidate's solver",
     Missing.GRID: "the baseline was not measured at as few calls as the candidate: measure it there too",

@@ -21,7 +21,7 @@ import numpy as np
 from warmflow.evaluation.curves import Band, Curve, band, difference, distances
 from warmflow.evaluation.exchange import TOLERANCE, Exchange, Rules, exchanges, quoted, shown_worse
 from warmflow.evaluation.guards import Guard, guards
-from warmflow.evaluation.study import Method, Role, Study, Times
+from warmflow.evaluation.study import Method, Role, Study, Times, Training
 from warmflow.evaluation.targets import Gains, Target, gain_at_equal_calls, ladder
 
 MOST_RUNGS = 4.0
@@ -29,6 +29,7 @@ MOST_RUNGS = 4.0
 GROWS = 1.5  # least ratio of the times at most and fewest calls for which time is considered to depend on the calls
 SMALL_EFFECT = 1.0
 """A start effect with an upper bound below this multiple of the candidate's distance at most halves n_eq."""
+LEAST_QUALITY = 10.0  # the n_eq that makes a baseline near the data, unless the start alone is nearer
 COSTLY_START = 0.5  # cost of a start, in network calls, above which the report mentions it
 
 
@@ -45,7 +46,7 @@ class Missing(StrEnum):
 
     SEEDS = "seeds"  # more training seeds
     SAMPLES = "samples"  # more samples and more real data
-    TRAINING = "training"  # the baseline is farther from the data than the start alone
+    TRAINING = "training"  # no baseline is near the data
     QUALITY = "quality"  # no row of the candidate is near enough to the data to be useful
     SOLVERS = "solvers"  # the baseline was not measured with the candidate's solver
     GRID = "grid"  # the baseline was not measured at the numbers of calls in question
@@ -56,9 +57,7 @@ class Credit(StrEnum):
     """The cause of the gain, if the same recipe from noise (the control) was measured."""
 
     DRAFT = "draft"  # the control is shown to be worse
-    PAIRING = (
-        "pairing"  # the control is at least half as good: all differences are certain to be below the own distance
-    )
+    PAIRING = "pairing"  # the control is at least half as good: all differences are certainly below the own distance
     UNDECIDED = "undecided"
     UNKNOWN = "unknown"
 
@@ -147,7 +146,11 @@ def _judged(study: Study, method: Method, curves: Mapping[str, Curve], rules: Ru
     starts = [curves[m.name] for m in study.named(Role.START) if m.of == method.name]
     untrained = bool(starts) and _all_worse(starts[0], baselines, rules)
     outcome, missing = _outcome(study, method, candidate, baselines, starts, found, guarded, best, targets, rules)
-    if untrained and outcome is Outcome.DRAFT_ENOUGH:
+    nearest = min(float(b.mean(study.primary.name).min()) for b in baselines)
+    far = untrained or nearest * LEAST_QUALITY > (study.primary.scatter or math.inf)
+    foreign = study.apart.get(method.name, (study.trained,))[0] in (Training.UNKNOWN, Training.DISTILLED)
+    judged = candidate.seeds > 1 and Missing.GUARDS not in missing
+    if (far and foreign and judged) or (untrained and outcome is Outcome.DRAFT_ENOUGH):
         outcome, missing = Outcome.CANNOT_TELL, (Missing.TRAINING,)
     effect = (
         {} if control is None else {m.name: gain_at_equal_calls(candidate, [control], m.name) for m in study.metrics}

@@ -27,6 +27,7 @@ from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
+from warmflow.experiments.trials import draft_distance, trial_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.files import read_json, write_json
 from warmflow.methods.base import Method, settled
@@ -128,9 +129,15 @@ def run(work: Work, how: Asked) -> Report:
         methods_described=method_titles(members), methods_given=list(how.named),
     )  # fmt: skip
     rehearsed(setup.data, {**config, **told}, root)
+    trial = trial_of(work, min(how.seeds), real)
+    if trial is not None and trial.warning:
+        say(f"warning: {trial.warning}", True)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
+    draft = None if trial is None else draft_distance(work, min(how.seeds), real)
+    if trial is not None and draft is not None and (warning := trial.beside(draft)):
+        warnings.append(warning)
     if how.minutes is not None:
         updates, warning = config.get("updates"), ""
         if updates is None:

@@ -160,7 +160,7 @@ def entries_of(
     trainings = training_bill(trained)
     for name in dict.fromkeys(t.name for t in trained):
         mine = [t for t in trained if t.name == name]
-        options = {label(s): s for s in mine[0].solvers or solvers(mine[0].sampler)}
+        options = {label(s) if s.order else "": s for s in mine[0].solvers or solvers(mine[0].sampler)}
         found.append(
             Entry(
                 name=name,

@@ -94,5 +94,8 @@ def candidates(members: Sequence[Member]) -> tuple[Member, ...]:
 
 
 def conditions(members: Sequence[Member]) -> dict[str, tuple[Held, tuple[str, ...]]]:
-    """By candidate, what is held equal between it and the baselines, and what its cost counts beside its flow."""
-    return {m.name: (m.method.trained, m.method.counted) for m in candidates(members)}
+    """By candidate, what is held equal between it and the baselines, and what its cost counts beside its flow. Of a baseline that
+    was trained elsewhere, the training is not known."""
+    own = any(m.role is Role.BASELINE and not m.method.trains for m in members)
+    held = {Held.EQUAL: Held.UNKNOWN, Held.EQUAL_FLOWS: Held.UNKNOWN} if own else {}
+    return {m.name: (held.get(m.method.trained, m.method.trained), m.method.counted) for m in candidates(members)}

@@ -81,7 +81,7 @@ def sample_run(
         )  # fmt: skip
     labelled = Labels.of(drawn, classes)
     _write(drawn, out, codec, seed, steps, labelled)
-    calls = float(drawn.calls.double().mean())
+    calls = float(drawn.calls.cpu().double().mean())
     told = "" if labelled is None else labelled.told(condition is not None, out)
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all{told}"
 

@@ -19,6 +19,7 @@ from torch import nn
 from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Data, Objective
 from warmflow.data.labels import numbered
+from warmflow.devices import place_of_float64
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
@@ -209,7 +210,7 @@ def dry_run(
     sampler = placed(trial.sampler, device)
     start = sampler.source.draw(n, noise=Noise.of(0, n)).to(device)
     field = as_guided(sampler.field).field
-    t = torch.full((n,), 0.5, dtype=torch.float64, device=device)
+    t = torch.full((n,), 0.5, dtype=torch.float64, device=place_of_float64(device))
     with torch.no_grad():
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
     facts = {

@@ -90,7 +90,9 @@ class Guided(Field):
         few = start[inside]
         blind = replace(few, condition=dropped(few.condition, self.drops))
         u = self.field(x_t[inside], t[inside], blind, at=None if at is None else at[inside])
-        places = inside if at is None else inside[:, None].expand_as(at)[at]  # one row of logits per position in at
+        places = (
+            inside if at is None else inside.to(at.device)[:, None].expand_as(at)[at]
+        )  # one row of logits per position in at
 
         def guide(a: Tensor | None, b: Tensor | None, rows: Tensor) -> Tensor | None:
             if a is None or b is None:

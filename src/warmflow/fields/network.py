@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Condition, Estimate, Field, FlowPath, Start
+from warmflow.devices import like
 from warmflow.user_code import module_in
 
 F = TypeVar("F", bound=Field)
@@ -82,7 +83,7 @@ class NetworkField(Field):
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         condition: Condition = seen(start, self.sees)
         with precision(x_t, self.autocast):
-            out = self.network(x_t, t.to(x_t.dtype), **condition)
+            out = self.network(x_t, like(t, x_t), **condition)
         out = out.to(x_t.dtype)
         calls = torch.ones(len(x_t), dtype=torch.int64, device=x_t.device)
         if self.predicts == "x1":

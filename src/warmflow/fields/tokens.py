@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from warmflow.contracts import Condition, Estimate, Field, JumpPath, Start
+from warmflow.devices import doubled
 from warmflow.fields.network import precision, seen
 
 
@@ -33,7 +34,7 @@ class TokenField(Field):
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         condition: Condition = seen(start, self.sees)
         with precision(x_t, self.autocast):
-            logits = self.network(x_t, t.float(), at=at, **condition)
+            logits = self.network(x_t, t.float().to(x_t.device), at=at, **condition)
         return Estimate(torch.ones(len(x_t), dtype=torch.int64, device=x_t.device), logits=logits.float())
 
 
@@ -66,7 +67,7 @@ class Tempered(Field):
     def __call__(self, x_t: Tensor, t: Tensor, start: Start, *, at: Tensor | None = None) -> Estimate:
         estimate = self.field(x_t, t, start, at=at)
         assert estimate.logits is not None, "only a field that gives logits can be tempered"
-        logits = estimate.logits.double() / self.temperature
+        logits = doubled(estimate.logits) / self.temperature
         if self.top_p < 1:
             chance, order = torch.softmax(logits, -1).sort(-1, descending=True)
             above = chance.cumsum(-1) - chance  # total probability of all tokens that are more probable

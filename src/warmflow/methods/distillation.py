@@ -245,7 +245,7 @@ def copied(field: D) -> D:
 def diversity(student: Sampler, teacher: Sampler, n: int = 2000) -> dict[str, object]:
     """The student's total variance as a share of the teacher's, from the same starts; with a warning where it is too low."""
     spread = [
-        float(flow(n, seed=0, steps=steps, batch=256).x.double().flatten(1).var(0).sum())
+        float(flow(n, seed=0, steps=steps, batch=256).x.cpu().double().flatten(1).var(0).sum())
         for flow, steps in ((student, 1), (teacher, TEACHER_STEPS))
     ]
     share = spread[0] / max(spread[1], 1e-12)

@@ -232,4 +232,4 @@ def _aligned(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     if draws.shape[1:] != truth.shape:
         raise ValueError(f"draws are {tuple(draws.shape)}, the truth {tuple(truth.shape)}: K draws of every input")
     y = flatten(truth)
-    return draws.detach().to(device="cpu", dtype=torch.float64).reshape(len(draws), *y.shape), y
+    return draws.detach().cpu().double().reshape(len(draws), *y.shape), y

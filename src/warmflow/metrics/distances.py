@@ -22,7 +22,7 @@ CANDIDATES = 8
 
 def flatten(x: Tensor) -> Tensor:
     """x (n, *S) of any type, on any device, as (n, d) float64 rows on the CPU."""
-    return x.detach().to(device="cpu", dtype=torch.float64).reshape(len(x), -1)
+    return x.detach().cpu().double().reshape(len(x), -1)
 
 
 def squared_distances(a: Tensor, b: Tensor, entries: int = ENTRIES) -> Iterator[tuple[slice, Tensor]]:

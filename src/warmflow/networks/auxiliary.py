@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from warmflow.devices import doubled
 from warmflow.networks.base import Network
 
 LOW, HIGH = -10.0, 2.0
@@ -96,4 +97,4 @@ class Auxiliary(Network):
         passes.
         """
         outside = (log_variance < self.low + math.log(2)) | (log_variance > self.high - math.log(2))
-        return float(outside.double().mean())
+        return float(doubled(outside).mean())

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from warmflow.devices import doubled
 from warmflow.networks.base import Network
 from warmflow.networks.lstm import TokenLSTM
 from warmflow.networks.transformer import PRESETS, rotary, turned
@@ -112,6 +113,6 @@ def log_chances(network: CausalTransformer | TokenLSTM, x: Tensor, batch: int = 
     with evaluating(network):
         for rows in x.split(batch):
             here = rows.to(place)
-            chance = torch.log_softmax(network(here).double(), 2)
-            found.append(chance.gather(2, here[..., None])[..., 0].to(x.device))
+            chance = torch.log_softmax(doubled(network(here)), 2)
+            found.append(chance.gather(2, here[..., None].to(chance.device))[..., 0].to(x.device))
     return torch.cat(found)

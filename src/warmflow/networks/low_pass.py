@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from warmflow.devices import doubled
 from warmflow.networks.base import Network
 from warmflow.noise import Noise
 
@@ -65,7 +66,7 @@ class LowPass(Network):
             part = y[at : at + 4096]
             mean, log_spread = network.encode(part)
             z = mean + log_spread.exp() * Noise.of(seed, len(part), at).normal("z", network.latent)
-            total += (part - network.decode(z)[0]).double().square().sum(0)
+            total += doubled(part - network.decode(z)[0]).square().sum(0)
         network.log_variance.copy_((total / len(y)).clamp(min=FLOOR).log())
         return network
 
@@ -80,4 +81,4 @@ class LowPass(Network):
     @torch.no_grad()
     def clamped(self, log_variance: Tensor) -> float:
         """The share of pixels whose residual variance is at the floor."""
-        return float((log_variance <= math.log(FLOOR) + 1e-3).double().mean())
+        return float(doubled(log_variance <= math.log(FLOOR) + 1e-3).mean())

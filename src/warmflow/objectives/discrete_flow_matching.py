@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Batch, Coupling, JumpPath, Objective, Pair, Player, Source
+from warmflow.devices import like
 from warmflow.fields import TokenField
 from warmflow.fields.guided import dropped
 from warmflow.noise import Noise
@@ -72,7 +73,7 @@ class DiscreteFlowMatching(Objective):
         t = begin + (1 - begin) * noise.uniform("t").to(begin.device)
         x_t, x1, start = path.sample(pair, t, noise=noise.fold("path")).x_t, pair.x1, pair.start
         if self.drop:
-            rows = (noise.uniform("drop") < self.drop).to(begin.device)
+            rows = (noise.uniform("drop") < self.drop).to(x1.device)
             start = replace(start, condition=dropped(start.condition, self.drops, rows))
         open_ = ~path.settled(x_t, start)
         length, rows = x1.shape[1], torch.nonzero(open_)[:, 0]
@@ -87,5 +88,5 @@ class DiscreteFlowMatching(Objective):
             stay = torch.where(known, chance.gather(1, here.clamp(max=chance.shape[1] - 1)[:, None])[:, 0].exp(), 0.0)
             right = (here == target).to(chance.dtype)
             each = right - stay - (1 - right) * chance.gather(1, target[:, None])[:, 0]
-            each = each * path.rate(t).to(chance.dtype)[rows]
+            each = each * like(path.rate(t), chance)[rows]
         return each.sum() / (len(x1) * length), {}

@@ -138,7 +138,7 @@ class FlowGeneratorMatching(Objective):
         with torch.no_grad():
             x1 = self.generated(pair.start)
         if self.real:
-            rows = noise.uniform("real").to(x1.device) < self.real
+            rows = (noise.uniform("real") < self.real).to(x1.device)
             x1 = torch.where(rows.reshape(-1, *[1] * (x1.ndim - 1)), pair.x1, x1)
         point = self._point(x1, pair.start, noise)
         v = self.online(point.x_t, point.t, point.pair.start)

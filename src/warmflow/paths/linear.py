@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import FlowPath, Pair, Point, Start
+from warmflow.devices import doubled, place_of_float64
 from warmflow.noise import Noise
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:
     """Reshapes values (B,) to (B, 1, ..., 1) for multiplication with ``like`` (B, *S), in its dtype and on its device."""
-    return values.to(device=like.device, dtype=like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+    return values.to(like.dtype).to(like.device).reshape(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,12 @@ class LinearPath(FlowPath):
 
     def begin(self, start: Start) -> Tensor:
         if start.t is not None:
-            return start.t.double()
-        return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=start.x0.device)
+            return doubled(start.t)
+        return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=place_of_float64(start.x0.device))
 
     def coefficients(self, t: Tensor, start: Start) -> tuple[Tensor, Tensor]:
         """The weights (B,) float64 of x0 and of x1 at times t."""
-        t, t0 = t.double(), self.begin(start)
+        t, t0 = doubled(t), self.begin(start)
         return (1 - t) / (1 - t0), (t - t0) / (1 - t0)
 
     def sample(self, pair: Pair, t: Tensor, *, noise: Noise) -> Point:
@@ -65,7 +66,7 @@ class LinearPath(FlowPath):
         return Point(pair, t, x_t, velocity)
 
     def velocity(self, x1: Tensor, x_t: Tensor, t: Tensor, start: Start) -> Tensor:
-        return (x1 - x_t) / spread(1 - t.double(), x_t)
+        return (x1 - x_t) / spread(1 - doubled(t), x_t)
 
     def x1(self, velocity: Tensor, x_t: Tensor, t: Tensor, start: Start) -> Tensor:
-        return x_t + spread(1 - t.double(), x_t) * velocity
+        return x_t + spread(1 - doubled(t), x_t) * velocity

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import JumpPath, Pair, Point, Start
+from warmflow.devices import doubled, place_of_float64
 from warmflow.noise import Noise
 
 STEEPEST = 1e3
@@ -60,8 +61,8 @@ class MixturePath(JumpPath):
 
     def begin(self, start: Start) -> Tensor:
         if start.t is not None:
-            return start.t.double()
-        return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=start.x0.device)
+            return doubled(start.t)
+        return torch.full((len(start.x0),), self.t0, dtype=torch.float64, device=place_of_float64(start.x0.device))
 
     def kappa(self, t: Tensor) -> Tensor:
         """The probability k(t) of a position to be at its data token at t (B,), float64."""
@@ -95,9 +96,9 @@ class MixturePath(JumpPath):
 
     def sample(self, pair: Pair, t: Tensor, *, noise: Noise) -> Point:
         x0, x1 = pair.start.x0, pair.x1
-        chance = self.fires(self.begin(pair.start), t).to(x0.device)
-        uniform = noise.uniform("jump", *x0.shape[1:]).to(x0.device)
-        jumped = uniform < chance.reshape(-1, *[1] * (x0.ndim - 1))
+        chance = self.fires(self.begin(pair.start), t)
+        uniform = noise.uniform("jump", *x0.shape[1:]).to(chance.device)
+        jumped = (uniform < chance.reshape(-1, *[1] * (x0.ndim - 1))).to(x0.device)
         if pair.start.fixed is not None:
             jumped = jumped & ~pair.start.fixed
         return Point(pair, t, torch.where(jumped, x1, x0))

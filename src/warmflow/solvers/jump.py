@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from warmflow.contracts import Field, JumpPath, Solver, Start, State
+from warmflow.devices import doubled, place_of_float64
 from warmflow.noise import Noise
 
 UNDRAWN = 2.0
@@ -48,11 +49,11 @@ def categorical(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The tokens (M,) and their probabilities (M,).
     """
-    levels = torch.softmax(logits.double(), 1)
+    levels = torch.softmax(doubled(logits), 1)
     chance = levels
     levels = levels.cumsum(1)
     top = levels[:, -1:]
-    value = torch.minimum(uniform.double()[:, None] * top, torch.nextafter(top, torch.zeros_like(top)))
+    value = torch.minimum(uniform.double().to(top.device)[:, None] * top, torch.nextafter(top, torch.zeros_like(top)))
     token = torch.searchsorted(levels, value, right=True)  # the first level above: never a token of probability 0
     return token[:, 0], chance.gather(1, token)[:, 0]
 
@@ -86,7 +87,11 @@ class Jump(Solver):
         if x.is_floating_point():
             raise ValueError(f"the starts are {x.dtype}; the jump solver needs tokens, int64")
         calls = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        sure = torch.full(x.shape, UNDRAWN, dtype=torch.float64, device=x.device) if self.renoise else None
+        sure = (
+            torch.full(x.shape, UNDRAWN, dtype=torch.float64, device=place_of_float64(x.device))
+            if self.renoise
+            else None
+        )
         return State(start, x, t.double(), calls, sure)
 
     def step(self, field: Field, state: State, s: Tensor, *, noise: Noise) -> State:
@@ -98,19 +103,19 @@ class Jump(Solver):
         if inner is not None:
             chance = torch.where(inner, chance + self.renoise * (1 - chance), chance)
         fires = noise.uniform("fires", x.shape[1]) < chance[:, None]
-        fires &= ~path.settled(x, state.start)
+        fires &= ~path.settled(x, state.start).to(fires.device)
         rows = fires.any(1)
         calls = state.calls
         if bool(rows.any()):
             if bool(rows.all()):
-                estimate = field(x, state.t, state.start, at=fires)
+                estimate = field(x, state.t, state.start, at=fires.to(x.device))
                 spent = estimate.calls
             else:
-                estimate = field(x[rows], state.t[rows], state.start[rows], at=fires[rows])
-                spent = torch.zeros_like(calls).masked_scatter(rows, estimate.calls)
+                estimate = field(x[rows], state.t[rows], state.start[rows], at=fires[rows].to(x.device))
+                spent = torch.zeros_like(calls).masked_scatter(rows.to(x.device), estimate.calls)
             assert estimate.logits is not None, "a jump solver needs a field that gives logits"
             token, confidence = categorical(estimate.logits, noise.uniform("token", x.shape[1])[fires])
-            x, calls = x.masked_scatter(fires, token), calls + spent
+            x, calls = x.masked_scatter(fires.to(x.device), token.to(x.device)), calls + spent
             if sure is not None:
                 sure = sure.masked_scatter(fires, confidence)
         if sure is not None and inner is not None:
@@ -120,5 +125,5 @@ class Jump(Solver):
             evened = doubt / doubt.mean(1, keepdim=True).clamp(min=1e-9) * (doubt > 0).double().mean(1, keepdim=True)
             back = noise.uniform("renoise", x.shape[1]) < ((reached - share) / reached)[:, None] * evened
             back &= inner[:, None]
-            x, sure = torch.where(back, state.start.x0, x), torch.where(back, UNDRAWN, sure)
+            x, sure = torch.where(back.to(x.device), state.start.x0, x), torch.where(back, UNDRAWN, sure)
         return replace(state, x=x, t=torch.where(s > state.t, s, state.t), calls=calls, memory=sure)

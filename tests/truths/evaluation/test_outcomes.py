@@ -162,6 +162,39 @@ def test_an_untrained_baseline_is_noted_beside_a_speed_up():
     assert v.outcome is Outcome.FASTER and Note.UNTRAINED_BASELINE in v.notes
 
 
+FAR = dict.fromkeys(BASELINE, SCATTER / 9.5)
+"""No row is as good as ten samples."""
+NEARER = dict.fromkeys(BASELINE, SCATTER / 40)
+
+
+@pytest.mark.parametrize("trained", Training)
+def test_nothing_is_claimed_beside_a_foreign_baseline_that_is_not_near_the_data(trained):
+    """However surely the candidate is nearer; at equal training the comparison stands, and is noted."""
+    foreign = trained in (Training.UNKNOWN, Training.DISTILLED)
+    v = verdict(pair(NEARER, FAR), trained=trained)
+    assert (v.outcome, v.missing) == ((Outcome.CANNOT_TELL, (Missing.TRAINING,)) if foreign else (Outcome.FASTER, ()))
+    text = said(pair(NEARER, FAR), trained=trained).text
+    assert ("no baseline is near the data" in text) == foreign
+    behind_the_draft = beside(dict.fromkeys(BASELINE, 0.002), start(0.0045))
+    assert (verdict(behind_the_draft, trained=trained).outcome is Outcome.CANNOT_TELL) == foreign
+
+
+def test_beside_a_foreign_baseline_near_the_data_every_outcome_is_as_before():
+    near = dict.fromkeys(BASELINE, SCATTER / 10.5)
+    for methods in (
+        pair(FOUR_TIMES), pair(BASELINE, FOUR_TIMES), pair(NEARER, near), pair({16: 0.002}),
+        beside(dict.fromkeys(BASELINE, 0.0051), start(0.0050)), beside(FOUR_TIMES, start(0.2)),
+        {**pair(NEARER, FAR), "other": Given(Role.BASELINE, BASELINE)},
+    ):  # fmt: skip
+        known, foreign = (verdict(methods, trained=t) for t in (Training.EQUAL, Training.UNKNOWN))
+        assert (known.outcome, known.missing, known.rate) == (foreign.outcome, foreign.missing, foreign.rate)
+    assert verdict(pair(NEARER, near), trained=Training.UNKNOWN).outcome is Outcome.FASTER
+
+
+def test_a_failed_guard_and_a_single_seed_are_said_first_beside_a_foreign_baseline():
+    assert verdict(pair(NEARER, FAR), k=1, trained=Training.UNKNOWN).missing == (Missing.SEEDS,)
+
+
 def test_quality():
     v = verdict(pair({1: 0.3, 2: 0.3}), scatter=None)
     assert (v.outcome, v.missing) == (Outcome.CANNOT_TELL, (Missing.QUALITY,))
