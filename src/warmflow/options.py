@@ -29,6 +29,8 @@ from typing import (
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
+from warmflow.brief import shown
+
 C = TypeVar("C")
 
 
@@ -75,6 +77,8 @@ RUNTIME = "runtime"
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def options(cls: type[C]) -> type[C]:
     """A frozen dataclass whose fields are validated when it is made."""
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = shown  # type: ignore[assignment]
     made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))(cls)
     inner: Callable[..., None] = made.__init__
 

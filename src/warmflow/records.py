@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
+
 R = TypeVar("R", bound="Record")
 Act = Callable[[tuple[Tensor, ...]], Tensor]
 Other = Callable[[object], object]
@@ -42,7 +44,7 @@ def _(first: tuple | list, *rest: tuple | list, act: Act, other: Other) -> tuple
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class Record(Brief):
     """A frozen collection of tensors with a common first axis; values that are not tensors are kept unchanged."""
 
     def each(self: R, act: Callable[[Tensor], Tensor]) -> R:

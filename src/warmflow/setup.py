@@ -15,6 +15,7 @@ from typing import Annotated, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from warmflow.brief import Brief
 from warmflow.contracts import Data, Source
 from warmflow.data import DataSet
 from warmflow.data.paired import INPUT
@@ -105,7 +106,7 @@ def interval_of(text: str) -> tuple[float, float] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Setup:
+class Setup(Brief):
     """A problem with its data in memory.
 
     Args:

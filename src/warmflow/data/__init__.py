@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.contracts import Batch, Data
 from warmflow.noise import permutation
 
@@ -49,7 +50,7 @@ ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "chec
 
 
 @dataclass(frozen=True)
-class Codec(ABC):
+class Codec(Brief, ABC):
     """The meaning of tokens. Its fields are kept in a run's config.json."""
 
     @abstractmethod
@@ -72,7 +73,7 @@ class Codec(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class DataSet:
+class DataSet(Brief):
     """A data set in memory, in three disjoint parts.
 
     Args:

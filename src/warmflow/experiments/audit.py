@@ -22,6 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.contracts import Field, Metric, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.drafts import draft_of
@@ -49,7 +50,7 @@ SOLVERS_AND_STEPS: list[tuple[Solver, int]] = [
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Prospect(Brief):
     """The result: ``sentence`` is a summary, ``pairings`` has the audit of each pairing.
 
     Args:
