@@ -191,7 +191,7 @@ class DataSet(Brief):
         lost = self.unreadable
         found = [
             str(self.notes[key])
-            for key in ("parts", "classes", "range", "drafts", "unused", "left_out")
+            for key in ("size", "mode", "parts", "classes", "range", "drafts", "unused", "left_out")
             if key in self.notes
         ]
         if lost:

@@ -204,7 +204,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
             raise ValueError(
                 f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file"
             )
-        images, _, failed = read_folder(path, shape[1], "L" if shape[0] == 1 else "RGB")
+        images, _, failed = read_folder(path, (shape[1], shape[2]), "L" if shape[0] == 1 else "RGB")
         if failed:
             name, reason = failed[0]
             raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): repair or remove it")

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator
 
 from warmflow.contracts import Source
 from warmflow.data import DataSet, enough
+from warmflow.data.native import LEAST
 from warmflow.options import Whole, changed, options, plain
 from warmflow.setup import Build, Setup, Training, float_network
 
+
+def _side(value: int) -> int:
+    if value and value < LEAST:
+        raise ValueError(f"it must be at least {LEAST}, or 0 for the images' own size")
+    return value
+
+
 LEAST_SIDE = 8
 """Images with a smaller side take a perceptron."""
+Side = Annotated[int, AfterValidator(_side)]
+"""The side of square images; 0 for their own size."""
 SMALL: Mapping[str, object] = {
     "components": 10, "rounds": 64, "block": 4096, "passes": 0, "sigma": 0.3, "pairing": "whole-set",
 }  # fmt: skip
