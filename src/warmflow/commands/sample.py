@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
-from warmflow.commands.checks import Device, Quiet, Threads, use_threads
+from warmflow.commands.checks import Device, Quiet, Threads, check_is_run, use_threads
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.printing import tell
 from warmflow.solvers import SOLVERS
@@ -49,6 +49,7 @@ def sample(
     warmflow sample run -n 64 --label dog --out dogs.png
     """
     use_threads(threads)
+    check_is_run(run, "train")
     from warmflow.experiments.sample import sample_run
 
     said = sample_run(
