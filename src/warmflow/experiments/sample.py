@@ -66,6 +66,10 @@ def sample_run(
     if loaded.steps == 1:
         if steps not in (None, 1) or solver not in (None, "euler"):
             raise ValueError(f"{run} makes samples in one call: leave steps and solver out")
+        if labels is not None and labels.guidance is not None:
+            raise ValueError(
+                f"guidance is {labels.guidance:g}, but {run} makes samples in one call, guided as its teacher: leave it out"
+            )
         steps = 1
     steps = steps or STEPS
     loaded = _with_solver(loaded, run, solver, tokens or TokenOptions(), codec)
