@@ -70,6 +70,25 @@ def multiple_of(n: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+@dataclasses.dataclass(frozen=True)
+class For:
+    """Metadata of options that apply to some problems only: to those with one of these marks ("tokens", "labels", "unet")."""
+
+    marks: frozenset[str]
+
+
+def only(*marks: str) -> For:
+    """Metadata: the option is for problems with one of these marks."""
+    return For(frozenset(marks))
+
+
+def applies(of: object, name: str, marks: frozenset[str]) -> bool:
+    """Whether an option applies to a problem with these marks."""
+    known = getattr(of, "__pydantic_fields__", {})
+    limits = [found for found in (known[name].metadata if name in known else ()) if isinstance(found, For)]
+    return all(limit.marks & marks for limit in limits)
+
+
 RUNTIME = "runtime"
 """Metadata of options that change how fast a result is computed and not the result: a run may be resumed with other ones."""
 

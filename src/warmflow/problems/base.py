@@ -50,6 +50,8 @@ class Problem(ABC):
     samples: ClassVar[int] = 2_000
     """Samples of each method and training seed where no number is asked for."""
     space: ClassVar[Literal["floats", "tokens"]] = "floats"
+    marks: ClassVar[frozenset[str]] = frozenset()
+    """What options may apply to, beside its space and its network: "labels", "texts"."""
     data_seed: Whole = 0
     """Seed of the data's own draws and split."""
 
@@ -105,6 +107,7 @@ class ImageProblem(Problem):
     """Images that take a U-Net."""
 
     network: ClassVar[str] = "unet"
+    marks: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     def values(self, data: DataSet) -> Mapping[str, object]:
         return IMAGES

@@ -44,6 +44,7 @@ class Arrays(Problem):
     """Your own arrays of points (N, d) or images (N, C, H, W), a file of them, a data set of the hub (hf:NAME), or a DataSet."""
 
     name: ClassVar[str] = "arrays"
+    marks: ClassVar[frozenset[str]] = frozenset({"labels", "unet"})  # points or images
     data: object = None
     """A tensor or array, the path of a .npy or .npz file, hf:NAME, or a DataSet."""
 

@@ -25,6 +25,7 @@ class Restoration(ImageProblem):
     """Images from inputs."""
 
     draft: ClassVar[str] = "regression"
+    marks: ClassVar[frozenset[str]] = frozenset()
 
     def values(self, data: DataSet) -> Mapping[str, object]:
         return {**IMAGES, "pairing": "independent"}
