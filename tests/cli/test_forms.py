@@ -151,7 +151,9 @@ def test_commands_on_runs_say_how_data_become_one(
 ) -> None:
     more = {"sample": ["--out", "x.npz"], "distill": [], "plan": [], "report": []}[command]
     first = "warmflow train" if command in ("sample", "distill") else "warmflow compare"
-    assert f"{word} is data, not a run folder; {first} {word} --out" in refused(capsys, command, word, *more)
+    assert f"{word} is data, not a run folder: give the folder that {first} {word} --out" in refused(
+        capsys, command, word, *more
+    )
 
 
 def test_forms_are_told_by_their_names(here: Path) -> None:

@@ -34,7 +34,9 @@ def check_is_run(place: Path, first: str) -> None:
         found = word in PROBLEMS or bool(form)
     if found:
         out = "run" if first == "train" else "result"
-        raise ValueError(f"{word} is data, not a run folder; warmflow {first} {word} --out {out} makes one")
+        raise ValueError(
+            f"{word} is data, not a run folder: give the folder that warmflow {first} {word} --out {out} makes"
+        )
 
 
 def use_threads(threads: int | None) -> None:
