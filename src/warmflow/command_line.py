@@ -88,6 +88,7 @@ class Group:
         title: the heading in the help.
         defaults: values that differ from the defaults of the class, to be shown in the help.
         without: options that are no flags.
+        hidden: options that do not apply to what was typed: the help does not show them.
     """
 
     key: str
@@ -96,6 +97,7 @@ class Group:
     title: str
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     without: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -126,7 +128,12 @@ class Group:
             said += shown_default(f.name, self.defaults.get(f.name, f.default), self.prefix)
             off = {"negative": flag_of(f"no_{f.name}", self.prefix)} if kind is bool else {"converter": number}
             how = Parameter(
-                name=self.flag(f.name), group=group, show_default=False, help=f"{docs.get(f.name, '')}{said}", **off
+                name=self.flag(f.name),
+                group=group,
+                show_default=False,
+                help=f"{docs.get(f.name, '')}{said}",
+                show=f.name not in self.hidden,
+                **off,
             )
             found.append(
                 inspect.Parameter(

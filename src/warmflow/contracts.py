@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from warmflow.brief import Brief
 from warmflow.noise import Noise
 from warmflow.records import Record
 
@@ -116,7 +117,7 @@ class Data(Protocol):
     def __getitem__(self, rows: Tensor) -> Batch: ...
 
 
-class Source(ABC):
+class Source(Brief, ABC):
     """The distribution from which a flow starts. ``takes`` names the conditions that the distribution depends on."""
 
     if TYPE_CHECKING:  # fields or properties
@@ -199,7 +200,7 @@ class Coupling(ABC):
         """
 
 
-class Path(ABC):
+class Path(Brief, ABC):
     """How a pair is joined on [t0, 1]; exact at both ends."""
 
     t0: float
@@ -245,7 +246,7 @@ class JumpPath(Path):
         """A mask (B, L) of positions of x_t that cannot change any more: they are fixed, or have visibly jumped."""
 
 
-class Field(ABC):
+class Field(Brief, ABC):
     """The motion along a path: a network, or an exact closed form."""
 
     path: Path
@@ -264,7 +265,7 @@ class Field(ABC):
         """
 
 
-class Solver(ABC):
+class Solver(Brief, ABC):
     """One integration step. A solver is stateless: values it must remember are kept in ``State.memory``."""
 
     name: ClassVar[str] = ""
@@ -290,7 +291,7 @@ class Solver(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Player:
+class Player(Brief):
     """A network to train and the settings of its optimiser; ``ema`` is the decay of the averaged weights, 0 for none."""
 
     network: nn.Module
@@ -300,7 +301,7 @@ class Player:
     ema: float = 0.999
 
 
-class Objective(ABC):
+class Objective(Brief, ABC):
     """A training objective. One training step is one batch and one update of one player. ``product`` names the player whose
     network is the result.
     """
@@ -327,7 +328,7 @@ class Objective(ABC):
         """The mean loss over these rows (any part of the batch), and numbers to log."""
 
 
-class Metric(ABC):
+class Metric(Brief, ABC):
     """A distance between sets of samples, computed on features; the features of real data are computed once."""
 
     name: str

@@ -29,6 +29,7 @@ from typing import (
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
+from warmflow.brief import shown
 from warmflow.number_checks import LARGEST, plain_number
 
 C = TypeVar("C")
@@ -64,6 +65,25 @@ def multiple_of(n: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+@dataclasses.dataclass(frozen=True)
+class For:
+    """Metadata of options that apply to some problems only: to those with one of these marks ("tokens", "labels", "unet")."""
+
+    marks: frozenset[str]
+
+
+def only(*marks: str) -> For:
+    """Metadata: the option is for problems with one of these marks."""
+    return For(frozenset(marks))
+
+
+def applies(of: object, name: str, marks: frozenset[str]) -> bool:
+    """Whether an option applies to a problem with these marks."""
+    known = getattr(of, "__pydantic_fields__", {})
+    limits = [found for found in (known[name].metadata if name in known else ()) if isinstance(found, For)]
+    return all(limit.marks & marks for limit in limits)
+
+
 RUNTIME = "runtime"
 """Metadata of options that change how fast a result is computed and not the result: a run may be resumed with other ones."""
 
@@ -71,6 +91,8 @@ RUNTIME = "runtime"
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def options(cls: type[C]) -> type[C]:
     """A frozen dataclass whose fields are validated when it is made."""
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = shown  # type: ignore[assignment]
     made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True, strict=True))(cls)
     inner: Callable[..., None] = made.__init__
 

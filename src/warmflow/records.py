@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.devices import moved
 
 R = TypeVar("R", bound="Record")
@@ -44,7 +45,7 @@ def _(first: tuple | list, *rest: tuple | list, act: Act, other: Other) -> tuple
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class Record(Brief):
     """A frozen collection of tensors with a common first axis; values that are not tensors are kept unchanged."""
 
     def each(self: R, act: Callable[[Tensor], Tensor]) -> R:

@@ -15,11 +15,12 @@ from typing import Annotated, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from warmflow.brief import Brief
 from warmflow.contracts import Data, Source
 from warmflow.data import DataSet
 from warmflow.data.paired import INPUT
 from warmflow.networks import MLP, DiT, TokenTransformer, UNet, dit, mlp, seeded, unet
-from warmflow.options import RUNTIME, Count, NotNegative, Positive, Share, Whole, options
+from warmflow.options import RUNTIME, Count, NotNegative, Positive, Share, Whole, only, options
 from warmflow.sampler import Clip, Hook
 from warmflow.sources import Conditioned, Labelled, StandardNormal, UniformTokens
 
@@ -48,31 +49,31 @@ class Training:
     """Dropout inside the network."""
     network: Literal["", "mlp", "unet", "dit", "transformer"] = ""
     """The kind of network; the problem's own by default."""
-    preset: Literal["tiny", "small", "base"] = "tiny"
+    preset: Annotated[Literal["tiny", "small", "base"], only("unet", "dit")] = "tiny"
     """The size of the network; on (3, 32, 32) a U-Net has 0.15, 3.2 or 20 million parameters."""
     width: Whole = 0
     """Width of the network; 0 for the preset's."""
     depth: Whole = 0
     """Blocks of the network; 0 for the preset's."""
-    heads: Count = 4
+    heads: Annotated[Count, only("tokens")] = 4
     """Attention heads of a transformer."""
-    predicts: Literal["x1", "velocity"] = "x1"
+    predicts: Annotated[Literal["x1", "velocity"], only("floats")] = "x1"
     """What the network predicts (floats)."""
-    power: Positive = 1.0
+    power: Annotated[Positive, only("tokens")] = 1.0
     """Tokens: the schedule k(t) = t^power; 1 is linear."""
-    weighting: Literal["cross_entropy", "generalised_kl"] = "cross_entropy"
+    weighting: Annotated[Literal["cross_entropy", "generalised_kl"], only("tokens")] = "cross_entropy"
     """Tokens: the loss."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic inside the network; states and times stay in float32."""
-    conditional: bool = False
+    conditional: Annotated[bool, only("labels")] = False
     """Give every flow the label; drafts are fitted and pairs are made within it."""
-    guidance: NotNegative = 1.0
+    guidance: Annotated[NotNegative, only("labels")] = 1.0
     """Classifier-free guidance scale of every flow's samples; 1 disables it, any other value costs two calls a step."""
-    guidance_interval: str = ""
+    guidance_interval: Annotated[str, only("labels")] = ""
     """LOW,HIGH: times t between which guidance is on; everywhere by default."""
     compile: Annotated[bool, RUNTIME] = False
     """Compile the network for training."""
-    channels_last: Annotated[bool, RUNTIME] = False
+    channels_last: Annotated[bool, RUNTIME, only("unet")] = False
     """Lay a U-Net's weights and images out by pixels."""
 
     def __post_init__(self) -> None:
@@ -105,7 +106,7 @@ def interval_of(text: str) -> tuple[float, float] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Setup:
+class Setup(Brief):
     """A problem with its data in memory.
 
     Args:
@@ -133,6 +134,8 @@ class Setup:
             raise ValueError(
                 f"conditional is for data with labels, and samples of {self.name} answer an input: leave it out"
             )
+        if self.training.conditional and self.space == "tokens":
+            raise ValueError(f"conditional is for flows of floats, and {self.name} is of tokens: leave it out")
         if self.training.conditional:
             classes_of(self.data)
 

@@ -101,7 +101,7 @@ def image_calls() -> Iterator[Case]:
     yield Case("few mapped rows", mapped(1e-9, np.zeros((9, 4, 4), np.uint8)), "9 rows", "at least 200")
     yield Case(
         "a stream of a few rows", lambda p: lambda: _load(f"folder:{p.images(210)}", size=4, stream=True, memory=1e-5),
-        "holds 52 rows", "raise it",
+        "holds 156 rows", "raise it",
     )  # fmt: skip
     yield Case(
         "a stream of nothing", lambda p: lambda: _load(f"folder:{p.images(broken=3)}", stream=True), "no image", "png"

@@ -420,7 +420,7 @@ def test_audit_of_problems(name: list[str], monkeypatch: pytest.MonkeyPatch) -> 
 # Python
 
 
-def test_compare_from_python(place: Place) -> None:
+def test_compare_from_python(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
 
     def draft(n: int, seed: int) -> torch.Tensor:
@@ -428,7 +428,14 @@ def test_compare_from_python(place: Place) -> None:
 
     small = {**SMALL, "updates": 30}
     warm = WarmStart(draft=draft_of(draft), rounds=2)
+    monkeypatch.chdir(place.here)
     report = warmflow.compare(x, [warm], calls=[1, 2], seeds=[0, 1], progress=False, **small)
+    (folder,) = place.here.glob("warmflow-*")
+    assert report.run.folder == folder.relative_to(place.here) and (folder / "report.html").exists()
+    assert f"the result goes to {folder.name}/" in capsys.readouterr().err
+    begun = (folder / "study.json").stat().st_mtime_ns
+    warmflow.compare(x, [warm], calls=[1, 2], seeds=[0, 1], progress=False, **small)
+    assert (folder / "study.json").stat().st_mtime_ns == begun, "the same call finds its result"
     verdict = report.verdict
     assert verdict.claim == verdict.answer and verdict.outcome in set(Outcome)
     assert list(verdict.candidates) == ["warm-start"] and verdict.candidates["warm-start"].outcome == verdict.outcome

@@ -107,12 +107,10 @@ def test_impossible_wishes_are_named(guided: Path, tmp_path: Path, arguments: st
     assert says in refused("sample", run, "-n", "2", "--out", tmp_path / "x.npz", *words(arguments))
 
 
-def test_a_flow_without_labels_has_none_to_ask_for(plain: Path, guided: Path, tmp_path: Path) -> None:
+def test_a_flow_without_labels_has_none_to_ask_for(plain: Path, tmp_path: Path) -> None:
     for wish in ("--label 1", "--guidance 2", "--guidance-interval 0.1,0.2"):
         said = refused("sample", plain, "-n", "2", "--out", tmp_path / "x.npz", *words(wish))
         assert wish.split()[0] in said and "train it with conditional" in said
-    said = refused("distill", guided / "seeds" / "0" / "warm-start", "--out", tmp_path / "s")
-    assert "distil a run without conditional" in said
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from warmflow.evaluation.record import read_study
 from warmflow.experiments import distill as distilling
 from warmflow.experiments.distill import distill
 from warmflow.experiments.sample import sample_run
+from warmflow.experiments.sample_options import LabelOptions
 from warmflow.experiments.saved_runs import read_asked, read_run, teacher_of
 from warmflow.experiments.train import train_run
 from warmflow.methods.cold import Cold
@@ -29,9 +30,11 @@ from warmflow.methods.distillation import Distillation, diversity, why_not_disti
 from warmflow.methods.distillation import copied as copied_field
 from warmflow.methods.learned_prior import LearnedPrior
 from warmflow.methods.parts import Parts
+from warmflow.methods.warm_start import WarmStart
 from warmflow.noise import Noise
 from warmflow.objectives import FlowGeneratorMatching
 from warmflow.problems import problem_of
+from warmflow.problems.restoration import SuperResolution
 
 FEW: dict[str, Any] = {"updates": 4, "batch": 32, "progress": False}
 SMALL = {"updates": 30, "batch": 32}
@@ -174,8 +177,6 @@ def test_teachers_that_cannot_be_distilled_are_named(teachers: Path, tmp_path: P
     trained(tmp_path / "bare", WARM, sigma=0.0)
     grid = problem_of("grid", train=400, heldout=400)
     trained(tmp_path / "tokens", COLD, problem=grid, heads=2, updates=3)
-    digits = {"conditional": True, "updates": 2, "batch": 16, "network": "mlp"}
-    trained(tmp_path / "labels", COLD, problem="digits", **digits)
     copied(teachers / "cold", tmp_path / "version", warmflow="9.7.0")
     copied(teachers / "cold", tmp_path / "started", ["model.json", "model.safetensors"], state="started")
     (tmp_path / "compare").mkdir()
@@ -188,7 +189,6 @@ def test_teachers_that_cannot_be_distilled_are_named(teachers: Path, tmp_path: P
         ),
         ("bare", "without noise of its own \\(sigma 0\\): one draft has one sample; distil a run whose start has some"),
         ("tokens", "has a TokenField; Flow Generator Matching distils flows of floats"),
-        ("labels", "distil a run without conditional"),
         ("nowhere", "not a run folder"),
         ("version", "9.7.0.*install that version"),
         ("started", "run the same training command again"),
@@ -215,6 +215,80 @@ def test_impossible_options_are_named_and_nothing_is_written(
     with pytest.raises(ValueError, match=says):
         distill(teachers / "cold", tmp_path / "never", **{**FEW, **options})
     assert not (tmp_path / "never").exists()
+
+
+CENTRES = torch.tensor([[2.0, 0.0], [-2.0, 1.0], [0.0, -2.0]])
+
+
+def spots(place: Path) -> Path:
+    """Points around a centre for each of three named labels."""
+    label = np.arange(900) % 3
+    noise = Noise.of(0, 900).normal("x", 2).numpy()
+    np.savez(place, x=CENTRES.numpy()[label] + 0.2 * noise, y=np.array(["ant", "bee", "cat"])[label])
+    return place
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("cold", {}), ("minibatch", {}), ("warm", {}), ("guided", {"guidance": 1.5})],
+)  # fmt: skip
+def test_a_student_of_a_conditional_flow_knows_every_label(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """Each label's samples, by one call, are around the label's centre, as the teacher's are."""
+    method = {"warm": WARM, "minibatch": Cold(pairing="minibatch")}.get(name, COLD)
+    problem, out = problem_of(spots(tmp_path / "spots.npz")), tmp_path / "student"
+    more = {"updates": 400, "batch": 128, "width": 32, "depth": 2, "conditional": True, **options}
+    trained(tmp_path / "teacher", method, problem=problem, **more)
+    student = distill(tmp_path / "teacher", out, updates=300, progress=False, report=False, learning_rate=2e-3)
+    teacher = load(tmp_path / "teacher")
+    for k, centre in enumerate(CENTRES):
+        label = {"label": torch.full((400,), k)}
+        theirs, mine = teacher(400, seed=1, steps=16, condition=label).x, student(400, seed=1, condition=label)
+        assert set(mine.calls.tolist()) == {1}
+        assert torch.allclose(theirs.mean(0), centre, atol=0.4) and torch.allclose(
+            mine.x.mean(0), theirs.mean(0), atol=0.4
+        )
+        assert float(mine.x.std(0).max()) < 0.8
+    drawn = student(900, seed=0).start.condition["label"]
+    assert torch.bincount(drawn, minlength=3).min() > 200
+    said = sample_run(out, 4, tmp_path / "x.npz", labels=LabelOptions(label="bee"), progress=False)
+    assert "label 1 (bee)" in said and np.load(tmp_path / "x.npz")["classes"].tolist() == ["ant", "bee", "cat"]
+    with pytest.raises(ValueError, match="guidance is 2.*one call"):
+        sample_run(out, 4, tmp_path / "x.npz", labels=LabelOptions(guidance=2.0), progress=False)
+
+
+@pytest.mark.long
+def test_a_conditional_student_is_judged_beside_its_teacher_and_reflow(tmp_path: Path) -> None:
+    problem = problem_of(spots(tmp_path / "spots.npz"))
+    trained(tmp_path / "teacher", COLD, problem=problem, conditional=True)
+    distill(tmp_path / "teacher", tmp_path / "student", **FEW, calls=[1, 2], samples=SAMPLES)
+    assert roles(facts_of(tmp_path / "student")) == {
+        "cold": "baseline", "distilled-cold": "candidate", "reflow-cold": "shown",
+    }  # fmt: skip
+    labels = load(tmp_path / "student" / "reflow")(300, seed=0).start.condition["label"]
+    assert set(labels.tolist()) == {0, 1, 2}
+
+
+def test_a_conditional_run_on_arrays_that_are_not_at_hand_is_distilled(tmp_path: Path) -> None:
+    data = warmflow.data.load(
+        CENTRES[torch.arange(900) % 3] + 0.2 * Noise.of(0, 900).normal("x", 2), labels=torch.arange(900) % 3
+    )
+    trained(tmp_path / "teacher", COLD, problem=data, conditional=True)
+    student = distill(tmp_path / "teacher", tmp_path / "student", **FEW)
+    assert set(student(200, seed=0).start.condition["label"].tolist()) == {0, 1, 2}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", [COLD, WarmStart(draft="regression")])
+def test_a_restoration_is_distilled_on_the_inputs_of_the_training_data(tmp_path: Path, method: Any) -> None:
+    problem = SuperResolution(images="digits", factor=2)
+    trained(tmp_path / "teacher", method, problem=problem, updates=4)
+    parts = Parts(read_run(tmp_path / "teacher").setup(), 0)
+    data: Any = Distillation(teacher=method).data(parts, read_run(tmp_path / "teacher").sampler())
+    assert torch.equal(data.condition["input"], parts.setup.data.train.condition["input"]) and not data.x1.any()
+    student = distill(tmp_path / "teacher", tmp_path / "student", **FEW, report=False)
+    asked = parts.setup.data.heldout.condition["input"][:5]
+    assert torch.equal(student(5, condition={"input": asked}).start.condition["input"], asked)
 
 
 def data_of(run: Path, **options: Any) -> Any:

@@ -20,7 +20,7 @@ from warmflow.contracts import Batch, Samples, Start
 from warmflow.data import load as read_data
 from warmflow.data.images import digits
 from warmflow.data.text import LETTERS, Alphabet
-from warmflow.experiments.sample import Labels, _lines, picture, sample_run
+from warmflow.experiments.sample import Labels, _lines, in_a_line, picture, sample_run
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions, label_of
 from warmflow.experiments.saved_runs import read_run
 from warmflow.fields import Guided
@@ -112,7 +112,9 @@ def test_raw_weights_are_other_weights(runs: Path, tmp_path: Path) -> None:
         (lambda r, o: sample(r / "cold", o / "x.npy", tokens=TokenOptions(temperature=0.5)), "temperature is 0.5, which"),
         (lambda r, o: sample(r / "cold", o / "x.npy", tokens=TokenOptions(prefix="a")), "which is for flows of tokens"),
         (lambda r, o: sample(r / "grid", o / "x.npy", tokens=TokenOptions(prefix="a")), "but this run makes no texts"),
-        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(template="a_")), "has 2 symbols, but"),
+        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(template="a_" * 17)), "has 34 symbols, but"),
+        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(prefix="a" * 33)), "has 33 symbols, but"),
+        (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(template="a_7")), "holds '7' at position"),
         (lambda r, o: sample(r / "text", o / "x.npy", tokens=TokenOptions(prefix="the", template="a" + "_" * 31)), "fixed twice"),
     ],
 )  # fmt: skip
@@ -130,6 +132,7 @@ def test_impossible_requests_are_named_and_nothing_is_written(
         (lambda: TokenOptions(temperature=0), "temperature is 0; it must be greater than 0"),
         (lambda: TokenOptions(top_p=1.5), "top_p is 1.5; it must be at most 1"),
         (lambda: TokenOptions(renoise=1), "renoise is 1; it must be less than 1"),
+        (lambda: TokenOptions(free="ab"), "free is 'ab'"),
         (lambda: LabelOptions(guidance=-2), "guidance is -2; it must be at least 0"),
         (lambda: LabelOptions(guidance=float("nan")), "guidance is nan"),
     ],
@@ -172,6 +175,43 @@ def test_text_that_is_given_stays_and_the_draft_sees_it(runs: Path, tmp_path: Pa
 
 
 # ---------------------------------------------------------------- labels
+
+
+@pytest.mark.parametrize(
+    ("options", "pattern", "told"),
+    [
+        (TokenOptions(prefix="Hello?"), "hello .*", "note: prefix is read as 'hello '"),
+        (TokenOptions(prefix="Le 7 É"), "le seven e.*", "note: prefix is read as 'le seven e'"),
+        (TokenOptions(template="the _ "), "the . .*", ""),
+        (TokenOptions(template="The ____ ÉT"), "the .... et.*", "note: template is read as 'the ____ et'"),
+        (TokenOptions(template="of **** is", free="*"), "of .... is.*", ""),
+        (TokenOptions(template="of__" + "_" * 27 + "z"), "of.*z", ""),
+    ],
+)  # fmt: skip
+def test_text_that_is_given_is_brought_to_the_alphabet_and_templates_may_be_short(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: TokenOptions, pattern: str, told: str
+) -> None:
+    sample(runs / "text", tmp_path / "x.txt", 3, tokens=options)
+    lines = (tmp_path / "x.txt").read_text().splitlines()
+    assert len(lines) == 3 and all(re.fullmatch(pattern, line) and len(line) == 32 for line in lines)
+    said = capsys.readouterr().err
+    assert told in said and ("note:" in said) == bool(told)
+
+
+def test_texts_with_their_own_alphabet_stay_as_they_are() -> None:
+    code = Alphabet.of("def f_a(x):\n")
+    assert code.brought("f_a\n") == code.brought("f_a\n", "_") == "f_a\n"
+    (line,) = TokenOptions(template="f_a").notes(code)
+    assert "--free" in line and TokenOptions(template="f_*", free="*").notes(code) == []
+    many = Alphabet.of("".join(chr(300 + k) for k in range(300)))
+    assert many.brought("?" + many.symbols[0]) == many.symbols[-1] + many.symbols[0]
+    assert "read as" in TokenOptions(prefix="?").notes(many)[0]
+    with pytest.raises(ValueError, match="holds 'Z'"):
+        code.encode(code.brought("Z"))
+
+
+def test_a_sample_is_one_line_of_a_file() -> None:
+    assert in_a_line("two\nlines\n") == "two\u2424lines\u2424" and in_a_line("one") == "one"
 
 
 def test_a_label_is_asked_for(runs: Path, tmp_path: Path) -> None:

@@ -16,13 +16,26 @@ from torch import Tensor
 
 from warmflow.data.images import digits
 from warmflow.data.toy import draw
-from warmflow.metrics.audit import Audit, auc, aucs, audit_pairs, explained, variation_floor
+from warmflow.drafts import Own
+from warmflow.experiments.pair_audits import audits
+from warmflow.methods.base import Drafted, settled
+from warmflow.methods.parts import Parts
+from warmflow.methods.warm_start import WarmStart
+from warmflow.metrics.audit import Audit, auc, auc_floor, aucs, audit_pairs, explained, variation_floor
 from warmflow.metrics.cost import timed
 from warmflow.noise import Noise, permutation
+from warmflow.problems import problem_of
+from warmflow.setup import Setup
 
 
 def gaussian(seed: int, n: int, *shape: int) -> Tensor:
     return Noise.of(seed, n).normal("x", *shape)
+
+
+def drafted_of(method: WarmStart, setup: Setup) -> Drafted:
+    found = settled(method, setup).drafted(Parts(setup, 0))
+    assert found is not None
+    return found
 
 
 def audit(index: Tensor, data: Tensor, labels: Tensor | None = None, **changed: Any) -> Audit:
@@ -145,6 +158,49 @@ def test_starts_that_will_not_come_again_are_flagged() -> None:
     picked = drafts[drafts.sum(1).argsort(descending=True)[:400]].repeat(2, 1)
     found = audit(torch.arange(800), data, x0=picked)
     assert found.draft_shift > 0.65 and len(found.flags) == 1 and "AUC" in found.flags[0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("d", [2, 16, 96, 1_200])
+def test_drafts_drawn_with_replacement_are_like_themselves(d: int) -> None:
+    """Paired drafts are all different, fresh ones are drawn with replacement from others of the same law: no difference."""
+    paired, pool = gaussian(0, 1_000, d), gaussian(1, 600, d)
+    fresh = pool[Noise.of(2, 1_200).integers("row", high=600)]
+    assert 1 - auc_floor(paired, fresh) < auc(paired, fresh) < auc_floor(paired, fresh)
+    seen = math.sqrt(min(d, 64))  # 64 principal components are classified: of 1,200 they hold a part of the shift
+    moved = auc(paired, fresh + 1 / seen)
+    assert moved > 0.65 if d > 64 else moved == pytest.approx(norm.cdf(1 / math.sqrt(2)), abs=0.06)
+
+
+@pytest.mark.long
+def test_few_drafts_of_one_law_are_not_flagged_and_another_law_is() -> None:
+    """Forty pairs: an AUC above 0.6 is common by chance."""
+    data, high = gaussian(9, 40, 2), []
+    for seed in range(6):
+        x0, fresh = gaussian(seed, 40, 2), gaussian(100 + seed, 40, 2)
+        found = audit(torch.arange(40), data, x0=x0, drafts_fresh=fresh)
+        assert not any("AUC" in flag for flag in found.flags)
+        high.append(found.draft_shift)
+        other = audit(torch.arange(40), data, x0=x0, drafts_fresh=fresh + 2)
+        assert any("AUC" in flag for flag in other.flags)
+    assert max(high) > 0.6 and auc_floor(data, data) == pytest.approx(0.5 + 3 * math.sqrt(81 / 19_200))
+
+
+def test_categories_are_told_apart_by_their_shares() -> None:
+    """Rows with five values: every fold has copies of each, or none of them could be recognised."""
+    rows = torch.arange(1_000)[:, None] % 5
+    few = torch.where(rows == 4, 0, rows)
+    assert auc(rows.float(), few.float()) > 0.57 and auc(rows.float(), rows.float()) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.long
+def test_an_audit_of_given_pairs_is_not_flagged_for_equal_laws() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1_200, 16)).astype("f4")
+    drafts = (x * 0.9 + 0.3 * rng.normal(size=x.shape)).astype("f4")
+    setup = problem_of(x).setup()
+    found = audits(setup, drafted_of(WarmStart(draft=Own(samples=drafts), pairing="given"), setup))["given"]
+    assert found["flags"] == [] and found["draft_shift"] < 0.57
 
 
 def test_variation_floor_is_that_of_two_real_sets() -> None:

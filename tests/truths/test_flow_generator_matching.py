@@ -22,7 +22,7 @@ from warmflow.objectives.flow_generator_matching import matching_terms
 from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.solvers import Euler
-from warmflow.sources import Blurred, StandardNormal
+from warmflow.sources import Blurred, Labelled, StandardNormal
 from warmflow.training import train
 
 WEIGHTS, ENDS, SPREAD = torch.tensor([0.4, 0.6]), torch.tensor([[-1.0], [1.2]]), 0.6
@@ -363,3 +363,57 @@ def test_bad_parts_are_named() -> None:
     for changes, says in cases:
         with pytest.raises(ValueError, match=says):
             replace(this, **changes)
+
+
+# labels and inputs
+
+
+class Chosen(nn.Module):
+    """One of several networks, by the label."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        each = torch.stack([network(x, t) for network in self.networks])
+        return each[label, torch.arange(len(x))]
+
+
+def conditional(networks: dict[str, list[nn.Module]], sees: bool, coupling: Any) -> FlowGeneratorMatching:
+    """The objective with a network for each label, or without labels with one."""
+    fields = {}
+    for name, found in networks.items():
+        network = Chosen(found) if sees else found[0]
+        fields[name] = NetworkField(network, LinearPath(0.0), "x1", ("label",) if sees else ())
+    noise: Source = StandardNormal((2,))
+    source = Labelled(noise, torch.tensor([0.5, 0.5])) if sees else noise
+    by = {name: Player(fields[name].network) for name in ("online", "student")}
+    return FlowGeneratorMatching(fields["teacher"], fields["online"], fields["student"], source, coupling, by, 0.5)
+
+
+@pytest.mark.parametrize("assigned", [False, True])
+def test_given_labels_the_loss_is_that_of_each_label_alone(assigned: bool) -> None:
+    """Rows of one label are distilled as by an objective of this label's networks; starts are assigned within the label."""
+    made = {
+        name: [seeded(10 * k + i, lambda: MLP((2,), width=16, depth=1)) for i in range(2)]
+        for k, name in enumerate(("teacher", "online", "student"))
+    }
+    for network in (network for found in made.values() for network in found):
+        for weight in network.parameters():
+            weight.data.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel())))
+    n = 12
+    label = torch.arange(n) % 2
+    both = conditional(made, True, Assignment("label") if assigned else Independent())
+    pair = both.pair(Batch(torch.zeros(n, 2), {"label": label}), noise=Noise.of(0, n))
+    assert torch.equal(pair.start.condition["label"], label)
+    terms = both.terms(pair, noise=Noise.of(1, n))
+    for k in (0, 1):
+        rows = (label == k).nonzero()[:, 0]
+        one = conditional(
+            {name: [found[k]] for name, found in made.items()}, False, Assignment() if assigned else Independent()
+        )
+        alone = one.terms(Pair(Start(pair.start.x0[rows]), torch.zeros(len(rows), 2)), noise=Noise.of(1, n)[rows])
+        assert torch.allclose(terms[rows], alone, atol=1e-5)
+    drawn = both.pair(Batch(torch.zeros(4000, 2)), noise=Noise.of(2, 4000)).start.condition["label"]
+    assert float(drawn.double().mean()) == pytest.approx(0.5, abs=0.03), "labels are drawn by the source"

@@ -360,6 +360,15 @@ def test_each_number_sees_its_own_fault() -> None:
     assert part.never_chosen == 0.75 and part.effective_sample_size == 1 and part.flags == ()
 
 
+@pytest.mark.long
+def test_texts_drawn_with_replacement_are_like_themselves() -> None:
+    pool = texts_of(500, 2, model=2)
+    fresh = pool[Noise.of(0, 1000).integers("row", high=500)]
+    found = audited(fresh_drafts=fresh)
+    assert found.flags == () and found.draft_shift < found.draft_shift_floor
+    assert any("AUC" in flag for flag in audited(x0=texts_of(1200, 0), fresh_drafts=fresh).flags)
+
+
 def test_agreement_at_random_is_the_mean_over_all_re_pairings() -> None:
     x0, x1 = texts_of(60, 1), texts_of(60, 2)
     found = audited(x0=x0, x1=x1, index=None).agreement_random

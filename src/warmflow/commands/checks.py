@@ -21,6 +21,24 @@ Json = Annotated[Switch, Parameter(name="--json", help="Print JSON.", show_defau
 MOST_JOBS = 8
 
 
+def check_is_run(place: Path, first: str) -> None:
+    """Raises ValueError for data in the place of the folder that a command of ours has written; ``first`` is that command."""
+    from warmflow.data.forms import form_of, holds_data
+    from warmflow.problems import PROBLEMS
+
+    word, form = str(place), form_of(str(place))[0]
+    if place.is_dir():
+        written = any((place / name).exists() for name in ("config.json", "verdict.json", "study.json"))
+        found = not written and holds_data(place)
+    else:
+        found = word in PROBLEMS or bool(form)
+    if found:
+        out = "run" if first == "train" else "result"
+        raise ValueError(
+            f"{word} is data, not a run folder: give the folder that warmflow {first} {word} --out {out} makes"
+        )
+
+
 def use_threads(threads: int | None) -> None:
     """Sets the number of CPU threads of this process.
 

@@ -51,7 +51,7 @@ def command(words: Sequence[str]) -> Command:
         compare,
         asked.groups(),
         {"asked": asked},
-        groups.others(asked.methods, "--methods"),
+        asked.epilogue(),
         asked.unknown,
         found[0],
     )

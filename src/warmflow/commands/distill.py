@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from warmflow.command_line import Command, Given, Group
-from warmflow.commands.checks import Device, Out, Quiet, Threads, use_threads
+from warmflow.commands.checks import Device, Out, Quiet, Threads, check_is_run, use_threads
 from warmflow.methods.distillation import Distillation
 from warmflow.printing import tell
 
@@ -48,6 +48,7 @@ def distill(
     """
     use_threads(threads)
     options = Distillation(**given[KEY])  # validated before the run is read
+    check_is_run(run, "train")
     folder = out or Path(f"{run}-student")
     from warmflow.experiments.distill import distill as distil
 

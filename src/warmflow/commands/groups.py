@@ -19,7 +19,7 @@ from warmflow.drafts import DRAFTS, Draft, NoDraft, Own
 from warmflow.methods import METHODS, Method
 from warmflow.methods.own import OwnModel
 from warmflow.methods.warm_start import WarmStart
-from warmflow.options import changed, fields_of, suggestion
+from warmflow.options import applies, changed, fields_of, suggestion
 from warmflow.problems import PROBLEMS, Problem
 from warmflow.problems import class_of as class_of_problem
 from warmflow.problems.own import Arrays
@@ -156,7 +156,24 @@ class Asked:
         """The groups of options, in the order of the help."""
         methods = [method_group(method) for method in self.bases().values()]
         drafts = [draft_group(kind) for kind in self.drafts().values()]
-        return [self.problem.group, self.problem.training, *methods, *drafts]
+        return [self.shown(group) for group in (self.problem.group, self.problem.training, *methods, *drafts)]
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """What options may apply to: the space, the network and the marks of the problem."""
+        kind = self.problem.kind
+        return kind.marks | {kind.space, typed(self.words, "--network", kind.network)}
+
+    def shown(self, group: Group) -> Group:
+        """The group, in the help without the options that do not apply; if typed, they are refused where they are checked."""
+        hidden = tuple(name for name in group.names if not applies(group.kind, name, self.marks))
+        return dataclasses.replace(group, hidden=hidden)
+
+    def epilogue(self) -> str:
+        """The end of the help: the options that it does not show, and the methods that were not asked for."""
+        flags = [group.flag(name) for group in self.groups() for name in group.hidden]
+        left = f"Not shown, because they do not apply to {self.problem.word}: {', '.join(flags)}.\n\n" if flags else ""
+        return f"{left}{others(self.methods, self.flag)}"
 
     def make(self, given: Given) -> list[Method]:
         """The methods with the options that were typed.

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from warmflow.command_line import Command, Float
-from warmflow.commands.checks import Json
+from warmflow.commands.checks import Json, check_is_run
 from warmflow.printing import answer
 
 
@@ -35,6 +35,7 @@ def plan(
     """
     if not 0 < power < 1:
         raise ValueError(f"power is {power}; give a share between 0 and 1, like 0.8")
+    check_is_run(study, "compare")
     import json
     from dataclasses import asdict
 

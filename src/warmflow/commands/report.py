@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from warmflow.command_line import Command
+from warmflow.commands.checks import check_is_run
 from warmflow.printing import tell
 
 
@@ -24,6 +25,8 @@ def report(*runs: Path, out: Annotated[Path, Parameter(help="The page.")] = Path
     """
     if not runs:
         raise ValueError("RUNS is missing: name one or several run folders; see warmflow report --help")
+    for run in runs:
+        check_is_run(run, "compare")
     from warmflow.report import gather, write
 
     tell(f"The report: {write(gather(runs), out)}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
-from warmflow.commands.checks import Device, Quiet, Threads, use_threads
+from warmflow.commands.checks import Device, Quiet, Threads, check_is_run, use_threads
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.printing import tell
 from warmflow.solvers import SOLVERS
@@ -21,7 +23,22 @@ Help = Parameter
 def command(words: Sequence[str]) -> Command:
     """The command with the options of tokens and of labels."""
     tokens = Group(TOKENS, TokenOptions, "", "Options of tokens and texts")
-    return Command("sample", sample, [tokens, Group(LABELS, LabelOptions, "", "Options of conditional models")])
+    labels = Group(LABELS, LabelOptions, "", "Options of conditional models")
+    run = next((Path(word) for word in words if (Path(word) / "config.json").is_file()), None)
+    kept = None if run is None else told_of(run)
+    if kept is not None:  # the help shows what applies to this run
+        tokens = tokens if kept[0] else replace(tokens, hidden=tuple(tokens.names))
+        labels = labels if kept[1] else replace(labels, hidden=tuple(labels.names))
+    return Command("sample", sample, [tokens, labels])
+
+
+def told_of(run: Path) -> tuple[bool, bool] | None:
+    """Whether a run makes tokens, and whether it is given labels; None if its config.json does not say."""
+    try:
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        return config.get("codec") is not None, bool(config["asked"]["training"]["conditional"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # the command itself says what is wrong
 
 
 def sample(
@@ -49,6 +66,7 @@ def sample(
     warmflow sample run -n 64 --label dog --out dogs.png
     """
     use_threads(threads)
+    check_is_run(run, "train")
     from warmflow.experiments.sample import sample_run
 
     said = sample_run(

@@ -30,7 +30,7 @@ def command(words: Sequence[str]) -> Command:
         train,
         asked.groups(),
         {"asked": asked},
-        groups.others(asked.methods, "--method"),
+        asked.epilogue(),
         asked.unknown,
         found[0],
     )

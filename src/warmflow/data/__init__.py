@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.contracts import Batch, Data
+from warmflow.data.forms import KNOWN, form_of
 from warmflow.noise import permutation
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ ALIASES = {"moons": "toy.moons", "eight_gaussians": "toy.eight_gaussians", "chec
 
 
 @dataclass(frozen=True)
-class Codec(ABC):
+class Codec(Brief, ABC):
     """The meaning of tokens. Its fields are kept in a run's config.json."""
 
     @abstractmethod
@@ -72,7 +74,7 @@ class Codec(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class DataSet:
+class DataSet(Brief):
     """A data set in memory, in three disjoint parts.
 
     Args:
@@ -190,7 +192,7 @@ class DataSet:
         lost = self.unreadable
         found = [
             str(self.notes[key])
-            for key in ("parts", "classes", "range", "share", "drafts", "unused", "left_out", "hidden")
+            for key in ("size", "mode", "parts", "classes", "range", "share", "drafts", "unused", "left_out", "hidden")
             if key in self.notes
         ]
         if lost:
@@ -304,7 +306,8 @@ def parted(
 def named(what: object) -> str | None:
     """The name that stands for a user's data: a string, or a path, of a folder as folder:PATH; None for all else."""
     if isinstance(what, os.PathLike):
-        return f"folder:{Path(what)}" if Path(what).is_dir() else str(Path(what))
+        path = str(Path(what))
+        return f"{form_of(path)[0]}:{path}" if Path(what).is_dir() else path
     return what if isinstance(what, str) else None
 
 
@@ -313,17 +316,18 @@ def load(what: object, **options: object) -> DataSet:
 
     Args:
         what: a DataSet (returned unchanged); "toy.moons", "toy.eight_gaussians", "toy.checkerboard" (or without
-            "toy."); "digits"; "cifar10"; "emoji"; "folder:PATH"; "hf:NAME" or "hf:PATH" (needs the package
-            ``datasets``); the path of a .npy or .npz file; a tensor, array or nested list.
+            "toy."); "digits"; "cifar10"; "emoji"; "folder:PATH"; "text:PATH"; "hf:NAME" or "hf:PATH" (needs
+            the package ``datasets``); the path of a .npy, .npz, .safetensors or .txt file; a tensor, array or nested list.
         options: arguments of the reader: ``train, heldout, seed`` (toys), ``seed`` (digits), ``most, folder, seed``
             (cifar10), ``size, file, seed`` (emoji), ``size, mode, seed, heldout, stream, memory`` (folders),
             ``image, label, caption, size, mode, most, config, seed`` (hf), ``labels, kind, name, seed`` (arrays),
-            ``labels, kind, memory, seed`` (files).
+            ``labels, kind, memory, seed`` (files), ``length, alphabet, most`` (texts).
 
     Raises:
         ValueError: an unknown name or option, fewer than 200 rows, or anything the reader rejects.
     """
     from warmflow.data import arrays, cifar10, emoji, hub, image_files, images, toy
+    from warmflow.data.text import text
 
     if isinstance(what, DataSet):
         ready = what
@@ -332,12 +336,14 @@ def load(what: object, **options: object) -> DataSet:
     if told is None:
         return _call(arrays.from_array, "array", options, what)
     name = ALIASES.get(told, told)
-    if name.startswith("folder:"):
-        found = _call(image_files.folder, name, options, name.removeprefix("folder:"))
-    elif name.lower().endswith((".npy", ".npz")):
-        found = _call(arrays.from_file, name, options, name)
-    elif name.startswith("hf:"):
-        found = _call(hub.hub, name, options, name.removeprefix("hf:"))
+    form, rest = form_of(name)
+    readers: Mapping[str, Callable[..., DataSet]] = {
+        "folder": image_files.folder, "array": arrays.from_file, "hf": hub.hub, "text": text
+    }  # fmt: skip
+    if form and not (
+        rest == name and Path(name).expanduser().is_dir()
+    ):  # a folder's bare path might be a data set's name
+        found = _call(readers[form], name, options, rest)
     elif name == "digits":
         found = _call(images.digits, name, options)
     elif name == "cifar10":
@@ -365,10 +371,11 @@ def _call(reader: Callable[..., DataSet], name: str, options: Mapping[str, objec
 def _unknown(what: str) -> str:
     path = Path(what).expanduser()
     if what and path.is_dir():
-        return f'data "{what}" is a folder; to read its images, give "folder:{what}"'
+        form = form_of(what)[0]
+        return f'data "{what}" is a folder; to read its {"texts" if form == "text" else "images"}, give "{form}:{what}"'
     if what and path.is_file():
-        return f'data "{what}" is not a .npy or .npz file; save the array with numpy.save, or give "folder:PATH"'
+        return f'data "{what}" is not a .npy or .npz file, nor a .txt; save the array with numpy.save, or give "folder:PATH"'
     names = [*NAMES, *ALIASES]
     near = difflib.get_close_matches(what, names, n=1, cutoff=0.5)
     guess = f'did you mean "{near[0]}"? ' if near else ""
-    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, folder:PATH, hf:NAME, FILE.npy, FILE.npz'
+    return f'data "{what}" is unknown; {guess}known: {", ".join(NAMES)}, {KNOWN}'

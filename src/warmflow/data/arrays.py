@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -34,6 +35,8 @@ FAR = 10.0
 """Points are warned about if a mean or standard deviation is above this, or a standard deviation below its inverse."""
 LOOKED_AT = 1000
 """Rows of a mapped file whose scale is looked at."""
+OURS, UNNAMED, SECOND = ("calls", "seed", "steps"), "arr_0", "arr_1"
+"""What ``warmflow sample`` writes beside samples; the names that numpy gives to arrays without one."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
@@ -220,24 +223,24 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
         raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
     reading = "x"
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Archive(loaded)
-        with loaded:
-            keys = list(loaded.files)
+        with _opened(file) as loaded:
+            if isinstance(loaded, np.ndarray):
+                return Archive(loaded)
+            keys = list(loaded)
             marked = [key for key in LABELS if key in keys]
-            others = [key for key in keys if key not in (*LABELS, *CLASSES)]
-            named = [key for key in known if key in keys]
-            key = named[0] if named else others[0] if len(others) == 1 else None
+            others = [key for key in keys if key not in (*LABELS, *CLASSES, *OURS)]
+            named = [key for key in known if key in keys and key != UNNAMED]
+            named = named or [key for key in known if key in keys and SECOND not in keys]
+            key = named[0] if len(named) == 1 else others[0] if not named and len(others) == 1 else None
             if key is not None and not labelled:
-                return Archive(loaded[key])
+                return Archive(loaded[key], unused=_beside(loaded, [k for k in others if k != key]))
             if key is not None and len(marked) < 2:
                 x = loaded[key]
                 reading = marked[0] if marked else "x"
                 labels = loaded[reading] if marked else None
                 word, classes = _names(loaded, keys if marked else [], len(x))
                 rest = [k for k in keys if k not in (key, word, *marked)]
-                return Archive(x, labels, classes, _beside(loaded, rest, len(x)))
+                return Archive(x, labels, classes, _beside(loaded, rest))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error) and "Object arrays" in str(error):
             remedy = "save an array of numbers" if reading == "x" else f"save {reading} as texts, {reading}.astype(str)"
@@ -262,14 +265,49 @@ def _names(loaded: Mapping[str, np.ndarray], keys: Sequence[str], n: int) -> tup
     return "", ()
 
 
-def _beside(loaded: Mapping[str, np.ndarray], keys: list[str], n: int) -> tuple[str, ...]:
-    """The names of the arrays with a value for each of n rows, other than the calls that ``warmflow sample`` writes."""
+def _beside(loaded: Mapping[str, np.ndarray], keys: list[str]) -> tuple[str, ...]:
+    """The names of the arrays of several values, other than those that ``warmflow sample`` writes."""
     found = []
     for key in keys:
         try:
-            shape = loaded[key].shape
+            several = loaded[key].size > 1
         except ValueError:  # an array of objects
-            shape = (n,)
-        if shape[:1] == (n,) and key != "calls":
+            several = True
+        if several and key not in OURS:
             found.append(key)
     return tuple(found)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[np.ndarray | Mapping[str, np.ndarray]]:
+    """The array of a .npy file, or the arrays of a .npz or .safetensors file by name."""
+    if file.suffix.lower() == ".safetensors":
+        yield {name: array_of(x) for name, x in tensors_in(file).items()}
+        return
+    loaded = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        yield loaded
+        return
+    with loaded:
+        yield loaded
+
+
+def tensors_in(file: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file by name.
+
+    Raises:
+        OSError: a file that cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
+
+
+def array_of(x: Tensor) -> np.ndarray:
+    """The values of a tensor; numpy has no bfloat16, which becomes float32."""
+    found: np.ndarray = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+    return found

@@ -27,9 +27,10 @@ from torch import Tensor
 from warmflow.data import DataSet, check_classes, enough, part, suggest
 from warmflow.data.class_folders import SPLITS
 from warmflow.data.demand import rows_of
-from warmflow.data.image_files import FORMATS, MODES, read_image, reason
+from warmflow.data.image_files import read_image, reason
 from warmflow.data.images import from_uint8, used_range
 from warmflow.data.labels import labels_of
+from warmflow.data.native import Look, Size, check_form, chosen_form, looked_at
 from warmflow.number_checks import is_whole, numbers_checked
 
 VALIDATING = SPLITS["validation"]
@@ -37,9 +38,8 @@ KINDS = ("int", "uint", "string", "large_string", "bool")
 """Types of plain columns that can hold labels."""
 LABELS = ("label", "labels", "class")
 CAPTIONS = ("caption", "captions", "text", "prompt", "sentence")
-LARGEST = 64
-"""Square images up to this side keep their size by default."""
-USUAL = 32
+LOOKS = 500
+"""The largest number of images whose headers say which size and mode all have."""
 
 
 T = TypeVar("T")
@@ -92,8 +92,7 @@ def hub(
             "label", "labels" or "class"; "" for none. ``classes`` are the names of a ClassLabel, else the values in order.
         caption: the caption column (strings, or lists of strings of which the first is used); None for a column of
             strings named "caption", "text", "prompt" or similar; "" for none.
-        size: the side of the square, at least 4; 0 for that of the first image if it is square and at most 64, else 32.
-        mode: "RGB" or "L"; "" for L if the first image is grey, else RGB.
+        size, mode: as in ``image_files.folder``; where they are left open, up to 500 evenly spaced images decide.
         most: the largest number of training images, 0 for all; selected by ``seed``.
         config: the configuration of the data set.
 
@@ -102,12 +101,9 @@ def hub(
             columns of another type, labels out of range, unreadable images, or fewer than 200 rows.
     """
     what = f"hf:{name}"
-    for word, value in (("size", size), ("most", most)):
-        least = 4 if word == "size" else 1
-        if not is_whole(value, 0) or 0 < value < least:
-            raise ValueError(f"{what}: {word} is {value!r}; give a whole number of at least {least}, or 0")
-    if mode not in ("", *MODES):
-        raise ValueError(f'{what}: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
+    check_form(what, size, mode)
+    if not is_whole(most, 0):
+        raise ValueError(f"{what}: most is {most!r}; give a whole number of at least 1, or 0")
     found = opened(name, config)
     splits = _splits(found, what)
     tables = [table for _, table in splits.values()]
@@ -120,15 +116,15 @@ def hub(
     if labels is not None:
         check_classes(what, classes, labels)
     images = _Images(splits, columns["image"], what)
-    size, mode = images.as_asked(size, mode)
+    form, mode, told = chosen_form(images.looks(), size, mode)
     parts = {}
     ends: list[Tensor] = []
     for key, mine in rows.items():
-        raw = images.read(mine, size, mode)
+        raw = images.read(mine, form, mode)
         ends += [raw.min(), raw.max()] if len(raw) else []
         parts[key] = part(from_uint8(raw), None if labels is None else labels[mine])
     used = {key: f"{split} ({len(table)} rows)" for key, (split, table) in splits.items()}
-    notes: dict[str, object] = {"columns": {k: v for k, v in columns.items() if v}, "splits": used}
+    notes: dict[str, object] = {"columns": {k: v for k, v in columns.items() if v}, "splits": used, **told}
     notes |= used_range(torch.stack(ends))
     left = [f"{key} ({len(table)} rows)" for key, table in found.items() if key not in {n for n, _ in splits.values()}]
     if left:
@@ -298,21 +294,14 @@ class _Images:
             why = reason(error).replace(repr(file), "it")
             raise ValueError(f"{self.what}: the image in {where} cannot be read ({why}); filter that row out") from None
 
-    def as_asked(self, size: int, mode: str) -> tuple[int, str]:
-        """The given size and mode, or those of the first image."""
-        from PIL import Image
+    def looks(self) -> list[Look]:
+        """The sizes and modes of up to ``LOOKS`` evenly spaced images."""
+        total = sum(len(table) for _, table in self.splits)
+        return [self._act(row, looked_at) for row in range(0, total, max(1, total // LOOKS))]
 
-        def look(file: File) -> tuple[int, str]:
-            with Image.open(file, formats=FORMATS) as image:
-                own = image.width if image.width == image.height and 4 <= image.width <= LARGEST else USUAL
-                return own, "L" if image.mode in ("L", "1", "I", "I;16", "LA") else "RGB"
-
-        own_size, own_mode = self._act(0, look)
-        return size or own_size, mode or own_mode
-
-    def read(self, rows: Tensor, size: int, mode: str) -> Tensor:
-        """The images (n, C, size, size) uint8 of these rows (n,)."""
-        x = np.empty((len(rows), len(mode), size, size), np.uint8)
+    def read(self, rows: Tensor, size: Size, mode: str) -> Tensor:
+        """The images (n, C, H, W) uint8 of these rows (n,)."""
+        x = np.empty((len(rows), len(mode), *size), np.uint8)
         for k, row in enumerate(rows.tolist()):
             x[k] = self._act(row, lambda file: read_image(file, size, mode))
         return torch.from_numpy(x)

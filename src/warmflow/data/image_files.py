@@ -1,8 +1,8 @@
 """Folders of image files as data sets, and single files as arrays.
 
 A file is converted in these steps: EXIF orientation, 8 bits per channel (16 bits are divided by 257), transparency
-composited on white, the requested mode (RGB or L), the shorter side resized to ``size`` by an antialiased bicubic filter,
-center crop. Files are sorted by name, independently of the file system.
+composited on white, the mode (RGB or L), resized by an antialiased bicubic filter to cover the size, center crop. Size and mode
+are the images' own unless others are asked for (``native``). Files are sorted by name, independently of the file system.
 """
 
 from __future__ import annotations
@@ -18,40 +18,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data import DataSet, parted, split, suggest
+from warmflow.data import DataSet, parted, split
 from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
+from warmflow.data.forms import PICTURES
 from warmflow.data.images import from_uint8, used_range
-from warmflow.number_checks import is_whole, numbers_checked
+from warmflow.data.native import FORMATS, Look, Size, check_form, chosen_form, looked_at
+from warmflow.number_checks import numbers_checked
 from warmflow.printing import in_one_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
-"""Formats that Pillow may open: those that it decodes itself (EPS, for example, would start another program)."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
-MODES = ("RGB", "L")
 LOOKED_AT = 100
 """Files whose range is looked at where images are decoded on demand."""
 
 
 def _check(size: int, mode: str, heldout: float) -> None:
-    if not is_whole(size, 4):
-        raise ValueError(f"folder: size is {size!r}; give a whole number of pixels, at least 4")
-    if mode not in MODES:
-        raise ValueError(f'folder: mode "{mode}" is unknown; {suggest(str(mode), MODES)}')
+    check_form("folder", size, mode)
     if not 0 < heldout < 0.9:
         raise ValueError(f"folder: heldout is {heldout}; give a share above 0 and below 0.9")
 
 
 @numbers_checked
 def folder(
-    path: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0, heldout: float = 0.2,
+    path: str | os.PathLike[str], size: int = 0, *, mode: str = "", seed: int = 0, heldout: float = 0.2,
     stream: bool = False, memory: float = MEMORY,
 ) -> DataSet:  # fmt: skip
-    """The images in a folder and its subfolders, as (3 or 1, size, size) in [-1, 1].
+    """The images in a folder and its subfolders, as (3 or 1, H, W) in [-1, 1].
 
     Classes are the top-level subfolders (the first part of a file's path) in natural order (2 before 10). If there are also
     images directly in the folder, there are no classes and ``notes["classes"]`` says so. Hidden files are skipped; every
@@ -64,8 +58,9 @@ def folder(
     ``notes``: read (number of images that are used), unreadable (number of files), unreadable_files (path and reason of each).
 
     Args:
-        size: the side of the square, in pixels; at least 4.
-        mode: "RGB" or "L" (grey); files of any other mode are converted.
+        size: the side of the square, in pixels, at least 4; 0 for the size that the images have, or most of them, up to 64
+            pixels a side. ``notes["size"]`` says where images are resized.
+        mode: "RGB" or "L" (grey), to which all files are converted; "" for L if all files are grey, else RGB.
         stream: decode images on demand (``DataSet.whole``) instead of all at once. Only the header of each file is
             checked beforehand; a file that turns out to be damaged later raises an error that names it.
         memory: with ``stream``, the memory limit in GB of the parts held in memory.
@@ -75,10 +70,11 @@ def folder(
     """
     root = _root(path)
     _check(size, mode, heldout)
-    if stream:
-        x, (files, failed) = None, _heads(root)
-    else:
-        x, files, failed = read_folder(root, size, mode)
+    heads, failed = _heads(root)
+    form, mode, told = chosen_form(heads.values(), size, mode)
+    x, files = None, list(heads)
+    if not stream:
+        x, files, failed = read_folder(root, form, mode)
     if len(files) < 2:
         raise ValueError(_too_few(path, len(files), failed))
     name = f"folder:{path}"
@@ -88,7 +84,7 @@ def folder(
     x = None if x is None else x[mine]
     tried, files, n = files, [files[i] for i in mine.tolist()], len(mine)
     bad = [{"file": f, "reason": r} for f, r in failed]
-    notes: dict[str, object] = {"read": n, "unreadable": len(bad), "unreadable_files": bad, **found.notes}
+    notes: dict[str, object] = {"read": n, "unreadable": len(bad), "unreadable_files": bad, **found.notes, **told}
     notes |= _also_told(root, [*tried, *(f for f, _ in failed)], x)
     held, valid = max(1, round(heldout * n)), round(0.1 * n)
     given = None if "heldout" not in found.parts else _rows(found.parts, mine, seed)
@@ -107,11 +103,11 @@ def folder(
 
     def read(rows: Tensor) -> Tensor:
         return from_uint8(
-            torch.from_numpy(np.stack([_decoded(root / files[row], size, mode) for row in rows.tolist()]))
+            torch.from_numpy(np.stack([_decoded(root / files[row], form, mode) for row in rows.tolist()]))
         )
 
     notes |= used_range(
-        torch.from_numpy(np.stack([_decoded(root / file, size, mode) for file in files[:: max(1, n // LOOKED_AT)]]))
+        torch.from_numpy(np.stack([_decoded(root / file, form, mode) for file in files[:: max(1, n // LOOKED_AT)]]))
     )
     return on_demand(
         name, "images", read, n, label, memory=memory, seed=seed, classes=found.classes, notes=notes, heldout=held,
@@ -150,19 +146,25 @@ def _too_few(path: str | os.PathLike[str], read: int, failed: list[tuple[str, st
     )
 
 
-def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
-    """Images (n, C, size, size) uint8, their n names relative to root, and (name, reason) of all unreadable files."""
+def folder_form(root: Path, size: int = 0, mode: str = "") -> tuple[Size, str, dict[str, str]]:
+    """The size and the mode in which the images of a folder are read; see ``chosen_form``."""
+    return chosen_form(_heads(root)[0].values(), size, mode)
+
+
+def read_folder(root: Path, size: Size, mode: str) -> tuple[Tensor, list[str], list[tuple[str, str]]]:
+    """Images (n, C, H, W) uint8, their n names relative to root, and (name, reason) of all unreadable files."""
     pixels: list[np.ndarray] = []
     files, failed = _tried(root, lambda file: pixels.append(read_image(file, size, mode)))
-    shape = (0, len(mode), size, size)
+    shape = (0, len(mode), *size)
     return torch.from_numpy(np.stack(pixels) if pixels else np.empty(shape, np.uint8)), files, failed
 
 
-def _heads(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """The names relative to root of the files with a valid image header, and (name, reason) of all others."""
-    from PIL import Image
-
-    return _tried(root, lambda file: Image.open(file, formats=FORMATS).close())
+def _heads(root: Path) -> tuple[dict[str, Look], list[tuple[str, str]]]:
+    """The size and mode of the files with a valid image header, by their names relative to root, and (name, reason) of all
+    others."""
+    looks: list[Look] = []
+    files, failed = _tried(root, lambda file: looks.append(looked_at(file)))
+    return dict(zip(files, looks, strict=True)), failed
 
 
 def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -187,7 +189,7 @@ def reason(error: Exception) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
-def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
+def _decoded(file: Path, size: Size, mode: str) -> np.ndarray:
     try:
         return read_image(file, size, mode)
     except Exception as error:  # as above
@@ -211,7 +213,7 @@ def left_out(root: Path, used: Sequence[str]) -> str:
     known, rest = set(used), []
     for here, _, files in os.walk(root):
         paths = (Path(here, file).relative_to(root).as_posix() for file in files)
-        rest += [path for path in paths if path.lower().endswith(SUFFIXES) and path not in known]
+        rest += [path for path in paths if path.lower().endswith(PICTURES) and path not in known]
     if not rest:
         return ""
     return f"{len(rest)} of {len(used) + len(rest)} files are hidden and left out ({in_one_line(min(rest))})"
@@ -248,8 +250,11 @@ def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     return sorted(found, key=lambda name: (unicodedata.normalize("NFC", name), name)), sorted(failed)
 
 
-def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "RGB") -> np.ndarray:
-    """One image file (path or open file) as (C, size, size) uint8, by the steps at the top of this module.
+def read_image(path: str | os.PathLike[str] | BinaryIO, size: int | Size, mode: str = "RGB") -> np.ndarray:
+    """One image file (path or open file) as (C, H, W) uint8, by the steps at the top of this module.
+
+    Args:
+        size: (H, W), or the side of a square.
 
     Raises:
         OSError, ValueError: not an image, damaged, or grey values of unknown scale.
@@ -257,10 +262,14 @@ def read_image(path: str | os.PathLike[str] | BinaryIO, size: int, mode: str = "
     from PIL import Image
 
     image = _upright(path, mode)
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    image = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    return _channels(image)
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.size == (width, height):
+        return _channels(image)
+    wide = image.width * height > image.height * width  # then the whole height is seen
+    seen = (image.height * width / height, image.height) if wide else (image.width, image.width * height / width)
+    left, top = (image.width - seen[0]) / 2, (image.height - seen[1]) / 2
+    box = (left, top, left + seen[0], top + seen[1])
+    return _channels(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
 
 
 def read_pixels(path: str | os.PathLike[str], mode: str = "") -> np.ndarray:

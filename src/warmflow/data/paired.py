@@ -18,20 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
-from warmflow.data.image_files import read_folder
+from warmflow.data.image_files import folder_form, read_folder
 from warmflow.data.images import from_uint8, to_images
+from warmflow.data.native import check_form, looked_at
 from warmflow.noise import Noise
 from warmflow.number_checks import numbers_checked
 
 INPUT = "input"
-ORIENTATION = 0x0112
-"""The EXIF tag of the orientation; values 5 to 8 swap width and height."""
 
 
 def lowered(y: Tensor, factor: int) -> Tensor:
@@ -128,28 +126,29 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _ratio(file: Path) -> float:
     """An image's width divided by its height, in its EXIF orientation."""
-    with Image.open(file) as image:
-        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        width, height = image.size[::-1] if turned else image.size
+    (height, width), _ = looked_at(file)
     return width / height
 
 
 @numbers_checked
 def paired_folders(
-    inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 32, *, mode: str = "RGB", seed: int = 0
+    inputs: str | os.PathLike[str], targets: str | os.PathLike[str], size: int = 0, *, mode: str = "", seed: int = 0
 ) -> DataSet:
-    """Pairs from two folders: files with the same name (without suffix) form a pair.
+    """Pairs from two folders: files with the same name (without suffix) form a pair. Size and mode are those of the targets, as
+    in ``folder``; if inputs are in colour, so are all.
 
     Raises:
         ValueError: a missing folder, no images, a name that only one folder has or that one has twice, or pairs of
             different aspect ratios.
     """
-    found, ratios = {}, {}
-    for what, path in (("inputs", inputs), ("targets", targets)):
-        root = Path(path).expanduser()
+    check_form("pairs", size, mode)
+    roots, found, ratios = {"inputs": Path(inputs).expanduser(), "targets": Path(targets).expanduser()}, {}, {}
+    for what, root in roots.items():
         if not root.is_dir():
-            raise ValueError(f"{what}: {path} is not a folder; give two folders with the same file names")
-        images, files, failed = read_folder(root, size, mode)
+            raise ValueError(f"{what}: {root} is not a folder; give two folders with the same file names")
+    form, mode, notes = folder_form(roots["targets"], size, mode or folder_form(roots["inputs"])[1].replace("L", ""))
+    for what, root in roots.items():
+        images, files, failed = read_folder(root, form, mode)
         if failed:
             raise ValueError(
                 f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): repair or remove the pair"
@@ -178,4 +177,5 @@ def paired_folders(
                 "to a square, so crop both to one aspect ratio first"
             )
     x, y = (from_uint8(torch.stack([found[w][n] for n in names])) for w in ("inputs", "targets"))
-    return pairs(x, y, name=f"{inputs} -> {targets}", seed=seed)
+    made = pairs(x, y, name=f"{inputs} -> {targets}", seed=seed)
+    return replace(made, notes={**made.notes, **notes})

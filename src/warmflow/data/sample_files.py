@@ -13,7 +13,7 @@ If samples answer an input, a set holds several draws of every answer: a folder 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -22,8 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.data.arrays import read_arrays
-from warmflow.data.image_files import SUFFIXES, left_out, names_of, read_pixels, reason
+from warmflow.data import ALIASES
+from warmflow.data import NAMES as DATA_SETS
+from warmflow.data.arrays import array_of, read_archive, read_arrays, tensors_in
+from warmflow.data.forms import PICTURES as SUFFIXES
+from warmflow.data.forms import form_of, path_in
+from warmflow.data.image_files import left_out, names_of, read_pixels, reason
 from warmflow.data.images import as_tensor, channels_first, scaling
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
@@ -36,7 +40,8 @@ Kind = Literal["images", "points", "tokens", "text"]
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """A set as it is stored: ``x`` as uint8, floats or int64, or the lines of a text. ``first`` names its first sample."""
+    """A set as it is stored: ``x`` as uint8, floats or int64, or the lines of a text. ``first`` names its first sample,
+    ``unused`` the other arrays of its file."""
 
     path: str
     kind: Kind
@@ -45,6 +50,7 @@ class Raw:
     lines: tuple[str, ...] = ()
     compressed: bool = False
     left_out: str = ""
+    unused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines) if self.kind == "text" else len(self.x)
@@ -60,16 +66,18 @@ def raw_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
     Raises:
         ValueError: a file that is missing, damaged or of another kind, samples of different sizes.
     """
-    file, name = Path(path).expanduser(), str(path)
+    file, name = Path(path_in(str(path))).expanduser(), str(path)
     if not file.exists():
-        raise ValueError(f"{name} does not exist; give a folder of images, or a .npy, .npz, .safetensors or .txt file")
+        raise ValueError(_missing(name))
     if file.is_dir():
         return _folder(file, name, mode)
     suffix = file.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return _array(as_tensor(read_arrays(file, NAMES), name), name)
+        found = read_archive(file, NAMES, labelled=False)
+        return replace(_array(as_tensor(found.x, name), name), unused=found.unused)
     if suffix == ".safetensors":
-        return _array(_safetensors(file, name), name)
+        x, unused = _safetensors(file, name)
+        return replace(_array(x, name), unused=unused)
     if suffix == ".txt":
         return _lines(file, name)
     raise ValueError(
@@ -77,9 +85,18 @@ def raw_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
     )
 
 
+def _missing(name: str) -> str:
+    """The error for a path that does not exist, which may be another form of data."""
+    if form_of(name)[0] == "hf" or name in (*DATA_SETS, *ALIASES):
+        return (
+            f"{name} names a data set, and samples are read from files; write them to a folder of images or a .npy file"
+        )
+    return f"{name} does not exist; give a folder of images, or a .npy, .npz, .safetensors or .txt file"
+
+
 def drawn_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
     """The draws (K, m, ...) of a method's answers as one set of K m rows, draw by draw."""
-    file, name = Path(path).expanduser(), str(path)
+    file, name = Path(path_in(str(path))).expanduser(), str(path)
     if file.is_dir():
         inside = sorted((e for e in file.iterdir() if not e.name.startswith(".")), key=lambda e: natural(e.name))
         draws = [raw_set(e, mode) for e in inside if e.is_dir() or e.suffix.lower() in FILES]
@@ -103,7 +120,7 @@ def drawn_set(path: str | os.PathLike[str], mode: str = "") -> Raw:
             f"{name} {'has no draws' if file.exists() else 'does not exist'}; with inputs, give a folder with a folder or file "
             "for each draw, or an array (draws, inputs, ...)"
         )
-    x = _safetensors(file, name) if suffix == ".safetensors" else as_tensor(read_arrays(file, NAMES), name)
+    x = _safetensors(file, name)[0] if suffix == ".safetensors" else as_tensor(read_arrays(file, NAMES), name)
     if x.ndim < 3:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}; with inputs, give draws of every answer: (draws, inputs, ...)"
@@ -148,18 +165,16 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
     return Raw(name, "images", x, f"{name}/{files[0]}", compressed=lossy, left_out=left)
 
 
-def _safetensors(file: Path, name: str) -> Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+def _safetensors(file: Path, name: str) -> tuple[Tensor, tuple[str, ...]]:
+    """The samples in a file, and the names of its other tensors."""
     try:
-        found = load_file(file)
-    except (SafetensorError, OSError) as error:
+        found = tensors_in(file)
+    except OSError as error:
         raise ValueError(f"{name} cannot be read ({error}); write it with safetensors.torch.save_file") from None
     key = next((k for k in NAMES if k in found), next(iter(found)) if len(found) == 1 else None)
     if key is None:
         raise ValueError(f"{name} has the tensors {', '.join(sorted(found)) or '(none)'}; name the samples x")
-    return as_tensor(found[key].float() if found[key].dtype == torch.bfloat16 else found[key], name)
+    return as_tensor(array_of(found[key]), name), tuple(k for k in found if k != key and found[k].numel() > 1)
 
 
 def _array(x: Tensor, name: str) -> Raw:

@@ -140,7 +140,8 @@ def read_all(
     _apart(truth, others, raws, found)
     number = answered if draws else len(next(iter(raws.values()))) if raws else ADVISED
     left = (f"{raw.path}: {raw.left_out}" for raw in everything if raw.left_out)
-    notes = (*left, *_compressed(everything), *_few(number), *_repeated(truth, raws, found))
+    unused = tuple(f"{raw.path}: not used: {', '.join(raw.unused)}" for raw in everything if raw.unused)
+    notes = (*left, *unused, *_compressed(everything), *_few(number), *_repeated(truth, raws, found))
     if draws:
         samples = {label: x.unflatten(0, (-1, answered)) for label, x in samples.items()}
     return Sets(found[truth.path], samples, sets.get("train"), sets.get("validation"), notes, alphabet)

@@ -57,6 +57,11 @@ def normalised(text: str) -> str:
     return re.sub(r"[^a-z]+", " ", text).strip()
 
 
+def one_letter(symbol: str) -> str:
+    """A symbol as one of the 27; a space for what is no letter."""
+    return normalised(symbol)[:1] or " "
+
+
 @dataclass(frozen=True)
 class Alphabet(Codec):
     """The symbols of the tokens 0, 1, ..., in this order."""
@@ -91,6 +96,22 @@ class Alphabet(Codec):
                 f"the text holds {symbol!r} at position {text.index(symbol)}, which is not among the {len(self)} symbols "
                 "of this alphabet: normalise it first (alphabet 'text8'), or train with alphabet 'full'"
             ) from None
+
+    def brought(self, text: str, free: str = "") -> str:
+        """A text in this alphabet, as the training text was brought to it; the symbol ``free`` stays.
+
+        Of a template (``free``), no symbol may become several: digits stay, and are an error when they are encoded.
+        """
+        if self.symbols != tuple(LETTERS):
+            return (
+                text if OTHER not in self.symbols else "".join(c if c in (*self.symbols, free) else OTHER for c in text)
+            )
+        if free:
+            return "".join(c if c == free or c.isdigit() else one_letter(c) for c in text)
+        ends = [
+            " " if text and not one_letter(end).strip() and not end.isdigit() else "" for end in (text[:1], text[-1:])
+        ]
+        return f"{ends[0]}{normalised(text)}{ends[1]}" if normalised(text) else " " * bool(text)
 
     def decode(self, tokens: Tensor) -> str:
         """The text of tokens (T,); mask tokens are shown as underscores."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from warmflow.contracts import Batch, Source, Start
 from warmflow.data import DataSet
 from warmflow.data.arrays import read_arrays
+from warmflow.data.forms import path_in
 from warmflow.data.image_files import names_of, read_folder
 from warmflow.data.images import from_uint8, to_images
 from warmflow.data.text import Alphabet, drafts_of
@@ -53,7 +54,7 @@ class Own(Draft):
     @property
     def _path(self) -> Path | None:
         """The file or folder of drafts; None for drafts in memory."""
-        return None if self._named is None else path_of(self._named)
+        return None if self._named is None else path_of(path_in(self._named))
 
     def asked(self) -> dict[str, object]:
         if self._named is not None:
@@ -136,7 +137,7 @@ class Own(Draft):
 
     def _given_texts(self, setup: Setup, codec: Alphabet) -> tuple[Batch, Source]:
         """Pairs of drafts and refined texts for training, and a source of the drafts of a random fifth held out."""
-        path = path_of(str(self.samples))
+        path = path_of(path_in(str(self.samples)))
         drafts, refined = drafts_of(path, codec, setup.shape[0])
         if refined is None:
             raise ValueError(
@@ -174,7 +175,7 @@ class Own(Draft):
 def path_of(draft: str) -> Path:
     """The file or folder of drafts; ValueError if there is none, or if it is of an unsupported kind."""
     path = Path(draft).expanduser()
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz", ".txt", ".jsonl")):
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npy", ".npz", ".safetensors", ".txt", ".jsonl")):
         return path
     if path.is_file():
         raise ValueError(
@@ -204,7 +205,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
             raise ValueError(
                 f"the draft {str(path)!r} is a folder of images, but the data have shape {shape}: give a .npy file"
             )
-        images, _, failed = read_folder(path, shape[1], "L" if shape[0] == 1 else "RGB")
+        images, _, failed = read_folder(path, (shape[1], shape[2]), "L" if shape[0] == 1 else "RGB")
         if failed:
             name, reason = failed[0]
             raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): repair or remove it")

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.data.checks import copied, distinct, one_clipped, overlaps, repeats
 from warmflow.data.given import as_set, check_draws, halves, one_range
 from warmflow.data.ready import Answers, Called, Inputs, Ready, by_seed, equally_many, most, same_steps
@@ -51,7 +52,7 @@ LOOKED_AT = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Brief):
     """A study and its verdicts, by candidate; ``plans`` has the planned study where a verdict cannot tell."""
 
     study: Study

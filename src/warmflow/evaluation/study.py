@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.evaluation.curves import Curve
 
 
@@ -86,7 +87,7 @@ class MetricFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Measure(Brief):
     """The measurements of one set of samples.
 
     Args:
@@ -109,7 +110,7 @@ class Measure:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class Row(Brief):
     """One method at one number of steps under one training seed.
 
     ``calls`` are evaluations of the flow's network per sample, counted on the network. ``seconds`` are per sample in a large
@@ -157,7 +158,7 @@ class Times:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Study(Brief):
     """Methods, their rows, and the metrics and data of the measurement. The first metric is the primary one.
 
     Args:

@@ -18,6 +18,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from warmflow.brief import Brief
 from warmflow.evaluation.curves import Band, Curve, band, difference, distances
 from warmflow.evaluation.exchange import TOLERANCE, Exchange, Rules, exchanges, quoted, shown_worse
 from warmflow.evaluation.guards import Guard, guards
@@ -88,7 +89,7 @@ class Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(Brief):
     """The verdict on one candidate; outcomes are defined at the top of the module.
 
     Args:

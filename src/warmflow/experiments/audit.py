@@ -22,6 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from warmflow.brief import Brief
 from warmflow.contracts import Field, Metric, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.drafts import draft_of
@@ -32,7 +33,7 @@ from warmflow.methods.parts import Parts
 from warmflow.methods.warm_start import WarmStart
 from warmflow.metrics.mmd import mmd_for
 from warmflow.noise import Noise, permutation
-from warmflow.options import changed
+from warmflow.options import changed, fields_of
 from warmflow.problems import problem_of
 from warmflow.sampler import Hook, Sampler
 from warmflow.setup import Setup
@@ -49,7 +50,7 @@ SOLVERS_AND_STEPS: list[tuple[Solver, int]] = [
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Prospect(Brief):
     """The result: ``sentence`` is a summary, ``pairings`` has the audit of each pairing.
 
     Args:
@@ -136,18 +137,20 @@ def _margin(x: Tensor, metric: Metric, n: int, seed: int) -> float:
     return float(torch.tensor(values).quantile(0.95))
 
 
-def audit(problem: object, draft: object = None, *, method: WarmStart | None = None, **training: object) -> Prospect:
+def audit(problem: object, draft: object = None, *, method: WarmStart | None = None, **given: object) -> Prospect:
     """Audits every pairing and integrates the exact finite-data fields; nothing is trained.
 
     Args:
-        problem, training: as in ``warmflow.compare``.
+        problem: as in ``warmflow.compare``.
         draft: the draft of the warm start; by default the problem's.
         method: the warm start, with its pairing and sigma, instead of ``draft``.
+        given: options of ``WarmStart`` (pairing="given", sigma=0.3) or of ``Training``.
 
     Raises:
         ValueError: a problem of tokens or with inputs, ``conditional``, or invalid options.
     """
-    setup = problem_of(problem).setup(**training)
+    options = {name: given.pop(name) for name in [f.name for f in fields_of(WarmStart)] if name in given}
+    setup = problem_of(problem).setup(**given)
     if setup.space == "tokens":
         raise ValueError(
             f"{setup.name} has tokens, for which there is no exact field here: warmflow compare {setup.name} audits its pairing"
@@ -159,7 +162,8 @@ def audit(problem: object, draft: object = None, *, method: WarmStart | None = N
         )
     if setup.training.conditional:
         raise ValueError("conditional applies to training, and this audit trains nothing: leave it out")
-    warm = settled(WarmStart(draft=None if draft is None else draft_of(draft)) if method is None else method, setup)
+    start = WarmStart(draft=None if draft is None else draft_of(draft)) if method is None else method
+    warm = settled(changed(start, options), setup)
     once = changed(warm, {"rounds": 1})
     parts = Parts(setup, 0)
     drafted = once.drafted(parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ from warmflow.experiments.trials import draft_distance, trial_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
 from warmflow.files import read_json, write_json
 from warmflow.methods.base import Method, settled
+from warmflow.methods.parts import digest
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole, numbers_checked
 from warmflow.options import changed, plain
@@ -81,7 +82,8 @@ def compare(
     Args:
         problem: a ``Problem``, the name of one ("digits"), "folder:PATH", "hf:NAME", the path of a file of arrays, or an array.
         methods: the methods; by default a warm start. Baselines of the same effort and the control are added.
-        out: the folder of the comparison; the same call continues it. None for a temporary folder.
+        out: the folder of the comparison; the same call continues it. by default
+            ``warmflow-PROBLEM-DIGEST``, one for each set of arguments, in the working directory.
         seeds: training seeds; with fewer than two, nothing is claimed.
         calls: the numbers of network calls at which every method is measured.
         samples: number of samples of each method and training seed; by default the problem's.
@@ -110,10 +112,19 @@ def compare(
         say(f"warning: {warning}", True)
     if setup.training.conditional:
         say(f"labels: {numbered(setup.data.classes)}", how.progress)
-    root = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="warmflow-"))
-    work = Work(asked, setup.training, members, root, device)
+    work = Work(asked, setup.training, members, Path() if out is None else Path(out), device)
     work.keep(setup)
+    if out is None:
+        work = replace(work, root=own_place(work, how))
+        work.keep(setup)
+        say(f"the result goes to {work.root}/")
     return run(work, how)
+
+
+def own_place(work: Work, how: Asked) -> Path:
+    """The folder of a comparison for which none is named."""
+    name = re.sub(r"[^\w.-]+", "-", work.setup().name).strip("-.")[-40:]
+    return Path(f"warmflow-{name}-{digest(_asked(work, how))[:6]}")
 
 
 def run(work: Work, how: Asked) -> Report:

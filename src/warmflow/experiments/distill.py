@@ -177,7 +177,10 @@ def _from_run(run: Path, problem: object, draft: object, seed: int | None) -> Te
     asked = saved.asked
     if problem is None and asked["problem"].get("name") == Arrays.name and "data" not in asked["problem"]:
         training = {**asked["training"], "batch": saved.config["training"]["batch"]}  # no more than there were rows
-        setup = _without_data(sampler.shape, asked["problem"], changed(Training(), training))
+        shares = sampler.source.label_shares
+        setup = _without_data(
+            sampler.shape, asked["problem"], changed(Training(), training), 0 if shares is None else len(shares)
+        )
         has_data = False
     else:
         setup, has_data = saved.setup(problem), True
@@ -211,11 +214,13 @@ def _from_model(model: nn.Module | WrappedField, shape: tuple[int, ...] | None, 
     return Teacher(OwnModel(field=own), replace(sampler, field=own), setup, seed, {"data": ""})
 
 
-def _without_data(shape: tuple[int, ...], asked: Mapping[str, object], training: Training) -> Setup:
+def _without_data(shape: tuple[int, ...], asked: Mapping[str, object], training: Training, labels: int = 0) -> Setup:
     """A setup with blank rows for data: distilling needs none."""
-    blank = Batch(torch.zeros(BLANK_ROWS, *shape), {}, torch.arange(BLANK_ROWS))
+    known = {"label": torch.arange(BLANK_ROWS) % labels} if labels else {}
+    blank = Batch(torch.zeros(BLANK_ROWS, *shape), known, torch.arange(BLANK_ROWS))
     empty = Batch(torch.zeros(0, *shape), {}, torch.arange(0))
-    data = DataSet("no data", "images" if len(shape) == 3 else "points", blank, None, empty)
+    names = tuple(map(str, range(labels)))
+    data = DataSet("no data", "images" if len(shape) == 3 else "points", blank, None, empty, names)
 
     def build(*_: object) -> nn.Module:
         raise ValueError("a problem without its data has no networks of its own")

@@ -28,7 +28,7 @@ from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.files import check_place, read_json, write_json
 from warmflow.number_checks import is_whole, numbers_checked
-from warmflow.printing import bar, in_one_line
+from warmflow.printing import bar, in_one_line, say
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
 
@@ -38,6 +38,8 @@ AT_ONCE = 4096
 BINS = 32
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
+LINE_END = "\u2424"
+"""A line end within a sample, in a file of one sample a line."""
 SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 HOLD_LABELS = (".npz", ".jsonl")
 
@@ -68,9 +70,15 @@ def sample_run(
     if loaded.steps == 1:
         if steps not in (None, 1) or solver not in (None, "euler"):
             raise ValueError(f"{run} makes samples in one call: leave steps and solver out")
+        if labels is not None and labels.guidance is not None:
+            raise ValueError(
+                f"guidance is {labels.guidance:g}, but {run} makes samples in one call, guided as its teacher: leave it out"
+            )
         steps = 1
     steps = steps or STEPS
     loaded = _with_solver(loaded, run, solver, tokens or TokenOptions(), codec)
+    for note in (tokens or TokenOptions()).notes(codec):
+        say(f"note: {note}", True)
     classes = classes_of(run, loaded)
     loaded, condition = (labels or LabelOptions()).applied(loaded, run, n, classes)
     _check_kind(out, run, loaded, codec)
@@ -83,6 +91,8 @@ def sample_run(
     _write(drawn, out, codec, seed, steps, labelled)
     calls = float(drawn.calls.cpu().double().mean())
     told = "" if labelled is None else labelled.told(condition is not None, out)
+    if out.suffix == ".txt" and codec is not None and codec.alphabet is not None and "\n" in codec.alphabet.symbols:
+        told += f"; line ends in samples are written as {LINE_END}, .jsonl keeps them"
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all{told}"
 
 
@@ -176,7 +186,9 @@ def _write(
             np.save(temporary, x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
             temporary.write_text(
-                "".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8", errors="backslashreplace"
+                "".join(f"{in_a_line(alphabet.decode(row))}\n" for row in x),
+                encoding="utf-8",
+                errors="backslashreplace",
             )
         elif out.suffix == ".jsonl" and alphabet is not None:
             temporary.write_text(_lines(drawn, alphabet, labelled), encoding="utf-8", errors="backslashreplace")
@@ -199,6 +211,11 @@ def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, l
         return
     classes = np.array(labelled.classes, dtype=str)
     np.savez_compressed(path, x=x, calls=calls, seed=seed, steps=steps, labels=labelled.labels.numpy(), classes=classes)
+
+
+def in_a_line(text: str) -> str:
+    """A sample as one line of a file: its line ends become a symbol."""
+    return text.replace("\n", LINE_END)
 
 
 def codec_of(run: Path) -> Codec | None:

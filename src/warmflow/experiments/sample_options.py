@@ -38,9 +38,11 @@ class TokenOptions:
     renoise: Share = 0.0
     """Strength of the corrector, which draws some tokens again in every step; 0 is off."""
     prefix: str = ""
-    """Text that every sample begins with."""
+    """Text that every sample begins with; it is normalised as the training text was."""
     template: str = ""
-    """Text of the window's length, with an underscore at each position that is to be sampled."""
+    """Text of up to the window's length, with an underscore at each position that is to be sampled; what follows it is too."""
+    free: Annotated[str, Field(min_length=1, max_length=1)] = FREE
+    """Symbol of a template for a free position, where the text itself has underscores."""
 
     def refuse(self, run: Path) -> None:
         """Raises an OptionError if any option is set: the run is not a flow of tokens."""
@@ -62,9 +64,25 @@ class TokenOptions:
             found = replace(found, field=Tempered(found.field, self.temperature, self.top_p))
         (length,) = sampler.shape
         patterns = [
-            _pattern(name, text, codec, length) for name in ("prefix", "template") if (text := getattr(self, name))
+            _pattern(name, text, codec, length, "" if name == "prefix" else self.free)
+            for name in ("prefix", "template")
+            if (text := getattr(self, name))
         ]
         return replace(found, source=Filled(found.source, together(*patterns))) if patterns else found
+
+    def notes(self, codec: Codec | None) -> list[str]:
+        """How the texts that are given are understood, a line each."""
+        alphabet, found = None if codec is None else codec.alphabet, []
+        if alphabet is None:
+            return []
+        for name, free in (("prefix", ""), ("template", self.free)):
+            text = getattr(self, name)
+            read = alphabet.brought(text, free)
+            if read != text:
+                found.append(f"{name} is read as {read!r}, in the symbols of the training text")
+        if self.free == FREE and FREE in alphabet.symbols and FREE in self.template:
+            found.append("underscores of the template are free positions; --free names another symbol for these")
+        return found
 
 
 @options
@@ -138,16 +156,17 @@ def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) ->
     raise OptionError("LabelOptions", "label", f"is {text!r}; {guess}known: {listed(classes)}")
 
 
-def _pattern(name: str, text: str, codec: Codec | None, length: int) -> Tensor:
-    """The tokens of a prefix or a template, (length,) int64; -1 at positions that are free."""
+def _pattern(name: str, text: str, codec: Codec | None, length: int, free: str) -> Tensor:
+    """The tokens of a prefix or a template, (length,) int64; -1 at positions that are free: those of the symbol ``free``, and
+    those after the text."""
     alphabet = None if codec is None else codec.alphabet
     if alphabet is None:
         raise OptionError("TokenOptions", name, f"is {text!r}, but this run makes no texts")
-    if len(text) > length or (name == "template" and len(text) != length):
+    read = alphabet.brought(text, free)
+    if len(read) > length:
         raise OptionError("TokenOptions", name,
-                          f"has {len(text)} symbols, but samples of this run have {length}: make it fit")  # fmt: skip
+                          f"has {len(read)} symbols, but samples of this run have {length}: make it fit")  # fmt: skip
     out = torch.full((length,), -1, dtype=torch.int64)
-    for i, symbol in enumerate(text):
-        if name == "prefix" or symbol != FREE:
-            out[i] = alphabet.encode(symbol)[0]
+    kept = torch.tensor([symbol != free for symbol in read], dtype=torch.bool)
+    out[: len(read)][kept] = alphabet.encode("".join(symbol for symbol in read if symbol != free))
     return out

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from warmflow.brief import Brief
 from warmflow.checkpoints import check_version, load
 from warmflow.drafts import Own
 from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
@@ -21,7 +22,7 @@ from warmflow.setup import Setup, Training
 
 
 @dataclass(frozen=True, eq=False)
-class SavedRun:
+class SavedRun(Brief):
     """A training run, read from its folder.
 
     Args:

@@ -13,7 +13,7 @@ References:
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from warmflow.couplings import Independent
 from warmflow.evaluation.study import Role
@@ -21,7 +21,7 @@ from warmflow.methods.base import Method
 from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.pairing import Pairing, known_pairings, paired, why_not
 from warmflow.methods.parts import Parts
-from warmflow.options import changed, options
+from warmflow.options import changed, only, options
 from warmflow.setup import Setup
 from warmflow.sources import MaskTokens
 
@@ -37,7 +37,7 @@ class Cold(Pairing, FlowMethod):
     role: ClassVar[Role] = Role.BASELINE
     pairing: Literal["independent", "minibatch", "whole-set"] = "independent"
     """How noise is paired with data."""
-    start: Literal["noise", "mask"] = "noise"
+    start: Annotated[Literal["noise", "mask"], only("tokens")] = "noise"
     """Tokens: uniform tokens (noise), or the mask."""
 
     def fits(self, setup: Setup) -> str:

@@ -20,10 +20,11 @@ from pydantic import Field
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from warmflow.contracts import Batch, Data, Objective, Player, Solver
+from warmflow.contracts import Batch, Data, Objective, Player, Solver, Source
 from warmflow.couplings import Assignment, Encoded, Independent
+from warmflow.data.paired import INPUT
 from warmflow.evaluation.study import Role, Training
-from warmflow.fields import Guided, NetworkField, WrappedField, network_of, with_network
+from warmflow.fields import NetworkField, WrappedField, as_guided, network_of, with_network
 from warmflow.methods.base import Method, Networks, Stage, filled
 from warmflow.methods.cold import Cold, baselines
 from warmflow.methods.pairing import Pairing, paired
@@ -36,7 +37,7 @@ from warmflow.paths import LinearPath
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Euler
-from warmflow.sources import Blurred, LearnedPrior
+from warmflow.sources import Blurred, Conditioned, Labelled, LearnedPrior
 
 BLANK_ROWS = 4096
 ONE = (1,)
@@ -78,8 +79,6 @@ class Distillation(Method):
     def fits(self, setup: Setup) -> str:
         if setup.space != "floats":
             return f"distillation is of flows of floats, and {setup.name} is of tokens"
-        if setup.training.conditional:
-            return "distilling carries no labels: leave conditional out"
         return self.teacher.fits(setup)
 
     @property
@@ -116,7 +115,7 @@ class Distillation(Method):
                 f"the teacher's pairs were assigned over whole batches: distil it on one process, not {processes}"
             )
         self._batch(assigned, setup)
-        if self.real and not sampler.source.is_noise and self._pairing(setup).pairing == "minibatch":
+        if self.real and not from_noise(sampler.source) and self._pairing(setup).pairing == "minibatch":
             raise OptionError("Distillation", "real", f"is {self.real}, but the teacher was paired batch by batch, so that no "
                               "sample has a draft of its own: leave it out")  # fmt: skip
 
@@ -124,7 +123,7 @@ class Distillation(Method):
         """Whether fresh starts are assigned to the student's samples, as the teacher's starts were assigned to data."""
         own = self.teacher.own_pairing
         assigned = own is not None and own.pairing in ("minibatch", "whole-set")
-        return assigned and sampler.source.is_noise
+        return assigned and from_noise(sampler.source)
 
     def _batch(self, assigned: bool, setup: Setup) -> int:
         if assigned:
@@ -153,8 +152,11 @@ class Distillation(Method):
                 name: Player(network_of(one), self.learning_rate, (self.beta, 0.999), ema=self.ema)
                 for name, one in (("online", online), ("student", student))
             }
+            guided = as_guided(sampler.field)  # its guidance is distilled too
+            teacher = replace(guided, field=field) if guided is sampler.field else field
+            within = "label" if "label" in sampler.source.takes else None
             objective = FlowGeneratorMatching(
-                field, online, student, sampler.source, Assignment() if assigned else Independent(), by, self.alpha,
+                teacher, online, student, sampler.source, Assignment(within) if assigned else Independent(), by, self.alpha,
                 self.online_updates, self.times, real=self.real,
             )  # fmt: skip
             return objective, self.data(parts, sampler)
@@ -164,8 +166,12 @@ class Distillation(Method):
                       min(200, self.updates // 10 + 1) * turns, 100 * turns, keep_last=True)]  # fmt: skip
 
     def data(self, parts: Parts, sampler: Sampler) -> Data:
-        """The data of the online flow's updates, paired as the teacher's were; blank rows where ``real`` is 0."""
+        """The data of the online flow's updates, paired as the teacher's were; blank rows where ``real`` is 0, with the
+        training inputs where samples answer one. Labels are drawn by the source."""
         setup, source = parts.setup, sampler.source
+        inputs = setup.data.train.condition.get(INPUT)
+        if not self.real and inputs is not None:
+            return Batch(torch.zeros(len(inputs), *setup.shape), {INPUT: inputs})
         if not self.real:
             return Batch(torch.zeros(BLANK_ROWS, *setup.shape))
         if isinstance(source, LearnedPrior):  # the field sees a sample beside the latent that it is encoded to
@@ -193,16 +199,14 @@ class Distillation(Method):
 def why_not_distilled(sampler: Sampler) -> str:
     """An empty string if a flow can be distilled, else a sentence that says why not. The online flow draws fresh starts, so the
     field must see the draft (or latent) that a sample and its starts have in common."""
-    field, source = sampler.field, sampler.source
-    if isinstance(field, Guided) or "label" in (field.sees or ()):
-        return "it is given labels, which distilling does not carry: distil a run without conditional"
+    field, source = as_guided(sampler.field).field, sampler.source
     if not isinstance(field, Distilled) or not isinstance(field.network, nn.Module):
         return f"it has a {type(field).__name__}; Flow Generator Matching distils flows of floats whose network is a torch module"
     if field.predicts not in ("velocity", "x1"):
         return f"it predicts {field.predicts!r}; the online flow is trained on 'velocity' or 'x1'"
     if not isinstance(field.path, LinearPath):
         return f"it has a {type(field.path).__name__}; only the linear path can be distilled"
-    if not source.is_noise and not {"draft", "z"} & set(field.sees or ()):
+    if not from_noise(source) and not {"draft", "z"} & set(field.sees or ()):
         return (
             f"it starts from a {type(source).__name__} that its field does not see, so that fresh starts cannot be paired "
             "with samples: distil a flow that sees its draft (seen)"
@@ -216,7 +220,7 @@ def why_not_distilled(sampler: Sampler) -> str:
 
 
 def teacher_field(sampler: Sampler) -> Distilled:
-    """The field that is distilled.
+    """The field that is distilled, without its guidance.
 
     Raises:
         ValueError: a flow that cannot be distilled.
@@ -224,7 +228,12 @@ def teacher_field(sampler: Sampler) -> Distilled:
     why = why_not_distilled(sampler)
     if why:
         raise ValueError(f"this flow cannot be distilled: {why}")
-    return cast(Distilled, sampler.field)
+    return cast(Distilled, as_guided(sampler.field).field)
+
+
+def from_noise(source: Source) -> bool:
+    """Whether starts are noise, perhaps with a label or an input."""
+    return (source.source if isinstance(source, Labelled | Conditioned) else source).is_noise
 
 
 def copied(field: D) -> D:

@@ -12,6 +12,7 @@ texts           rewritten, resampled, maximal, hamming-data, hamming-draft, hamm
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Annotated
 
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from warmflow.couplings import (
     pairing_named,
 )
 from warmflow.methods.parts import Parts
-from warmflow.options import Count, NotNegative, Whole, options, suggestion
+from warmflow.options import Count, NotNegative, Whole, only, options, suggestion
 from warmflow.setup import Setup
 from warmflow.sources import NGram
 
@@ -50,13 +51,13 @@ class Pairing:
     """Offline pairings: how often each sample is paired, with a fresh start each time."""
     block: Count | None = None
     """Offline pairings: rows that are assigned at once."""
-    passes: Whole | None = None
+    passes: Annotated[Whole | None, only("floats")] = None
     """Whole-set: how often the pairs of a round are assigned anew in blocks of near ones."""
-    capacity: Whole = 0
+    capacity: Annotated[Whole, only("floats")] = 0
     """Nearest-data: how many starts of a block may take one sample; 0 for any number."""
-    writer: Count | None = None
+    writer: Annotated[Count | None, only("texts")] = None
     """Texts: order of the n-gram model that rewrites, resamples, or stands for the data."""
-    strength: NotNegative = 4.0
+    strength: Annotated[NotNegative, only("texts")] = 4.0
     """Texts: how much each changed symbol costs where drafts are rewritten or data resampled."""
 
     @property

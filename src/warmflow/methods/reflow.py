@@ -53,8 +53,6 @@ class Reflow(Method):
     def fits(self, setup: Setup) -> str:
         if setup.space != "floats":
             return f"reflow is of flows of floats, and {setup.name} is of tokens"
-        if setup.training.conditional:
-            return "reflow carries no labels: leave conditional out"
         if setup.inputs is not None:
             return f"reflow answers no input, and samples of {setup.name} do"
         return self.teacher.fits(setup)

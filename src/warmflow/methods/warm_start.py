@@ -28,7 +28,7 @@ from warmflow.methods.cold import NOISE_BILL, baselines
 from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.pairing import OFFLINE, WHILE_TRAINING, Pairing, paired, why_not
 from warmflow.methods.parts import Parts, digest
-from warmflow.options import NotNegative, changed, options
+from warmflow.options import NotNegative, changed, only, options
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.sources import Blurred, Shown
@@ -74,7 +74,7 @@ class WarmStart(Pairing, FlowMethod):
     """The draft model: mixture, gaussian, vae, gan, diffusers:PATH, a file or folder of drafts; by default the problem's."""
     t0: Annotated[float, Field(ge=0, lt=1)] = 0.8
     """Where the path starts; a label of time that changes no number of calls."""
-    sigma: NotNegative | None = None
+    sigma: Annotated[NotNegative | None, only("floats")] = None
     """Standard deviation of the noise added to the draft (floats); by default 0.3, of toys 0.1."""
     seen: bool = True
     """Whether the field sees the draft."""

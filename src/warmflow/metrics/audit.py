@@ -14,7 +14,9 @@ index_i of N and c_j is the number of pairs that use data point j:
                            one-step flow, and 1/2 for independent pairs of equal variance, due to the term -x0 alone
     explained_data         1 - the same error / the variance of x1: 0 for independent pairs, 1 for a deterministic map. Unlike
                            ``explained``, it does not decrease because pairing makes the velocity itself small
-    draft_shift            AUC of a classifier that distinguishes the paired x0 from fresh drafts (0.5: no difference)
+    draft_shift            AUC of a classifier that distinguishes the paired x0 from fresh drafts (0.5: no difference). Copies of
+                           a draft are not split between training and test rows, so that drafts which are drawn with
+                           replacement are not recognised as copies
 
 ``explained`` uses v - E[v | x0] = x1 - E[x1 | x0] (x0 is known) and estimates E[x1 | x0] by the mean over the k = 10 nearest
 x0 of the other four of five folds. Such a mean has a variance of 1/k of the conditional variance, so the squared error is
@@ -29,6 +31,7 @@ References:
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -47,6 +50,8 @@ ROWS_EXPLAINED = 5_000
 ROWS_CLASSIFIED = 1_000
 ROWS_CLUSTERED = 5_000
 FEATURES_CLASSIFIED = 64
+CATEGORIES = 50
+"""Fewer distinct rows are categories, of which every fold has copies."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ class Audit:
 
     ``flags`` has a sentence for each of: never_chosen > 0.1 (checked only if there are at least as many pairs as data
     points; it is 0.37 for pairs drawn with replacement), variation > variation_floor (the 95 % quantile of the total
-    variation between two multinomial draws of n and N from the class proportions of the data), draft_shift > 0.6. It is
-    empty if there is nothing to warn of. ``groups`` is "labels" or "clusters" (ten, by k-means), the groups of variation.
+    variation between two multinomial draws of n and N from the class proportions of the data), draft_shift > 0.6 and
+    > draft_shift_floor (what equal distributions reach by chance, see :func:`auc_floor`). It is empty if there is nothing
+    to warn of. ``groups`` is "labels" or "clusters" (ten, by k-means), the groups of variation.
     """
 
     pairs: int
@@ -71,6 +77,7 @@ class Audit:
     explained: float
     explained_data: float
     draft_shift: float
+    draft_shift_floor: float
     flags: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -125,6 +132,7 @@ def audit_pairs(
         explained=velocity_share,
         explained_data=data_share,
         draft_shift=auc(x0, drafts_fresh, seed),
+        draft_shift_floor=auc_floor(x0, drafts_fresh),
         flags=(),
     )
     return dataclasses.replace(found, flags=_flags(found))
@@ -168,7 +176,7 @@ def _flags(audit: Audit) -> tuple[str, ...]:
             f"The {what} of the chosen data differ from the data's by {audit.variation:.3f} (total variation); "
             f"random sampling alone reaches {audit.variation_floor:.3f}."
         )
-    if audit.draft_shift > SHIFT:
+    if audit.draft_shift > max(SHIFT, audit.draft_shift_floor):
         flags.append(
             f"The paired drafts differ from fresh drafts: a classifier distinguishes them "
             f"with AUC {audit.draft_shift:.2f} (0.5: no difference)."
@@ -243,9 +251,10 @@ def _shares(x0: Tensor, x1: Tensor, seed: int) -> tuple[float, float]:
 def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
     """AUC of two classifiers that distinguish a (n, *S) from b (m, *S): {"logistic": AUC, "trees": AUC}; 0.5 is no difference.
 
-    Each is the mean over five folds of the area under the ROC curve on rows that the classifier was not trained on. At most
+    Each is the mean over five folds of the area under the ROC curve on rows that the classifier was not trained on, nor on copies
+    of them. At most
     1,000 rows of each set are used; rows of more than 64 numbers are reduced to the first 64 principal components of both
-    sets together (without using which set a row is from).
+    sets together (without using which set a row is from, and each distinct row once).
 
     Raises:
         ValueError: fewer than 10 rows, or rows of different shapes.
@@ -253,7 +262,6 @@ def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -262,7 +270,8 @@ def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
     if min(len(a), len(b)) < 2 * FOLDS:
         raise ValueError(f"auc: {len(a)} and {len(b)} rows; give at least {2 * FOLDS} of each")
     first, second = _flat(_some(a, ROWS_CLASSIFIED, seed, "auc.a")), _flat(_some(b, ROWS_CLASSIFIED, seed, "auc.b"))
-    x = _components(torch.cat([first, second]).double()).numpy()
+    distinct, copy_of = _distinct(torch.cat([first, second]))
+    x = _components(distinct.double())[copy_of].numpy()
     y = np.repeat([0, 1], [len(first), len(second)])
     state = seed % 2**32
     models = {
@@ -271,7 +280,7 @@ def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
             max_iter=40, max_leaf_nodes=8, early_stopping=False, random_state=state
         ),
     }
-    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=state).split(x, y))
+    folds = _folds(copy_of.numpy(), y, state)
     found = {}
     for name, model in models.items():
         areas = []
@@ -280,6 +289,30 @@ def aucs(a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
             areas.append(roc_auc_score(y[test], model.predict_proba(x[test])[:, 1]))
         found[name] = float(np.mean(areas))
     return found
+
+
+def _distinct(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows of x (n, d), and for each row of x the number (n,) of the distinct one that it is a copy of."""
+    distinct, copy_of = x.unique(dim=0, return_inverse=True)
+    return (x, torch.arange(len(x))) if len(distinct) == len(x) else (distinct, copy_of)
+
+
+def _folds(copy_of: np.ndarray, y: np.ndarray, state: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The (training, test) rows of five folds of the rows of the sets y (n,). Copies of a row are in one fold, unless the
+    distinct rows are so few that they are categories."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    distinct = int(copy_of.max()) + 1
+    if distinct == len(y) or distinct < CATEGORIES:
+        return list(StratifiedKFold(FOLDS, shuffle=True, random_state=state).split(y, y))
+    return list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=state).split(y, y, copy_of))
+
+
+def auc_floor(a: Tensor, b: Tensor) -> float:
+    """What :func:`auc` seldom exceeds if a (n, *S) and b (m, *S) have the same distribution: 0.5 and three standard errors,
+    sqrt((n + m + 1) / (12 n m)), where n and m count the distinct rows that are classified."""
+    n, m = (len(_some(_flat(x), ROWS_CLASSIFIED, 0, "auc.floor").unique(dim=0)) for x in (a, b))
+    return min(1.0, 0.5 + 3 * math.sqrt((n + m + 1) / (12 * n * m)))
 
 
 def _components(x: Tensor) -> Tensor:

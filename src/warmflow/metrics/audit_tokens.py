@@ -18,7 +18,7 @@ bigrams. If the targets are the data themselves, the divergence is below the flo
 The shift is the larger of two. In the first, the features of a text are its counts of each token and of each of 128 hash
 buckets of bigrams. These hardly differ between trigram drafts and real text. In the second, the features are the
 log-likelihoods of the text under n-grams of order 2, 3 and 4 fitted to the paired drafts, and under the same fitted to fresh
-drafts: one half of each set is used for fitting, the other half is classified.
+drafts: one half of each set is used for fitting, the other half is classified. Copies of a text are in one half.
 
 References:
     Divergence Measures Based on the Shannon Entropy, Lin, IEEE Trans. Information Theory 37, 1991
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warmflow.metrics.audit import FOLDS, NEVER_CHOSEN, SHIFT, auc
+from warmflow.metrics.audit import CATEGORIES, FOLDS, NEVER_CHOSEN, SHIFT, auc, auc_floor
 from warmflow.noise import mix, permutation
 from warmflow.sources.ngram import NGram
 
@@ -50,8 +50,9 @@ class TokenAudit:
     """The result of an audit of texts; each number is defined at the top of this module.
 
     ``flags`` has a sentence for each of: never_chosen > 0.1 (checked only if there are at least as many pairs as data
-    points; it is 0.37 for pairs drawn with replacement), divergence > divergence_floor, draft_shift > 0.6. It is empty if
-    there is nothing to warn of. never_chosen and effective_sample_size are None if the targets are not data points.
+    points; it is 0.37 for pairs drawn with replacement), divergence > divergence_floor, draft_shift > 0.6 and
+    > draft_shift_floor. It is empty if there is nothing to warn of. never_chosen and effective_sample_size are None if the
+    targets are not data points.
     """
 
     pairs: int
@@ -64,6 +65,7 @@ class TokenAudit:
     divergence: float
     divergence_floor: float
     draft_shift: float
+    draft_shift_floor: float
     flags: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -114,6 +116,7 @@ def audit_tokens(
         divergence=found,
         divergence_floor=floor,
         draft_shift=shift(x0, drafts, vocabulary, seed),
+        draft_shift_floor=auc_floor(x0, drafts),
         flags=(),
     )
     return dataclasses.replace(audit, flags=_flags(audit))
@@ -155,7 +158,7 @@ def _flags(audit: TokenAudit) -> tuple[str, ...]:
             f"The targets' bigrams differ from the data's by {audit.divergence:.4f} nats (Jensen-Shannon); "
             f"two sets of real texts differ by up to {audit.divergence_floor:.4f}."
         )
-    if audit.draft_shift > SHIFT:
+    if audit.draft_shift > max(SHIFT, audit.draft_shift_floor):
         flags.append(
             f"The paired drafts differ from fresh drafts: a classifier distinguishes them "
             f"with AUC {audit.draft_shift:.2f} (0.5: no difference)."
@@ -219,16 +222,27 @@ def likelihoods(a: Tensor, b: Tensor, vocabulary: int, seed: int = 0) -> tuple[T
     halves, told = [], []
     for x, name in ((a, "audit.a"), (b, "audit.b")):
         x = x.clamp(max=vocabulary) if vocabulary < BUCKETS else mix(x) % kinds
-        order = permutation(seed, len(x), name)
-        fitted = x[order[: len(x) // 2][:ROWS_FITTED]]
+        first, second = _halves(x, seed, name)
+        fitted = x[first[:ROWS_FITTED]]
         ends = torch.full((len(fitted), 1), kinds)  # an end token, so that n-grams do not span two texts
         halves.append(torch.cat([fitted, ends], 1).flatten())
-        told.append(x[order[len(x) // 2 :]])
+        told.append(x[second])
     models = [
         NGram.fit(text, vocabulary=kinds + 1, order=k, length=a.shape[1], least=2) for k in ORDERS for text in halves
     ]
-    first, second = (torch.stack([m.log_chances(x).sum(1) for m in models], 1) for x in told)
-    return first, second
+    paired, fresh = (torch.stack([m.log_chances(x).sum(1) for m in models], 1) for x in told)
+    return paired, fresh
+
+
+def _halves(x: Tensor, seed: int, name: str) -> tuple[Tensor, Tensor]:
+    """The rows of two random halves of texts (n, L); copies of a text are in one half."""
+    distinct, copy_of = x.unique(dim=0, return_inverse=True)
+    order = permutation(seed, len(x), name)
+    if len(distinct) == len(x) or len(distinct) < CATEGORIES:
+        return order[: len(x) // 2], order[len(x) // 2 :]
+    first = torch.zeros(len(distinct), dtype=torch.bool)
+    first[permutation(seed, len(distinct), name)[: len(distinct) // 2]] = True
+    return order[first[copy_of[order]]], order[~first[copy_of[order]]]
 
 
 def features(x: Tensor, vocabulary: int) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from warmflow.data import named
+from warmflow.data.forms import KNOWN, form_of
 from warmflow.discovery import classes_in
 from warmflow.options import suggestion
 from warmflow.problems.base import Problem
 from warmflow.problems.own import Arrays, Folder
+from warmflow.problems.text import Text
 
 __all__ = ["PROBLEMS", "Problem", "problem_from", "problem_of"]
 
@@ -18,8 +20,8 @@ PROBLEMS: dict[str, type[Problem]] = classes_in(sys.modules[__name__], Problem) 
 
 
 def problem_of(given: object, **changes: object) -> Problem:
-    """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "hf:NAME", the path of a folder or of a file
-    of arrays, an array, a tensor or a DataSet.
+    """The problem that a user means: a ``Problem``, the name of one, "folder:PATH", "text:PATH", "hf:NAME", the path of a folder
+    or of a file of arrays or of a text, an array, a tensor or a DataSet.
 
     Raises:
         ValueError: a name that is unknown, or options that the problem does not have.
@@ -38,18 +40,17 @@ def class_of(given: object) -> tuple[type[Problem], dict[str, object]]:
         return Arrays, {"data": given}
     if name in PROBLEMS:
         return PROBLEMS[name], {}
-    head, colon, rest = name.partition(":")
-    if colon and head == "folder":
-        return Folder, {"path": rest}
-    if (
-        (colon and head == "hf")
-        or Path(name).is_file()
-        or Path(name).suffix.lower() in (".npy", ".npz", ".safetensors")
-    ):
+    form, rest = form_of(name)
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file() or (Path(rest).expanduser() / "config.json").is_file():
+        raise ValueError(
+            f"{rest} is a run folder, not data; warmflow sample draws from runs, warmflow compare judges several"
+        )
+    if form in ("folder", "text"):
+        return (Folder if form == "folder" else Text), {"path": rest}
+    if form or path.is_file():
         return Arrays, {"data": name}
-    raise ValueError(
-        f"problem {name!r} is unknown; {suggestion(name, [*PROBLEMS, 'folder:PATH', 'hf:NAME', 'FILE.npz'])}"
-    )
+    raise ValueError(f"problem {name!r} is unknown; {suggestion(name, [*PROBLEMS, *KNOWN.split(', ')])}")
 
 
 def problem_from(told: Mapping[str, object]) -> Problem:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator
 
 from warmflow.contracts import Source
 from warmflow.data import DataSet, enough
+from warmflow.data.native import LEAST
 from warmflow.options import Whole, changed, options, plain
 from warmflow.setup import Build, Setup, Training, float_network
 
+
+def _side(value: int) -> int:
+    if value and value < LEAST:
+        raise ValueError(f"it must be at least {LEAST}, or 0 for the images' own size")
+    return value
+
+
 LEAST_SIDE = 8
 """Images with a smaller side take a perceptron."""
+Side = Annotated[int, AfterValidator(_side)]
+"""The side of square images; 0 for their own size."""
 SMALL: Mapping[str, object] = {
     "components": 10, "rounds": 64, "block": 4096, "passes": 0, "sigma": 0.3, "pairing": "whole-set",
 }  # fmt: skip
@@ -38,6 +50,8 @@ class Problem(ABC):
     samples: ClassVar[int] = 2_000
     """Samples of each method and training seed where no number is asked for."""
     space: ClassVar[Literal["floats", "tokens"]] = "floats"
+    marks: ClassVar[frozenset[str]] = frozenset()
+    """What options may apply to, beside its space and its network: "labels", "texts"."""
     data_seed: Whole = 0
     """Seed of the data's own draws and split."""
 
@@ -93,6 +107,7 @@ class ImageProblem(Problem):
     """Images that take a U-Net."""
 
     network: ClassVar[str] = "unet"
+    marks: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     def values(self, data: DataSet) -> Mapping[str, object]:
         return IMAGES

@@ -16,6 +16,7 @@ class Digits(Problem):
     """8 x 8 digits."""
 
     name: ClassVar[str] = "digits"
+    marks: ClassVar[frozenset[str]] = frozenset({"labels"})
     training: ClassVar[Mapping[str, object]] = {"width": 256, "depth": 3}
 
     def load(self) -> DataSet:

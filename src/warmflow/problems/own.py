@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from warmflow.data import DataSet, load, named
 from warmflow.data.image_files import folder
-from warmflow.options import Count, options, plain
-from warmflow.problems.base import LEAST_SIDE, SMALL, ImageProblem, Problem, own_values
+from warmflow.options import options, plain
+from warmflow.problems.base import LEAST_SIDE, SMALL, ImageProblem, Problem, Side, own_values
 from warmflow.setup import Build, Training, float_network
 
 
 @options
 class Folder(ImageProblem):
-    """A folder of images, resized and centre-cropped; its subfolders are classes, or splits (train/, val/, test/)."""
+    """A folder of images; its subfolders are classes, or splits (train/, val/, test/)."""
 
     name: ClassVar[str] = "folder"
     path: str = ""
     """The folder of images."""
-    size: Annotated[Count, Field(ge=4)] = 16
-    """Side of the square images."""
-    mode: Literal["RGB", "L"] = "RGB"
-    """Colour (RGB) or grey (L)."""
+    size: Side = 0
+    """Side of the square images; by default the images' own size, up to 64 pixels."""
+    mode: Literal["", "RGB", "L"] = ""
+    """Colour (RGB) or grey (L); by default the images' own."""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -46,6 +44,7 @@ class Arrays(Problem):
     """Your own arrays of points (N, d) or images (N, C, H, W), a file of them, a data set of the hub (hf:NAME), or a DataSet."""
 
     name: ClassVar[str] = "arrays"
+    marks: ClassVar[frozenset[str]] = frozenset({"labels", "unet"})  # points or images
     data: object = None
     """A tensor or array, the path of a .npy or .npz file, hf:NAME, or a DataSet."""
 

@@ -17,7 +17,7 @@ from warmflow.data.image_files import folder
 from warmflow.data.images import digits
 from warmflow.data.paired import denoising, paired_folders, pairs, read_pairs, super_resolution
 from warmflow.options import Count, Positive, Whole, options
-from warmflow.problems.base import IMAGES, ImageProblem
+from warmflow.problems.base import IMAGES, ImageProblem, Side
 
 
 @options
@@ -25,6 +25,7 @@ class Restoration(ImageProblem):
     """Images from inputs."""
 
     draft: ClassVar[str] = "regression"
+    marks: ClassVar[frozenset[str]] = frozenset()
 
     def values(self, data: DataSet) -> Mapping[str, object]:
         return {**IMAGES, "pairing": "independent"}
@@ -40,10 +41,10 @@ class Degraded(Restoration):
     """The largest number of training images of fashion-mnist and cifar10; 0 for all."""
     path: str = ""
     """The folder of images."""
-    size: Annotated[Count, Field(ge=4)] = 32
-    """Side of the square images of a folder."""
-    mode: Literal["RGB", "L"] = "RGB"
-    """Colour (RGB) or grey (L)."""
+    size: Side = 0
+    """Side of the square images of a folder; by default the images' own size, up to 64 pixels."""
+    mode: Literal["", "RGB", "L"] = ""
+    """Colour (RGB) or grey (L); by default the images' own."""
 
     def __post_init__(self) -> None:
         if 0 < self.most < 1000:
@@ -74,8 +75,9 @@ class SuperResolution(Degraded):
 
     def load(self) -> DataSet:
         sharp = self.sharp()
-        if sharp.shape[-1] % self.factor:
-            raise ValueError(f"factor is {self.factor}; it must divide the side of {sharp.shape[-1]} pixels")
+        odd = next((side for side in sharp.shape[1:] if side % self.factor), None)
+        if odd is not None:
+            raise ValueError(f"factor is {self.factor}; it must divide the side of {odd} pixels")
         return super_resolution(sharp, self.factor)
 
 
@@ -102,10 +104,10 @@ class ImagePairs(Restoration):
     """The folder of targets, under the same file names."""
     path: str = ""
     """A .npz file with the arrays inputs and targets, in one order."""
-    size: Annotated[Count, Field(ge=4)] = 32
-    """Side of the square images of folders."""
-    mode: Literal["RGB", "L"] = "RGB"
-    """Colour (RGB) or grey (L)."""
+    size: Side = 0
+    """Side of the square images of folders; by default the images' own size, up to 64 pixels."""
+    mode: Literal["", "RGB", "L"] = ""
+    """Colour (RGB) or grey (L); by default the images' own."""
 
     def __post_init__(self) -> None:
         if self.path and (self.inputs or self.targets):

@@ -21,6 +21,7 @@ class Text(Problem):
     name: ClassVar[str] = "text"
     network: ClassVar[str] = "transformer"
     draft: ClassVar[str] = "ngram"
+    marks: ClassVar[frozenset[str]] = frozenset({"texts"})
     training: ClassVar[Mapping[str, object]] = {"width": 128, "depth": 3, "batch": 64, "learning_rate": 1e-3}
     space: ClassVar[Literal["floats", "tokens"]] = "tokens"
     path: str = ""

@@ -27,6 +27,7 @@ class Toy(Problem):
     """Fresh points of a distribution in the plane."""
 
     toy: ClassVar[str]
+    marks: ClassVar[frozenset[str]] = frozenset({"labels"})
     draft: ClassVar[str] = "jittered"
     training: ClassVar[Mapping[str, object]] = {"width": 128, "depth": 3, "batch": 256}
     samples: ClassVar[int] = 4_000

@@ -62,6 +62,9 @@ class Report:
 
         return figures.build(self.run)
 
+    def __repr__(self) -> str:
+        return f"Report({str(self.run.folder)!r}: {self.run.problem}; {self.verdict.answer})"
+
     def html(self) -> str:
         """The page as one HTML string: no script, no link to another file, no network."""
         from warmflow.report import page

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
+from warmflow.brief import Brief
 from warmflow.checkpoints import refuse_old
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
@@ -82,7 +83,7 @@ def configured(raw: Mapping[str, object]) -> Config:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Brief):
     """A run folder in memory. ``pictures`` name (n, C, H, W) images in [-1, 1], (n, 2) points or (steps + 1, n, 2)
     trajectories; ``captions`` are those the file gives to pictures; ``logs`` map (seed, method) to lines of a log."""
 

@@ -17,12 +17,13 @@ from pydantic import (
 )
 from pydantic import ValidatorFunctionWrapHandler as Handler
 
+from warmflow.brief import Brief
 from warmflow.report import words
 
 NAN = math.nan
 
 
-class Record:
+class Record(Brief):
     """A frozen dataclass that a ``TypeAdapter`` reads. A field without a default must be there and right."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
