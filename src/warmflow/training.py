@@ -5,7 +5,7 @@ permutation of their epoch, noise from counters. A resumed run therefore continu
 same as one: every process pairs the whole batch and takes its own rows of the pairs, and gradients are averaged here (modules
 are not wrapped).
 
-    learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak
+    learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak; again after each restart
     averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + k) / (10 + k)) after k earlier updates of that player
 """
 
@@ -17,7 +17,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MOST_NORM = 1.0
 """Longer gradients are clipped to this norm."""
+LONGEST_WARMUP = 200
 
 
 class Diverged(ValueError):
@@ -57,6 +58,17 @@ def rate(step: int, steps: int, warmup: int) -> float:
     """The learning rate at a step, as a fraction of its peak."""
     rise = min(1.0, (step + 1) / max(1, warmup))
     return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def rate_with(step: int, ends: Sequence[int], warmup: int | None) -> float:
+    """``rate`` of a training whose learning rate comes down at every one of the steps ``ends``, and rises again after it.
+
+    Args:
+        warmup: None for a tenth of the steps until the next end, at most 200.
+    """
+    first = max((end for end in (0, *ends) if end <= step), default=0)
+    steps = next(end for end in ends if end > step) - first
+    return rate(step - first, steps, min(LONGEST_WARMUP, max(1, steps // 10)) if warmup is None else warmup)
 
 
 def laid_out(value: Tensor, like: Tensor) -> Tensor:
@@ -200,12 +212,14 @@ class _Checkpoint:
 
     Args:
         path: the file; None to keep nothing.
+        restarts: numbers of steps of earlier trainings that this one goes on from.
         first: the step at which this process began; ``spent``: seconds of earlier processes.
     """
 
     path: Path | None
     trainers: Mapping[str, _Trainer]
     asked: Mapping[str, int]
+    restarts: Sequence[int] = ()
     first: int = 0
     spent: float = 0.0
     loss: float = math.nan
@@ -213,8 +227,8 @@ class _Checkpoint:
 
     @staticmethod
     def of(
-        folder: Path | None, trainers: Mapping[str, _Trainer], asked: Mapping[str, int], writes: bool
-    ) -> _Checkpoint:
+        folder: Path | None, trainers: Mapping[str, _Trainer], asked: Mapping[str, int], restarts: Sequence[int], writes: bool
+    ) -> _Checkpoint:  # fmt: skip
         """The checkpoint of a run folder, which is made; the trainers continue from what it holds. ``writes``: whether this
         process is the one that writes.
 
@@ -224,7 +238,7 @@ class _Checkpoint:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         path = None if folder is None else folder / "checkpoint.safetensors"
-        found = _Checkpoint(path if writes else None, trainers, asked)
+        found = _Checkpoint(path if writes else None, trainers, asked, restarts)
         if path is not None and path.exists():
             found._restore(path)
         found.began = time.perf_counter()
@@ -232,7 +246,8 @@ class _Checkpoint:
 
     def _restore(self, path: Path) -> None:
         tensors, facts = read_tensors(path)
-        if any(int(facts[name]) != value for name, value in self.asked.items()):
+        goes_on = int(facts["steps"]) in self.restarts
+        if any(int(facts[name]) != value for name, value in self.asked.items() if not (goes_on and name == "steps")):
             steps, batch, seed = self.asked.values()
             raise ValueError(
                 f"{path} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
@@ -275,7 +290,8 @@ def train(
     seed: int,
     folder: str | Path | None = None,
     device: str = "cpu",
-    warmup: int = 200,
+    warmup: int | None = 200,
+    restarts: Sequence[int] = (),
     save_every: int = 500,
     log_every: int = 50,
     progress: str | None = None,
@@ -284,7 +300,9 @@ def train(
 
     Args:
         folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
-        warmup: steps over which the learning rate rises.
+        warmup: steps over which the learning rate rises; None for a tenth of all, at most 200.
+        restarts: steps before the last at which the learning rate has come down and rises again. A checkpoint of a training that
+            ended at one of them is continued.
         save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, when a signal asks for it
             (``signals``), and before a divergence is reported.
         log_every: steps between lines of the log.
@@ -301,8 +319,8 @@ def train(
     alone = accelerator.num_processes == 1 or torch.device(device).index is not None
     place = torch.device(device) if alone else accelerator.device
     trainers = {name: _Trainer(player, place) for name, player in objective.players.items()}
-    kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, main)
-    first, began = kept.first, kept.began
+    kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, restarts, main)
+    first, began, ends = kept.first, kept.began, (*restarts, steps)
     log = _Log(where if main else None, first)
     shown = bar(total=steps, first=first, what=progress, shown=progress is not None and main)
     norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
@@ -313,7 +331,7 @@ def train(
                 noise = Noise.of(seed, batch, step * batch).fold("train")
                 pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
                 kept.loss, norms[objective.turn(step)], numbers, stop = _update(
-                    objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate(step, steps, warmup), accelerator
+                    objective, trainers, pair, Noise(noise[mine].key.to(place)), step, rate_with(step, ends, warmup), accelerator
                 )  # fmt: skip
                 done = step + 1
                 shown.update()

@@ -391,8 +391,8 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
     spoiled["candidates"]["warm-start"]["outcome"] = "forged"
     Path("c/verdict.json").write_text(json.dumps(spoiled))
     assert ok(*command) == out and json.loads(Path("c/verdict.json").read_text()) == json.loads(kept)
-    code, _, err = run(with_options(command, "--updates", "21"))
-    assert code == 2 and "training.updates was 20, is now 21" in err
+    code, _, err = run(with_options(command, "--updates", "19"))
+    assert code == 2 and "holds a run of 20 updates, more than 19" in err
     code, _, err = run(with_options(command, "--calls", "1"))
     assert code == 2 and "calls was [1, 2], is now [1]" in err
     place.array("drafts.npy", np.zeros((300, 2)))

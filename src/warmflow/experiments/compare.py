@@ -26,6 +26,8 @@ from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
+from warmflow.experiments.growth import extended, goes_on, longer
+from warmflow.experiments.measure import remember
 from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
@@ -119,12 +121,16 @@ def compare(
 
 def run(work: Work, how: Asked) -> Report:
     """The comparison in its folder, from where it was cut off; see ``compare``."""
+    work = _going_on(work, how)
     setup, root, members = work.setup(), work.root, work.members
-    config = open_run(root, _asked(work, how))
+    config = open_run(root, _asked(work, how), goes_on)
     say("making the real data ready", how.progress)
     real, facts = real_data(setup.data, how.samples)
-    if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
+    same = config.get("measured") == json.loads(json.dumps(real.fixed)) and (root / "study.json").exists()
+    if config["state"] == "complete" and same:
         return judged_again(root)
+    if same and work.training.restarts is None:  # more seeds: the rows of the others are known
+        remember(root, read_study(root), real, how.samples)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
@@ -144,10 +150,34 @@ def run(work: Work, how: Asked) -> Report:
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
-    comparison = comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
+    comparison = comparison_of(
+        work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs, weights=work.training.restarts or ""
+    )
     longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
     doubling = longer if how.convergence else None
     return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
+
+
+def _going_on(work: Work, how: Asked) -> Work:
+    """The comparison, where its folder holds it with fewer updates as what goes on from these.
+
+    Raises:
+        ValueError: a member that is made from another one's trained flow.
+    """
+    training = work.training if how.minutes is not None else extended(work.training, work.root, _asked(work, how))
+    if training == work.training:
+        return work
+    later = next((m.name for m in work.members if m.method.needs() is not None), None)
+    if later is not None:
+        raise ValueError(
+            f"{work.root} holds {later}, which was made from a flow of {training.ends[-2]} updates and cannot go on with it: "
+            "choose another --out"
+        )
+    if read_json(work.root / "config.json")["asked"]["training"]["updates"] != training.updates:
+        say(longer(work.root, training), how.progress)
+    more = replace(work, training=training)
+    more.keep(replace(work.setup(), training=training))
+    return more
 
 
 def _asked(work: Work, how: Asked) -> dict[str, object]:

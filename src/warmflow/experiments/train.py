@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from torch import nn
 from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Data, Objective
 from warmflow.data.labels import numbered
+from warmflow.experiments.growth import extended, longer
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
@@ -93,8 +94,12 @@ def train_run(
     if setup.training.conditional:
         echo(f"labels: {numbered(setup.data.classes)}")
     label = f"{setup.name} {chosen.label}" if progress else None
-    parts = _parts(setup, seed, out, device, progress, network)
     more = {} if network is None else {"begin": weights_of(network)}
+    training = extended(setup.training, out, asked_of(setup, chosen, seed, device, **more))
+    if training != setup.training and read_asked(out)["training"]["updates"] != training.updates:
+        echo(longer(out, training))
+    setup = replace(setup, training=training)
+    parts = _parts(setup, seed, out, device, progress, network)
     sampler = run_method(chosen, parts, out, device=device, progress=label, **more)
     if int(os.environ.get("RANK", "0")) != 0:
         return sampler  # one process writes
