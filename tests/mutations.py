@@ -767,9 +767,9 @@ MUTANTS = [
     (
         "minutes without the sampling",
         "experiments/budget.py",
-        "left = 0.9 * seconds - seeds * sampling",
-        "left = 0.9 * seconds - 0 * sampling",
-        ["tests/cli/test_commands.py::test_minutes_are_for_training_and_sampling"],
+        '"measuring": seeds * share',
+        '"measuring": 0 * share',
+        ["tests/experiments/test_budget.py::test_every_stage_counts"],
     ),
     (
         "a dry run without labels",

@@ -16,7 +16,6 @@ import json
 import math
 import os
 import signal
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from warmflow import signals
+from warmflow import estimates, signals
 from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.files import read_tensors, write_tensors
 from warmflow.noise import Noise, permutation
@@ -241,7 +240,7 @@ class _Checkpoint:
         found = _Checkpoint(path if writes else None, trainers, asked, restarts)
         if path is not None and path.exists():
             found._restore(path)
-        found.began = time.perf_counter()
+        found.began = estimates.clock()
         return found
 
     def _restore(self, path: Path) -> None:
@@ -261,7 +260,7 @@ class _Checkpoint:
     @property
     def seconds(self) -> float:
         """Seconds of the training so far, earlier processes included."""
-        return self.spent + time.perf_counter() - self.began
+        return self.spent + estimates.clock() - self.began
 
     def save(self) -> None:
         """Writes the file; keeps the earlier one if an update was interrupted halfway."""
@@ -323,6 +322,7 @@ def train(
     first, began, ends = kept.first, kept.began, (*restarts, steps)
     log = _Log(where if main else None, first)
     shown = bar(total=steps, first=first, what=progress, shown=progress is not None and main)
+    loop = estimates.Rounds(steps - first, warm=2)
     norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
     with signals.held():
@@ -336,7 +336,7 @@ def train(
                 done = step + 1
                 shown.update()
                 if done % log_every == 0 or done == steps:
-                    speed = (done - first) * batch / (time.perf_counter() - began)
+                    speed = (done - first) * batch / (estimates.clock() - began)
                     more = {**numbers, "gradient_norm": dict(norms)}
                     log.write({"step": done, "loss": kept.loss, "samples_per_second": round(speed, 1), **more})
                     shown.set_postfix_str(f"loss {kept.loss:.4f}, {speed:,.0f} samples/s")
@@ -344,11 +344,14 @@ def train(
                     kept.save()
                 if stop:
                     raise signals.Stopped(stop)
+                if loop.enough():
+                    break
         except (KeyboardInterrupt, Diverged):
             kept.save()
             raise
         finally:
             shown.close()
+        loop.left_out()
         kept.save()
     return _finished(kept, trainers, batch)
 
@@ -359,7 +362,7 @@ def _finished(kept: _Checkpoint, trainers: Mapping[str, _Trainer], batch: int) -
     record = {
         "steps": steps, "batch": batch, "seconds": kept.seconds, "loss": kept.loss,
         "parameters": sum(p.numel() for trainer in trainers.values() for p in trainer.weights),
-        "samples_per_second": (steps - kept.first) * batch / max(time.perf_counter() - kept.began, 1e-9),
+        "samples_per_second": (steps - kept.first) * batch / max(estimates.clock() - kept.began, 1e-9),
     }  # fmt: skip
     averaged = {name: trainer.average if trainer.player.ema else trainer.network for name, trainer in trainers.items()}
     raw = {name: trainer.network.eval() for name, trainer in trainers.items()}

@@ -28,10 +28,12 @@ from warmflow.contracts import Batch, Coupling, Data, Pair, Source
 from warmflow.couplings.base import permuted, place, seen
 from warmflow.couplings.pair_files import Block, read_rows, write_rows
 from warmflow.couplings.refine import refined
+from warmflow.estimates import Rounds, ahead, clock, is_trying
 from warmflow.files import make_folder, read_json, write_json
 from warmflow.noise import Noise, permutation
 from warmflow.records import concatenate
 
+TRIED = 4096
 UNREPEATABLE = "not repeatable"
 
 
@@ -210,6 +212,8 @@ def prepare(
         facts = _facts(coupling, data, source, groups)
         _check_settings(where, {**facts, "block": block, "seed": seed})
         repeats = UNREPEATABLE not in str(facts["source"])
+    if is_trying():
+        return _tried(coupling, data, source, groups, block=block, rounds=rounds, passes=passes, seed=seed)
     done, total, pairs = 0, rounds * (len(blocks(torch.arange(n), groups, block)) + passes), []
 
     def tell() -> None:
@@ -245,6 +249,28 @@ def prepare(
         pairs += found
     whole = pairs[0] if len(pairs) == 1 else concatenate(pairs)
     return Batch(whole.x1, {}, whole.index, whole.start)
+
+
+def _tried(
+    coupling: Coupling, data: Data, source: Source, groups: Tensor | None, *, block: int, rounds: int, passes: int, seed: int
+) -> Batch:  # fmt: skip
+    """A few of the pairs, repeated up to ``TRIED`` rows, in an estimate of time (``estimates``)."""
+    n, parts, found = len(data), blocks(permutation(seed, len(data), "round 0"), groups, block), []
+    loop = Rounds(rounds * len(parts))
+    for rows in parts:
+        part = _of_block(data, rows, source, Noise.of(seed, len(rows)).fold("prepare"), repeats=False)
+        found.append(coupling.pair(part.batch, source, noise=part.noise))
+        if loop.enough():
+            break
+    loop.left_out()
+    pair, began = concatenate(found), clock()
+    if passes:
+        names = [name for name in data[torch.arange(1)].condition if name != "draft"]
+        noise = Noise.of(seed, len(pair.x1)).fold("refine")
+        pair = _refined_round(pair, coupling, names, block, noise, [None], lambda: None)
+        ahead((rounds * passes * n / len(pair.x1) - 1) * (clock() - began))
+    pair = pair[torch.arange(min(rounds * n, max(TRIED, len(pair.x1)))) % len(pair.x1)]
+    return Batch(pair.x1, {}, pair.index, pair.start)
 
 
 def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:

@@ -12,19 +12,22 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
 from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
-from warmflow.experiments.budget import updates_for
+from warmflow.experiments.budget import FEWEST, Cost, cost_of, fitted, in_words
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.growth import extended, goes_on, longer
 from warmflow.experiments.measure import remember
@@ -121,31 +124,35 @@ def compare(
 
 def run(work: Work, how: Asked) -> Report:
     """The comparison in its folder, from where it was cut off; see ``compare``."""
-    work = _going_on(work, how)
+    work, began = _going_on(work, how), time.monotonic()
     setup, root, members = work.setup(), work.root, work.members
-    config = open_run(root, _asked(work, how), goes_on)
+    asked, config = _asked(work, how), {}
+    if (root / "config.json").exists():
+        config = open_run(root, asked, goes_on)
+        how = replace(how, samples=config.get("samples", how.samples))  # those that fit the minutes
     say("making the real data ready", how.progress)
     real, facts = real_data(setup.data, how.samples)
     same = config.get("measured") == json.loads(json.dumps(real.fixed)) and (root / "study.json").exists()
-    if config["state"] == "complete" and same:
+    if config.get("state") == "complete" and same:
         return judged_again(root)
     if same and work.training.restarts is None:  # more seeds: the rows of the others are known
         remember(root, read_study(root), real, how.samples)
+    cost = None
+    if (how.progress and not config) or (how.minutes is not None and "updates" not in config):
+        cost, how = _estimated(work, how, real, began)
+        real, facts = (real, facts) if real.samples == how.samples else real_data(setup.data, how.samples)
+    config = config or open_run(root, asked)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))
     if how.minutes is not None:
-        updates, warning = config.get("updates"), ""
-        if updates is None:
-            updates, warning = updates_for(work, how.minutes, how.seeds, how.jobs, how.calls, how.samples)
-        warnings += [warning] if warning else []
-        work = replace(work, training=changed(work.training, {"updates": updates}))
+        work = replace(work, training=changed(work.training, {"updates": _updates(work, how, config, cost)}))
     for warning in dict.fromkeys(warnings):
         say(f"warning: {warning}", True)
     config |= described(
         setup.data, real, {**facts, "parts": about}, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
         methods_described=method_titles(members), methods_given=list(how.named),
-        updates=work.training.updates,
+        updates=work.training.updates, samples=how.samples,
     )  # fmt: skip
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
@@ -156,6 +163,40 @@ def run(work: Work, how: Asked) -> Report:
     longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
     doubling = longer if how.convergence else None
     return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
+
+
+def _estimated(work: Work, how: Asked, real: RealData, began: float) -> tuple[Cost, Asked]:
+    """What the comparison takes, told in a line, and the comparison with the samples that fit into its minutes.
+
+    Raises:
+        ValueError: minutes that are too short.
+    """
+    say("timing a small part of every stage", how.progress)
+    cost = cost_of(work, real, how.seeds[0], how.calls, how.samples, how.jobs, how.convergence)
+    cost = replace(cost, before=time.monotonic() - began)
+    seeds, updates = len(how.seeds), work.training.updates
+    if how.minutes is None:
+        say(f"this takes {in_words(cost.stages(updates, seeds, how.jobs))}", how.progress)
+        return cost, how
+    fit = fitted(cost, how.minutes, seeds, how.samples, how.jobs)
+    fewer = (
+        ""
+        if fit.samples == how.samples
+        else f", with {fit.samples} samples of each method and seed in place of {how.samples}"
+    )
+    share = fit.samples / how.samples
+    say(f"{fit.updates} updates of each flow fit into {how.minutes:g} minutes{fewer}: "
+        f"{in_words(cost.stages(fit.updates, seeds, how.jobs, share))}")  # fmt: skip
+    return replace(cost, row=cost.row * share, choice=cost.choice * share), replace(how, samples=fit.samples)
+
+
+def _updates(work: Work, how: Asked, config: Mapping[str, Any], cost: Cost | None) -> int:
+    """The updates of each flow that fit into the minutes, now that the drafts and pairs are made and their time is known."""
+    if cost is None or how.minutes is None:
+        return int(config["updates"])
+    spent = [sum(work.parts(seed).seconds().values()) for seed in how.seeds]
+    known = replace(cost, parts=max(spent))
+    return max(FEWEST, known.updates_in(60 * how.minutes, len(how.seeds), how.jobs))
 
 
 def _going_on(work: Work, how: Asked) -> Work:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +20,8 @@ from torch import nn
 from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Data, Objective
 from warmflow.data.labels import numbered
+from warmflow.estimates import trying
+from warmflow.experiments.budget import trial_parts
 from warmflow.experiments.growth import extended, longer
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
@@ -194,7 +197,8 @@ def dry_run(
     problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
     echo: Echo = answer, **changes: object,
 ) -> dict[str, object]:  # fmt: skip
-    """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that training will take.
+    """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that drafts, pairs and
+    training will take.
 
     Args:
         problem, method, training, changes: as in ``train_run``.
@@ -214,13 +218,18 @@ def dry_run(
     t = torch.full((n,), 0.5, dtype=torch.float64, device=device)
     with torch.no_grad():
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
-    facts = {
+    facts: dict[str, Any] = {
         **asked_of(setup, chosen, seed, device),
         **({"classes": list(setup.data.classes)} if setup.training.conditional else {}),
         "parameters": parameters(network_of(field)),
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),
     }
+    before = trial_parts(setup, seed)
+    with trying():
+        chosen.stages(before)
+    made = sum(before.seconds().values()) / 60
+    facts |= {"drafts_and_pairs_minutes": round(made, 2), "minutes": round(made + facts["training_minutes"], 2)}
     echo(json.dumps(facts, indent=1))
     return facts
 
