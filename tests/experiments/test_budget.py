@@ -68,7 +68,7 @@ def test_minutes_that_are_too_short_are_refused_with_what_is_enough() -> None:
     assert fitted(COST, 6, 3, 1000).updates >= 100 and fitted(COST, 3, 1, 1000).updates >= 100, (
         "what is said to fit, fits"
     )
-    with pytest.raises(ValueError, match=r"give --minutes 3$"):
+    with pytest.raises(ValueError, match=r"give --minutes 6$"):
         fitted(COST, 0.5, 3, 1000)
 
 
