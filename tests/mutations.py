@@ -703,8 +703,8 @@ MUTANTS = [
     (
         "a draft's earlier sittings off the bill",
         "methods/parts.py",
-        "max(time.perf_counter() - began, trained_seconds(place.folder))",
-        "time.perf_counter() - began",
+        "max(clock() - began, trained_seconds(place.folder))",
+        "clock() - began",
         ["tests/experiments/test_drafts.py::test_a_comparison_from_a_trained_draft"],
     ),
     (
@@ -731,8 +731,8 @@ MUTANTS = [
     (
         "the same pairs for every training seed",
         "methods/parts.py",
-        "rounds=rounds, passes=passes, seed=self.seed",
-        "rounds=rounds, passes=passes, seed=0",
+        "seed=self.seed, progress=tell,\n                )",
+        "seed=0, progress=tell,\n                )",
         ["tests/experiments/test_parts.py"],
     ),
     (
@@ -767,9 +767,9 @@ MUTANTS = [
     (
         "minutes without the sampling",
         "experiments/budget.py",
-        "left = 0.9 * seconds - seeds * sampling",
-        "left = 0.9 * seconds - 0 * sampling",
-        ["tests/cli/test_commands.py::test_minutes_are_for_training_and_sampling"],
+        '"measuring": seeds * share',
+        '"measuring": 0 * share',
+        ["tests/experiments/test_budget.py::test_every_stage_counts"],
     ),
     (
         "a dry run without labels",

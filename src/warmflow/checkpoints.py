@@ -18,7 +18,7 @@ import importlib
 import inspect
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -174,18 +174,24 @@ def differences(before: object, now: object, at: str = "") -> list[str]:
     """The differences between two JSON values, one line each, in the form ``name was X, is now Y``."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
-        # "data" comes last, because another option may be the reason why the data differ
-        for k in sorted(before.keys() | now.keys(), key=lambda k: (k == "data", k != "class", k)):
+        # "data" comes last, because another option may be the reason why the data differ; with others alike, updates may grow
+        for k in sorted(
+            before.keys() | now.keys(), key=lambda k: (k == "data", k in ("updates", "restarts"), k != "class", k)
+        ):
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
     return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
 
 
-def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
+def open_run(
+    folder: Path, asked: Mapping[str, object], goes_on: Callable[[Any, Any], bool] | None = None
+) -> dict[str, Any]:
     """Starts a run folder, or opens the one that the same command started. Returns the content of config.json.
 
     Args:
         asked: the requested settings, as JSON values.
+        goes_on: tells of the settings in the folder and the requested ones whether the run can go on to the latter; it is then
+            no longer complete.
 
     Raises:
         ValueError: the folder holds a run with other settings (the first difference is named) or of another version.
@@ -197,7 +203,10 @@ def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
         found = read_json(path)
         check_version(found, folder)
         changed = differences(found.get("asked"), asked)
-        if changed:
+        if changed and goes_on is not None and goes_on(found.get("asked"), asked):
+            found = {**found, "asked": asked, "state": "started"}
+            write_json(path, found)
+        elif changed:
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
             raise ValueError(
                 f"{folder} holds a run with other settings: {changed[0]}{more}; choose another --out or restore them"

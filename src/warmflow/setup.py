@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, Literal, cast
 
 import torch
@@ -39,6 +40,8 @@ class Training:
 
     updates: Count = 3000
     """Updates of each flow."""
+    restarts: str | None = None
+    """Numbers of updates after which the learning rate rises and falls again, like 600,900: ends of trainings that went on."""
     batch: Count = 128
     """Rows in one update."""
     learning_rate: Positive = 2e-3
@@ -82,10 +85,34 @@ class Training:
         if interval_of(self.guidance_interval) is not None and self.guidance == 1:
             raise ValueError(f"guidance_interval is {self.guidance_interval!r}, but guidance is 1, which is off")
 
+        ends_of(self.restarts, self.updates)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The updates at which the learning rate has come down; the last one is ``updates``."""
+        return ends_of(self.restarts, self.updates)
+
     @property
     def autocast(self) -> str | None:
         """The dtype as fields take it."""
         return None if self.dtype == "float32" else self.dtype
+
+
+def ends_of(restarts: str | None, updates: int) -> tuple[int, ...]:
+    """``Training.ends``.
+
+    Raises:
+        ValueError: restarts that do not rise, or are not below ``updates``.
+    """
+    try:
+        found = (*(int(part) for part in (restarts or "").split(",") if part), updates)
+    except ValueError:
+        found = ()
+    if not found or found[0] < 1 or any(a >= b for a, b in pairwise(found)):
+        raise ValueError(
+            f"restarts is {restarts!r} with updates {updates}; give rising whole numbers below it, like 600"
+        )
+    return found
 
 
 def interval_of(text: str) -> tuple[float, float] | None:

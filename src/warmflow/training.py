@@ -5,7 +5,7 @@ permutation of their epoch, noise from counters. A resumed run therefore continu
 same as one: every process pairs the whole batch and takes its own rows of the pairs, and gradients are averaged here (modules
 are not wrapped).
 
-    learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak
+    learning rate: linear over ``warmup`` steps, then half a cosine down to 2 % of its peak; again after each restart
     averaged weights: w <- d w + (1 - d) theta with d = min(ema, (1 + k) / (10 + k)) after k earlier updates of that player
 """
 
@@ -16,8 +16,7 @@ import json
 import math
 import os
 import signal
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from warmflow import signals
+from warmflow import estimates, signals
 from warmflow.contracts import Data, Objective, Pair, Player
 from warmflow.files import read_tensors, write_tensors
 from warmflow.noise import Noise, permutation
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 MOST_NORM = 1.0
 """Longer gradients are clipped to this norm."""
+LONGEST_WARMUP = 200
 
 
 class Diverged(ValueError):
@@ -57,6 +57,17 @@ def rate(step: int, steps: int, warmup: int) -> float:
     """The learning rate at a step, as a fraction of its peak."""
     rise = min(1.0, (step + 1) / max(1, warmup))
     return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def rate_with(step: int, ends: Sequence[int], warmup: int | None) -> float:
+    """``rate`` of a training whose learning rate comes down at every one of the steps ``ends``, and rises again after it.
+
+    Args:
+        warmup: None for a tenth of the steps until the next end, at most 200.
+    """
+    first = max((end for end in (0, *ends) if end <= step), default=0)
+    steps = next(end for end in ends if end > step) - first
+    return rate(step - first, steps, min(LONGEST_WARMUP, max(1, steps // 10)) if warmup is None else warmup)
 
 
 def laid_out(value: Tensor, like: Tensor) -> Tensor:
@@ -200,12 +211,14 @@ class _Checkpoint:
 
     Args:
         path: the file; None to keep nothing.
+        restarts: numbers of steps of earlier trainings that this one goes on from.
         first: the step at which this process began; ``spent``: seconds of earlier processes.
     """
 
     path: Path | None
     trainers: Mapping[str, _Trainer]
     asked: Mapping[str, int]
+    restarts: Sequence[int] = ()
     first: int = 0
     spent: float = 0.0
     loss: float = math.nan
@@ -213,8 +226,8 @@ class _Checkpoint:
 
     @staticmethod
     def of(
-        folder: Path | None, trainers: Mapping[str, _Trainer], asked: Mapping[str, int], writes: bool
-    ) -> _Checkpoint:
+        folder: Path | None, trainers: Mapping[str, _Trainer], asked: Mapping[str, int], restarts: Sequence[int], writes: bool
+    ) -> _Checkpoint:  # fmt: skip
         """The checkpoint of a run folder, which is made; the trainers continue from what it holds. ``writes``: whether this
         process is the one that writes.
 
@@ -224,15 +237,16 @@ class _Checkpoint:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         path = None if folder is None else folder / "checkpoint.safetensors"
-        found = _Checkpoint(path if writes else None, trainers, asked)
+        found = _Checkpoint(path if writes else None, trainers, asked, restarts)
         if path is not None and path.exists():
             found._restore(path)
-        found.began = time.perf_counter()
+        found.began = estimates.clock()
         return found
 
     def _restore(self, path: Path) -> None:
         tensors, facts = read_tensors(path)
-        if any(int(facts[name]) != value for name, value in self.asked.items()):
+        goes_on = int(facts["steps"]) in self.restarts
+        if any(int(facts[name]) != value for name, value in self.asked.items() if not (goes_on and name == "steps")):
             steps, batch, seed = self.asked.values()
             raise ValueError(
                 f"{path} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
@@ -246,7 +260,7 @@ class _Checkpoint:
     @property
     def seconds(self) -> float:
         """Seconds of the training so far, earlier processes included."""
-        return self.spent + time.perf_counter() - self.began
+        return self.spent + estimates.clock() - self.began
 
     def save(self) -> None:
         """Writes the file; keeps the earlier one if an update was interrupted halfway."""
@@ -276,7 +290,8 @@ def train(
     seed: int,
     folder: str | Path | None = None,
     device: str = "cpu",
-    warmup: int = 200,
+    warmup: int | None = 200,
+    restarts: Sequence[int] = (),
     save_every: int = 500,
     log_every: int = 50,
     progress: str | None = None,
@@ -285,7 +300,9 @@ def train(
 
     Args:
         folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
-        warmup: steps over which the learning rate rises.
+        warmup: steps over which the learning rate rises; None for a tenth of all, at most 200.
+        restarts: steps before the last at which the learning rate has come down and rises again. A checkpoint of a training that
+            ended at one of them is continued.
         save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, when a signal asks for it
             (``signals``), and before a divergence is reported.
         log_every: steps between lines of the log.
@@ -302,10 +319,11 @@ def train(
     alone = accelerator.num_processes == 1 or torch.device(device).index is not None
     place = torch.device(device) if alone else accelerator.device
     trainers = {name: _Trainer(player, place) for name, player in objective.players.items()}
-    kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, main)
-    first, began = kept.first, kept.began
+    kept = _Checkpoint.of(where, trainers, {"steps": steps, "batch": batch, "seed": seed}, restarts, main)
+    first, began, ends = kept.first, kept.began, (*restarts, steps)
     log = _Log(where if main else None, first)
     shown = bar(total=steps, first=first, what=progress, shown=progress is not None and main)
+    loop = estimates.Rounds(steps - first, warm=2)
     norms: dict[str, float] = {}  # of each player's last update: logged steps may all belong to one player
     rows, mine = _Rows(len(data), batch, seed), slice(accelerator.process_index, None, accelerator.num_processes)
     with signals.held():
@@ -314,12 +332,12 @@ def train(
                 noise = Noise.of(seed, batch, step * batch).fold("train")
                 pair = objective.pair(data[rows.of(step)], noise=noise)[mine].to(place)
                 kept.loss, norms[objective.turn(step)], numbers, stop = _update(
-                    objective, trainers, pair, noise[mine].to(place), step, rate(step, steps, warmup), accelerator
+                    objective, trainers, pair, noise[mine].to(place), step, rate_with(step, ends, warmup), accelerator
                 )  # fmt: skip
                 done = step + 1
                 shown.update()
                 if done % log_every == 0 or done == steps:
-                    speed = (done - first) * batch / (time.perf_counter() - began)
+                    speed = (done - first) * batch / (estimates.clock() - began)
                     more = {**numbers, "gradient_norm": dict(norms)}
                     log.write({"step": done, "loss": kept.loss, "samples_per_second": round(speed, 1), **more})
                     shown.set_postfix_str(f"loss {kept.loss:.4f}, {speed:,.0f} samples/s")
@@ -327,11 +345,14 @@ def train(
                     kept.save()
                 if stop:
                     raise signals.Stopped(stop)
+                if loop.enough():
+                    break
         except (KeyboardInterrupt, Diverged):
             kept.save()
             raise
         finally:
             shown.close()
+        loop.left_out()
         kept.save()
     return _finished(kept, trainers, batch)
 
@@ -342,7 +363,7 @@ def _finished(kept: _Checkpoint, trainers: Mapping[str, _Trainer], batch: int) -
     record = {
         "steps": steps, "batch": batch, "seconds": kept.seconds, "loss": kept.loss,
         "parameters": sum(p.numel() for trainer in trainers.values() for p in trainer.weights),
-        "samples_per_second": (steps - kept.first) * batch / max(time.perf_counter() - kept.began, 1e-9),
+        "samples_per_second": (steps - kept.first) * batch / max(estimates.clock() - kept.began, 1e-9),
     }  # fmt: skip
     averaged = {name: trainer.average if trainer.player.ema else trainer.network for name, trainer in trainers.items()}
     raw = {name: trainer.network.eval() for name, trainer in trainers.items()}

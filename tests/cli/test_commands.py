@@ -40,10 +40,9 @@ from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.record import read_study, save_row, verdict_json
 from warmflow.evaluation.verdict import Outcome
 from warmflow.experiments import audit as prospect
-from warmflow.experiments import budget, pipeline
 from warmflow.experiments import compare as comparison
 from warmflow.experiments import measure as measuring
-from warmflow.experiments.budget import updates_within
+from warmflow.experiments import pipeline
 from warmflow.methods.own import OwnModel
 from warmflow.methods.warm_start import WarmStart
 from warmflow.problems import PROBLEMS
@@ -391,8 +390,8 @@ def test_compare_of_an_array_with_drafts_and_again(place: Place, monkeypatch: py
     spoiled["candidates"]["warm-start"]["outcome"] = "forged"
     Path("c/verdict.json").write_text(json.dumps(spoiled))
     assert ok(*command) == out and json.loads(Path("c/verdict.json").read_text()) == json.loads(kept)
-    code, _, err = run(with_options(command, "--updates", "21"))
-    assert code == 2 and "training.updates was 20, is now 21" in err
+    code, _, err = run(with_options(command, "--updates", "19"))
+    assert code == 2 and "holds a run of 20 updates, more than 19" in err
     code, _, err = run(with_options(command, "--calls", "1"))
     assert code == 2 and "calls was [1, 2], is now [1]" in err
     place.array("drafts.npy", np.zeros((300, 2)))
@@ -443,31 +442,6 @@ def test_compare_from_python(place: Place, monkeypatch: pytest.MonkeyPatch, caps
     assert page == place.here / "out" / "report.html" and page.stat().st_size > 10_000
     assert {"calls", "seconds"} <= report.figures.keys()
     assert "<html" not in report._repr_html_()
-
-
-def test_minutes_choose_the_updates(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[float] = []
-    monkeypatch.setattr(budget, "updates_within", lambda *given: (asked.extend(given), (117, 90.0))[1])
-    x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
-    small = {k: v for k, v in SMALL.items() if k != "updates"}
-    out = place.here / "c"
-    warmflow.compare(x, [FEW], calls=[1], minutes=0.02, seeds=[0, 1], out=out, progress=False, **small)
-    assert json.loads((out / "config.json").read_text())["updates"] == 117
-    assert "sampling alone takes about 2 minutes" in capsys.readouterr().err
-    seconds, seeds, update, sampling = asked
-    assert (seconds, seeds) == (pytest.approx(1.2), 2) and update > 0 and sampling > 0
-    sound(out, [0, 1])
-
-
-def test_minutes_are_for_training_and_sampling() -> None:
-    """1,000 s for two seeds, 0.1 s an update of all arms: what 100 and 249 s of sampling a seed leave of nine tenths; and where
-    sampling asks for more than half, the training keeps two fifths and the user is told."""
-    assert updates_within(1000, 2, 0.1, 100) == (3500, 0)
-    assert updates_within(1000, 2, 0.1, 249) == (2010, 0)
-    assert updates_within(1000, 2, 0.1, 300) == (2000, 600)
-    assert updates_within(10, 2, 0.1, 1) == (100, 0) and updates_within(1e9, 2, 0.1, 1) == (30_000, 0)
 
 
 def test_a_wrapped_model_takes_the_cold_place(place: Place) -> None:

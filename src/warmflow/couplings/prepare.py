@@ -1,7 +1,7 @@
 """Prepares the pairs of any coupling offline, on large blocks. Own pairs, reflow and aligned drafts use the same mechanism.
 
-The data is visited ``rounds`` times, each time in a new order, in blocks. The pairs of every block are stored in a safetensors
-file, written under a temporary name and renamed. When run again, finished blocks are read and missing ones are computed; a
+The data is visited ``rounds`` times, each time in a new order, in blocks. The pairs of every block are stored in a file
+(``pair_files``). When run again, finished blocks are read; missing and damaged ones are computed. A
 folder made with other settings, other data or another source is an error that names the difference. A source is identified by
 its samples: a draft model that was trained further counts as another source. A coupling is identified by its settings: a model
 among them by the bytes of its tensors, a user's space by its values on the first data points.
@@ -16,8 +16,6 @@ the optimum. Each pass is stored in its own file, so that further passes continu
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import singledispatch
@@ -26,42 +24,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start
+from warmflow.contracts import Batch, Coupling, Data, Pair, Source
 from warmflow.couplings.base import permuted, place, seen
+from warmflow.couplings.pair_files import Block, read_rows, write_rows
 from warmflow.couplings.refine import refined
+from warmflow.estimates import Rounds, ahead, clock, is_trying
+from warmflow.files import make_folder, read_json, write_json
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.records import concatenate
 
-
-def _write(pair: Pair, path: Path) -> None:
-    tensors = {"x1": pair.x1, "x0": pair.start.x0}
-    for name, value in (
-        ("index", pair.index),
-        ("t", pair.start.t),
-        ("fixed", pair.start.fixed),
-        ("calls", pair.start.calls),
-    ):
-        if value is not None:
-            tensors[name] = value
-    _save(tensors | {f"condition.{k}": v for k, v in pair.start.condition.items()}, path)
-
-
-def _save(tensors: dict[str, Tensor], path: Path) -> None:
-    from safetensors.torch import save_file
-
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({k: v.cpu().contiguous().clone() for k, v in tensors.items()}, temporary)  # tensors must not share memory
-    os.replace(temporary, path)
-
-
-def _read(path: Path) -> Pair:
-    from safetensors.torch import load_file
-
-    tensors = load_file(path)
-    condition = {k.removeprefix("condition."): v for k, v in tensors.items() if k.startswith("condition.")}
-    start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"), tensors.get("calls"))
-    return Pair(start, tensors["x1"], tensors.get("index"))
+TRIED = 4096
+UNREPEATABLE = "not repeatable"
 
 
 def digest(*values: Tensor | dict[str, Tensor] | None) -> str:
@@ -91,7 +65,7 @@ def _source_digest(data: Data, source: Source, n: int = 16) -> str:
     condition = {k: v for k, v in data[rows].condition.items() if k in source.takes}
     noise = Noise.of(0, n).fold("fingerprint")
     once, again = (digest(s.x0, dict(s.condition)) for s in (source.draw(n, condition, noise=noise) for _ in range(2)))
-    return once if once == again else "not repeatable"
+    return once if once == again else UNREPEATABLE
 
 
 @singledispatch
@@ -119,9 +93,11 @@ def _(part: torch.nn.Module) -> str:
 
 
 def _check_settings(folder: Path, settings: dict[str, object]) -> None:
+    """Raises ValueError if the folder holds pairs made with other settings; makes the folder, or cleans it."""
+    make_folder(folder)
     note = folder / "pairs.json"
-    if note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
+    before = _settings(note)
+    if before is not None:
         changed = [k for k in settings if before.get(k) != settings[k]]
         if changed:
             k = changed[0]
@@ -130,10 +106,18 @@ def _check_settings(folder: Path, settings: dict[str, object]) -> None:
                 "use another folder, or delete this one"
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(settings), encoding="utf-8")
-    os.replace(temporary, note)
+    for unknown in folder.glob("round-*.safetensors"):  # made with settings that nothing tells any more
+        unknown.unlink()
+    write_json(note, settings)
+
+
+def _settings(note: Path) -> dict[str, object] | None:
+    """The settings that the pairs of a folder were made with; None if they are not there, or damaged."""
+    try:
+        found = read_json(note)
+    except ValueError:
+        return None
+    return dict(found) if hasattr(found, "items") else None
 
 
 def _groups(data: Data, within: str | None, rows: int = 4096) -> Tensor | None:
@@ -168,33 +152,26 @@ def blocks(order: Tensor, groups: Tensor | None, block: int) -> list[Tensor]:
     return found
 
 
-def _block_pairs(coupling: Coupling, data: Data, source: Source, rows: Tensor, noise: Noise, path: Path | None) -> Pair:
-    """Computes the pairs of one block of the data, and stores them if a path is given."""
+def _of_block(data: Data, rows: Tensor, source: Source, noise: Noise, repeats: bool) -> Block:
+    """What the pairs of some rows of the data are made from."""
     batch = data[rows].to("cpu")
-    if batch.index is None:
-        batch = replace(batch, index=rows)
-    pair = coupling.pair(batch, source, noise=noise)
-    if path is not None:
-        _write(pair, path)
-    return pair
+    return Block(batch if batch.index is not None else replace(batch, index=rows), source, noise, repeats)
 
 
 def _refined_round(pair: Pair, coupling: Coupling, names: list[str], block: int, noise: Noise,
             files: list[Path | None], tell: Callable[[], None]) -> Pair:  # fmt: skip
     """Applies one refinement pass per file to the pairs of a round; ``names`` are the conditions that belong to the data."""
-    from safetensors.torch import load_file
-
     x0, x1 = place(pair.start, coupling.space).cpu(), seen(pair.x1, coupling.space).cpu()
     datum = {k: pair.start.condition[k] for k in names}
     groups = None if coupling.within is None else datum[coupling.within].cpu()
     rows = torch.arange(len(pair.x1))
     for k, file in enumerate(files):
-        if file is not None and file.exists():
-            rows = load_file(file)["rows"]
-        else:
-            rows = refined(x0, x1, rows, groups, block=block, noise=noise.fold(f"pass {k}"))
+        kept = None if file is None else read_rows(file, len(rows))
+        if kept is None:
+            kept = refined(x0, x1, rows, groups, block=block, noise=noise.fold(f"pass {k}"))
             if file is not None:
-                _save({"rows": rows}, file)
+                write_rows(file, kept)
+        rows = kept
         tell()
     return replace(pair, start=permuted(pair.start, rows, Batch(pair.x1, datum)))
 
@@ -231,10 +208,14 @@ def prepare(
             another coupling than Assignment, or with blocks of one row.
     """
     _check(coupling, block, rounds, passes)
-    n, where = len(data), None if folder is None else Path(folder)
+    n, where, repeats = len(data), None if folder is None else Path(folder), True
     groups = _groups(data, coupling.within)
     if where is not None:
-        _check_settings(where, {**_facts(coupling, data, source, groups), "block": block, "seed": seed})
+        facts = _facts(coupling, data, source, groups)
+        _check_settings(where, {**facts, "block": block, "seed": seed})
+        repeats = UNREPEATABLE not in str(facts["source"])
+    if is_trying():
+        return _tried(coupling, data, source, groups, block=block, rounds=rounds, passes=passes, seed=seed)
     done, total, pairs = 0, rounds * (len(blocks(torch.arange(n), groups, block)) + passes), []
 
     def tell() -> None:
@@ -250,13 +231,15 @@ def prepare(
         first, found = k * n, []
         for j, rows in enumerate(blocks(permutation(seed, n, f"round {k}"), groups, block)):
             path = file(k, f"block-{j:04d}")
-            if path is not None and path.exists():
-                found.append(_read(path))
-            else:
+            part = _of_block(data, rows, source, Noise.of(seed, len(rows), first).fold("prepare"), repeats)
+            pair = None if path is None else part.read(path)
+            if pair is None:
                 for stale in where.glob(f"round-{k:04d}-pass-*.safetensors") if where is not None else ():
                     stale.unlink()  # its pairs will be replaced
-                noise = Noise.of(seed, len(rows), first).fold("prepare")
-                found.append(_block_pairs(coupling, data, source, rows, noise, path))
+                pair = coupling.pair(part.batch, source, noise=part.noise)
+                if path is not None:
+                    part.write(path, pair)
+            found.append(pair)
             first += len(rows)
             tell()
         if passes:
@@ -268,6 +251,28 @@ def prepare(
         pairs += found
     whole = pairs[0] if len(pairs) == 1 else concatenate(pairs)
     return Batch(whole.x1, {}, whole.index, whole.start)
+
+
+def _tried(
+    coupling: Coupling, data: Data, source: Source, groups: Tensor | None, *, block: int, rounds: int, passes: int, seed: int
+) -> Batch:  # fmt: skip
+    """A few of the pairs, repeated up to ``TRIED`` rows, in an estimate of time (``estimates``)."""
+    n, parts, found = len(data), blocks(permutation(seed, len(data), "round 0"), groups, block), []
+    loop = Rounds(rounds * len(parts))
+    for rows in parts:
+        part = _of_block(data, rows, source, Noise.of(seed, len(rows)).fold("prepare"), repeats=False)
+        found.append(coupling.pair(part.batch, source, noise=part.noise))
+        if loop.enough():
+            break
+    loop.left_out()
+    pair, began = concatenate(found), clock()
+    if passes:
+        names = [name for name in data[torch.arange(1)].condition if name != "draft"]
+        noise = Noise.of(seed, len(pair.x1)).fold("refine")
+        pair = _refined_round(pair, coupling, names, block, noise, [None], lambda: None)
+        ahead((rounds * passes * n / len(pair.x1) - 1) * (clock() - began))
+    pair = pair[torch.arange(min(rounds * n, max(TRIED, len(pair.x1)))) % len(pair.x1)]
+    return Batch(pair.x1, {}, pair.index, pair.start)
 
 
 def _check(coupling: Coupling, block: int, rounds: int, passes: int) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from warmflow.contracts import Batch, Data, Player, Source
 from warmflow.drafts.base import Draft, Place
 from warmflow.drafts.trained import trained_part
+from warmflow.estimates import is_trying
 from warmflow.networks import Auxiliary, DCDiscriminator, DCGenerator, seeded
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole
@@ -175,7 +176,7 @@ def _alive(source: Decoded, x: Tensor, draft: str, remedy: str) -> Decoded:
         raise ValueError(f"the {draft} generates NaN or infinite values: lower its learning rate")
     real = float((x[:rows] - x[:rows].mean(0)).square().mean())
     made = float((drawn - drawn.mean(0)).square().mean())
-    if made < ALIVE * real:
+    if made < ALIVE * real and not is_trying():
         raise ValueError(
             f"the {draft}'s drafts have collapsed: their variance is {made:.2g}, that of the data {real:.2g}; {remedy}"
         )

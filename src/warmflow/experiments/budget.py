@@ -1,75 +1,225 @@
-"""Computes how many updates fit into a given number of minutes, the time of sampling included."""
+"""What a comparison takes, every stage of it, and how many updates fit into a given number of minutes.
+
+A small part of every stage is done and timed (``estimates``): the drafts and pairs of one seed, some updates of every method, a
+call of every flow and the distances of one set of samples.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor, nn
 
-from warmflow.experiments.measure import steps_on_grid
+from warmflow.data.paired import INPUT
+from warmflow.estimates import clock, trying
+from warmflow.evaluation.real import VALIDATION_SHARE, RealData
+from warmflow.evaluation.rows import CHOSEN_AT, ROUNDS, TIMED
+from warmflow.experiments.measure import at_once, calls_of, solvers_of, steps_on_grid
 from warmflow.experiments.work import Work
-from warmflow.sampler import Sampler
+from warmflow.methods.base import Member, Method, settled
+from warmflow.methods.parts import Parts
+from warmflow.sampler import Sampler, placed
+from warmflow.setup import Setup
 from warmflow.training import train
 
-TRIAL = 40
-"""Updates of each method that are timed."""
-ROWS = 64
-"""Samples that a call is timed on."""
 FEWEST, MOST = 100, 30_000
+"""Updates of each flow that minutes allow for at least and at most."""
+RESERVED = 0.9
+"""Share of the minutes that is given away; the rest is for what the estimate does not see."""
+LEAST_SAMPLES = 200
+ENDING = 20.0
+"""Seconds for the audit, the verdict, its plan and the report of a small comparison."""
 
 
-def updates_for(
-    work: Work, minutes: float, seeds: Sequence[int], jobs: int, grid: Sequence[int], samples: int
-) -> tuple[int, str]:
-    """Updates of each flow that fit the minutes, and a warning where they do not ("" where they do).
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of the stages of a comparison; those of training, drafts, pairs and rows are for one seed.
 
-    A few updates and a call of each method are timed first, on as many threads as each of ``jobs`` processes will have. Methods
-    that start from another one's flow have a number of updates of their own and are not timed.
+    Args:
+        before: reading the data and timing, once.
+        parts: drafts, pairs and priors.
+        fixed: trainings whose number of updates is their own (of students).
+        update: one update of every flow.
+        row: samples and distances of all rows, with the number of samples that is asked.
+        choice: of every method's solver.
+        timing: of all methods in turns, once.
+        doubled: share of the flows that is trained again, twice as long.
     """
-    update = sampling = 0.0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if jobs > 1 else threads)
-    try:
-        for member in work.trained:
-            if member.method.needs() is not None or not member.method.trains:
-                continue
-            parts = work.parts(seeds[0])
-            stage = member.method.stages(parts)[-1]
-            objective, data = stage.make({})
-            trial = train(objective, data, steps=TRIAL, batch=min(work.training.batch, len(data)), seed=0)
-            update += trial.facts["seconds"] / TRIAL
-            sampler = member.method.sampler(parts, trial.networks)
-            steps = steps_on_grid(sampler.solver, grid) if sampler.solver.jumps else grid
-            call, start = _seconds_of_call(sampler)
-            alike = sum(m.method == member.method for m in work.members)
-            sampling += alike * samples * (sum(steps) * call + len(steps) * start)
-    finally:
-        torch.set_num_threads(threads)
-    updates, short = updates_within(60 * minutes * jobs, len(seeds), update, sampling)
-    if not short:
-        return updates, ""
-    return updates, (
-        f"sampling alone takes about {short / 60 / jobs:.0f} minutes, more than half of the {minutes:g} that were given: the "
-        f"flows are trained for {updates} updates, and all of it takes longer; ask for fewer samples or seeds"
+
+    before: float = 0.0
+    parts: float = 0.0
+    fixed: float = 0.0
+    update: float = 0.0
+    row: float = 0.0
+    choice: float = 0.0
+    timing: float = 0.0
+    doubled: float = 0.0
+
+    def stages(self, updates: int, seeds: int, jobs: int = 1, share: float = 1.0) -> dict[str, float]:
+        """Seconds by stage.
+
+        Args:
+            share: of the samples that are asked.
+        """
+        more, beside = 1 + 2 * self.doubled, min(jobs, seeds)
+        return {
+            "reading and timing": self.before,
+            "drafts and pairs": seeds * self.parts / beside,
+            "training": seeds * (self.fixed + updates * self.update * more) / jobs,
+            "measuring": seeds * share * (1 + self.doubled) * (self.row / jobs + self.choice) + self.timing,
+            "verdict and report": ENDING,
+        }
+
+    def updates_in(self, seconds: float, seeds: int, jobs: int = 1, share: float = 1.0) -> int:
+        """The updates of each flow that fit; less than ``FEWEST`` where the other stages leave no time for them."""
+        left = RESERVED * seconds - sum(self.stages(0, seeds, jobs, share).values())
+        each = seeds * self.update * (1 + 2 * self.doubled) / jobs
+        return min(MOST, int(left / each)) if each > 0 else MOST if left > 0 else 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fits into the minutes: updates of each flow, and samples of each method and seed."""
+
+    updates: int
+    samples: int
+
+
+def fitted(cost: Cost, minutes: float, seeds: int, samples: int, jobs: int = 1) -> Fitted:
+    """What fits into the minutes. If fewer than ``FEWEST`` updates do, the samples are halved until they fit.
+
+    Raises:
+        ValueError: not even then; the message tells minutes, and seeds, that are enough.
+    """
+    tried = samples
+    while True:
+        updates = cost.updates_in(60 * minutes, seeds, jobs, tried / samples)
+        if updates >= FEWEST:
+            return Fitted(updates, tried)
+        if tried // 2 < LEAST_SAMPLES:
+            break
+        tried //= 2
+    least = cost.stages(FEWEST, seeds, jobs, tried / samples)
+    enough = (n for n in range(seeds - 1, 0, -1) if cost.updates_in(60 * minutes, n, jobs, tried / samples) >= FEWEST)
+    fewer = next(enough, None)
+    advice = "" if fewer is None else f", or --seeds {fewer}"
+    raise ValueError(
+        f"minutes is {minutes:g}, which is too short: with {FEWEST} updates of each flow and {tried} samples it takes "
+        f"{in_words(least)}; give "
+        f"--minutes {math.ceil(sum(least.values()) / 60 / RESERVED)}{advice}"
     )
 
 
-def updates_within(seconds: float, seeds: int, update: float, sampling: float) -> tuple[int, float]:
-    """Updates of each flow that fit ``seconds`` of computing beside the sampling, where a tenth stays for all else, and the
-    sampling's seconds where it leaves the training less than two fifths of them (0 otherwise): the training then has these all
-    the same.
+def in_words(stages: dict[str, float]) -> str:
+    """Seconds by stage as a line."""
+    told = ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in stages.items() if seconds >= 6)
+    return f"about {_minutes(sum(stages.values()))} minutes" + (f" ({told})" if told else "")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f}" if seconds < 600 else f"{seconds / 60:,.0f}"
+
+
+# ---------------------------------------------------------------- timing a part of it
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A method of which a small part was done.
 
     Args:
-        update, sampling: seconds for one update of every flow, and for all samples of every flow, under one seed.
+        fixed: seconds of trainings whose number of updates is their own.
+        update: seconds of an update of its flow.
     """
-    left = 0.9 * seconds - seeds * sampling
-    short = left < 0.4 * seconds
-    updates = int(max(left, 0.4 * seconds) / (seeds * update))
-    return max(FEWEST, min(updates, MOST)), seeds * sampling if short else 0.0
+
+    sampler: Sampler
+    fixed: float
+    update: float
 
 
-def _seconds_of_call(sampler: Sampler) -> tuple[float, float]:
-    """Seconds of a call and of a start, a sample."""
-    sampler(ROWS, seed=0, steps=1)
-    drawn = sampler(ROWS, seed=0, steps=1)
-    return (drawn.seconds - drawn.source_seconds) / ROWS, drawn.source_seconds / ROWS
+def tried(method: Method, parts: Parts, device: str = "cpu") -> Tried:
+    """Does a small part of a method's trainings; its drafts and pairs too, unless ``parts`` has them."""
+    networks: dict[str, nn.Module] = {}
+    fixed = update = 0.0
+    t = parts.setup.training
+    with trying():
+        for stage in method.stages(parts):
+            objective, data = stage.make(networks)
+            steps, batch = stage.updates or t.updates, min(stage.batch or t.batch, len(data))
+            found = train(objective, data, steps=steps, batch=batch, seed=parts.seed, device=device)
+            networks |= found.networks
+            seconds = float(found.facts["seconds"])
+            fixed, update = (fixed + seconds, update) if stage.updates else (fixed, update + seconds / steps)
+        return Tried(placed(method.sampler(parts, networks), device), fixed, update)
+
+
+def trial_parts(setup: Setup, seed: int) -> Parts:
+    """Parts that are kept nowhere; a teacher is one that was trained a little."""
+    teachers: dict[str, Sampler] = {}
+
+    def teacher(method: Method) -> Sampler:
+        chosen = settled(method, setup)
+        key = repr(chosen.asked())
+        if key not in teachers:
+            teachers[key] = tried(chosen, parts).sampler
+        return teachers[key]
+
+    parts = Parts(setup, seed, None, False, None, teacher)
+    return parts
+
+
+def cost_of(
+    work: Work, real: RealData, seed: int, grid: Sequence[int], samples: int, jobs: int, convergence: bool
+) -> Cost:
+    """The seconds of a comparison, on as many threads as each of ``jobs`` processes will have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if jobs > 1 else threads)
+    try:
+        parts, trained = trial_parts(work.setup(), seed), work.trained
+        made = {m.name: tried(m.method, parts, work.device) for m in trained}
+        flows = [one for m in trained if m.method.trains and (one := made[m.name])]
+        cost = Cost(0.0, sum(parts.seconds().values()), sum(f.fixed for f in flows), sum(f.update for f in flows))
+        cost = replace(cost, doubled=1 / len(flows) if convergence and flows else 0.0)
+        for member in work.members:
+            first = next(m.name for m in trained if m.method == member.method)
+            cost = _measuring(cost, member, made[first].sampler, real, grid, samples)
+        return cost
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measuring(cost: Cost, member: Member, sampler: Sampler, real: RealData, grid: Sequence[int], samples: int) -> Cost:
+    """The cost with that of measuring a member; of a start that is measured alone too."""
+    call, start, x = _seconds_of_call(sampler, real, samples)
+    solvers = tuple(member.method.solvers() or solvers_of(sampler))
+    steps = steps_on_grid(solvers[0], tuple(member.method.grid() or grid))
+    began = clock()
+    x = x[torch.arange(samples) % len(x)]
+    real.measure(x, member.name)
+    measure = clock() - began
+    calls = sum(steps) * call + len(steps) * start
+    row = samples * calls + (len(steps) + 1) * measure
+    choice = 0.0
+    if len(solvers) > 1:
+        tries = [calls_of(s, max(steps_on_grid(s, (k,)), default=1)) for s in solvers for k in CHOSEN_AT]
+        choice = samples / VALIDATION_SHARE * (sum(tries) * call + len(tries) * start) + len(tries) * measure / 2
+    timing = (ROUNDS + 1) * TIMED * calls
+    return replace(cost, row=cost.row + row, choice=cost.choice + choice, timing=cost.timing + timing)
+
+
+@torch.inference_mode()
+def _seconds_of_call(sampler: Sampler, real: RealData, samples: int) -> tuple[float, float, Tensor]:
+    """Seconds of a call and of a start, a sample; and samples."""
+    n = min(samples, at_once(sampler), 512)
+    asked = None if real.paired is None else real.paired.asked(n, 0)
+    given = None if asked is None else {INPUT: asked}
+    n = n if asked is None else len(asked)
+    sampler(n, seed=0, steps=1, condition=given)
+    drawn = sampler(n, seed=0, steps=1, condition=given)
+    x = drawn.x.cpu()
+    if real.paired is not None and asked is not None:
+        x = real.paired.halves.joined(asked, x)
+    return (drawn.seconds - drawn.source_seconds) / n, drawn.source_seconds / n, x

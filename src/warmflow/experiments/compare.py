@@ -11,18 +11,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
 from warmflow.evaluation.evaluate import Evaluation
+from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
-from warmflow.experiments.budget import updates_for
+from warmflow.experiments.budget import FEWEST, Cost, cost_of, fitted, in_words
 from warmflow.experiments.convergence import doubled
+from warmflow.experiments.growth import extended, goes_on, longer
+from warmflow.experiments.measure import remember
 from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
@@ -129,12 +134,24 @@ def own_place(work: Work, how: Asked) -> Path:
 
 def run(work: Work, how: Asked) -> Report:
     """The comparison in its folder, from where it was cut off; see ``compare``."""
+    work, began = _going_on(work, how), time.monotonic()
     setup, root, members = work.setup(), work.root, work.members
-    config = open_run(root, _asked(work, how))
+    asked, config = _asked(work, how), {}
+    if (root / "config.json").exists():
+        config = open_run(root, asked, goes_on)
+        how = replace(how, samples=config.get("samples", how.samples))  # those that fit the minutes
     say("making the real data ready", how.progress)
     real, facts = real_data(setup.data, how.samples)
-    if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
+    same = config.get("measured") == json.loads(json.dumps(real.fixed)) and (root / "study.json").exists()
+    if config.get("state") == "complete" and same:
         return judged_again(root)
+    if same and work.training.restarts is None:  # more seeds: the rows of the others are known
+        remember(root, read_study(root), real, how.samples)
+    cost = None
+    if (how.progress and not config) or (how.minutes is not None and "updates" not in config):
+        cost, how = _estimated(work, how, real, began)
+        real, facts = (real, facts) if real.samples == how.samples else real_data(setup.data, how.samples)
+    config = config or open_run(root, asked)
     told = described(
         setup.data, real, facts, how.seeds, work.device, recipe=setup.name, settings=plain(work.training),
         methods_described=method_titles(members), methods_given=list(how.named),
@@ -150,11 +167,7 @@ def run(work: Work, how: Asked) -> Report:
     if trial is not None and draft is not None and (warning := trial.beside(draft)):
         warnings.append(warning)
     if how.minutes is not None:
-        updates, warning = config.get("updates"), ""
-        if updates is None:
-            updates, warning = updates_for(work, how.minutes, how.seeds, how.jobs, how.calls, how.samples)
-        warnings += [warning] if warning else []
-        work = replace(work, training=changed(work.training, {"updates": updates}))
+        work = replace(work, training=changed(work.training, {"updates": _updates(work, how, config, cost)}))
     for warning in dict.fromkeys(warnings):
         say(f"warning: {warning}", True)
     config |= {
@@ -162,14 +175,73 @@ def run(work: Work, how: Asked) -> Report:
         "facts": {**facts, "parts": about},
         "settings": plain(work.training),
         "updates": work.training.updates,
+        "samples": how.samples,
     }
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
-    comparison = comparison_of(work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs)
+    comparison = comparison_of(
+        work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs, weights=work.training.restarts or ""
+    )
     longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
     doubling = longer if how.convergence else None
     return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
+
+
+def _estimated(work: Work, how: Asked, real: RealData, began: float) -> tuple[Cost, Asked]:
+    """What the comparison takes, told in a line, and the comparison with the samples that fit into its minutes.
+
+    Raises:
+        ValueError: minutes that are too short.
+    """
+    say("timing a small part of every stage", how.progress)
+    cost = cost_of(work, real, how.seeds[0], how.calls, how.samples, how.jobs, how.convergence)
+    cost = replace(cost, before=time.monotonic() - began)
+    seeds, updates = len(how.seeds), work.training.updates
+    if how.minutes is None:
+        say(f"this takes {in_words(cost.stages(updates, seeds, how.jobs))}", how.progress)
+        return cost, how
+    fit = fitted(cost, how.minutes, seeds, how.samples, how.jobs)
+    fewer = (
+        ""
+        if fit.samples == how.samples
+        else f", with {fit.samples} samples of each method and seed in place of {how.samples}"
+    )
+    share = fit.samples / how.samples
+    say(f"{fit.updates} updates of each flow fit into {how.minutes:g} minutes{fewer}: "
+        f"{in_words(cost.stages(fit.updates, seeds, how.jobs, share))}")  # fmt: skip
+    return replace(cost, row=cost.row * share, choice=cost.choice * share), replace(how, samples=fit.samples)
+
+
+def _updates(work: Work, how: Asked, config: Mapping[str, Any], cost: Cost | None) -> int:
+    """The updates of each flow that fit into the minutes, now that the drafts and pairs are made and their time is known."""
+    if cost is None or how.minutes is None:
+        return int(config["updates"])
+    spent = [sum(work.parts(seed).seconds().values()) for seed in how.seeds]
+    known = replace(cost, parts=max(spent))
+    return max(FEWEST, known.updates_in(60 * how.minutes, len(how.seeds), how.jobs))
+
+
+def _going_on(work: Work, how: Asked) -> Work:
+    """The comparison, where its folder holds it with fewer updates as what goes on from these.
+
+    Raises:
+        ValueError: a member that is made from another one's trained flow.
+    """
+    training = work.training if how.minutes is not None else extended(work.training, work.root, _asked(work, how))
+    if training == work.training:
+        return work
+    later = next((m.name for m in work.members if m.method.needs() is not None), None)
+    if later is not None:
+        raise ValueError(
+            f"{work.root} holds {later}, which was made from a flow of {training.ends[-2]} updates and cannot go on with it: "
+            "choose another --out"
+        )
+    if read_json(work.root / "config.json")["asked"]["training"]["updates"] != training.updates:
+        say(longer(work.root, training), how.progress)
+    more = replace(work, training=training)
+    more.keep(replace(work.setup(), training=training))
+    return more
 
 
 def _asked(work: Work, how: Asked) -> dict[str, object]:

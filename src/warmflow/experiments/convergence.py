@@ -37,7 +37,9 @@ def doubled(
         return comparison.training, {}
     best = min(trained, key=lambda m: float(study.curve(m.name).validation[metric].min())).name
     say(f"training {best} twice as long", progress)
-    name, training = f"{best}-doubled", changed(work.training, {"updates": 2 * work.training.updates})
+    *restarts, updates = (2 * end for end in work.training.ends)
+    ends = {"updates": updates, "restarts": ",".join(map(str, restarts)) or None}
+    name, training = f"{best}-doubled", changed(work.training, ends)
     longer = replace(work, training=training, members=(replace(work.member(best), name=name),))
     train_all(longer, seeds, jobs=jobs, progress=progress)
     against = evaluated(comparison, work.root, real, progress=progress, extra=flows_of(longer.runs(seeds)))

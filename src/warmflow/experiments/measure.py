@@ -25,7 +25,7 @@ from warmflow.data.paired import INPUT
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
-from warmflow.evaluation.study import Role, Row
+from warmflow.evaluation.study import Role, Row, Study
 from warmflow.files import read_json, write_json
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
@@ -235,6 +235,15 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(place, asdict(made))
         return made
+
+
+def remember(root: Path, study: Study, real: RealData, samples: int) -> None:
+    """Stores the rows of a study, to which rows of other seeds are added."""
+    store = Store.of(root, real, samples)
+    solvers = {m.name: m.solver for m in study.methods}
+    for row in study.rows:
+        if store.row(row.method, solvers[row.method], row.steps, row.seed) is None:
+            store.keep(solvers[row.method], row)
 
 
 def forget(root: Path) -> None:

@@ -61,13 +61,13 @@ def _follow(parent: int) -> None:
 
 
 class Bar:
-    """A progress bar that follows what workers write, in a thread: ``done()`` of ``total``.
+    """A progress bar that follows what workers write, in a thread: ``done()`` of ``total`` (None if unknown).
 
     Args:
         unit: what is counted; empty for no bar.
     """
 
-    def __init__(self, done: Callable[[], int], total: int, what: str, unit: str) -> None:
+    def __init__(self, done: Callable[[], int], total: int | None, what: str, unit: str) -> None:
         self.done, self.total, self.what, self.unit = done, total, what, unit
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)

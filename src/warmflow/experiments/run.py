@@ -24,6 +24,7 @@ from warmflow.checkpoints import card, config, load, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
+from warmflow.experiments.growth import goes_on
 from warmflow.fields import WrappedField, network_of
 from warmflow.files import fingerprint, read_tensors, write_json
 from warmflow.methods.base import Method
@@ -110,7 +111,7 @@ def run_method(
     parts.used.clear()
     if not method.trains:
         return placed(method.sampler(parts, {}), device)
-    found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
+    found = open_run(folder, asked_of(setup, method, parts.seed, device, **more), goes_on)
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
         return placed(load(folder, **given_again(method)), device)
@@ -132,7 +133,7 @@ def run_method(
             trained = train(
                 objective, data, steps=steps, batch=min(stage.batch or t.batch, len(data)), seed=parts.seed,
                 folder=folder if last else folder / stage.name, device=device, progress=progress, save_every=stage.save_every,
-                warmup=min(200, max(1, steps // 10)) if stage.warmup is None else stage.warmup,
+                warmup=stage.warmup, restarts=() if stage.updates else t.ends[:-1],
             )  # fmt: skip
         except Diverged as error:
             advice = "lower the learning rate"

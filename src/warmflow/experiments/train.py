@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from warmflow.checkpoints import device_of, load
 from warmflow.contracts import Data, Objective
 from warmflow.data.labels import numbered
 from warmflow.devices import place_of_float64
+from warmflow.estimates import trying
+from warmflow.experiments.budget import trial_parts
+from warmflow.experiments.growth import extended, longer
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
@@ -96,8 +100,12 @@ def train_run(
     if setup.training.conditional:
         echo(f"labels: {numbered(setup.data.classes)}")
     label = f"{setup.name} {chosen.label}" if progress else None
-    parts = _parts(setup, seed, out, device, progress, network)
     more = {} if network is None else {"begin": weights_of(network)}
+    training = extended(setup.training, out, asked_of(setup, chosen, seed, device, **more))
+    if training != setup.training and read_asked(out)["training"]["updates"] != training.updates:
+        echo(longer(out, training))
+    setup = replace(setup, training=training)
+    parts = _parts(setup, seed, out, device, progress, network)
     sampler = run_method(chosen, parts, out, device=device, progress=label, **more)
     if int(os.environ.get("RANK", "0")) != 0:
         return sampler  # one process writes
@@ -193,7 +201,8 @@ def dry_run(
     problem: object, method: Method | str, *, training: Training | None = None, seed: int = 0, device: str = "cpu",
     echo: Echo = answer, **changes: object,
 ) -> dict[str, object]:  # fmt: skip
-    """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that training will take.
+    """Prints, as JSON, the resolved configuration, the network's size and speed, and the minutes that drafts, pairs and
+    training will take.
 
     Args:
         problem, method, training, changes: as in ``train_run``.
@@ -213,13 +222,18 @@ def dry_run(
     t = torch.full((n,), 0.5, dtype=torch.float64, device=place_of_float64(device))
     with torch.no_grad():
         seconds = timed(lambda: field(start.x0, t, start), repeats=5).seconds
-    facts = {
+    facts: dict[str, Any] = {
         **asked_of(setup, chosen, seed, device),
         **({"classes": list(setup.data.classes)} if setup.training.conditional else {}),
         "parameters": parameters(network_of(field)),
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),
     }
+    before = trial_parts(setup, seed)
+    with trying():
+        chosen.stages(before)
+    made = sum(before.seconds().values()) / 60
+    facts |= {"drafts_and_pairs_minutes": round(made, 2), "minutes": round(made + facts["training_minutes"], 2)}
     echo(json.dumps(facts, indent=1))
     return facts
 

@@ -118,9 +118,21 @@ def _prepare(work: Work, seed: int, progress: bool = False) -> None:
 
 def prepare_all(work: Work, seeds: Sequence[int], *, jobs: int = 1, progress: bool = False) -> None:
     """Makes what methods share under every seed: a process a seed, so that no two make the same part."""
-    each(
-        _prepare, [(work, seed, progress and jobs == 1) for seed in seeds], jobs=jobs, what="the drafts and pairs of a seed"
-    )  # fmt: skip
+    folders = [seed_folder(work.root, seed) for seed in seeds]
+    shown = progress and jobs > 1 and len(folders) > 1
+    with Bar(lambda: _steps(folders), None, "drafts and pairs", "step" if shown else ""):
+        each(
+            _prepare, [(work, seed, progress and not shown) for seed in seeds], jobs=jobs,
+            what="the drafts and pairs of a seed",
+        )  # fmt: skip
+
+
+def _steps(folders: Sequence[Path]) -> int:
+    """How many updates of drafts and priors, and blocks of pairs, are done in the folders of seeds."""
+    logs = [
+        path.parent for folder in folders for kind in ("drafts", "parts") for path in (folder / kind).rglob("log.jsonl")
+    ]
+    return _updates(logs)() + sum(1 for folder in folders for _ in folder.glob("pairs/*/round-*"))
 
 
 def _train(work: Work, name: str, seed: int, progress: str | None) -> None:

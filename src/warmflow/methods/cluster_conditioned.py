@@ -21,7 +21,6 @@ References:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,6 +31,7 @@ from torch import Tensor
 
 from warmflow.contracts import Batch, Data
 from warmflow.couplings import Independent
+from warmflow.estimates import clock
 from warmflow.evaluation.study import Role
 from warmflow.methods.base import Method
 from warmflow.methods.cold import baselines
@@ -94,10 +94,10 @@ class ClusterConditioned(FlowMethod):
         return baselines(setup)
 
     def flow(self, parts: Parts) -> Flow:
-        setup, began = parts.setup, time.perf_counter()
+        setup, began = parts.setup, clock()
         clusters, labels = found_clusters(setup.data.train.x1, self.clusters, parts.seed)
         key = digest({**self.asked(), "seed": parts.seed})
-        parts.note(key, time.perf_counter() - began)
+        parts.note(key, clock() - began)
         parts.uses(BILL, key)
         source = Labelled.of(setup.noise(), labels)
         data = Clustered(setup.train, clusters)

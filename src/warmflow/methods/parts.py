@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,7 +27,9 @@ from warmflow.checkpoints import load_part, open_run, save_part
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
+from warmflow.estimates import clock
 from warmflow.files import make_folder, read_json, write_json
+from warmflow.printing import bar
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 
@@ -87,9 +89,9 @@ class Parts:
         kept = None if place.folder is None or not keep else place.folder / "source"
         if kept is not None and (kept / "source.json").exists():
             return cast(Source, load_part(kept, "source"))
-        began = time.perf_counter()
+        began = clock()
         source = make()
-        self.note(key, max(time.perf_counter() - began, trained_seconds(place.folder)))
+        self.note(key, max(clock() - began, trained_seconds(place.folder)))
         if kept is not None:
             found = open_run(kept, {"kind": "source", "seed": self.seed})
             save_part(kept, "source", source)
@@ -104,23 +106,37 @@ class Parts:
         key = digest(asked)
         if key not in self._pairs:
             self._pairs.clear()
-            folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
-            self._pairs[key] = prepare(
-                coupling, self.setup.data.train, source, folder, block=block, rounds=rounds, passes=passes, seed=self.seed
-            )  # fmt: skip
-            self.note(key, time.perf_counter() - began)
+            folder, began = self.place("pairs", name, asked).folder, clock()
+            with self._shown(name) as tell:
+                self._pairs[key] = prepare(
+                    coupling, self.setup.data.train, source, folder, block=block, rounds=rounds, passes=passes,
+                    seed=self.seed, progress=tell,
+                )  # fmt: skip
+            self.note(key, clock() - began)
         self.uses(bill, key)
         return self._pairs[key]
 
     def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source) -> Batch:
         """Pairs of other data than the training set, once each."""
         asked = {"rows": len(data), "coupling": type(coupling).__name__}
-        folder, began = self.place("pairs", name, asked).folder, time.perf_counter()
-        found = prepare(coupling, data, source, folder, block=1024, seed=self.seed)
+        folder, began = self.place("pairs", name, asked).folder, clock()
+        with self._shown(name) as tell:
+            found = prepare(coupling, data, source, folder, block=1024, seed=self.seed, progress=tell)
         key = digest({"name": name, **asked})
-        self.note(key, time.perf_counter() - began)
+        self.note(key, clock() - began)
         self.uses("pairing", key)
         return found
+
+    @contextmanager
+    def _shown(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar for pairs, as ``prepare`` takes it."""
+        with bar(what=f"pairs of {name}, seed {self.seed}", unit="block", shown=self.progress) as shown:
+
+            def tell(done: int, total: int) -> None:
+                shown.total = total
+                shown.update(done - shown.n)
+
+            yield tell
 
     def trained(self, method: Method) -> Sampler:
         """The trained flow of another method under this seed."""
