@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Tests warmflow with the lowest version of each dependency that pyproject.toml allows, in a new virtual environment.
+#
+#   runs/lower_bounds.sh [FOLDER [PYTEST ARGUMENTS...]]
+#
+# FOLDER receives the environment (default: build/lower_bounds). Packages come from the index that pip is configured with; the
+# dependencies of the dependencies are as new as they allow. Without arguments for pytest, the quick tests run; the tests that
+# docs/security.md names are among them. Exit code 0 says that the declared lower bounds hold.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+place=${1:-build/lower_bounds}
+shift || true
+python=${PYTHON:-python3}
+mkdir -p "$place"
+[ -x "$place/venv/bin/python" ] || "$python" -m venv "$place/venv"
+"$place/venv/bin/python" runs/lower_bounds.py > "$place/pins.txt"
+cat "$place/pins.txt"
+"$place/venv/bin/pip" install --quiet --requirement "$place/pins.txt" "pytest>=8" "hypothesis>=6"
+"$place/venv/bin/pip" install --quiet --no-deps --editable .
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} "$place/venv/bin/python" -m pytest -q -p no:cacheprovider "${@:--mnot slow and not long}"
