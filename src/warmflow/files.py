@@ -204,7 +204,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
             save_file(held, temporary, dict(facts or {}) or None)
         except SafetensorError as error:
             said = reason(error)
-            code = re.search(r"os error (\d+)", said)
+            code = re.search(r"(?:os error|code:) (\d+)", said)
             raise OSError(int(code[1]) if code else 0, said, str(path)) from None
 
 
@@ -251,6 +251,13 @@ def is_alive(pid: int) -> bool:
 
 
 # ---------------------------------------------------------------- identity
+
+
+def file_digest(path: Path, limit: int) -> bytes:
+    """The SHA-256 of a regular file of at most ``limit`` bytes."""
+    check_file(path, limit)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def fingerprint(*tensors: Tensor) -> str:
