@@ -58,7 +58,9 @@ def config(part: object, name: str = "part") -> Described:
         for f in dataclasses.fields(part):
             fields[f.name], more = config(getattr(part, f.name), f"{name}.{f.name}")
             tensors |= more
-        fields |= {k: {"given": f"{name}.{k}", "was": fields[k]} for k in _again(type(part)) if isinstance(fields[k], str)}
+        fields |= {
+            k: {"given": f"{name}.{k}", "was": fields[k]} for k in _again(type(part)) if isinstance(fields[k], str)
+        }
         return {"class": class_name(type(part)), "fields": fields}, tensors
     if callable(part):
         return {"given": name}, {}
@@ -128,7 +130,8 @@ def _rebuilt(json: Any, tensors: Mapping[str, Tensor], allow: tuple[type, ...], 
         word = str(json["given"]).rsplit(".", 1)[-1]
         if word not in given:
             what = f"the {word} {json['was']!r:.100}" if json.get("was") else f"a {word} of your own"
-            raise ValueError(f"the run was made with {what}: pass it again, {word}=...")
+            flag = f" (--{word} NAME)" if json.get("was") else ""
+            raise ValueError(f"the run was made with {what}: pass it again, {word}=...{flag}")
         if json.get("state"):
             _load(given[word], tensors, json["given"])
             given[word].eval()

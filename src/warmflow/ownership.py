@@ -44,7 +44,11 @@ def signature(value: object) -> str | None:
 def is_ours(value: object, signed: object) -> bool:
     """Whether this user has signed the value."""
     key = _key(make=False)
-    return key is not None and isinstance(signed, str) and hmac.compare_digest(_signed(key, value).encode(), signed.encode("utf-8", "replace"))
+    return (
+        key is not None
+        and isinstance(signed, str)
+        and hmac.compare_digest(_signed(key, value).encode(), signed.encode("utf-8", "replace"))
+    )
 
 
 def _signed(key: bytes, value: object) -> str:
@@ -58,7 +62,10 @@ def _key(make: bool) -> bytes | None:
         path = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "warmflow" / "key"
         if make and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            with (
+                suppress(FileExistsError),
+                open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
+            ):
                 file.write(secrets.token_bytes(BYTES))
         found = read_bytes(path, 1024)
     except (OSError, ValueError, RuntimeError):  # no home, or one that cannot be written

@@ -25,7 +25,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from warmflow.networks import seeded
 
-HOMES = re.compile(r"warmflow\.((sources|couplings|paths|fields|solvers|networks)\.[a-z0-9_]+|sampler|data\.(grid|fresh))")
+HOMES = re.compile(
+    r"warmflow\.((sources|couplings|paths|fields|solvers|networks)\.[a-z0-9_]+|sampler|data\.(grid|fresh))"
+)
 """The modules that define parts."""
 LARGEST_NUMBER = 2**24
 LARGEST_SAMPLE = 2**24
@@ -72,20 +74,28 @@ def check_numbers(described: object, called: str = "the description") -> None:
         key, value, level = left.pop()
         seen += 1
         if seen > MOST_VALUES or level > MOST_LEVELS:
-            raise ValueError(f"{called} has more than {MOST_VALUES} values or {MOST_LEVELS} levels: it is not one of ours")
+            raise ValueError(
+                f"{called} has more than {MOST_VALUES} values or {MOST_LEVELS} levels: it is not one of ours"
+            )
         match value:
             case dict():
                 left += [(key if key in SHAPES else str(name), more, level + 1) for name, more in value.items()]
             case list():
                 whole = [abs(one) for one in value if type(one) is int]
                 if key in SHAPES and math.prod(whole[:100]) > LARGEST_SAMPLE:
-                    raise ValueError(f"{called}: {key} has more than {LARGEST_SAMPLE} numbers, the most that a sample may have")
+                    raise ValueError(
+                        f"{called}: {key} has more than {LARGEST_SAMPLE} numbers, the most that a sample may have"
+                    )
                 left += [(key, more, level + 1) for more in value]
             case int() if abs(value) > LARGEST_NUMBER:
-                raise ValueError(f"{called}: {key[:50]} is above {LARGEST_NUMBER}, the most that a run folder may ask for")
+                raise ValueError(
+                    f"{called}: {key[:50]} is above {LARGEST_NUMBER}, the most that a run folder may ask for"
+                )
 
 
-def network_like(kind: type, arguments: Mapping[str, object], tensors: Mapping[str, Tensor], allowed: bool) -> nn.Module:
+def network_like(
+    kind: type, arguments: Mapping[str, object], tensors: Mapping[str, Tensor], allowed: bool
+) -> nn.Module:
     """The network of these arguments, whose weights are still to be loaded.
 
     Args:
