@@ -25,6 +25,7 @@ from warmflow.data import DataSet, Kind, enough, split, suggest
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images
 from warmflow.data.labels import labels_of
+from warmflow.data.sizes import check_arrays
 
 LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
 """The names of labels, and of the names of classes, in a .npz file."""
@@ -134,6 +135,7 @@ def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
     """The memory-mapped array of a .npy file that takes more than ``memory`` GB as float32; None for any other file, which
     ``read_arrays`` reads or rejects."""
     try:
+        check_arrays(Path(path).expanduser())
         array = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile):
         return None
@@ -193,6 +195,7 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
     if file.is_dir():
         raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
+    check_arrays(file)
     reading = "x"
     try:
         loaded = np.load(file, allow_pickle=False)

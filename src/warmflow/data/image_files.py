@@ -22,6 +22,7 @@ from warmflow.data import DataSet, parted, split, suggest
 from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
+from warmflow.data.sizes import opened_image
 from warmflow.number_checks import is_whole
 
 if TYPE_CHECKING:
@@ -151,9 +152,12 @@ def read_folder(root: Path, size: int, mode: str) -> tuple[Tensor, list[str], li
 
 def _heads(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """The names relative to root of the files with a valid image header, and (name, reason) of all others."""
-    from PIL import Image
 
-    return _tried(root, lambda file: Image.open(file, formats=FORMATS).close())
+    def look(file: Path) -> None:
+        with opened_image(file, FORMATS):
+            pass
+
+    return _tried(root, look)
 
 
 def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -257,7 +261,7 @@ def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
     """The image of a file with 8 bits per channel in this mode, rotated by its EXIF orientation and composited on white."""
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=FORMATS) as file:
+    with opened_image(path, FORMATS) as file:
         image: Image.Image = ImageOps.exif_transpose(file)
         image = _eight_bits(image)
     mode = mode or ("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
@@ -274,8 +278,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith(("I", "F")):
         image.load()
         return image
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image)
     low, high, top = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= top):
         raise ValueError(f"grey values from {low:.4g} to {high:.4g} have no known scale; save as 8 or 16 bits")
-    return Image.fromarray(np.round(values * (255 / top)).astype(np.uint8))
+    rows = [np.round(row.astype(np.float64) * (255 / top)).astype(np.uint8) for row in values]  # little memory at once
+    return Image.fromarray(np.stack(rows))

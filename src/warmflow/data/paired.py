@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
-from warmflow.data.image_files import read_folder
+from warmflow.data.image_files import FORMATS, read_folder
 from warmflow.data.images import from_uint8, to_images
+from warmflow.data.sizes import check_arrays, opened_image
 from warmflow.noise import Noise
 
 INPUT = "input"
@@ -104,6 +104,7 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f'file "{path}" does not exist; give a .npz file with the arrays inputs and targets')
+    check_arrays(file)
     try:
         with np.load(file, allow_pickle=False) as loaded:
             missing = [name for name in ("inputs", "targets") if name not in loaded.files]
@@ -124,7 +125,7 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _ratio(file: Path) -> float:
     """An image's width divided by its height, in its EXIF orientation."""
-    with Image.open(file) as image:
+    with opened_image(file, FORMATS) as image:
         turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
     return width / height

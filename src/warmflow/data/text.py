@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import Codec, DataSet, part
+from warmflow.files import check_expanded, check_file, read_bytes
 from warmflow.number_checks import is_whole
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -42,6 +43,8 @@ MOST = 255
 """Largest number of symbols of a full alphabet, not counting the replacement for all others."""
 ALPHABETS = ("text8", "full")
 OTHER = "\ufffd"
+TEXT_BYTES = 2**31
+"""The largest text file or archive that is read, in bytes."""
 
 
 def normalised(text: str) -> str:
@@ -148,16 +151,19 @@ def read(path: str | Path) -> dict[str, str]:
 
 def _bytes(path: Path) -> str:
     try:
-        return decoded(path.read_bytes(), str(path))
+        return decoded(read_bytes(path, TEXT_BYTES), str(path))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _archive(path: Path) -> dict[str, str]:
-    found = {}
+    found, total = {}, 0
+    check_file(path, TEXT_BYTES)
     try:
         with tarfile.open(path) as archive:
             for member in archive:
+                total += member.size
+                check_expanded(path, total)
                 file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
                 if file is not None:
                     found[member.name] = decoded(file.read(), f"{path}:{member.name}")

@@ -26,7 +26,7 @@ from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
 from warmflow.drafts import Pipeline
 from warmflow.fields import WrappedField, network_of
-from warmflow.files import fingerprint, read_tensors, write_json
+from warmflow.files import fingerprint, read_tensors, write_json, write_text
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
@@ -192,7 +192,7 @@ def _write(
     title = f"{setup.name}, {method.title}, seed {parts.seed}"
     named = {"labels": numbered(setup.data.classes)} if setup.training.conditional else {}
     text = card(folder, title, {**numbers, **plain(setup.training), **plain(method), **named})
-    (folder / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(folder / "README.md", text.encode("utf-8", "backslashreplace").decode())
     codec = None if setup.data.codec is None else dataclasses.asdict(setup.data.codec)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
 
