@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,10 +29,14 @@ BYTES = 32
 
 
 def outside(told: object) -> list[str]:
-    """The names in the options of a problem or method, as JSON values, of what lies outside of the run folder."""
+    """The names in the options of a problem or method, as JSON values, of what lies outside of the run folder. (A draft may be the
+    name of one of ours, which has no dot, slash or colon.)"""
     if not isinstance(told, Mapping):
         return []
-    found = [value for key, value in told.items() if key in OUTSIDE and isinstance(value, str) and value]
+    texts = [(key, value) for key, value in told.items() if isinstance(value, str) and value]
+    found = [
+        v for key, v in texts if key in OUTSIDE or (key == "draft" and re.search(r"[./:\\]", v))
+    ]  # a name has none of these
     return found + [name for value in told.values() for name in outside(value)]
 
 

@@ -32,7 +32,8 @@ from warmflow.solvers import solver_named
 
 STEPS = 4
 """Default number of steps for sampling a run."""
-AT_ONCE = 4096
+AT_ONCE, VALUES_AT_ONCE = 4096, 2**26
+"""Samples, and numbers in them, that are made at once by default."""
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
 SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
@@ -72,7 +73,7 @@ def sample_run(
     _check_kind(out, run, loaded, codec)
     with bar(total=n, unit="sample", shown=progress) as shown:
         drawn = placed(loaded, device)(
-            n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
+            n, seed=seed, steps=steps, batch=batch or min(n, at_once(loaded.shape)), condition=condition,
             progress=lambda k: shown.update(k - shown.n),
         )  # fmt: skip
     labelled = Labels.of(drawn, classes)
@@ -80,6 +81,11 @@ def sample_run(
     calls = float(drawn.calls.double().mean())
     told = "" if labelled is None else labelled.told(condition is not None, out)
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all{told}"
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """Samples of this shape that are made at once by default."""
+    return max(1, min(AT_ONCE, VALUES_AT_ONCE // max(1, math.prod(shape))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,6 +167,8 @@ def _with_draft(told: MethodTold, draft: object) -> MethodTold:
     match found.get("draft"):
         case {"class": "Own", "aligned": aligned} if draft is not None:
             found["draft"] = Own(samples=draft, aligned=aligned)
+        case str() as name if draft is not None and outside({"draft": name}):
+            found["draft"] = draft
         case {"class": "Pipeline", **options} if draft is not None:
             found["draft"] = {"class": "Pipeline", **options, "path": str(draft).removeprefix(PREFIX)}
     return found
