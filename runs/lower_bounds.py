@@ -16,7 +16,8 @@ BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>[0-9.]+)")
 def pins(pyproject: Path) -> list[str]:
     """The pins of the dependencies, and of the extras in ``OPTIONAL``; ValueError for a dependency without a lower bound."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *(one for key in OPTIONAL for one in project["optional-dependencies"][key])]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(one for key in OPTIONAL for one in extras.get(key, ()))]
     found = []
     for one in asked:
         bound = BOUND.fullmatch(one.replace(" ", ""))

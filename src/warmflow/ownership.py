@@ -29,8 +29,8 @@ BYTES = 32
 
 
 def outside(told: object) -> list[str]:
-    """The names in the options of a problem or method, as JSON values, of what lies outside of the run folder. (A draft may be the
-    name of one of ours, which has no dot, slash or colon.)"""
+    """The names in the options of a problem or method, as JSON values, of what lies outside of the run folder. A draft of this
+    library has a name too, without a dot, a slash or a colon."""
     if not isinstance(told, Mapping):
         return []
     texts = [(key, value) for key, value in told.items() if isinstance(value, str) and value]

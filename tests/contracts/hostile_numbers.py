@@ -1,4 +1,4 @@
-"""Run by tests/security in a process of its own: every whole number in the description of every class is replaced by hostile ones.
+"""Run by tests/security in a process of its own: every whole number of the description of every class is made hostile.
 
 Prints what took longer than ten seconds or raised an error that is not turned into one line, and the peak of memory in MB.
 """
