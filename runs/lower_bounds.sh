@@ -3,12 +3,12 @@
 #
 #   runs/lower_bounds.sh [FOLDER [PYTEST ARGUMENTS...]]
 #
-# FOLDER receives the environment (default: build/lower_bounds). Packages come from the index that pip is configured with; the
+# FOLDER receives the environment (default: a temporary folder). Packages come from the index that pip is configured with; the
 # dependencies of the dependencies are as new as they allow, except pyarrow: newer versions need numpy 2 and do not declare it.
 # Without arguments for pytest, the quick tests and all of tests/security run. Exit code 0 says that the lower bounds hold.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-place=${1:-build/lower_bounds}
+place=${1:-$(mktemp -d)}
 shift || true
 python=${PYTHON:-python3}
 mkdir -p "$place"
@@ -16,7 +16,6 @@ mkdir -p "$place"
 "$place/venv/bin/python" runs/lower_bounds.py > "$place/pins.txt"
 cat "$place/pins.txt"
 "$place/venv/bin/pip" install --quiet --requirement "$place/pins.txt" "pyarrow<25" "pytest>=8" "pytest-xdist>=3" "hypothesis>=6"
-"$place/venv/bin/pip" install --quiet --no-deps --editable .
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export PYTHONPATH="$PWD/src" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 test() { "$place/venv/bin/python" -m pytest -q -p no:cacheprovider "$@"; }
 if [ $# -gt 0 ]; then test "$@"; else test -m "not slow and not long" && test -m "not slow" tests/security; fi
