@@ -4,7 +4,7 @@ python runs/final.py COMPARISON --row warm-start:4 --row cold-whole-set:20:adams
 
 Methods are those of ``COMPARISON/seeds/SEED``; ``draft`` is the draft alone. A row of training images stands beside them: what
 real images that are not the held-out ones have. Features of real images are kept in ``COMPARISON/features``, rows in
-``COMPARISON/final-SIZE.md``. With Inception's published weights: --file inception-2015-12-05.pt --pixels 0 --high 255
+``COMPARISON/final-SIZE.md``. With Inception's published weights: --file inception-2015-12-05.pt --trust --pixels 0 --high 255
 --flag return_features
 """
 
@@ -38,6 +38,7 @@ SOLVERS: Mapping[str, Solver] = {
 def main(
     comparison: Path, *, row: list[str], seed: int = 0, samples: int = 10_000, pixels: int = 112, file: Path | None = None,
     low: float = 0.0, high: float = 1.0, flag: list[str] | None = None, threads: int = 1, data: Path | None = None,
+    trust: bool = False,
 ) -> None:  # fmt: skip
     """A table of a comparison's methods against held-out images.
 
@@ -50,11 +51,12 @@ def main(
         high: what white becomes for the file.
         flag: an argument that the file is called with as True, like return_features.
         data: a file with the arrays of a comparison that was made from arrays in Python.
+        trust: run the file, which is a program that can read and write your files.
     """
     torch.set_num_threads(threads)
     try:
         extractor = EfficientNetLite0.load(pixels) if file is None else Scripted.load(
-            file, size=pixels or None, low=low, high=high, arguments=dict.fromkeys(flag or (), True)
+            file, size=pixels or None, low=low, high=high, arguments=dict.fromkeys(flag or (), True), trust=trust
         )  # fmt: skip
         found = Finished.read(comparison, data)
         if seed not in found.seeds:

@@ -510,8 +510,8 @@ MUTANTS = [
     # checkpoints
     (
         "any class may be built",
-        "checkpoints.py",
-        "issubclass(kind, PARTS) and not inspect.isabstract(kind)",
+        "strangers.py",
+        "issubclass(kind, parts) and not inspect.isabstract(kind)",
         "True",
         [C + "test_config.py"],
     ),

@@ -14,8 +14,6 @@ class must be passed in ``allow``, a user's own callable by its name.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +34,7 @@ from warmflow.files import as_number, make_folder, read_json, read_tensors, writ
 from warmflow.networks import Network
 from warmflow.number_checks import numbers_checked
 from warmflow.sampler import Clip, Sampler
+from warmflow.strangers import DoesNotFit, check_numbers, network_like, part_class
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal, Schedule)
 
@@ -62,6 +61,9 @@ def config(part: object, name: str = "part") -> Described:
         for f in dataclasses.fields(part):
             fields[f.name], more = config(getattr(part, f.name), f"{name}.{f.name}")
             tensors |= more
+        fields |= {
+            k: {"given": f"{name}.{k}", "was": fields[k]} for k in _again(type(part)) if isinstance(fields[k], str)
+        }
         return {"class": class_name(type(part)), "fields": fields}, tensors
     if callable(part):
         return {"given": name}, {}
@@ -113,21 +115,6 @@ def _items(parts: Iterable[object], name: str) -> tuple[list[object], dict[str, 
     return [described for described, _ in items], {k: v for _, tensors in items for k, v in tensors.items()}
 
 
-def _find(name: str, allow: Iterable[type]) -> type:
-    for kind in allow:
-        if class_name(kind) == name:
-            return kind
-    module, _, qualname = name.partition(":")
-    if module.split(".")[0] == "warmflow":
-        try:
-            kind = getattr(importlib.import_module(module), qualname)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"the run was made with {name}, which this version of warmflow does not have") from error
-        if isinstance(kind, type) and issubclass(kind, PARTS) and not inspect.isabstract(kind):
-            return kind
-    raise ValueError(f"the run uses the class {name}, which is not part of warmflow: pass it, allow=[{qualname}]")
-
-
 def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = (), **given: Any) -> Any:
     """Restores the part that ``config`` described.
 
@@ -138,36 +125,53 @@ def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = ()
     Raises:
         ValueError: a class that is not allowed, or a callable that was not passed again by name.
     """
-    allow = tuple(allow)
+    check_numbers(json)
+    return _rebuilt(json, tensors, tuple(allow), given)
+
+
+def _rebuilt(json: Any, tensors: Mapping[str, Tensor], allow: tuple[type, ...], given: Mapping[str, Any]) -> Any:
     if not isinstance(json, dict):
         return json
     if "tensor" in json:
         return tensors[json["tensor"]]
     if "given" in json:
-        word = json["given"].rsplit(".", 1)[-1]
+        word = str(json["given"]).rsplit(".", 1)[-1]
         if word not in given:
-            raise ValueError(f"the run was made with a {word} of your own: pass it again, {word}=...")
+            what = f"the {word} {json['was']!r:.100}" if json.get("was") else f"a {word} of your own"
+            flag = f" (--{word} NAME)" if json.get("was") else ""
+            raise ValueError(f"the run was made with {what}: pass it again, {word}=...{flag}")
         if json.get("state"):
             _load(given[word], tensors, json["given"])
             given[word].eval()
         return given[word]
     if "tuple" in json:
-        return tuple(rebuild(v, tensors, allow, **given) for v in json["tuple"])
+        return tuple(_rebuilt(v, tensors, allow, given) for v in json["tuple"])
     if "set" in json:
-        return frozenset(rebuild(v, tensors, allow, **given) for v in json["set"])
-    kind = _find(json["class"], allow)
+        return frozenset(_rebuilt(v, tensors, allow, given) for v in json["set"])
+    kind = part_class(json["class"], PARTS, allow)
     if "arguments" in json:
-        from warmflow.networks import seeded
-
-        network = seeded(0, lambda: kind(**json["arguments"]))
+        network = network_like(kind, json["arguments"], _state(tensors, json["weights"]), kind in allow)
         _load(network, tensors, json["weights"])
         return network.eval()
-    return kind(**{k: rebuild(v, tensors, allow, **given) for k, v in json["fields"].items()})
+    fields = dict(json["fields"])
+    for key in _again(kind):
+        if not isinstance(fields[key], dict):
+            fields[key] = {"given": key, "was": fields[key]}
+    return kind(**{k: _rebuilt(v, tensors, allow, given) for k, v in fields.items()})
+
+
+def _again(kind: type) -> tuple[str, ...]:
+    """The fields of a part that hold a name of something outside of a run folder: it is opened only if the caller names it."""
+    return getattr(kind, "again", ())
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    state = {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
-    network.load_state_dict(state)
+    network.load_state_dict(_state(tensors, prefix))
+
+
+def _state(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The state of the network that is called ``prefix``."""
+    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
 
 
 def differences(before: object, now: object, at: str = "") -> list[str]:
@@ -258,10 +262,11 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
             raise ValueError(f"{folder} is a comparison; name one of the runs in it, like {runs[-1].parent}")
         raise ValueError(f"{folder} has no finished {name}: run the same training command again to complete it")
     described = read_json(folder / f"{name}.json")
+    check_numbers(described, str(folder / f"{name}.json"))
     tensors, _ = read_tensors(folder / f"{name}.safetensors")
     try:
         return rebuild(described, tensors, allow, **given)
-    except (KeyError, TypeError, AttributeError, RuntimeError):
+    except (DoesNotFit, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError):
         raise ValueError(
             f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
         ) from None

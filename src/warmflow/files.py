@@ -4,6 +4,9 @@ Reading. Only regular files of bounded size are read: a pipe, a device or a larg
 anything is allocated. A folder may come from somebody else, so JSON of any shape (deeply nested, with integers of thousands of
 digits, not in UTF-8) is either a value or such an error.
 
+Links. In a run folder (a folder with a config.json, and all folders below it) a link that leads out of it is neither read nor
+written through: it may be planted. Links between the snapshots and the blobs of the Hugging Face cache are read.
+
 Writing. ``replacing`` gives a temporary file beside the target. It is created exclusively under a random name, so nothing that
 exists is written to, links included. When its block ends, the file is flushed to disk, gets the mode that the umask gives to new
 files and replaces the target; after an error or a signal it is removed. Its name holds the machine and the process, so that files
@@ -30,8 +33,14 @@ from torch import Tensor
 
 from warmflow.number_checks import plain_number
 
-JSON_BYTES = 64 * 2**20
-"""The largest JSON file that is read, in bytes; ours are below one megabyte, except for studies with many rows."""
+JSON_BYTES = 32 * 2**20
+"""The largest JSON file that is read, in bytes; ours are below one megabyte, except for studies with many rows. As Python objects
+it takes up to thirty times as much."""
+MOST_TENSORS = 100_000
+"""The most tensors that are read from a file."""
+EXPANDED = 100
+"""How many times its size a compressed file may take in memory, where that is more than ``EXPANDED_BYTES``."""
+EXPANDED_BYTES = 2**30
 TENSOR_BYTES = 64 * 2**30
 """The largest safetensors file that is read, in bytes. Such files are mapped, not loaded at once."""
 DAY = 86400.0
@@ -54,6 +63,46 @@ def check_file(path: Path, limit: int) -> None:
         raise ValueError(f"{path} is {kind}; a file is needed")
     if found.st_size > limit:
         raise ValueError(f"{path} has {found.st_size / 2**20:.0f} MB; at most {limit / 2**20:.0f} MB are read")
+
+
+def check_expanded(path: Path, needed: int) -> None:
+    """Raises ValueError if the content of a compressed file takes ``needed`` bytes, many more than the file has."""
+    most = max(EXPANDED_BYTES, EXPANDED * path.stat().st_size)
+    if needed > most:
+        raise ValueError(
+            f"{path} takes {needed / 2**20:.0f} MB in memory; of its size at most {most / 2**20:.0f} MB are read"
+        )
+
+
+def check_inside(path: Path) -> None:
+    """Raises ValueError if ``path`` is in a run folder and is, or is below, a link that leads out of it."""
+    links = [place for place in (path, *path.parents) if place.is_symlink()]
+    roots = [place for place in path.parents if _is_run(place)] if links else []
+    for link in links:
+        inside = [root for root in roots if root in link.parents]
+        if inside and not _leads_into(link, inside[-1]):
+            raise ValueError(
+                f"{link} is a link that leads out of the run folder {inside[-1]}: put the file there in its place"
+            )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder looks like one that a command of ours has written."""
+    if (folder / "verdict.json").exists():
+        return True
+    try:
+        return b'"warmflow"' in read_bytes(folder / "config.json")
+    except (OSError, ValueError):
+        return False
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    """Whether a link leads into a folder, or from a snapshot of the Hugging Face cache to its blobs."""
+    target = Path(os.path.realpath(link))
+    snapshot = next((place.parent for place in link.absolute().parents if place.name == "snapshots"), None)
+    return target.is_relative_to(os.path.realpath(root)) or (
+        snapshot is not None and target.parent == Path(os.path.realpath(snapshot)) / "blobs"
+    )
 
 
 def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
@@ -91,6 +140,7 @@ def _refuse_constant(name: str) -> None:
 
 def read_json(path: Path) -> Any:
     """Reads the JSON file at ``path``; raises a one-line ValueError if it is missing or damaged."""
+    check_inside(path)
     try:
         text = read_bytes(path)
     except FileNotFoundError:
@@ -104,6 +154,7 @@ def read_json(path: Path) -> Any:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file with one in each line. Lines that are not objects, such as a half-written last one, are left
     out; a missing file has no lines."""
+    check_inside(path)
     try:
         text = read_bytes(path).decode("utf-8", errors="replace")
     except FileNotFoundError:
@@ -121,6 +172,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads the tensors and facts of a safetensors file; raises a one-line ValueError if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
+    check_inside(path)
     try:
         check_file(path, TENSOR_BYTES)
     except FileNotFoundError:
@@ -129,7 +181,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from None
     try:
         with safe_open(path, "pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = list(file.keys())
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"it holds more than {MOST_TENSORS} tensors")
+            return {k: file.get_tensor(k) for k in names}, dict(file.metadata() or {})
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from None
     except (SafetensorError, ValueError, TypeError, RuntimeError, OverflowError) as error:
@@ -156,6 +211,7 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     Args:
         suffix: the end of the temporary name, for writers that choose a format by it.
     """
+    check_inside(path.parent)
     temporary = path.with_name(f".{path.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp{suffix}")
     try:
         with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb") as file:
@@ -182,9 +238,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text in UTF-8, atomically."""
+    """Writes a text in UTF-8, atomically; what UTF-8 cannot encode (lone surrogates in names of files) becomes escapes."""
     with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def as_number(value: object) -> object:
@@ -214,13 +270,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
             save_file(held, temporary, dict(facts or {}) or None)
         except SafetensorError as error:
             said = reason(error)
-            code = re.search(r"os error (\d+)", said)
+            code = re.search(r"(?:os error|code:) (\d+)", said)
             raise OSError(int(code[1]) if code else 0, said, str(path)) from None
+
+
+def append_line(path: Path, text: str) -> None:
+    """Adds a line to a file in UTF-8; OSError if the file is a link."""
+    check_inside(path.parent)
+    kept = os.O_APPEND | os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, kept, 0o666), "a", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def make_folder(folder: Path) -> Path:
     """Creates the folder if needed, tests that it is writable and removes what killed processes left there; raises ValueError if
     it is not writable."""
+    check_inside(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}-{secrets.token_hex(8)}"
@@ -269,6 +334,13 @@ def is_alive(pid: int) -> bool:
 
 
 # ---------------------------------------------------------------- identity
+
+
+def file_digest(path: Path, limit: int) -> bytes:
+    """The SHA-256 of a regular file of at most ``limit`` bytes."""
+    check_file(path, limit)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def fingerprint(*tensors: Tensor) -> str:

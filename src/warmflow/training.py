@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow import estimates, signals
 from warmflow.contracts import Data, Objective, Pair, Player
-from warmflow.files import read_tensors, write_tensors
+from warmflow.files import append_line, check_inside, make_folder, read_bytes, read_tensors, write_tensors, write_text
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar
@@ -155,21 +154,19 @@ class _Log:
     def __init__(self, folder: Path | None, step: int) -> None:
         self.path = None if folder is None else folder / "log.jsonl"
         if self.path is not None and self.path.exists():
+            check_inside(self.path)
             kept = []
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            for line in read_bytes(self.path).decode("utf-8", errors="replace").splitlines():
                 try:
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
-                except (json.JSONDecodeError, KeyError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # an incomplete line, written when the process was killed
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(kept), encoding="utf-8")
-            os.replace(temporary, self.path)
+            write_text(self.path, "".join(kept))
 
     def write(self, line: Mapping[str, object]) -> None:
         if self.path is not None:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(self.path, json.dumps(line))
 
 
 def _average_gradients(accelerator: Accelerator, weights: list[nn.Parameter]) -> None:
@@ -235,7 +232,7 @@ class _Checkpoint:
             ValueError: it belongs to a run of other steps, batch or seed.
         """
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         path = None if folder is None else folder / "checkpoint.safetensors"
         found = _Checkpoint(path if writes else None, trainers, asked, restarts)
         if path is not None and path.exists():

@@ -9,6 +9,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -231,6 +232,10 @@ class Infinite(nn.Module):
         return x.flatten(1) / 0.0
 
 
+def loaded(path: Path, **more: Any) -> Scripted:
+    return Scripted.load(path, trust=True, **more)
+
+
 def scripted(module: nn.Module, path: Path) -> Path:
     torch.jit.save(torch.jit.script(module), path)
     return path
@@ -240,32 +245,32 @@ def test_a_script_sees_the_range_it_was_promised(tmp_path: Path) -> None:
     path, x = scripted(Pooled(), tmp_path / "pooled.pt"), images(5, 16)
     unit = ((x + 1) / 2).double().mean(3).flatten(1)
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-        found = Scripted.load(path, size=16, low=low, high=high).features(x)
+        found = loaded(path, size=16, low=low, high=high).features(x)
         assert found.dtype == torch.float64
         torch.testing.assert_close(found, low + (high - low) * unit, atol=1e-4, rtol=1e-5)
     mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     low3, high3 = ([(v - m) / s for m, s in zip(mean, deviation, strict=True)] for v in (0, 1))
     normed = (unit.reshape(5, 3, 16) - torch.tensor(mean).reshape(3, 1)) / torch.tensor(deviation).reshape(3, 1)
-    found = Scripted.load(path, size=16, low=low3, high=high3).features(x)
+    found = loaded(path, size=16, low=low3, high=high3).features(x)
     torch.testing.assert_close(found, normed.flatten(1).double(), atol=1e-4, rtol=1e-4)
-    twice = Scripted.load(path, size=16, arguments={"twice": True}).features(x)
+    twice = loaded(path, size=16, arguments={"twice": True}).features(x)
     torch.testing.assert_close(twice, 2 * unit, atol=1e-4, rtol=1e-5)
 
 
 def test_a_script_that_resizes_by_itself_gets_images_as_they_are(tmp_path: Path) -> None:
-    extractor = Scripted.load(scripted(Pooled(), tmp_path / "pooled.pt"), size=None)
+    extractor = loaded(scripted(Pooled(), tmp_path / "pooled.pt"), size=None)
     assert extractor.features(images(2, 20)).shape == (2, 60) and extractor.features(images(2, 33)).shape == (2, 99)
 
 
 def test_name_and_digest_tell_files_and_settings_apart(tmp_path: Path) -> None:
     first = scripted(Pooled(), tmp_path / "first.pt")
-    plain, sized = Scripted.load(first, size=16), Scripted.load(first, size=20)
+    plain, sized = loaded(first, size=16), loaded(first, size=20)
     assert re.fullmatch(r"first \([0-9a-f]{8}\) at 16 px", plain.name)
-    assert Frechet.on(Scripted.load(first, size=16, name="rows at 16 px")).name == "Frechet distance, rows at 16 px"
-    others = [sized, Scripted.load(first, size=16, high=2.0), Scripted.load(first, size=16, arguments={"twice": True})]
-    others.append(Scripted.load(scripted(nn.Sequential(Pooled(), nn.ReLU()), tmp_path / "second.pt"), size=16))
+    assert Frechet.on(loaded(first, size=16, name="rows at 16 px")).name == "Frechet distance, rows at 16 px"
+    others = [sized, loaded(first, size=16, high=2.0), loaded(first, size=16, arguments={"twice": True})]
+    others.append(loaded(scripted(nn.Sequential(Pooled(), nn.ReLU()), tmp_path / "second.pt"), size=16))
     assert len({e.digest for e in (plain, *others)}) == 5
-    assert Scripted.load(first, size=16).digest == plain.digest
+    assert loaded(first, size=16).digest == plain.digest
 
 
 @pytest.mark.parametrize(
@@ -282,13 +287,13 @@ def test_name_and_digest_tell_files_and_settings_apart(tmp_path: Path) -> None:
 def test_scripts_that_are_no_extractors(module: nn.Module, size: int, message: str, tmp_path: Path) -> None:
     path = scripted(module, tmp_path / "wrong.pt")
     with pytest.raises(ValueError, match=message) as error:
-        Scripted.load(path, size=size)
+        loaded(path, size=size)
     assert "\n" not in str(error.value)
 
 
 def test_ranges_are_one_number_or_three(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="low of extractor 'pooled.pt'"):
-        Scripted.load(scripted(Pooled(), tmp_path / "pooled.pt"), size=16, low=[0.0, 1.0])
+        loaded(scripted(Pooled(), tmp_path / "pooled.pt"), size=16, low=[0.0, 1.0])
 
 
 class Planted:
@@ -332,7 +337,7 @@ def test_files_that_are_no_torchscript_are_refused_and_run_nothing(kind: str, tm
         raw = scripted(Pooled(), path).read_bytes()
         path.write_bytes(raw[: len(raw) // 2])
     with pytest.raises(ValueError, match=r"written by torch\.jit\.save") as error:
-        Scripted.load(path, size=16)
+        loaded(path, size=16)
     assert not mark.exists() and "\n" not in str(error.value)
 
 

@@ -140,13 +140,15 @@ def test_a_sample_depends_on_its_seed_and_number_alone(kind: str) -> None:
     assert not torch.allclose(whole.x0, source.draw(7, noise=Noise.of(2, 7)).x0, atol=0.1)
 
 
-def test_a_pipeline_in_a_folder_is_kept_by_its_name(tmp_path: Path) -> None:
+def test_a_pipeline_in_a_folder_is_told_by_its_name_and_passed_again(tmp_path: Path) -> None:
     pipeline("DDIM", 3).save_pretrained(tmp_path / "p", safe_serialization=True)
     source = Blurred(DiffusersPipeline.of(str(tmp_path / "p"), (1, 12, 12), 2), 0.1)
     start = source.draw(4, noise=Noise.of(0, 4))
     described, tensors = config(source)
     assert str(tmp_path / "p") in json.dumps(described) and not tensors
-    again = rebuild(json.loads(json.dumps(described)), tensors)
+    with pytest.raises(ValueError, match=r"the run was made with the pipeline '.*/p': pass it again, pipeline="):
+        rebuild(json.loads(json.dumps(described)), tensors)
+    again = rebuild(json.loads(json.dumps(described)), tensors, pipeline=str(tmp_path / "p"))
     assert torch.equal(start.x0, again.draw(4, noise=Noise.of(0, 4)).x0)
     assert start.condition["draft"].shape == (4, 1, 12, 12)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from warmflow.checkpoints import device_of
-from warmflow.command_line import Command, Given, MaybeFloat, MaybeInt, Switch
+from warmflow.command_line import Command, Given, Group, MaybeFloat, MaybeInt, Switch
 from warmflow.commands import groups
 from warmflow.commands.checks import (
     Device,
@@ -24,6 +24,7 @@ from warmflow.commands.checks import (
     use_threads,
 )
 from warmflow.evaluation.rows import GRID
+from warmflow.options import options
 from warmflow.printing import tell
 
 if TYPE_CHECKING:
@@ -36,6 +37,19 @@ NOTHING: Mapping[str, object] = {"asked": None, "given": {}}
 MORE = "warmflow compare PROBLEM --methods METHOD,METHOD --help shows the options of a problem and of methods."
 
 
+AGAIN = "again"
+
+
+@options
+class Again:
+    """What finished runs name, named again: it is needed for runs that somebody else has made."""
+
+    data: str = ""
+    """The data, as when they were trained on: folder:PATH, a file, or hf:NAME."""
+    draft: str = ""
+    """The drafts: a file or folder of drafts, or diffusers:PATH."""
+
+
 def command(words: Sequence[str]) -> Command:
     """The command with the options of the problem and of the methods that were typed; none of them where runs were."""
     found = groups.words_of(words, SWITCHES)
@@ -44,7 +58,10 @@ def command(words: Sequence[str]) -> Command:
             "compare", compare, bound=NOTHING, epilogue=f"{groups.catalogue()}\n\n{MORE}", unknown=groups.no_problem
         )
     if len(found) > 1 or is_run(found[0]):
-        return Command("compare", compare, bound=NOTHING, unknown=lambda flag: trained_already(flag, found[0]))
+        again = Group(AGAIN, Again, "", "What runs that somebody else has made are of")
+        return Command(
+            "compare", compare, [again], {"asked": None}, unknown=lambda flag: trained_already(flag, found[0])
+        )
     asked = groups.Asked.of(found[0], words, "--methods")
     return Command(
         "compare",
@@ -122,7 +139,7 @@ def compare(
     use_threads(threads)
     folder = out or Path("warmflow-compare")
     if asked is None:
-        report = runs_compared(what, folder, grid, typed, device, not quiet)
+        report = runs_compared(what, folder, grid, typed, device, not quiet, given.get(AGAIN, {}))
     else:
         problem, chosen = asked.problem.problem(given), asked.make(given)  # validated before anything is read
         asked.training(given)
@@ -137,9 +154,10 @@ def compare(
 
 
 def runs_compared(
-    what: Sequence[str], out: Path, grid: Sequence[int], typed: dict[str, Any], device: str, progress: bool
-) -> Report:
-    """The report of finished runs.
+    what: Sequence[str], out: Path, grid: Sequence[int], typed: dict[str, Any], device: str, progress: bool,
+    again: Mapping[str, str],
+) -> Report:  # fmt: skip
+    """The report of finished runs; ``again`` names their data and drafts.
 
     Raises:
         ValueError: a word that is no run folder, or a flag that is about training.
@@ -152,4 +170,7 @@ def runs_compared(
     from warmflow.experiments.compare_runs import compare_runs
 
     device_of(device)
-    return compare_runs([Path(word) for word in what], out, calls=grid, device=device, progress=progress)
+    problem, draft = again.get("data"), again.get("draft")
+    return compare_runs(
+        [Path(word) for word in what], out, calls=grid, problem=problem, draft=draft, device=device, progress=progress
+    )

@@ -32,8 +32,13 @@ def distill(
     draft: Annotated[
         str | None,
         Parameter(
-            help="The draft of a warm teacher, where its run folder does not hold it: a file or folder of drafts."
+            help="The draft of a warm teacher, where its run folder does not hold it: a file or folder of drafts, or "
+            "diffusers:PATH."
         ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        Parameter(help="The data of a teacher that somebody else has trained: folder:PATH, a file, hf:NAME."),
     ] = None,
     out: Out = None,
     device: Device = "cpu",
@@ -53,7 +58,7 @@ def distill(
     from warmflow.experiments.distill import distill as distil
 
     distil(
-        run, folder, device=device, reflow=reflow, report=report, progress=not quiet, echo=tell, draft=draft,
+        run, folder, device=device, reflow=reflow, report=report, progress=not quiet, echo=tell, draft=draft, problem=data,
         **{name: getattr(options, name) for name in given[KEY]},
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) != 0:

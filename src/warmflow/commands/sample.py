@@ -54,6 +54,10 @@ def sample(
     ] = None,
     seed: Annotated[Int, Help(help="The same seed and number give the same samples.")] = 0,
     batch: Annotated[MaybeInt, Help(name="--batch-size", help="Samples that are drawn at once.")] = None,
+    pipeline: Annotated[
+        str | None,
+        Help(help="The folder or name of the diffusers pipeline that drafts are drawn with, where they are."),
+    ] = None,
     raw: Annotated[Switch, Help(help="Use the weights that were not averaged.", show_default=False)] = False,
     device: Device = "cpu",
     threads: Threads = None,
@@ -72,5 +76,6 @@ def sample(
     said = sample_run(
         run, n, out, steps=steps, solver=solver, seed=seed, batch=batch, raw=raw, device=device, progress=not quiet,
         tokens=TokenOptions(**given[TOKENS]), labels=LabelOptions(**given[LABELS]),
+        **({} if pipeline is None else {"pipeline": pipeline}),
     )  # fmt: skip
     tell(said)

@@ -27,6 +27,8 @@ from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images, used_range
 from warmflow.data.items import unpacked
 from warmflow.data.labels import labels_of
+from warmflow.data.sizes import check_arrays
+from warmflow.files import TENSOR_BYTES, check_file, reason
 from warmflow.number_checks import numbers_checked
 
 LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
@@ -161,6 +163,7 @@ def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
     """The memory-mapped array of a .npy file that takes more than ``memory`` GB as float32; None for any other file, which
     ``read_arrays`` reads or rejects."""
     try:
+        check_arrays(Path(path).expanduser())
         array = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile):
         return None
@@ -221,6 +224,7 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
     if file.is_dir():
         raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
+    check_arrays(file)
     reading = "x"
     try:
         with _opened(file) as loaded:
@@ -302,9 +306,10 @@ def tensors_in(file: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_file(file, TENSOR_BYTES)
         return load_file(file)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
+    except (SafetensorError, ValueError) as error:
+        raise OSError(reason(error)) from None
 
 
 def array_of(x: Tensor) -> np.ndarray:

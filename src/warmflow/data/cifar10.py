@@ -28,6 +28,8 @@ from warmflow.data import DataSet, roots
 from warmflow.data.arrays import read_arrays
 from warmflow.data.image_files import reason
 from warmflow.data.images import official
+from warmflow.data.sizes import opened_image
+from warmflow.files import EXPANDED_BYTES, read_bytes
 from warmflow.number_checks import numbers_checked
 
 HUB = "uoft-cs/cifar10"
@@ -118,10 +120,8 @@ def read_grid(path: str | os.PathLike[str]) -> Tensor:
     Raises:
         ValueError: a file that is damaged, not a WebP file, or of another size.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path, formats=("WEBP",)) as file:
+        with opened_image(path, ("WEBP",)) as file:
             size, image = file.size, file.convert("RGB")
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         raise ValueError(f"{path} cannot be read ({reason(error)}): fetch it again") from None
@@ -145,10 +145,13 @@ def read_batch(path: str | os.PathLike[str], rows: int = BATCH) -> tuple[Tensor,
     Raises:
         ValueError: a file of another length, or labels above 9.
     """
-    raw = np.fromfile(path, np.uint8)
+    try:
+        raw = np.frombuffer(read_bytes(Path(path), EXPANDED_BYTES), np.uint8)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there: fetch it again") from None
     if raw.size != rows * RECORD:
         raise ValueError(f"{path} holds {raw.size} bytes, not {rows} records of {RECORD}: fetch it again")
-    records = torch.from_numpy(raw).reshape(rows, RECORD)
+    records = torch.from_numpy(raw.copy()).reshape(rows, RECORD)
     label = records[:, 0].clone()
     if int(label.max()) >= len(CLASSES):
         raise ValueError(f"{path} holds the label {int(label.max())}; CIFAR-10's are 0 .. 9: fetch it again")

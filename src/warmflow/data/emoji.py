@@ -24,6 +24,7 @@ import torch
 
 from warmflow.data import DataSet, roots, split
 from warmflow.data.images import to_images
+from warmflow.data.sizes import check_arrays
 from warmflow.number_checks import is_whole, numbers_checked
 
 FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
@@ -76,6 +77,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The four arrays of the file, checked against each other."""
     remedy = "fetch it again"
     try:
+        check_arrays(path)
         with np.load(path, allow_pickle=False) as archive:
             found = {key: archive[key] for key in ARRAYS if key in archive.files}
     except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypedDict, TypeVar, overload
@@ -31,6 +32,7 @@ from warmflow.data.image_files import read_image, reason
 from warmflow.data.images import from_uint8, used_range
 from warmflow.data.labels import labels_of
 from warmflow.data.native import Look, Size, check_form, chosen_form, looked_at
+from warmflow.files import read_bytes, read_json
 from warmflow.number_checks import is_whole, numbers_checked
 
 VALIDATING = SPLITS["validation"]
@@ -38,6 +40,8 @@ KINDS = ("int", "uint", "string", "large_string", "bool")
 """Types of plain columns that can hold labels."""
 LABELS = ("label", "labels", "class")
 CAPTIONS = ("caption", "captions", "text", "prompt", "sentence")
+LEAST = "4"
+"""The first version of ``datasets`` that runs no script of a data set."""
 LOOKS = 500
 """The largest number of images whose headers say which size and mode all have."""
 
@@ -140,7 +144,8 @@ def opened(name: str, config: str = "") -> Mapping[str, Table]:
     """The splits of a data set, by name; a data set without splits is returned as "train".
 
     Raises:
-        ValueError: the package ``datasets`` is missing, an unknown path or name, no internet.
+        ValueError: the package ``datasets`` is missing or old, an unknown path or name, no internet, a folder with a script or
+            with names of files outside of it.
     """
     what, path = f"hf:{name}", Path(name).expanduser()
     if not name:
@@ -151,11 +156,15 @@ def opened(name: str, config: str = "") -> Mapping[str, Table]:
             f"{what}: the path {kind}; give a folder that datasets' save_to_disk wrote, or a name of the hub"
         )
     try:
-        from datasets import load_dataset, load_from_disk  # an optional dependency
+        import datasets  # an optional dependency
+        from datasets import load_dataset, load_from_disk
     except ImportError:
         raise ValueError(
             f"{what} is read by the package datasets, which is not installed: pip install datasets"
         ) from None
+    _check_version(str(getattr(datasets, "__version__", LEAST)), what)
+    if path.is_dir():
+        _check_plain(path, what)
     try:
         if any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
             found = load_from_disk(str(path))
@@ -165,6 +174,39 @@ def opened(name: str, config: str = "") -> Mapping[str, Table]:
         remedy = "check the folder" if path.is_dir() else "check the name and the connection, or give hf:PATH"
         raise ValueError(f"{what} cannot be opened ({_short(error)}): {remedy}") from None
     return found if isinstance(found, Mapping) else {"train": found}
+
+
+def _check_version(version: str, what: str) -> None:
+    """Raises ValueError for a version of ``datasets`` that runs the script of a data set."""
+    first = re.match(r"\d+", version)
+    if first is None or int(first[0]) < int(LEAST):
+        raise ValueError(
+            f"{what} is read by the package datasets, but version {version} runs scripts of data sets: install version "
+            f"{LEAST} or newer, pip install -U datasets"
+        )
+
+
+def _check_plain(folder: Path, what: str) -> None:
+    """Raises ValueError for a folder that holds a script, or that names files outside of it."""
+    code = next(iter(sorted(folder.glob("*.py"))), None)
+    if code is not None:
+        raise ValueError(f"{what} holds a script ({code.name}), which is not run: give a folder of data without it")
+    try:
+        card = read_bytes(folder / "README.md").decode("utf-8", "replace")
+    except FileNotFoundError:
+        card = ""
+    front = card.split("---", 2)[1] if card.startswith("---") and card.count("---") > 1 else ""
+    if re.search(r"data_files|data_dir|path", front) and re.search(r"://|\.\.|[\s\"'\[,:-][/~]", front):
+        raise ValueError(f"{what}: its README.md names data outside of the folder: remove its head (configs)")
+    for file in [*folder.glob("*.json"), *folder.glob("*/state.json")]:
+        if file.name not in ("state.json", "dataset_dict.json"):
+            continue
+        told = read_json(file)
+        told = told if isinstance(told, dict) else {}
+        names = [*(one.get("filename") for one in told.get("_data_files") or () if isinstance(one, dict))]
+        odd = next((n for n in [*names, *(told.get("splits") or ())] if Path(str(n)).name != n), None)
+        if odd is not None:
+            raise ValueError(f"{what}: its {file.name} names {odd!r:.60}, which is outside of the folder")
 
 
 def _short(error: Exception, most: int = 150) -> str:
@@ -280,9 +322,23 @@ class _Images:
                 data = found.get("bytes")
                 if data is not None:
                     return io.BytesIO(data), where
-                return found.get("path"), where
+                return self._inside(found.get("path")), where
             row -= len(table)
         raise IndexError(row)
+
+    def _inside(self, path: str | None) -> str | None:
+        """The path of a file of the data set: in its folder, or in the cache of the package."""
+        import datasets
+
+        if path is None:
+            return None
+        own = Path(self.what.removeprefix("hf:")).expanduser()
+        cache = str(getattr(datasets.config, "HF_CACHE_HOME", "~/.cache/huggingface"))
+        homes = [own if own.is_dir() else Path(cache), Path(cache)]
+        found = Path(os.path.realpath(path))
+        if not any(found.is_relative_to(os.path.realpath(home.expanduser())) for home in homes):
+            raise ValueError("its file is outside of the data set")
+        return path
 
     def _act(self, row: int, act: Callable[[File], T]) -> T:
         file, where = self._file(row)

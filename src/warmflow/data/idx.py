@@ -26,6 +26,7 @@ from torch import Tensor
 
 from warmflow.data import DataSet, roots
 from warmflow.data.images import official
+from warmflow.files import EXPANDED_BYTES, read_bytes
 from warmflow.number_checks import numbers_checked
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -46,8 +47,12 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        raw = read_bytes(path, EXPANDED_BYTES)
+        if raw[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file:
+                raw = file.read(EXPANDED_BYTES + 1)
+            if len(raw) > EXPANDED_BYTES:
+                raise ValueError(f"{path} takes more than {EXPANDED_BYTES} bytes in memory: fetch it again")
     except FileNotFoundError:
         raise ValueError(f"{path} is not there") from None
     except (OSError, EOFError, zlib.error) as error:

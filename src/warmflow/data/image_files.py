@@ -24,6 +24,7 @@ from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.forms import PICTURES
 from warmflow.data.images import from_uint8, used_range
 from warmflow.data.native import FORMATS, Look, Size, check_form, chosen_form, looked_at
+from warmflow.data.sizes import opened_image
 from warmflow.number_checks import numbers_checked
 from warmflow.printing import in_one_line
 
@@ -293,7 +294,7 @@ def _upright(path: str | os.PathLike[str] | BinaryIO, mode: str) -> Image.Image:
     """The image of a file with 8 bits per channel in this mode, rotated by its EXIF orientation and composited on white."""
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=FORMATS) as file:
+    with opened_image(path, FORMATS) as file:
         image: Image.Image = ImageOps.exif_transpose(file)
         image = _eight_bits(image)
     mode = mode or ("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
@@ -310,8 +311,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith(("I", "F")):
         image.load()
         return image
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image)
     low, high, top = float(values.min()), float(values.max()), 1.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= top):
         raise ValueError(f"grey values from {low:.4g} to {high:.4g} have no known scale; save as 8 or 16 bits")
-    return Image.fromarray(np.round(values * (255 / top)).astype(np.uint8))
+    rows = [np.round(row.astype(np.float64) * (255 / top)).astype(np.uint8) for row in values]  # little memory at once
+    return Image.fromarray(np.stack(rows))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from warmflow.data import suggest
+from warmflow.data.sizes import opened_image
 from warmflow.number_checks import is_whole
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "AVIF", "JPEG2000")
@@ -40,9 +41,7 @@ def check_form(what: str, size: int, mode: str) -> None:
 
 def looked_at(file: str | Path | BinaryIO) -> Look:
     """The size of an image file in its EXIF orientation and its mode, from its header."""
-    from PIL import Image
-
-    with Image.open(file, formats=FORMATS) as image:
+    with opened_image(file, FORMATS) as image:
         width, height = image.size
         turns = (
             image.format != "PNG" or "exif" in image.info

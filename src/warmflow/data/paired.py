@@ -26,6 +26,7 @@ from warmflow.data import DataSet, split
 from warmflow.data.image_files import folder_form, read_folder
 from warmflow.data.images import from_uint8, to_images
 from warmflow.data.native import check_form, looked_at
+from warmflow.data.sizes import check_arrays
 from warmflow.noise import Noise
 from warmflow.number_checks import numbers_checked
 
@@ -106,6 +107,7 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f'file "{path}" does not exist; give a .npz file with the arrays inputs and targets')
+    check_arrays(file)
     try:
         with np.load(file, allow_pickle=False) as loaded:
             missing = [name for name in ("inputs", "targets") if name not in loaded.files]

@@ -31,6 +31,7 @@ from warmflow.data.image_files import left_out, names_of, read_pixels, reason
 from warmflow.data.images import as_tensor, channels_first, scaling
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
+from warmflow.files import EXPANDED, EXPANDED_BYTES
 
 NAMES = ("x", "samples", "arr_0")
 FILES = (".npy", ".npz", ".safetensors", ".txt")
@@ -149,11 +150,18 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
     files, pixels = files_of(root), []
     if not files:
         raise ValueError(f"{name} holds no images; give a folder of {', '.join(s[1:] for s in SUFFIXES[:4])} files")
+    most = max(EXPANDED_BYTES, EXPANDED * sum((root / file).stat().st_size for file in files))
     for file in files:
         try:
             pixels.append(read_pixels(root / file, mode))
         except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes
             raise ValueError(f"{name}/{file} cannot be read ({reason(error)}); remove it or write it again") from None
+        if pixels[0].size * len(files) > most:
+            raise ValueError(
+                f"{name} holds {len(files)} images of {pixels[0].shape[1]} x {pixels[0].shape[2]} pixels, "
+                f"{pixels[0].size * len(files) / 2**20:.0f} MB; at most {most / 2**20:.0f} MB are read of these files: make them "
+                "smaller"
+            )
         if pixels[-1].shape != pixels[0].shape:
             _differ(f"{name}/{files[0]}", pixels[0].shape, f"{name}/{file}", pixels[-1].shape)
     lossy = any(file.lower().endswith((".jpg", ".jpeg")) for file in files)

@@ -36,6 +36,7 @@ from torch import Tensor
 from warmflow.data import Codec, DataSet, part
 from warmflow.data.image_files import names_of
 from warmflow.data.labels import listed
+from warmflow.files import check_expanded, check_file, read_bytes
 from warmflow.number_checks import is_whole, numbers_checked
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -47,6 +48,8 @@ ALPHABETS = ("text8", "full")
 OTHER = "\ufffd"
 TOLD = 0.01
 """A larger share of letters or symbols that is not kept is told."""
+TEXT_BYTES = 2**31
+"""The largest text file or archive that is read, in bytes."""
 
 
 def normalised(text: str) -> str:
@@ -190,16 +193,19 @@ def _is_text(name: str) -> bool:
 
 def _bytes(path: Path) -> str:
     try:
-        return decoded(path.read_bytes(), str(path))
+        return decoded(read_bytes(path, TEXT_BYTES), str(path))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _archive(path: Path) -> tuple[dict[str, str], list[str]]:
-    found, others = {}, []
+    found, others, total = {}, [], 0
+    check_file(path, TEXT_BYTES)
     try:
         with tarfile.open(path) as archive:
             for member in archive:
+                total += member.size
+                check_expanded(path, total)
                 file = archive.extractfile(member) if member.isfile() and _is_text(member.name) else None
                 if file is not None:
                     found[member.name] = decoded(file.read(), f"{path}:{member.name}")

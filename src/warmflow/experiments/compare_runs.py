@@ -38,8 +38,10 @@ def compare_runs(
         runs: their folders; methods and training seeds are read from them.
         calls: the numbers of network calls at which flows are measured.
         samples: of each method and seed; by default the problem's.
-        problem: the problem given again, where the runs were trained on your own arrays.
-        draft: your own draft model given again, where runs were made with one.
+        problem: the problem given again, where the runs were trained on your own arrays; the path or name of their data,
+            where somebody else has made them (what their folders name is not opened).
+        draft: your own draft model given again, where runs were made with one; the path of drafts or "diffusers:PATH", where
+            somebody else has made the runs.
 
     Raises:
         ValueError: runs that may not be compared, no candidate, no baseline, a seed that a method lacks.

@@ -32,6 +32,7 @@ from warmflow.methods.parts import Parts
 from warmflow.methods.reflow import Reflow
 from warmflow.number_checks import numbers_checked
 from warmflow.options import changed
+from warmflow.ownership import signature
 from warmflow.problems.own import Arrays
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
@@ -235,7 +236,8 @@ def _note(out: Path, teacher: Teacher, student: Sampler) -> None:
         write_tensors(out / "state.safetensors", network_of(student.field).state_dict())
         return
     run = teacher.run.folder.resolve()
-    where = {"path": str(run), "from_here": os.path.relpath(run, out.resolve())}
+    path, from_here = str(run), os.path.relpath(run, out.resolve())
+    where = {"path": path, "from_here": from_here, "signed": signature([path, from_here])}
     write_json(out / "config.json", {**read_json(out / "config.json"), "teacher": where})
 
 

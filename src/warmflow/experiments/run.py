@@ -16,7 +16,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from torch import nn
 
@@ -24,12 +24,14 @@ from warmflow.checkpoints import card, config, load, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
+from warmflow.drafts import Pipeline
 from warmflow.experiments.growth import goes_on
 from warmflow.fields import WrappedField, network_of
-from warmflow.files import fingerprint, read_tensors, write_json
+from warmflow.files import fingerprint, read_tensors, write_json, write_text
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
+from warmflow.ownership import is_ours, outside, signature
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
@@ -68,13 +70,15 @@ class RunConfig(TypedDict, total=False):
     training: RunTrained
     spent: dict[str, float]
     classes: list[str]
+    signed: str
 
 
 class Given(TypedDict, total=False):
-    """The user's own callables and modules that a run folder cannot hold: a draft model, a wrapped model."""
+    """What a run folder cannot hold: the user's own draft model or wrapped model, a pipeline or its name."""
 
     draft: object
     network: object
+    pipeline: object
 
 
 def data_print(setup: Setup) -> str:
@@ -112,6 +116,7 @@ def run_method(
     if not method.trains:
         return placed(method.sampler(parts, {}), device)
     found = open_run(folder, asked_of(setup, method, parts.seed, device, **more), goes_on)
+    _sign(found, folder)
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
         return placed(load(folder, **given_again(method)), device)
@@ -150,6 +155,19 @@ def run_method(
     return placed(sampler, device)
 
 
+def named_in(asked: RunAsked | Mapping[str, Any]) -> list[object]:
+    """What names things outside of a run folder: the options of its problem and method."""
+    return [asked.get("problem"), asked.get("method")]
+
+
+def _sign(found: dict[str, Any], folder: Path) -> None:
+    """Notes in config.json that this user has named the data and drafts that it names, see ``ownership``."""
+    told = named_in(found["asked"])
+    if any(map(outside, told)) and not is_ours(told, found.get("signed")) and int(os.environ.get("RANK", "0")) == 0:
+        found["signed"] = signature(told)
+        write_json(folder / "config.json", found)
+
+
 def _keep_last(
     folder: Path, method: Method, parts: Parts, networks: Mapping[str, nn.Module], objective: Objective
 ) -> str:
@@ -178,7 +196,7 @@ def _write(
     title = f"{setup.name}, {method.title}, seed {parts.seed}"
     named = {"labels": numbered(setup.data.classes)} if setup.training.conditional else {}
     text = card(folder, title, {**numbers, **plain(setup.training), **plain(method), **named})
-    (folder / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(folder / "README.md", text)
     codec = None if setup.data.codec is None else dataclasses.asdict(setup.data.codec)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
 
@@ -192,7 +210,10 @@ def given_again(method: Method) -> Given:
     """What a run folder cannot hold of a method. A module is copied, since the saved weights are loaded into it."""
     teacher = method.needs()
     found: Given = {} if teacher is None else given_again(teacher)
-    draft = getattr(getattr(method, "draft", None), "samples", getattr(method, "draft", None))
+    own = getattr(method, "draft", None)
+    if isinstance(own, Pipeline):
+        found["pipeline"] = own.path
+    draft = getattr(own, "samples", own)
     if callable(draft) and not isinstance(draft, nn.Module):
         found["draft"] = draft
     field = getattr(method, "field", None)

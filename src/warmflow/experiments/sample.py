@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -26,7 +25,7 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.files import check_place, read_json, write_json
+from warmflow.files import check_place, read_json, replacing, write_json
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, in_one_line, say
 from warmflow.sampler import Sampler, placed
@@ -34,7 +33,8 @@ from warmflow.solvers import solver_named
 
 STEPS = 4
 """Default number of steps for sampling a run."""
-AT_ONCE = 4096
+AT_ONCE, VALUES_AT_ONCE = 4096, 2**26
+"""Samples, and numbers in them, that are made at once by default."""
 BINS = 32
 LARGEST_GRID = 4096
 """Samples that a picture shows at most."""
@@ -84,7 +84,7 @@ def sample_run(
     _check_kind(out, run, loaded, codec)
     with bar(total=n, unit="sample", shown=progress) as shown:
         drawn = placed(loaded, device)(
-            n, seed=seed, steps=steps, batch=min(n, AT_ONCE) if batch is None else batch, condition=condition,
+            n, seed=seed, steps=steps, batch=batch or min(n, at_once(loaded.shape)), condition=condition,
             progress=lambda k: shown.update(k - shown.n),
         )  # fmt: skip
     labelled = Labels.of(drawn, classes)
@@ -94,6 +94,11 @@ def sample_run(
     if out.suffix == ".txt" and codec is not None and codec.alphabet is not None and "\n" in codec.alphabet.symbols:
         told += f"; line ends in samples are written as {LINE_END}, .jsonl keeps them"
     return f"{out}: {n} samples, {steps} steps, {calls:g} calls a sample, {drawn.seconds:.2f} s in all{told}"
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """Samples of this shape that are made at once by default."""
+    return max(1, min(AT_ONCE, VALUES_AT_ONCE // max(1, math.prod(shape))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +182,10 @@ def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenO
 def _write(
     drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int, labelled: Labels | None
 ) -> None:  # fmt: skip
-    """Writes the samples under a temporary name, then renames; labels of an earlier file are removed."""
+    """Writes the samples atomically; labels of an earlier file are removed."""
     x = drawn.x.cpu()
     grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
-    temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
-    try:
+    with replacing(out, out.suffix) as temporary:
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
@@ -199,9 +203,6 @@ def _write(
         beside(out).unlink(missing_ok=True)
         if labelled is not None and out.suffix not in HOLD_LABELS:
             write_json(beside(out), {"labels": labelled.labels.tolist(), "classes": list(labelled.classes)})
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, labelled: Labels | None) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from warmflow.brief import Brief
 from warmflow.checkpoints import check_version, load
-from warmflow.drafts import Own
-from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
+from warmflow.data import named
+from warmflow.drafts import Own, Pipeline
+from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, named_in, weights_of
 from warmflow.fields import network_of
-from warmflow.files import read_json
+from warmflow.files import TENSOR_BYTES, file_digest, read_json
 from warmflow.methods import Method, method_from
 from warmflow.options import changed
-from warmflow.problems import problem_from, problem_of
+from warmflow.ownership import is_ours, outside
+from warmflow.problems import PROBLEMS, problem_from, problem_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
+from warmflow.sources.pipeline import PREFIX
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +33,14 @@ class SavedRun(Brief):
         config: its config.json.
         method: the method, as it was run.
         draft: the user's own draft model, given again where the run was made with one.
+        pipeline: the name of the pipeline that drafts are drawn with, which the user has given.
     """
 
     folder: Path
     config: RunConfig
     method: Method
     draft: object = None
+    pipeline: str = ""
 
     @property
     def asked(self) -> RunAsked:
@@ -74,18 +79,27 @@ class SavedRun(Brief):
     def sampler(self, device: str = "cpu") -> Sampler:
         """The sampler with averaged weights."""
         given: Given = {} if self.draft is None else {"draft": self.draft}
+        if self.pipeline:
+            given["pipeline"] = self.pipeline
         return placed(load(self.folder, **given), device)
 
     def setup(self, problem: object = None) -> Setup:
         """The run's problem made ready.
 
         Args:
-            problem: the problem given again, where the run was trained on the user's own arrays.
+            problem: the problem given again, where the run was trained on the user's own arrays; or the path or name of its
+                data, where another user has made the run.
 
         Raises:
-            ValueError: arrays that are not given again, or data that are not those that the run was trained on.
+            ValueError: data that are not given again, or that are not those that the run was trained on.
         """
-        asked = problem_from(self.asked["problem"]) if problem is None else problem_of(problem)
+        told = self.asked["problem"]
+        if problem is None:
+            _check_named(self, outside(told), "data", "data")
+            asked = problem_from(told)
+        else:
+            again = _renamed(told, named(problem))
+            asked = problem_of(problem) if again is None else problem_from(again)
         found = asked.setup(changed(Training(), self.asked["training"]))
         if data_print(found) != self.asked["data"]:
             raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
@@ -115,17 +129,49 @@ def read_run(run: Path, draft: object = None) -> SavedRun:
         raise ValueError(
             f"{run} is of a model of your own, which it does not hold: load it with load({str(run)!r}, network=...)"
         )
-    return SavedRun(run, config, method_from(_with_draft(told, draft)), draft)
+    method = method_from(_with_draft(told, draft))
+    if draft is None:
+        _check_named(SavedRun(run, config, method), outside(told), "drafts", "draft")
+    pipeline = next((str(value.path) for value in _drafts_of(method) if isinstance(value, Pipeline)), "")
+    return SavedRun(run, config, method, None if pipeline else draft, pipeline)
+
+
+def _check_named(run: SavedRun, names: Sequence[str], what: str, flag: str) -> None:
+    """Raises ValueError if the run names things outside of its folder and was not made by this user, see ``ownership``."""
+    if names and not is_ours(named_in(run.asked), run.config.get("signed")):
+        raise ValueError(
+            f"{run.folder} names its {what} as {', '.join(names)!r:.200}, which are opened only if you name them yourself, "
+            f"because the run was not made here by you: --{flag} NAME ({'problem' if flag == 'data' else flag}=... in Python)"
+        )
+
+
+def _renamed(told: Mapping[str, object], name: str | None) -> Mapping[str, object] | None:
+    """The problem of a run with its data under another name; None where ``name`` is not the name of its data."""
+    keys = [key for key in ("path", "data") if told.get(key)]
+    if name is None or len(keys) != 1 or name in PROBLEMS:
+        return None
+    return {**told, keys[0]: name.removeprefix("folder:") if keys[0] == "path" else name}
+
+
+def _drafts_of(method: Method | None) -> Iterator[object]:
+    """The drafts of a method and of its teachers."""
+    while method is not None:
+        yield getattr(method, "draft", None)
+        method = method.needs()
 
 
 def _with_draft(told: MethodTold, draft: object) -> MethodTold:
-    """The method with the user's own draft put in again where its folder cannot hold it."""
+    """The method with the user's own draft put in again where its folder cannot hold it, or where it is a stranger's."""
     found: MethodTold = {**told}
     if "teacher" in found:
         found["teacher"] = _with_draft(found["teacher"], draft)
     match found.get("draft"):
         case {"class": "Own", "aligned": aligned} if draft is not None:
             found["draft"] = Own(samples=draft, aligned=aligned)
+        case str() as name if draft is not None and outside({"draft": name}):
+            found["draft"] = draft
+        case {"class": "Pipeline", **options} if draft is not None:
+            found["draft"] = {"class": "Pipeline", **options, "path": str(draft).removeprefix(PREFIX)}
     return found
 
 
@@ -151,22 +197,23 @@ def digest_of_runs(runs: Sequence[Path]) -> str:
     """A digest of the weights of finished runs and of their order."""
     found = hashlib.sha256()
     for run in runs:
-        found.update(hashlib.sha256((run / "model.safetensors").read_bytes()).digest())
+        found.update(file_digest(run / "model.safetensors", TENSOR_BYTES))
     return found.hexdigest()[:16]
 
 
 def teacher_of(student: Path) -> Path:
     """The folder of a student's teacher: where it was, as far from the student as it was, inside the student's folder
-    (``train_run``), or beside it (a comparison).
+    (``train_run``), or beside it (a comparison). The first two are looked at only if this user has distilled the student.
 
     Raises:
         ValueError: it is at none of these places.
     """
     config = read_json(student / "config.json")
     told = config.get("teacher") or {}
-    places = [Path(told["path"]), (student / told["from_here"]).resolve()] if told else []
+    ours = is_ours([told.get("path"), told.get("from_here")], told.get("signed"))
+    places = [Path(told["path"]), (student / told["from_here"]).resolve()] if ours else []
     places.append(student / "teacher")
-    if not told:
+    if not ours:
         places += _beside(student, str((config.get("asked") or {}).get("teacher")))
     found = next((p for p in places if (p / "config.json").exists()), None)
     if found is None:

@@ -214,6 +214,7 @@ def dry_run(
     setup = asked_setup(problem, training, changes)
     chosen = settled(method_of(method), setup)
     trial = trial_of(chosen, setup, seed)
+    size = parameters(network_of(as_guided(trial.sampler.field).field))  # before training freezes players out of turn
     of_row = _seconds_of_row(trial, device)
     n = max(1, min(ROWS, trial.batch))
     sampler = placed(trial.sampler, device)
@@ -225,7 +226,7 @@ def dry_run(
     facts: dict[str, Any] = {
         **asked_of(setup, chosen, seed, device),
         **({"classes": list(setup.data.classes)} if setup.training.conditional else {}),
-        "parameters": parameters(network_of(field)),
+        "parameters": size,
         f"calls_per_second_at_batch_{n}": round(n / seconds, 1 if n > seconds else 4),
         "training_minutes": round(of_row * trial.batch * trial.updates / 60, 2),
     }

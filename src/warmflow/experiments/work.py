@@ -17,7 +17,7 @@ from warmflow.experiments.processes import Bar, each
 from warmflow.experiments.run import RunConfig, run_method
 from warmflow.experiments.saved_runs import SavedRun
 from warmflow.experiments.trained_runs import TrainedRun
-from warmflow.files import read_json
+from warmflow.files import read_bytes, read_json
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem
@@ -159,7 +159,7 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
         total = 0
         for folder in folders:
             try:
-                last = (folder / "log.jsonl").read_text(encoding="utf-8").rsplit("\n", 2)[-2]
+                last = read_bytes(folder / "log.jsonl").decode().rsplit("\n", 2)[-2]
                 total += int(last.split('"step": ')[1].split(",")[0])
             except (OSError, IndexError, ValueError):
                 continue

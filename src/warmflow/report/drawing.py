@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INK = "#010203"
 """The colour of text and axes; ``svg`` turns it into the page's own text colour."""
-LEAST = 480
+LEAST, MOST = 480, 4096
 
 
 def blank(size: tuple[float, float], rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -84,10 +84,10 @@ def png(figure: Figure) -> str:
 
 
 def sheet_png(sheet: np.ndarray) -> str:
-    """A ``data:`` URL of a sheet (H, W, 4) enlarged by whole pixels to at least ``LEAST`` wide."""
+    """A ``data:`` URL of a sheet (H, W, 4) enlarged by whole pixels to at least ``LEAST`` wide, or ``MOST`` high."""
     import matplotlib.image
 
-    out, factor = io.BytesIO(), -(-LEAST // sheet.shape[1])
+    out, factor = io.BytesIO(), max(1, min(-(-LEAST // sheet.shape[1]), MOST // sheet.shape[0]))
     matplotlib.image.imsave(out, sheet.repeat(factor, axis=0).repeat(factor, axis=1), format="png")
     return _url(out)
 

@@ -6,7 +6,7 @@ be missing, and what is missing is empty here. A file that is present but broken
 
 from __future__ import annotations
 
-import json
+import math
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,12 +20,19 @@ from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 from warmflow import __version__
 from warmflow.brief import Brief
 from warmflow.checkpoints import refuse_old
+from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
 
 Row = Mapping[str, object]
 KINDS = ("compare", "run", "evaluate")
+MOST_IMAGES = 64
+"""Images of a sheet at most."""
+MOST_PICTURES, PICTURE_VALUES, PICTURE_BYTES = 500, 2**24, 2**29
+"""Pictures of a run, values of one of them and bytes of all, at most."""
+LOG_BYTES = 2**26
+"""Bytes of all logs that are read; those beyond are left out."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +130,13 @@ class Run(Brief):
 
 
 def _load(path: Path) -> dict[str, object]:
+    check_inside(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        said = read_bytes(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from None
+    try:
+        value = parse_json(said)
     except ValueError:
         raise ValueError(
             f"{path} is half-written or no JSON: run the same command again, it goes on where it stopped"
@@ -162,30 +172,56 @@ def _verdict(path: Path, kind: str) -> Verdict:
 
 
 def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The pictures of a file, of each as many rows as are shown, and their captions."""
     if not path.exists():
         return {}, {}
     from safetensors import SafetensorError, safe_open
 
+    check_inside(path)
+    check_file(path, TENSOR_BYTES)
+    found: dict[str, np.ndarray] = {}
     try:
         with safe_open(str(path), framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            for name in list(file.keys())[: MOST_PICTURES + 1]:
+                part = file.get_slice(name)
+                rows = shown_rows(tuple(part.get_shape()))
+                if not rows or len(found) == MOST_PICTURES or sum(x.nbytes for x in found.values()) > PICTURE_BYTES:
+                    raise _TooLarge(f"{path} holds more or larger pictures than are shown: delete it")
+                found[name] = part[:rows]
+            return found, dict(file.metadata() or {})
+    except _TooLarge:
+        raise
     except (SafetensorError, OSError, ValueError, TypeError):
         raise ValueError(
             f"{path} is half-written or no safetensors: delete it, and run the same command again"
         ) from None
 
 
+class _TooLarge(ValueError):
+    """Pictures that take more memory than a page may."""
+
+
+def shown_rows(shape: tuple[int, ...]) -> int:
+    """How many rows of a picture are read: of images those that a sheet shows; 0 where a single one is too large."""
+    n, *rest = shape or (0,)
+    if len(shape) == 4:
+        n = min(n, MOST_IMAGES, max(2, min(8, 1024 // max(shape[3], 1))) ** 2)
+    each = math.prod(rest)
+    return 0 if each > PICTURE_VALUES else max(1, min(n, PICTURE_VALUES // max(each, 1)))
+
+
 def _log(path: Path) -> tuple[Row, ...]:
     """The lines of a log that are whole: a run that is still going may be writing the last one."""
     lines: list[Row] = []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        check_inside(path)
+        text = read_bytes(path).decode("utf-8", errors="replace")
+    except (OSError, ValueError):
         return ()
     for line in text.splitlines():
         with suppress(ValueError):
-            lines.append(mapping(json.loads(line)))
-    return tuple(lines)
+            lines.append(mapping(parse_json(line)))
+    return tuple(line for line in lines if line)
 
 
 def read(folder: str | Path) -> Run:
@@ -212,7 +248,11 @@ def read(folder: str | Path) -> Run:
             f"{folder} is not a run folder, it has no config.json and no verdict.json: give the folder a run has written"
         )
     pictures, captions = _pictures(folder / "pictures.safetensors")
-    logs = {(log.parent.parent.name, log.parent.name): _log(log) for log in sorted(folder.glob("seeds/*/*/log.jsonl"))}
+    logs: dict[tuple[str, str], tuple[Row, ...]] = {}
+    left = LOG_BYTES
+    for log in sorted(folder.glob("seeds/*/*/log.jsonl")):
+        left -= log.stat().st_size if log.is_file() else 0
+        logs[log.parent.parent.name, log.parent.name] = _log(log) if left >= 0 else ()
     if (folder / "log.jsonl").exists():
         logs["", "training"] = _log(folder / "log.jsonl")
     found = configured(config)

@@ -10,7 +10,7 @@ import numpy as np
 
 from warmflow.report import picture_names
 from warmflow.report.drawing import INK, blank
-from warmflow.report.folder import Run
+from warmflow.report.folder import MOST_IMAGES, Run
 from warmflow.report.picture_names import caption, look
 from warmflow.report.roles import REAL, looks, place
 
@@ -28,7 +28,7 @@ BINS = 32
 """Bins of a histogram, of points with one coordinate."""
 
 
-def grid(images: np.ndarray, most: int = 64) -> np.ndarray:
+def grid(images: np.ndarray, most: int = MOST_IMAGES) -> np.ndarray:
     """One RGBA uint8 (H, W, 4) sheet of up to ``most`` images (n, C, H, W) in [-1, 1], gaps transparent."""
     n, channels, height, width = images.shape
     columns = max(2, min(8, 1024 // max(width, 1)))

@@ -4,8 +4,9 @@ Each sample has its own torch generator, seeded from the sample's noise stream: 
 sample, not on the rest of the batch (except for the last bits of the network's arithmetic). Images in [0, 1] are scaled to
 [-1, 1], converted between grey and colour (weights of ITU-R BT.601), and resized to the data's size with antialiasing.
 
-diffusers is an optional dependency and is imported when a pipeline is loaded. Weights are read from safetensors only, and code
-that comes with a pipeline is never run.
+diffusers is an optional dependency and is imported when a pipeline is loaded. Weights are read from safetensors only. A pipeline
+that brings code, or that names parts of other libraries than diffusers and transformers, is refused before diffusers reads it:
+several versions of diffusers run the code of a local folder without being asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from warmflow.contracts import Condition, Source, Start
+from warmflow.files import read_json
 from warmflow.noise import Noise
 from warmflow.number_checks import is_whole
 from warmflow.user_code import evaluating, naming
@@ -33,6 +36,8 @@ ROWS = 64
 LUMA = (0.299, 0.587, 0.114)
 TOLERANCE = 1e-2
 """Largest difference of a sample drawn in two different batches; above it, the pipeline ignores the generators."""
+LIBRARIES = ("diffusers", "transformers")
+"""The libraries that a pipeline's parts may come from."""
 STEERED = ("prompt", "image", "class_labels", "label_ids", "mask_image", "audio")
 
 
@@ -58,7 +63,11 @@ def load_pipeline(name: str) -> Any:
         )
     logging.disable_progress_bar()
     try:
-        pipeline = DiffusionPipeline.from_pretrained(name, use_safetensors=True, local_files_only=here)
+        place = name if here else DiffusionPipeline.download(name, use_safetensors=True)
+        check_plain(Path(place), name)
+        pipeline = DiffusionPipeline.from_pretrained(str(place), use_safetensors=True, local_files_only=True)
+    except _Refused:
+        raise
     except Exception as error:  # diffusers raises many kinds of errors
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"the diffusers pipeline {name!r} cannot be loaded: {first or type(error).__name__}") from None
@@ -66,6 +75,25 @@ def load_pipeline(name: str) -> Any:
         logging.enable_progress_bar()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+class _Refused(ValueError):
+    """A pipeline that brings code."""
+
+
+def check_plain(folder: Path, name: str) -> None:
+    """Raises ValueError if the pipeline in a folder brings code of its own or parts of libraries other than ``LIBRARIES``."""
+    refused = f"the diffusers pipeline {name!r} cannot be loaded"
+    code = next(iter(sorted(folder.rglob("*.py"))), None)
+    if code is not None:
+        raise _Refused(f"{refused}: it brings code ({code.relative_to(folder)}), which is never run; use one without")
+    told = read_json(folder / "model_index.json")
+    if not isinstance(told, dict) or not isinstance(told.get("_class_name"), str):
+        raise _Refused(f"{refused}: its model_index.json names no class of diffusers; give what save_pretrained wrote")
+    for key, value in told.items():
+        library = value[0] if isinstance(value, list) and value else None
+        if not key.startswith("_") and library not in (None, *LIBRARIES):
+            raise _Refused(f"{refused}: its {key} is of {library!r:.50}; known are {' and '.join(LIBRARIES)}")
 
 
 _cached_pipeline: Callable[[str], Any] = lru_cache(maxsize=1)(load_pipeline)
@@ -76,8 +104,8 @@ class DiffusersPipeline(Source):
     """Draws images (n, C, H, W) in [-1, 1] from a diffusers pipeline.
 
     Args:
-        pipeline: a folder or a name on the Hub, which is stored in a run folder; or a pipeline object, which must be passed again
-            when the run is loaded.
+        pipeline: a folder, a name on the Hub, or a pipeline object. It must be passed again when a run is loaded: a run folder
+            that comes from somebody else does not say what is opened.
         shape: (C, H, W) of the data.
         steps: ``num_inference_steps`` of the pipeline. ``Start.calls`` counts its network's evaluations instead.
     """
@@ -86,6 +114,8 @@ class DiffusersPipeline(Source):
     shape: tuple[int, ...]
     steps: int = 50
     takes: frozenset[str] = frozenset()
+
+    again: ClassVar[tuple[str, ...]] = ("pipeline",)
 
     @staticmethod
     def of(pipeline: object, shape: tuple[int, ...], steps: int = 50) -> DiffusersPipeline:

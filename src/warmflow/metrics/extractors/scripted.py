@@ -1,8 +1,8 @@
 """Features from any network in a TorchScript file, for example Inception for the standard FID.
 
-A TorchScript file is a program in a restricted language, interpreted by torch, that contains no Python code. Files of
-``torch.save`` are pickles, and loading a pickle may run arbitrary code. Therefore a file is checked before it is loaded: it
-must be a zip archive with TorchScript's ``code`` and ``constants.pkl``.
+A TorchScript file is a program, interpreted by torch. It is not Python, but it can read and write any file that you can
+(``torch.from_file``, ``torch.save``), so it is run only with ``trust=True``: give that for files whose author you trust, as you
+would for a program. A file must be a zip archive with TorchScript's ``code`` and ``constants.pkl``; pickles are refused.
 
 (torch recommends torch.export for new files but still reads TorchScript, the format of the published networks for metrics.)
 
@@ -11,7 +11,7 @@ A file does not contain its input format. The caller gives it: the side of the s
 FID takes values from 0 to 255, resizes by itself to 299, and needs ``return_features``:
 
     Scripted.load("inception-2015-12-05.pt", name="Inception at 299 px, FID's own resizing", size=None,
-                  low=0.0, high=255.0, arguments={"return_features": True})
+                  low=0.0, high=255.0, arguments={"return_features": True}, trust=True)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from warmflow.files import TENSOR_BYTES, file_digest, reason
 from warmflow.metrics.extractors.base import NamedExtractor, check_size, in_blocks
 
 OWN_SIZE = 64
@@ -55,6 +56,7 @@ class Scripted(NamedExtractor):
         high: Level = 1.0,
         arguments: Mapping[str, object] | None = None,
         device: str = "cpu",
+        trust: bool = False,
     ) -> Scripted:
         """Loads the module of a file and tests it on two grey images.
 
@@ -64,13 +66,18 @@ class Scripted(NamedExtractor):
             low, high: the values of black and white, one or three numbers each.
             arguments: additional keyword arguments of the module.
             device: the device of the module; features are returned on the CPU.
+            trust: whether the program in the file may run.
 
         Raises:
-            ValueError: no such file, not TorchScript, or a module that fails on such images or does not return a (rows, d)
-                table of finite floats.
+            ValueError: not trusted, no such file, not TorchScript, or a module that fails on such images or does not return a
+                (rows, d) table of finite floats.
         """
         path = Path(path)
         check_size(size, path.name)
+        if trust is not True:
+            raise ValueError(
+                f"extractor {path} is a program that can read and write your files: if you trust its author, give trust=True"
+            )
         module, digest = _read(path, device)
         said = f"{path.stem} ({digest[:8]}) at {'its own size' if size is None else f'{size} px'}"
         black, white = (_level(value, key, path) for key, value in (("low", low), ("high", high)))
@@ -116,9 +123,9 @@ def _read(path: Path, device: str) -> tuple[torch.jit.ScriptModule, str]:
     """The module and the SHA-256 of its file; only TorchScript files are loaded."""
     remedy = "give a file written by torch.jit.save (convert a module with torch.jit.trace or torch.jit.script)"
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"extractor {path} cannot be read ({error.strerror}): {remedy}") from None
+        digest = file_digest(path, TENSOR_BYTES).hex()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"extractor {path} cannot be read ({reason(error)}): {remedy}") from None
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -131,4 +138,4 @@ def _read(path: Path, device: str) -> tuple[torch.jit.ScriptModule, str]:
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is a damaged TorchScript file ({first}): {remedy}") from None
-    return module.eval(), hashlib.sha256(raw).hexdigest()
+    return module.eval(), digest
