@@ -18,7 +18,8 @@ import importlib
 import inspect
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
-from warmflow.files import make_folder, read_json, read_tensors, write_json, write_tensors
+from warmflow.files import make_folder, read_json, read_tensors, reason, write_json, write_tensors
 from warmflow.networks import Network
+from warmflow.run_config import check_version, read_config
 from warmflow.sampler import Clip, Sampler
+from warmflow.schemas import check_arguments, shown
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
 
@@ -105,7 +108,9 @@ def _items(parts: Iterable[object], name: str) -> tuple[list[object], dict[str, 
     return [described for described, _ in items], {k: v for _, tensors in items for k, v in tensors.items()}
 
 
-def _find(name: str, allow: Iterable[type]) -> type:
+def _find(name: object, allow: Iterable[type]) -> type:
+    if not isinstance(name, str):
+        raise TypeError(f"a class is named {shown(name)}")
     for kind in allow:
         if class_name(kind) == name:
             return kind
@@ -113,7 +118,7 @@ def _find(name: str, allow: Iterable[type]) -> type:
     if module.split(".")[0] == "warmflow":
         try:
             kind = getattr(importlib.import_module(module), qualname)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError) as error:
             raise ValueError(f"the run was made with {name}, which this version of warmflow does not have") from error
         if isinstance(kind, type) and issubclass(kind, PARTS) and not inspect.isabstract(kind):
             return kind
@@ -151,15 +156,21 @@ def rebuild(json: Any, tensors: Mapping[str, Tensor], allow: Iterable[type] = ()
     if "arguments" in json:
         from warmflow.networks import seeded
 
+        check_arguments(kind, json["arguments"])
         network = seeded(0, lambda: kind(**json["arguments"]))
         _load(network, tensors, json["weights"])
         return network.eval()
-    return kind(**{k: rebuild(v, tensors, allow, **given) for k, v in json["fields"].items()})
+    fields = {k: rebuild(v, tensors, allow, **given) for k, v in json["fields"].items()}
+    check_arguments(kind, fields)
+    return kind(**fields)
 
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     state = {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
     network.load_state_dict(state)
+    bad = [k for k, v in network.named_parameters() if not bool(torch.isfinite(v).all())]
+    if bad:
+        raise TypeError(f"the weights {bad[0]} are not finite")
 
 
 def differences(before: object, now: object, at: str = "") -> list[str]:
@@ -186,7 +197,7 @@ def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
     make_folder(folder)
     path = folder / "config.json"
     if path.exists():
-        found = read_json(path)
+        found = {"state": "started", **read_config(folder)}
         check_version(found, folder)
         changed = differences(found.get("asked"), asked)
         if changed:
@@ -194,29 +205,10 @@ def open_run(folder: Path, asked: Mapping[str, object]) -> dict[str, Any]:
             raise ValueError(
                 f"{folder} holds a run with other settings: {changed[0]}{more}; choose another --out or restore them"
             )
-        return dict(found)
+        return found
     found = {"warmflow": __version__, "kind": asked.get("kind", "run"), "state": "started", "asked": asked}
     write_json(path, found)
     return found
-
-
-def refuse_old(found: object, folder: Path) -> None:
-    """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
-    asked = found.get("asked")
-    if str(found.get("warmflow", "")).startswith("0.1.") or (isinstance(asked, Mapping) and "recipe" in asked):
-        raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")
-
-
-def check_version(found: Mapping[str, object], folder: Path) -> None:
-    """Raises ValueError, naming both versions, if the run was made by another major.minor version."""
-    refuse_old(found, folder)
-    theirs = str(found.get("warmflow", "unknown"))
-    if theirs.split(".")[:2] != __version__.split(".")[:2]:
-        raise ValueError(
-            f"{folder} was made by warmflow {theirs}, this is {__version__}: install that version to use it"
-        )
 
 
 def save_part(folder: Path, name: str, part: object) -> None:
@@ -233,7 +225,7 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
         ValueError: the folder does not contain it, it was made by another version, or a class or callable must be passed again.
     """
     folder = Path(folder)
-    check_version(read_json(folder / "config.json"), folder)
+    check_version(read_config(folder), folder)
     if not (folder / f"{name}.json").exists():
         runs = sorted(folder.glob("seeds/*/*/config.json"))
         if runs and name in ("model", "raw"):
@@ -241,12 +233,31 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
         raise ValueError(f"{folder} has no finished {name}: run the same training command again to complete it")
     described = read_json(folder / f"{name}.json")
     tensors, _ = read_tensors(folder / f"{name}.safetensors")
-    try:
+    with fitting(folder, name):
         return rebuild(described, tensors, allow, **given)
-    except (KeyError, TypeError, AttributeError, RuntimeError):
+
+
+@contextmanager
+def fitting(folder: Path, name: str = "model") -> Iterator[None]:
+    """Makes one line of the errors of a part that is built from a folder, or used for the first time: its description and its
+    tensors do not fit each other, or are damaged."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        if lacks_memory(error):
+            raise
+        said = f"{reason(error)} is missing" if isinstance(error, KeyError) else reason(error)
         raise ValueError(
-            f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
-        ) from None
+            f"{folder}: {name}.json and {name}.safetensors do not fit each other ({said}): delete both and run the same "
+            "command again"
+        ) from error
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that an allocation was refused."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:

@@ -119,9 +119,11 @@ def compared(folder: Path) -> list[tuple[str, Attempt]]:
 def begun_with(folder: Path) -> list[tuple[str, Attempt]]:
     """The run as the beginning of another, and as a teacher."""
     out = str(folder.parent / "out")
-    return [("train --from", command("train", *folders.MOONS, *folders.QUICK, "--from", str(folder), "--out", out)),
-            ("distill", command("distill", str(folder), "--updates", "1", "--no-reflow", "--no-report", "--quiet", "--out", out + "2")),
-            ]  # fmt: skip
+    words = ["--updates", "1", "--no-reflow", "--no-report", "--quiet"]
+    return [
+        ("train --from", command("train", *folders.MOONS, *folders.QUICK, "--from", str(folder), "--out", out)),
+        ("distill", command("distill", str(folder), *words, "--out", out + "2")),
+    ]
 
 
 def trained_again(folder: Path) -> list[tuple[str, Attempt]]:
@@ -232,7 +234,15 @@ def _members() -> dict[str, bytes]:
 
 def read(path: Path) -> list[tuple[str, Attempt]]:
     real = BASE["files"].parent / "sets" / "real.npy"
-    words = ["--baseline", f"cold:1={path}", "--candidate", f"warm:1={real}", "--quiet", "--out", str(path.parent / "out")]
+    words = [
+        "--baseline",
+        f"cold:1={path}",
+        "--candidate",
+        f"warm:1={real}",
+        "--quiet",
+        "--out",
+        str(path.parent / "out"),
+    ]
     return [
         ("load", lambda: data.load(str(path))),
         ("audit", command("audit", str(path))),
@@ -332,7 +342,7 @@ def images(scratch: Path, seed: int) -> Iterable[tuple[str, Attempt]]:
             (root / str(k) / f"{i}.png").hardlink_to(_good(i))
     for k in range(r.choice((1, 3))):
         name, told = image_mutant(r)
-        (root / r.choice(("0", "1", "."))  / f"{k}{name}").write_bytes(told)
+        (root / r.choice(("0", "1", ".")) / f"{k}{name}").write_bytes(told)
     alone = scratch / "alone"
     alone.mkdir()
     for k in range(2):

@@ -19,17 +19,15 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
-
-import mutants
-import numpy as np
 
 from warmflow import cli
 
 SECONDS, LARGEST, ROOM = 10, 2**30, 3 * 2**30
+WAIT = 60
+"""Seconds on the clock after which a trial hangs that does not compute: other programs may slow it down."""
 CHUNK = 40
 Attempt = Callable[[], object]
 
@@ -110,12 +108,17 @@ def limited() -> Iterator[None]:
     def late(*_: object) -> None:
         raise Hang
 
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    for each, timer, seconds in (
+        (signal.SIGPROF, signal.ITIMER_PROF, SECONDS),
+        (signal.SIGALRM, signal.ITIMER_REAL, WAIT),
+    ):
+        signal.signal(each, late)
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def tried(act: Attempt) -> str:

@@ -29,8 +29,10 @@ from torch import Tensor
 from warmflow.contracts import Batch, Coupling, Data, Pair, Source, Start
 from warmflow.couplings.base import permuted, place, seen
 from warmflow.couplings.refine import refined
+from warmflow.files import read_tensors
 from warmflow.noise import Noise, permutation
 from warmflow.records import concatenate
+from warmflow.schemas import OBJECT, read_as
 
 
 def _write(pair: Pair, path: Path) -> None:
@@ -55,9 +57,9 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _read(path: Path) -> Pair:
-    from safetensors.torch import load_file
-
-    tensors = load_file(path)
+    tensors, _ = read_tensors(path)
+    if not {"x0", "x1"} <= tensors.keys():
+        raise ValueError(f"{path} is damaged (it holds no pairs): delete it and run the same command again")
     condition = {k.removeprefix("condition."): v for k, v in tensors.items() if k.startswith("condition.")}
     start = Start(tensors["x0"], condition, tensors.get("fixed"), tensors.get("t"), tensors.get("calls"))
     return Pair(start, tensors["x1"], tensors.get("index"))
@@ -120,7 +122,7 @@ def _(part: torch.nn.Module) -> str:
 def _check_settings(folder: Path, settings: dict[str, object]) -> None:
     note = folder / "pairs.json"
     if note.exists():
-        before = json.loads(note.read_text())
+        before = read_as(OBJECT, note)
         changed = [k for k in settings if before.get(k) != settings[k]]
         if changed:
             k = changed[0]
@@ -181,15 +183,13 @@ def _block_pairs(coupling: Coupling, data: Data, source: Source, rows: Tensor, n
 def _refined_round(pair: Pair, coupling: Coupling, names: list[str], block: int, noise: Noise,
             files: list[Path | None], tell: Callable[[], None]) -> Pair:  # fmt: skip
     """Applies one refinement pass per file to the pairs of a round; ``names`` are the conditions that belong to the data."""
-    from safetensors.torch import load_file
-
     x0, x1 = place(pair.start, coupling.space).cpu(), seen(pair.x1, coupling.space).cpu()
     datum = {k: pair.start.condition[k] for k in names}
     groups = None if coupling.within is None else datum[coupling.within].cpu()
     rows = torch.arange(len(pair.x1))
     for k, file in enumerate(files):
         if file is not None and file.exists():
-            rows = load_file(file)["rows"]
+            rows = read_tensors(file)[0].get("rows", rows)
         else:
             rows = refined(x0, x1, rows, groups, block=block, noise=noise.fold(f"pass {k}"))
             if file is not None:

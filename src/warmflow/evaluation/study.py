@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from warmflow.evaluation.curves import Curve
+from warmflow.schemas import Finite, Seconds, Seed, Undefined, Whole
 
 
 class Role(StrEnum):
@@ -56,9 +57,9 @@ class Method:
     solver: str = ""
     solvers: tuple[str, ...] = ()
     of: str = ""
-    bill: Mapping[str, float] = field(default_factory=dict)
+    bill: Mapping[str, Seconds] = field(default_factory=dict)
     title: str = ""
-    calls_per_step: float = 1.0
+    calls_per_step: Seconds = 1.0
 
     @property
     def shown(self) -> str:
@@ -79,10 +80,10 @@ class MetricFacts:
     """
 
     name: str
-    scatter: float | None = None
+    scatter: Finite | None = None
     zero: bool = True
     unit: str = ""
-    floor: float = 0.0
+    floor: Seconds = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +100,13 @@ class Measure:
         beside: numbers that are reported only.
     """
 
-    samples: int
-    distance: Mapping[str, float]
+    samples: Whole
+    distance: Mapping[str, Finite]
     replicates: Mapping[str, Tensor]
-    validation: Mapping[str, float]
+    validation: Mapping[str, Finite]
     classes: Tensor | None = None
     copies: Tensor | None = None
-    beside: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, Undefined] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +118,11 @@ class Row:
     """
 
     method: str
-    steps: int
-    calls: float
-    seed: int
+    steps: Whole
+    calls: Seconds
+    seed: Seed
     measure: Measure
-    seconds: float | None = None
+    seconds: Seconds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +138,13 @@ class RealFacts:
         copying_noise: the standard error of each such share due to the real data.
     """
 
-    test: int
-    validation: int
+    test: Whole
+    validation: Whole
     shares: Tensor | None = None
-    variation_limit: float = 0.0
-    variation_mean: float = 0.0
-    quantiles: tuple[float, ...] = ()
-    copying_noise: tuple[float, ...] = ()
+    variation_limit: Finite = 0.0
+    variation_mean: Finite = 0.0
+    quantiles: tuple[Finite, ...] = ()
+    copying_noise: tuple[Finite, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ class Times:
     is needed to draw a sample is counted, including its draft."""
 
     method: str
-    steps: int
-    seconds: tuple[float, ...]
+    steps: Whole
+    seconds: tuple[Seconds, ...]
 
 
 @dataclass(frozen=True, eq=False)

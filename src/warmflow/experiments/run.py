@@ -33,41 +33,6 @@ from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
 
-MethodTold = TypedDict("MethodTold", {"class": str, "teacher": "MethodTold", "draft": object}, total=False)
-"""A method's options as JSON, those that are read from run folders."""
-
-
-class RunTrained(TypedDict, total=False):
-    """Facts about a training."""
-
-    seconds: float
-    batch: int
-    warning: str
-
-
-class RunAsked(TypedDict, total=False):
-    """What was asked of a run, see ``asked_of``."""
-
-    problem: Mapping[str, object]
-    method: MethodTold
-    training: Mapping[str, object]
-    seed: int
-    data: str
-    teacher: str
-    begin: str
-
-
-class RunConfig(TypedDict, total=False):
-    """The config.json of a run."""
-
-    warmflow: str
-    kind: str
-    state: str
-    asked: RunAsked
-    training: RunTrained
-    spent: dict[str, float]
-    classes: list[str]
-
 
 class Given(TypedDict, total=False):
     """The user's own callables and modules that a run folder cannot hold: a draft model, a wrapped model."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from warmflow.checkpoints import check_version, load
+from warmflow.checkpoints import fitting, load
 from warmflow.drafts import Own
-from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
+from warmflow.experiments.run import Given, data_print, weights_of
 from warmflow.fields import network_of
-from warmflow.files import read_json
+from warmflow.files import reason
 from warmflow.methods import Method, method_from
 from warmflow.options import changed
 from warmflow.problems import problem_from, problem_of
+from warmflow.run_config import MethodTold, RunAsked, RunConfig, check_version, read_config, seconds_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
 
@@ -52,7 +53,7 @@ class SavedRun:
     @property
     def seconds(self) -> float:
         """What training took."""
-        return float((self.config.get("training") or {}).get("seconds", 0.0))
+        return seconds_of(self.config)
 
     @property
     def spent(self) -> Mapping[str, float]:
@@ -73,7 +74,11 @@ class SavedRun:
     def sampler(self, device: str = "cpu") -> Sampler:
         """The sampler with averaged weights."""
         given: Given = {} if self.draft is None else {"draft": self.draft}
-        return placed(load(self.folder, **given), device)
+        found = placed(load(self.folder, **given), device)
+        if not found.takes:
+            with fitting(self.folder):
+                found(1, seed=0, steps=1)
+        return found
 
     def setup(self, problem: object = None) -> Setup:
         """The run's problem made ready.
@@ -84,8 +89,10 @@ class SavedRun:
         Raises:
             ValueError: arrays that are not given again, or data that are not those that the run was trained on.
         """
-        asked = problem_from(self.asked["problem"]) if problem is None else problem_of(problem)
-        found = asked.setup(changed(Training(), self.asked["training"]))
+        with said_in(self.folder / "config.json"):
+            told = problem_from(self.asked["problem"]) if problem is None else None
+            training = changed(Training(), self.asked["training"])
+        found = (told or problem_of(problem)).setup(training)
         if data_print(found) != self.asked["data"]:
             raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
         return found
@@ -114,7 +121,17 @@ def read_run(run: Path, draft: object = None) -> SavedRun:
         raise ValueError(
             f"{run} is of a model of your own, which it does not hold: load it with load({str(run)!r}, network=...)"
         )
-    return SavedRun(run, config, method_from(_with_draft(told, draft)), draft)
+    with said_in(run / "config.json"):
+        return SavedRun(run, config, method_from(_with_draft(told, draft)), draft)
+
+
+@contextmanager
+def said_in(path: Path) -> Iterator[None]:
+    """Names the file that options come from, where they are not those of this version."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: {reason(error)}") from None
 
 
 def _with_draft(told: MethodTold, draft: object) -> MethodTold:
@@ -129,16 +146,17 @@ def _with_draft(told: MethodTold, draft: object) -> MethodTold:
 
 
 def _read(run: Path) -> RunConfig:
-    found = read_json(run / "config.json")
-    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
-        raise ValueError(
-            f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
-        )
+    found = read_config(run)
     check_version(found, run)
     if found.get("kind") != "run":
         some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm-start")
         raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
-    return cast(RunConfig, found)
+    missing = [name for name in ("problem", "training", "seed", "data") if name not in found.get("asked", {})]
+    if missing:
+        raise ValueError(
+            f"{run / 'config.json'} does not say the {missing[0]} that the run was made with: train it again"
+        )
+    return found
 
 
 def digest_of(sampler: Sampler) -> str:
@@ -161,12 +179,12 @@ def teacher_of(student: Path) -> Path:
     Raises:
         ValueError: it is at none of these places.
     """
-    config = read_json(student / "config.json")
-    told = config.get("teacher") or {}
+    config = read_config(student)
+    told = config.get("teacher")
     places = [Path(told["path"]), (student / told["from_here"]).resolve()] if told else []
     places.append(student / "teacher")
     if not told:
-        places += _beside(student, str((config.get("asked") or {}).get("teacher")))
+        places += _beside(student, str(config.get("asked", {}).get("teacher")))
     found = next((p for p in places if (p / "config.json").exists()), None)
     if found is None:
         raise ValueError(f"{student} is the student of {places[0]}, which is not there: compare where it was distilled")

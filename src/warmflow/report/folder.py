@@ -18,10 +18,10 @@ import numpy as np
 from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
-from warmflow.checkpoints import refuse_old
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
+from warmflow.run_config import refuse_old
 
 Row = Mapping[str, object]
 KINDS = ("compare", "run", "evaluate")
