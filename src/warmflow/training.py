@@ -28,7 +28,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow import signals
 from warmflow.contracts import Data, Objective, Pair, Player
-from warmflow.files import read_tensors, write_tensors
+from warmflow.files import read_lines, read_tensors, write_tensors
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole
 from warmflow.printing import bar
@@ -145,12 +145,10 @@ class _Log:
         self.path = None if folder is None else folder / "log.jsonl"
         if self.path is not None and self.path.exists():
             kept = []
-            for line in self.path.read_text().splitlines():
-                try:
-                    if json.loads(line)["step"] <= step:
-                        kept.append(line + "\n")
-                except (json.JSONDecodeError, KeyError):
-                    continue  # an incomplete line, written when the process was killed
+            for line in read_lines(self.path):  # without an incomplete one, written when the process was killed
+                match line.get("step"):
+                    case int() as at if at <= step:
+                        kept.append(json.dumps(line) + "\n")
             temporary = self.path.with_suffix(".tmp")
             temporary.write_text("".join(kept))
             os.replace(temporary, self.path)

@@ -204,12 +204,12 @@ def runs() -> dict[str, tuple[int, Callable[[Path, int], Iterable[tuple[str, Att
     found["warm/pairs.json"] = (3, mutated("warm", f"{PAIRS}/pairs.json", js, trained_again))
     found["warm/block"] = (2, mutated("warm", f"{PAIRS}/{block}", ts, trained_again))
     found["warm/seconds.json"] = (2, mutated("warm", "parts/seconds.json", js, trained_again))
-    for name in ("compare", "files"):
-        found[f"{name}/verdict.json"] = (12, mutated(name, "verdict.json", js, shown))
-        found[f"{name}/config.json"] = (5, mutated(name, "config.json", js, all_of(shown, planned)))
-        found[f"{name}/study.json"] = (12, mutated(name, "study.json", js, planned))
-        found[f"{name}/study.safetensors"] = (3, mutated(name, "study.safetensors", ts, planned))
-        found[f"{name}/pictures.safetensors"] = (3, mutated(name, "pictures.safetensors", ts, shown))
+    for name, more in (("compare", 1), ("files", 4)):  # the pages of a comparison take seconds
+        found[f"{name}/verdict.json"] = (4 * more, mutated(name, "verdict.json", js, shown))
+        found[f"{name}/config.json"] = (2 * more, mutated(name, "config.json", js, all_of(shown, planned)))
+        found[f"{name}/study.json"] = (10, mutated(name, "study.json", js, planned))
+        found[f"{name}/study.safetensors"] = (4, mutated(name, "study.safetensors", ts, planned))
+        found[f"{name}/pictures.safetensors"] = (1 * more, mutated(name, "pictures.safetensors", ts, shown))
     found["row.json"] = (8, row_of(js, "row.json"))
     found["row.safetensors"] = (2, row_of(ts, "row.safetensors"))
     found["seconds.json"] = (2, seconds_of)

@@ -225,16 +225,14 @@ def array_mutant(data: bytes, seed: int) -> bytes:
             return head("(300, 2)", r.choice(TYPES), r.choice(("", "", "'x': 1,", "'descr': 2,", "#"))) + data[128:] * 8
         case 3:
             return data[:6] + bytes([r.randrange(256), r.randrange(256)]) + r.randbytes(2) + data[10:]
-    x = (
-        np.load(io.BytesIO(data))
-        .copy()
-        .astype(r.choice(("f4", "f8", "f2", "i8", "u8", "u1", "i1", "c8", "?", "U3", "S3")))
-    )
+    x = np.load(io.BytesIO(data)).copy()
+    if x.dtype.kind != "U":
+        x = x.astype(r.choice(("f4", "f8", "f2", "i8", "u8", "u1", "i1", "c8", "?", "U3", "S3")))
     if x.dtype.kind == "f":
         x.flat[r.randrange(x.size)] = r.choice((np.nan, np.inf, -np.inf, 1e30, 1e4, 5e-324))
     elif x.dtype.kind in "iu":
         x.flat[r.randrange(x.size)] = r.choice((np.iinfo(x.dtype).max, np.iinfo(x.dtype).min))
-    shapes = (x, x[:0], x[:1], x.ravel(), x[None], x[..., None, None, None], x[:, :0], x.T, x[:150], x[0, 0])
+    shapes = (x, x[:0], x[:1], x.ravel(), x[None], x[..., None, None, None], x[..., :0], x.T, x[:150], x[0])
     out = io.BytesIO()
     np.save(out, r.choice(shapes))
     return out.getvalue()

@@ -27,6 +27,7 @@ from warmflow.data.image_files import names_of, read_pixels, reason
 from warmflow.data.images import as_tensor, channels_first
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
+from warmflow.files import read_tensors
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".tga", ".avif", ".jp2")
 NAMES = ("x", "samples", "arr_0")
@@ -144,13 +145,11 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
 
 
 def _safetensors(file: Path, name: str) -> Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        found = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{name} cannot be read ({error}); write it with safetensors.torch.save_file") from None
+        found, _ = read_tensors(file)
+    except ValueError as error:
+        said = str(error.__cause__ or error.__context__ or error).split("\n")[0]
+        raise ValueError(f"{name} cannot be read ({said}); write it with safetensors.torch.save_file") from None
     key = next((k for k in NAMES if k in found), next(iter(found)) if len(found) == 1 else None)
     if key is None:
         raise ValueError(f"{name} has the tensors {', '.join(sorted(found)) or '(none)'}; name the samples x")

@@ -20,9 +20,11 @@ References:
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import unicodedata
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data import Codec, DataSet, part
+from warmflow.files import parse_json, read_bytes, reason
 from warmflow.number_checks import is_whole
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -40,6 +43,8 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 SHARES = {"train": 0.70, "judge": 0.15, "validation": 0.05, "heldout": 0.10}
 MOST = 255
 """Largest number of symbols of a full alphabet, not counting the replacement for all others."""
+LARGEST = 4 * 2**30
+"""Bytes of the largest file of text that is read."""
 ALPHABETS = ("text8", "full")
 OTHER = "\ufffd"
 
@@ -148,9 +153,9 @@ def read(path: str | Path) -> dict[str, str]:
 
 def _bytes(path: Path) -> str:
     try:
-        return decoded(path.read_bytes(), str(path))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        return decoded(read_bytes(path, LARGEST), str(path))
+    except FileNotFoundError:
+        raise ValueError(f"{path} cannot be read: it is not there any more") from None
 
 
 def _archive(path: Path) -> dict[str, str]:
@@ -161,8 +166,10 @@ def _archive(path: Path) -> dict[str, str]:
                 file = archive.extractfile(member) if member.isfile() and member.name.endswith(".txt") else None
                 if file is not None:
                     found[member.name] = decoded(file.read(), f"{path}:{member.name}")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is not an archive that can be read ({error}): give a .tar of .txt files") from None
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OverflowError) as error:
+        raise ValueError(
+            f"{path} is not an archive that can be read ({reason(error)}): give a .tar of .txt files"
+        ) from None
     if not found:
         raise ValueError(f"the archive {path} holds no .txt files")
     return dict(sorted(found.items()))
@@ -261,8 +268,6 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
     Raises:
         ValueError: an empty file, lines of another length, symbols outside the alphabet, JSON without a draft.
     """
-    import json
-
     lines = [line for line in _bytes(Path(path)).split("\n") if line != ""]
     drafts: list[Tensor] = []
     refined: list[Tensor] = []
@@ -270,14 +275,15 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
         pair = {"draft": line}
         if str(path).endswith(".jsonl"):
             try:
-                pair = json.loads(line)
+                pair = parse_json(line)
                 drafts_line = pair["draft"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
                 raise ValueError(
                     f'{path}, line {i} is not a JSON object with a "draft": give {{"draft": "..."}}'
                 ) from None
-            if not isinstance(drafts_line, str):
-                raise ValueError(f"{path}, line {i}: the draft is a {type(drafts_line).__name__}; give text")
+            for key, said in (("draft", drafts_line), ("refined", pair.get("refined", ""))):
+                if not isinstance(said, str):
+                    raise ValueError(f"{path}, line {i}: the {key} is a {type(said).__name__}; give text")
         for key, rows in (("draft", drafts), ("refined", refined)):
             if key in pair:
                 if len(pair[key]) != length:

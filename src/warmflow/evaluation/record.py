@@ -96,11 +96,7 @@ def save_study(folder: Path, study: Study) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Reads a study written by ``save_study``.
-
-    Raises:
-        ValueError: a file that is missing, incomplete, or not as ``save_study`` writes it.
-    """
+    """Reads a study written by ``save_study``; ValueError for a file that is missing, incomplete or of other types."""
     path, (tensors, _) = folder / "study.json", read_tensors(folder / "study.safetensors")
     found = read_as(OBJECT, path)
     lines, real = checked(LINES, found.get("rows"), path), checked(OBJECT, found.get("real"), path)

@@ -257,7 +257,7 @@ class Study:
 
 def _check(study: Study) -> None:
     """Raises ValueError if a study is inconsistent; messages name the method, the value and the remedy."""
-    names = [m.name for m in study.methods]
+    names, metrics = [m.name for m in study.methods], {m.name for m in study.metrics}
     if len(set(names)) < len(names):
         raise ValueError(f"methods are named {', '.join(names)}; give each method its own name")
     if not study.named(Role.BASELINE) or not study.named(Role.CANDIDATE):
@@ -270,12 +270,30 @@ def _check(study: Study) -> None:
         if row.seed in have:
             raise ValueError(f"{row.method} has two rows at {row.steps} steps under seed {row.seed}; give one")
         have.add(row.seed)
+        form = _form(row.measure, metrics)
+        if form is None or form != _form(study.rows[0].measure, metrics):
+            raise ValueError(
+                f"{row.method} at {row.steps} steps has other metrics, resamplings or classes than other rows"
+            )
         if row.measure.samples != study.rows[0].measure.samples:
             raise ValueError(
                 f"{row.method} at {row.steps} steps has {row.measure.samples} samples and {study.rows[0].method} "
                 f"{study.rows[0].measure.samples}; a comparison needs equally many of every method"
             )
     _check_seeds({name: found for name, found in seeds.items() if found}, study.methods)
+
+
+def _form(m: Measure, metrics: set[str]) -> object:
+    """What is the same in all rows; None where a metric is missing or numbers are not finite."""
+    held = [x for x in (m.classes, m.copies, *m.replicates.values()) if x is not None]
+    whole = metrics and metrics <= m.distance.keys() & m.validation.keys() & m.replicates.keys()
+    if not whole or not all(x.is_floating_point() or x is m.classes for x in held) or not all(map(_finite, held)):
+        return None
+    return m.classes is None, m.copies is None, set(m.beside), [(x.shape, x.dtype) for x in held]
+
+
+def _finite(x: Tensor) -> bool:
+    return bool(torch.isfinite(x).all())
 
 
 def _check_seeds(seeds: Mapping[str, Mapping[int, set[int]]], methods: Sequence[Method]) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
@@ -31,7 +32,7 @@ from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
-from warmflow.files import read_json, write_json
+from warmflow.files import write_json
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole
@@ -40,8 +41,10 @@ from warmflow.printing import say
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
+from warmflow.schemas import OBJECT, checked, read_as
 
 SEEDS = (0, 1, 2, 3, 4)
+_CHOICES = TypeAdapter(tuple[Choice, ...])
 LEAST_SAMPLES = 200
 """Fewer samples tell no distribution from another."""
 
@@ -164,9 +167,10 @@ def _asked(work: Work, how: Asked) -> dict[str, object]:
 
 def judged_again(root: Path) -> Report:
     """A finished comparison judged again from its study: nothing is sampled."""
-    kept, study = read_json(root / "verdict.json"), read_study(root)
-    choices = tuple(Choice(c["method"], c["chosen"], c["distances"]) for c in kept["choices"])
-    write_json(root / "verdict.json", {**kept, **verdict_json(Evaluation.of(study, choices))})
+    path, study = root / "verdict.json", read_study(root)
+    kept = read_as(OBJECT, path)
+    choices = checked(_CHOICES, kept.get("choices", []), path)
+    write_json(path, {**kept, **verdict_json(Evaluation.of(study, choices))})
     report = Report.read(root)
     report.save(root)
     return report

@@ -147,7 +147,7 @@ def _updates(folders: Sequence[Path]) -> Callable[[], int]:
         total = 0
         for folder in folders:
             try:
-                last = (folder / "log.jsonl").read_text().rsplit("\n", 2)[-2]
+                last = (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace").rsplit("\n", 2)[-2]
                 total += int(last.split('"step": ')[1].split(",")[0])
             except (OSError, IndexError, ValueError):
                 continue

@@ -6,10 +6,8 @@ be missing, and what is missing is empty here. A file that is present but broken
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +16,7 @@ import numpy as np
 from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
+from warmflow.files import parse_json, read_bytes, read_lines
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
@@ -123,9 +122,11 @@ class Run:
 
 def _load(path: Path) -> dict[str, object]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from None
+        text = read_bytes(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there any more") from None
+    try:
+        value = parse_json(text)
     except ValueError:
         raise ValueError(
             f"{path} is half-written or no JSON: run the same command again, it goes on where it stopped"
@@ -176,15 +177,10 @@ def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def _log(path: Path) -> tuple[Row, ...]:
     """The lines of a log that are whole: a run that is still going may be writing the last one."""
-    lines: list[Row] = []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return tuple(read_lines(path))
+    except ValueError:  # it cannot be read
         return ()
-    for line in text.splitlines():
-        with suppress(ValueError):
-            lines.append(mapping(json.loads(line)))
-    return tuple(lines)
 
 
 def read(folder: str | Path) -> Run:
