@@ -44,6 +44,8 @@ def class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+LONGEST_NAME = 200
+"""Letters of the longest name of a class."""
 Described = tuple[object, dict[str, Tensor]]
 
 
@@ -109,7 +111,7 @@ def _items(parts: Iterable[object], name: str) -> tuple[list[object], dict[str, 
 
 
 def _find(name: object, allow: Iterable[type]) -> type:
-    if not isinstance(name, str):
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
         raise TypeError(f"a class is named {shown(name)}")
     for kind in allow:
         if class_name(kind) == name:

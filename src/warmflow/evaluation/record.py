@@ -32,8 +32,7 @@ from warmflow.schemas import OBJECT, checked, read_as
 JSON = dict[str, Any]
 for tensors_in in (Measure, RealFacts):
     setattr(tensors_in, "__pydantic_config__", ConfigDict(arbitrary_types_allowed=True))  # noqa: B010
-ROW, STUDY = TypeAdapter(Row), TypeAdapter(Study)
-LINES = TypeAdapter(list[JSON])
+ROW, STUDY, LINES = TypeAdapter(Row), TypeAdapter(Study), TypeAdapter(list[JSON])
 UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high", "_band_high": "band_low"}
 """Suffixes of n_eq, with the distance that each is computed from: n_eq decreases with the distance, so bounds are swapped."""
 
@@ -61,8 +60,8 @@ def _tensors(row: Row, prefix: str) -> dict[str, Tensor]:
 
 def _told(line: JSON, tensors: Mapping[str, Tensor], prefix: str) -> JSON:
     """A line of a file with its measure, as the schema of a row has it."""
-    more = {name: tensors.get(f"{prefix}|{name}") for name in ("classes", "copies")}
     held = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+    more = {name: tensors.get(f"{prefix}|{name}") for name in ("classes", "copies")}
     return {**line, "measure": {**line, **more, "replicates": held}}
 
 

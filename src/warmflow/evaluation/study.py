@@ -270,8 +270,7 @@ def _check(study: Study) -> None:
         if row.seed in have:
             raise ValueError(f"{row.method} has two rows at {row.steps} steps under seed {row.seed}; give one")
         have.add(row.seed)
-        form = _form(row.measure, metrics)
-        if form is None or form != _form(study.rows[0].measure, metrics):
+        if (form := _form(row.measure, metrics)) is None or form != _form(study.rows[0].measure, metrics):
             raise ValueError(
                 f"{row.method} at {row.steps} steps has other metrics, resamplings or classes than other rows"
             )
@@ -286,14 +285,10 @@ def _check(study: Study) -> None:
 def _form(m: Measure, metrics: set[str]) -> object:
     """What is the same in all rows; None where a metric is missing or numbers are not finite."""
     held = [x for x in (m.classes, m.copies, *m.replicates.values()) if x is not None]
-    whole = metrics and metrics <= m.distance.keys() & m.validation.keys() & m.replicates.keys()
-    if not whole or not all(x.is_floating_point() or x is m.classes for x in held) or not all(map(_finite, held)):
+    if not metrics or not metrics <= m.distance.keys() & m.validation.keys() & m.replicates.keys():
         return None
-    return m.classes is None, m.copies is None, set(m.beside), [(x.shape, x.dtype) for x in held]
-
-
-def _finite(x: Tensor) -> bool:
-    return bool(torch.isfinite(x).all())
+    finite = all(bool(torch.isfinite(x).all()) for x in held)
+    return (m.classes is None, set(m.beside), [(x.shape, x.dtype) for x in held]) if finite else None
 
 
 def _check_seeds(seeds: Mapping[str, Mapping[int, set[int]]], methods: Sequence[Method]) -> None:
