@@ -113,7 +113,9 @@ def _hinted(kind: type) -> dict[str, TypeAdapter[object]]:
     """The schemas of a constructor's arguments whose annotations can be read."""
     found = {}
     with suppress(NameError, TypeError):  # annotations of a user's own class that are not there at run time
-        for name, hint in get_type_hints(kind if is_dataclass(kind) else getattr(kind, "__init__")).items():  # noqa: B009
+        hints = get_type_hints(kind if is_dataclass(kind) else getattr(kind, "__init__"))  # noqa: B009
+        for name in inspect.signature(kind).parameters.keys() & hints.keys():
+            hint = hints[name]
             if isinstance(hint, type) and is_dataclass(hint):  # an instance of one is needed, not its fields
                 hint = Annotated[object, AfterValidator(partial(_instance, hint))]
             with suppress(PydanticUserError, SchemaError):  # protocols

@@ -9,9 +9,11 @@ import os
 import random
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import folders
 import mutants
@@ -39,40 +41,41 @@ def enough(*_: object, **__: object) -> None:
     raise Enough
 
 
-def enough_written(handle: int) -> None:
+def not_written(handle: int) -> None:
     """In place of ``os.fsync``, which takes most of the time of thousands of trials."""
 
 
 def ready(root: Path) -> None:
-    """Makes the folders that are mutated, and shortens what follows the reading of files."""
+    """Makes the folders that are mutated, and notes the tags of their pages."""
     BASE.update(folders.made(root))
     for folder in BASE.values():
         page = root / "page.html"
         folders.typed("report", str(folder), "--out", str(page))
         KNOWN.update(tags(page.read_text(encoding="utf-8")))
-    os.fsync = enough_written
-    warmflow.experiments.compare_runs.conclude = enough
-    warmflow.experiments.evaluate_files.evaluate = enough
-    warmflow.experiments.audit.Parts = enough
-    planner.plan.__kwdefaults__["studies"] = 1
-    planner.MOST_SEEDS, planner.LADDER, planner.REPLICATES = 3, (1,), 5
+
+
+@contextmanager
+def shortened() -> Iterator[None]:
+    """Shortens what follows the reading of files, which is the same for all of them."""
+    with ExitStack() as held:
+        for owner, name, value in (
+            (os, "fsync", not_written),
+            (warmflow.experiments.compare_runs, "conclude", enough),
+            (warmflow.experiments.evaluate_files, "evaluate", enough),
+            (warmflow.experiments.audit, "Parts", enough),
+            (planner, "MOST_SEEDS", 3),
+            (planner, "LADDER", (1,)),
+            (planner, "REPLICATES", 5),
+        ):
+            held.enter_context(mock.patch.object(owner, name, value))
+        held.enter_context(mock.patch.dict(planner.plan.__kwdefaults__, studies=1))
+        yield
 
 
 def copied(name: str, to: Path) -> Path:
-    """A copy of a folder, whose JSON can be written to; weights are links."""
-
-    def copy(source: str, target: str) -> None:
-        if source.endswith(".safetensors"):
-            Path(target).hardlink_to(source)
-        else:
-            shutil.copy2(source, target)
-
-    shutil.copytree(
-        BASE[name],
-        to,
-        copy_function=copy,
-        ignore=shutil.ignore_patterns("pairs", "drafts") if name == "compare" else None,
-    )
+    """A copy of a folder; of a comparison without the parts of its runs, which no trial reads."""
+    left_out = shutil.ignore_patterns("pairs", "drafts") if name == "compare" else None
+    shutil.copytree(BASE[name], to, ignore=left_out)
     return to
 
 
@@ -350,7 +353,7 @@ def images(scratch: Path, seed: int) -> Iterable[tuple[str, Attempt]]:
     for k in range(2):
         (root / str(k)).mkdir(parents=True)
         for i in range(100):
-            (root / str(k) / f"{i}.png").hardlink_to(_good(i))
+            (root / str(k) / f"{i}.png").symlink_to(_good(i))
     for k in range(r.choice((1, 3))):
         name, told = image_mutant(r)
         (root / r.choice(("0", "1", ".")) / f"{k}{name}").write_bytes(told)

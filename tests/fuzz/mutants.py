@@ -29,10 +29,7 @@ class Token(str):
 
 
 def _deep(n: int) -> Any:
-    value: Any = 1
-    for _ in range(n):
-        value = [value]
-    return value
+    return Token("[" * n + "1" + "]" * n)
 
 
 def _values(r: random.Random) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import kinds
@@ -18,11 +19,12 @@ FILES, DATA = 2_000, 1_000
 
 
 @pytest.fixture(scope="module", autouse=True)
-def base(tmp_path_factory: pytest.TempPathFactory) -> None:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The folders that are mutated, made once by the commands of users."""
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context():
-        kinds.ready(tmp_path_factory.mktemp("base"))
+    kinds.ready(tmp_path_factory.mktemp("base"))
+    with kinds.shortened():
+        yield
 
 
 @pytest.mark.slow
@@ -53,5 +55,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         kinds.ready(Path(place) / "base")
         (scratch := Path(place) / "trial").mkdir()
-        for name, act in {**kinds.runs(), **kinds.of_data()}[kind][1](scratch, seed):
-            print(name, trials.tried(act) or "fine")
+        with kinds.shortened():
+            for name, act in {**kinds.runs(), **kinds.of_data()}[kind][1](scratch, seed):
+                print(name, trials.tried(act) or "fine")

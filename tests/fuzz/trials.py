@@ -79,7 +79,7 @@ def address_space(key: str) -> int:
 def lacked_memory(error: BaseException | None) -> bool:
     """Whether an error, or what it was raised for, is that an allocation was refused."""
     while error is not None:
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        if (isinstance(error, MemoryError) and "stack" not in str(error)) or "allocate memory" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -252,4 +252,6 @@ def faults(trials: Sequence[Trial]) -> list[Fault]:
 
 def described(found: Sequence[Fault]) -> str:
     """Faults in the form of a message: how to replay each one."""
-    return "\n".join([f"{len(found)} faults; replay one by test_fuzz.py::replay(kind, seed)", *map(str, found)])
+    return "\n".join(
+        [f"{len(found)} faults; replay one by: python tests/fuzz/test_fuzz.py KIND SEED", *map(str, found)]
+    )
