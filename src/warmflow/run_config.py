@@ -95,7 +95,9 @@ def seconds_of(config: Mapping[str, object]) -> float:
 def refuse_old(found: object, folder: Path) -> None:
     """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
     if not isinstance(found, Mapping):
-        raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
+        raise ValueError(
+            f"{folder / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
+        )
     asked = found.get("asked")
     if str(found.get("warmflow", "")).startswith("0.1.") or (isinstance(asked, Mapping) and "recipe" in asked):
         raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")

@@ -147,6 +147,10 @@ def _with_draft(told: MethodTold, draft: object) -> MethodTold:
 
 def _read(run: Path) -> RunConfig:
     found = read_config(run)
+    if "asked" not in found:
+        raise ValueError(
+            f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
+        )
     check_version(found, run)
     if found.get("kind") != "run":
         some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm-start")
