@@ -16,7 +16,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
 from warmflow.fields.schedules import Schedule
-from warmflow.files import as_number, make_folder, read_json, read_tensors, write_json, write_tensors
+from warmflow.files import as_number, make_folder, read_json, read_tensors, reason, write_json, write_tensors
 from warmflow.networks import Network
 from warmflow.number_checks import numbers_checked
+from warmflow.run_config import check_version, read_config
 from warmflow.sampler import Clip, Sampler
+from warmflow.schemas import check_arguments
 from warmflow.strangers import DoesNotFit, check_numbers, network_like, part_class
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal, Schedule)
@@ -43,6 +46,8 @@ def class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+LONGEST_NAME = 200
+"""Letters of the longest name of a class."""
 Described = tuple[object, dict[str, Tensor]]
 
 
@@ -150,6 +155,7 @@ def _rebuilt(json: Any, tensors: Mapping[str, Tensor], allow: tuple[type, ...], 
         return frozenset(_rebuilt(v, tensors, allow, given) for v in json["set"])
     kind = part_class(json["class"], PARTS, allow)
     if "arguments" in json:
+        check_arguments(kind, json["arguments"])
         network = network_like(kind, json["arguments"], _state(tensors, json["weights"]), kind in allow)
         _load(network, tensors, json["weights"])
         return network.eval()
@@ -157,7 +163,9 @@ def _rebuilt(json: Any, tensors: Mapping[str, Tensor], allow: tuple[type, ...], 
     for key in _again(kind):
         if not isinstance(fields[key], dict):
             fields[key] = {"given": key, "was": fields[key]}
-    return kind(**{k: _rebuilt(v, tensors, allow, given) for k, v in fields.items()})
+    made = {k: _rebuilt(v, tensors, allow, given) for k, v in fields.items()}
+    check_arguments(kind, made)
+    return kind(**made)
 
 
 def _again(kind: type) -> tuple[str, ...]:
@@ -167,6 +175,9 @@ def _again(kind: type) -> tuple[str, ...]:
 
 def _load(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     network.load_state_dict(_state(tensors, prefix))
+    bad = [k for k, v in network.named_parameters() if not bool(torch.isfinite(v).all())]
+    if bad:
+        raise TypeError(f"the weights {bad[0]} are not finite")
 
 
 def _state(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -204,7 +215,7 @@ def open_run(
     make_folder(folder)
     path = folder / "config.json"
     if path.exists():
-        found = read_json(path)
+        found = {"state": "started", **read_config(folder)}
         check_version(found, folder)
         changed = differences(found.get("asked"), asked)
         if changed and goes_on is not None and goes_on(found.get("asked"), asked):
@@ -215,29 +226,10 @@ def open_run(
             raise ValueError(
                 f"{folder} holds a run with other settings: {changed[0]}{more}; choose another --out or restore them"
             )
-        return dict(found)
+        return found
     found = {"warmflow": __version__, "kind": asked.get("kind", "run"), "state": "started", "asked": asked}
     write_json(path, found)
     return found
-
-
-def refuse_old(found: object, folder: Path) -> None:
-    """ValueError for a config.json of warmflow 0.1, which named its runs by recipes."""
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{folder / 'config.json'} is not one that warmflow has written: give another run folder")
-    asked = found.get("asked")
-    if str(found.get("warmflow", "")).startswith("0.1.") or (isinstance(asked, Mapping) and "recipe" in asked):
-        raise ValueError(f"{folder} was made by warmflow 0.1, which this version cannot read: train it again")
-
-
-def check_version(found: Mapping[str, object], folder: Path) -> None:
-    """Raises ValueError, naming both versions, if the run was made by another major.minor version."""
-    refuse_old(found, folder)
-    theirs = str(found.get("warmflow", "unknown"))
-    if theirs.split(".")[:2] != __version__.split(".")[:2]:
-        raise ValueError(
-            f"{folder} was made by warmflow {theirs}, this is {__version__}: install that version to use it"
-        )
 
 
 def save_part(folder: Path, name: str, part: object) -> None:
@@ -255,7 +247,7 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
         ValueError: the folder does not contain it, it was made by another version, or a class or callable must be passed again.
     """
     folder = Path(folder)
-    check_version(read_json(folder / "config.json"), folder)
+    check_version(read_config(folder), folder)
     if not (folder / f"{name}.json").exists():
         runs = sorted(folder.glob("seeds/*/*/config.json"))
         if runs and name in ("model", "raw"):
@@ -264,12 +256,29 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
     described = read_json(folder / f"{name}.json")
     check_numbers(described, str(folder / f"{name}.json"))
     tensors, _ = read_tensors(folder / f"{name}.safetensors")
-    try:
+    with fitting(folder, name):
         return rebuild(described, tensors, allow, **given)
-    except (DoesNotFit, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError):
+
+
+@contextmanager
+def fitting(folder: Path, name: str = "model") -> Iterator[None]:
+    """Makes one line of the errors of a part that is built from a folder, or used for the first time: its description and its
+    tensors do not fit each other, or are damaged."""
+    try:
+        yield
+    except Exception as error:
+        if lacks_memory(error) or (isinstance(error, ValueError | OSError) and not isinstance(error, DoesNotFit)):
+            raise
+        said = f"{reason(error)} is missing" if isinstance(error, KeyError) else reason(error)
         raise ValueError(
-            f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
-        ) from None
+            f"{folder}: {name}.json and {name}.safetensors do not fit each other ({said}): delete both and run the same "
+            "command again"
+        ) from error
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that an allocation was refused."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 @numbers_checked

@@ -110,9 +110,10 @@ def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
     check_file(path, limit)
     try:
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            told = os.fstat(file.fileno())
+            if not stat.S_ISREG(told.st_mode):
                 raise ValueError(f"{path} is no longer a regular file")
-            found = file.read(limit + 1)
+            found = file.read(min(limit, told.st_size) + 1)  # this much memory is taken before anything is read
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from None
     if len(found) > limit:

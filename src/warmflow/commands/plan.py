@@ -39,10 +39,10 @@ def plan(
     import json
     from dataclasses import asdict
 
-    from warmflow.checkpoints import refuse_old
     from warmflow.evaluation.planner import plans_of
     from warmflow.evaluation.record import read_study
     from warmflow.files import read_json
+    from warmflow.run_config import refuse_old
 
     if (study / "config.json").exists():
         refuse_old(read_json(study / "config.json"), study)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,13 +22,14 @@ import torch
 from torch import Tensor
 
 from warmflow.data import DataSet, Kind, enough, split, suggest
+from warmflow.data.array_files import Objects, Unreadable, mapped, opened
 from warmflow.data.demand import MEMORY, gigabytes, on_demand
 from warmflow.data.images import as_tensor, to_images, used_range
 from warmflow.data.items import unpacked
 from warmflow.data.labels import labels_of
-from warmflow.data.sizes import check_arrays
 from warmflow.files import TENSOR_BYTES, check_file, reason
 from warmflow.number_checks import numbers_checked
+from warmflow.printing import in_one_line
 
 LABELS, CLASSES = ("y", "labels", "label"), ("classes", "class_names", "label_names", "categories")
 """The names of labels, and of the names of classes, in a .npz file."""
@@ -39,6 +39,8 @@ LOOKED_AT = 1000
 """Rows of a mapped file whose scale is looked at."""
 OURS, UNNAMED, SECOND = ("calls", "seed", "steps"), "arr_0", "arr_1"
 """What ``warmflow sample`` writes beside samples; the names that numpy gives to arrays without one."""
+MANY = 20
+"""Names of arrays that an error lists."""
 LARGEST = 1e4
 """Points with larger coordinates are rejected: networks and kernels expect values of order 1."""
 
@@ -162,15 +164,8 @@ def from_file(
 def _mapped(path: str | os.PathLike[str], memory: float) -> np.ndarray | None:
     """The memory-mapped array of a .npy file that takes more than ``memory`` GB as float32; None for any other file, which
     ``read_arrays`` reads or rejects."""
-    try:
-        check_arrays(Path(path).expanduser())
-        array = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        return None
-    if isinstance(array, np.ndarray):
-        return array if 4 * array.size > memory * 1e9 else None
-    array.close()
-    return None
+    array = mapped(Path(path).expanduser())
+    return array if array is not None and 4 * array.size > memory * 1e9 else None
 
 
 def _from_map(x: np.ndarray, labels: object, *, kind: Kind | None, name: str, seed: int, memory: float) -> DataSet:
@@ -224,7 +219,8 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
         raise ValueError(f'file "{path}" does not exist; give the path of a .npy or .npz file')
     if file.is_dir():
         raise ValueError(f'file "{path}" is a folder; to read images in it, give "folder:{path}"')
-    check_arrays(file)
+    if not file.is_file():
+        raise ValueError(f'file "{path}" is a pipe or a device; give a .npy or .npz file')
     reading = "x"
     try:
         with _opened(file) as loaded:
@@ -245,15 +241,16 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
                 word, classes = _names(loaded, keys if marked else [], len(x))
                 rest = [k for k in keys if k not in (key, word, *marked)]
                 return Archive(x, labels, classes, _beside(loaded, rest))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error) and "Object arrays" in str(error):
-            remedy = "save an array of numbers" if reading == "x" else f"save {reading} as texts, {reading}.astype(str)"
-            raise ValueError(f'file "{path}" holds objects, which are never unpickled; {remedy}') from None
-        reason = str(error).split("\n")[0] if isinstance(error, PermissionError) else "damaged, or not this format"
+    except Objects:
+        remedy = "save an array of numbers" if reading == "x" else f"save {reading} as texts, {reading}.astype(str)"
+        raise ValueError(f'file "{path}" holds objects, which are never unpickled; {remedy}') from None
+    except (Unreadable, PermissionError) as error:
+        reason = str(error).split("\n")[0]
         raise ValueError(f'file "{path}" cannot be read ({reason}); write it with numpy.save or numpy.savez') from None
     if key is not None:
         raise ValueError(f'file "{path}" has labels as {" and as ".join(marked)}; keep one of these arrays')
-    raise ValueError(f'file "{path}" has the arrays {", ".join(keys) or "(none)"}; name the data x and the labels y')
+    names = ", ".join(in_one_line(name) for name in keys[:MANY]) + (", ..." if len(keys) > MANY else "")
+    raise ValueError(f'file "{path}" has the arrays {names or "(none)"}; name the data x and the labels y')
 
 
 def _names(loaded: Mapping[str, np.ndarray], keys: Sequence[str], n: int) -> tuple[str, tuple[str, ...]]:
@@ -261,7 +258,7 @@ def _names(loaded: Mapping[str, np.ndarray], keys: Sequence[str], n: int) -> tup
     for key in CLASSES:
         try:
             found = loaded[key] if key in keys else np.empty(0)
-        except ValueError:  # an array of objects, which is never unpickled
+        except Objects:
             continue
         names = tuple(map(str, found.tolist())) if found.dtype.kind == "U" and found.ndim == 1 else ()
         if names and len(set(names)) == len(names) < n:
@@ -275,7 +272,7 @@ def _beside(loaded: Mapping[str, np.ndarray], keys: list[str]) -> tuple[str, ...
     for key in keys:
         try:
             several = loaded[key].size > 1
-        except ValueError:  # an array of objects
+        except Objects:
             several = True
         if several and key not in OURS:
             found.append(key)
@@ -288,11 +285,7 @@ def _opened(file: Path) -> Iterator[np.ndarray | Mapping[str, np.ndarray]]:
     if file.suffix.lower() == ".safetensors":
         yield {name: array_of(x) for name, x in tensors_in(file).items()}
         return
-    loaded = np.load(file, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        yield loaded
-        return
-    with loaded:
+    with opened(file) as loaded:
         yield loaded
 
 

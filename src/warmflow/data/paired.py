@@ -11,7 +11,6 @@ A restoration model is evaluated on inputs that it was not trained on: samples a
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,14 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
+from warmflow.data.array_files import Objects, Unreadable, opened
+from warmflow.data.arrays import MANY
 from warmflow.data.image_files import folder_form, read_folder
 from warmflow.data.images import from_uint8, to_images
 from warmflow.data.native import check_form, looked_at
-from warmflow.data.sizes import check_arrays
 from warmflow.noise import Noise
 from warmflow.number_checks import numbers_checked
+from warmflow.printing import in_one_line
 
 INPUT = "input"
 
@@ -107,22 +108,19 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f'file "{path}" does not exist; give a .npz file with the arrays inputs and targets')
-    check_arrays(file)
+    reason = "it is damaged, or not an archive: write it with numpy.savez(file, inputs=..., targets=...)"
     try:
-        with np.load(file, allow_pickle=False) as loaded:
-            missing = [name for name in ("inputs", "targets") if name not in loaded.files]
-            if missing:
-                has = ", ".join(loaded.files) or "nothing"
-                raise ValueError(f"it holds {has}, not {missing[0]}: name the arrays inputs and targets")
-            return loaded["inputs"], loaded["targets"]
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
-        reason = "it is damaged, or not an archive: write it with numpy.savez(file, inputs=..., targets=...)"
-    except ValueError as error:
-        reason = (
-            str(error) if "it holds" in str(error) else "it is damaged, or not an archive: write it with numpy.savez"
-        )
-        if "Object arrays" in str(error):
-            reason = "it holds objects, which are never unpickled: save arrays of numbers"
+        with opened(file) as loaded:
+            names = () if isinstance(loaded, np.ndarray) else tuple(loaded)
+            missing = [name for name in ("inputs", "targets") if name not in names]
+            if not missing:
+                return loaded["inputs"], loaded["targets"]
+            has = ", ".join(in_one_line(name) for name in names[:MANY]) or "nothing"
+            reason = f"it holds {has}, not {missing[0]}: name the arrays inputs and targets"
+    except Objects:
+        reason = "it holds objects, which are never unpickled: save arrays of numbers"
+    except (Unreadable, PermissionError):
+        pass
     raise ValueError(f'file "{path}" cannot be read as pairs: {reason}')
 
 

@@ -21,9 +21,11 @@ References:
 from __future__ import annotations
 
 import itertools
+import lzma
 import re
 import tarfile
 import unicodedata
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ from torch import Tensor
 from warmflow.data import Codec, DataSet, part
 from warmflow.data.image_files import names_of
 from warmflow.data.labels import listed
-from warmflow.files import check_expanded, check_file, read_bytes
+from warmflow.files import check_expanded, check_file, parse_json, read_bytes, reason
 from warmflow.number_checks import is_whole, numbers_checked
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -194,12 +196,14 @@ def _is_text(name: str) -> bool:
 def _bytes(path: Path) -> str:
     try:
         return decoded(read_bytes(path, TEXT_BYTES), str(path))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path} cannot be read: it is not there any more") from None
 
 
 def _archive(path: Path) -> tuple[dict[str, str], list[str]]:
-    found, others, total = {}, [], 0
+    found: dict[str, str] = {}
+    others: list[str] = []
+    total = 0
     check_file(path, TEXT_BYTES)
     try:
         with tarfile.open(path) as archive:
@@ -211,8 +215,10 @@ def _archive(path: Path) -> tuple[dict[str, str], list[str]]:
                     found[member.name] = decoded(file.read(), f"{path}:{member.name}")
                 elif not member.isdir() and not member.name.rpartition("/")[2].startswith("."):
                     others.append(member.name)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is not an archive that can be read ({error}): give a .tar of .txt files") from None
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OverflowError) as error:
+        raise ValueError(
+            f"{path} is not an archive that can be read ({reason(error)}): give a .tar of .txt files"
+        ) from None
     if not found:
         raise ValueError(f"the archive {path} holds no .txt files")
     return dict(sorted(found.items())), sorted(others)
@@ -345,23 +351,22 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
     Raises:
         ValueError: an empty file, lines of another length, symbols outside the alphabet, JSON without a draft.
     """
-    import json
-
-    lines = _bytes(Path(path)).rstrip("\n").split("\n")
+    lines = [line for line in _bytes(Path(path)).split("\n") if line != ""]
     drafts: list[Tensor] = []
     refined: list[Tensor] = []
     for i, line in enumerate(lines, 1):
         pair = {"draft": line}
         if str(path).lower().endswith(".jsonl"):
             try:
-                pair = json.loads(line)
+                pair = parse_json(line)
                 drafts_line = pair["draft"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
                 raise ValueError(
                     f'{path}, line {i} is not a JSON object with a "draft": give {{"draft": "..."}}'
                 ) from None
-            if not isinstance(drafts_line, str):
-                raise ValueError(f"{path}, line {i}: the draft is a {type(drafts_line).__name__}; give text")
+            for key, said in (("draft", drafts_line), ("refined", pair.get("refined", ""))):
+                if not isinstance(said, str):
+                    raise ValueError(f"{path}, line {i}: the {key} is a {type(said).__name__}; give text")
         for key, rows in (("draft", drafts), ("refined", refined)):
             if key in pair:
                 if len(pair[key]) != length:

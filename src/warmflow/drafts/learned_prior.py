@@ -25,7 +25,7 @@ from warmflow.couplings import Encoded, Independent
 from warmflow.data import DataSet
 from warmflow.drafts.base import Place
 from warmflow.fields import NetworkField
-from warmflow.files import read_json, write_json
+from warmflow.files import write_json
 from warmflow.metrics.audit import auc
 from warmflow.networks import MLP, Auxiliary, LowPass, seeded
 from warmflow.noise import Noise
@@ -33,6 +33,7 @@ from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.options import Count, NotNegative, Share, Whole, fields_of, options
 from warmflow.paths import LinearPath
+from warmflow.run_config import read_config, seconds_of
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Heun
@@ -126,7 +127,7 @@ def _low_pass(factor: int, data: DataSet, folder: Path, seed: int) -> tuple[LowP
     asked = {"kind": "part", "part": "low_pass", "factor": factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
     if found["state"] == "complete":
-        return load_part(folder, "model"), float(found["training"]["seconds"])
+        return load_part(folder, "model"), seconds_of(found)
     network = LowPass.fit(data.train.x1, factor, seed=seed)
     save_part(folder, "model", network)
     facts = {"seconds": time.perf_counter() - began}
@@ -145,7 +146,7 @@ def _auxiliary(
              "rows": len(data.train)}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
-        return load_part(folder, "model"), float(found["training"]["seconds"])
+        return load_part(folder, "model"), seconds_of(found)
     network = seeded(
         seed,
         lambda: Auxiliary(data.shape, latent=s.latent, width=o.auxiliary_width, dropout=o.auxiliary_dropout),
@@ -212,11 +213,11 @@ def _latent(
     asked = {
         "kind": "part", "part": "latent", "updates": o.latent_updates, "latent": auxiliary.latent, "width": o.sizes.latent_width,
         "seed": seed,
-        "auxiliary": read_json(folder.parent / "auxiliary" / "config.json")["asked"],
+        "auxiliary": read_config(folder.parent / "auxiliary").get("asked", {}),
     }  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete":
-        return replace(load_part(folder, "model"), steps=o.sizes.latent_steps), float(found["training"]["seconds"])
+        return replace(load_part(folder, "model"), steps=o.sizes.latent_steps), seconds_of(found)
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began

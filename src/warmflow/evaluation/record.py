@@ -16,18 +16,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor
 
 from warmflow.evaluation.curves import distances
 from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.exchange import Exchange
 from warmflow.evaluation.sentences import Answer
-from warmflow.evaluation.study import Measure, Method, MetricFacts, RealFacts, Role, Row, Study, Times, Training
+from warmflow.evaluation.study import Measure, RealFacts, Row, Study, Times
 from warmflow.evaluation.targets import Gains
 from warmflow.evaluation.verdict import Verdict, bands_of
-from warmflow.files import read_json, read_tensors, write_json, write_tensors
+from warmflow.files import read_tensors, write_json, write_tensors
+from warmflow.schemas import OBJECT, checked, read_as
 
 JSON = dict[str, Any]
+for tensors_in in (Measure, RealFacts):
+    setattr(tensors_in, "__pydantic_config__", ConfigDict(arbitrary_types_allowed=True))  # noqa: B010
+ROW, STUDY, LINES = TypeAdapter(Row), TypeAdapter(Study), TypeAdapter(list[JSON])
 UNITS = {"": "distance", "_low": "high", "_high": "low", "_band_low": "band_high", "_band_high": "band_low"}
 """Suffixes of n_eq, with the distance that each is computed from: n_eq decreases with the distance, so bounds are swapped."""
 
@@ -53,17 +58,11 @@ def _tensors(row: Row, prefix: str) -> dict[str, Tensor]:
     return found | {name: x for name, x in more.items() if x is not None}
 
 
-def _row(line: JSON, tensors: Mapping[str, Tensor], prefix: str) -> Row:
-    measure = Measure(
-        line.pop("samples"),
-        distance := line.pop("distance"),
-        {name: tensors[f"{prefix}.{name}"] for name in distance},
-        line.pop("validation"),
-        tensors.get(f"{prefix}|classes"),
-        tensors.get(f"{prefix}|copies"),
-        line.pop("beside"),
-    )
-    return Row(**line, measure=measure)
+def _told(line: JSON, tensors: Mapping[str, Tensor], prefix: str) -> JSON:
+    """A line of a file with its measure, as the schema of a row has it."""
+    held = {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+    more = {name: tensors.get(f"{prefix}|{name}") for name in ("classes", "copies")}
+    return {**line, "measure": {**line, **more, "replicates": held}}
 
 
 def save_row(folder: Path, row: Row) -> None:
@@ -73,8 +72,9 @@ def save_row(folder: Path, row: Row) -> None:
 
 
 def read_row(folder: Path) -> Row:
-    """Reads a row written by ``save_row``."""
-    return _row(read_json(folder / "row.json"), read_tensors(folder / "row.safetensors")[0], "0")
+    """Reads a row written by ``save_row``; raises ValueError as ``read_study``."""
+    path, (tensors, _) = folder / "row.json", read_tensors(folder / "row.safetensors")
+    return checked(ROW, _told(read_as(OBJECT, path), tensors, "0"), path)
 
 
 def save_study(folder: Path, study: Study) -> None:
@@ -95,23 +95,12 @@ def save_study(folder: Path, study: Study) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Reads a study written by ``save_study``.
-
-    Raises:
-        ValueError: a missing or incomplete file.
-    """
-    found = read_json(folder / "study.json")
-    tensors, _ = read_tensors(folder / "study.safetensors")
-    rows = [_row(line, tensors, str(i)) for i, line in enumerate(found["rows"])]
-    real: JSON = {k: tuple(v) if isinstance(v, list) else v for k, v in found["real"].items()}
-    methods = [{**m, "role": Role(m["role"]), "solvers": tuple(m["solvers"])} for m in found["methods"]]
-    times = tuple(Times(t["method"], t["steps"], tuple(t["seconds"])) for t in found["times"])
-    return Study(
-        tuple(Method(**m) for m in methods), tuple(rows), tuple(MetricFacts(**m) for m in found["metrics"]),
-        RealFacts(**{**real, "shares": tensors.get("shares")}), Training(found["trained"]), tuple(found["given"]),
-        tuple(found["counted"]), times, found["items"], found.get("calls_counted", True),
-        {name: (Training(held), tuple(of)) for name, (held, of) in found.get("apart", {}).items()},
-    )  # fmt: skip
+    """Reads a study written by ``save_study``; ValueError for a file that is missing, incomplete or of other types."""
+    path, (tensors, _) = folder / "study.json", read_tensors(folder / "study.safetensors")
+    found = read_as(OBJECT, path)
+    lines, real = checked(LINES, found.get("rows"), path), checked(OBJECT, found.get("real"), path)
+    rows = [_told(line, tensors, str(i)) for i, line in enumerate(lines)]
+    return checked(STUDY, {**found, "rows": rows, "real": {**real, "shares": tensors.get("shares")}}, path)
 
 
 # ---------------------------------------------------------------- the content of a report

@@ -25,6 +25,7 @@ from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE, RealData
 from warmflow.evaluation.study import Method, Role, Row, Times
 from warmflow.printing import bar
+from warmflow.schemas import Undefined
 
 GRID = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 32, 50)
 """Numbers of calls at which every method is measured."""
@@ -118,7 +119,7 @@ class Choice:
 
     method: str
     chosen: str
-    distances: Mapping[str, Mapping[int, float]]
+    distances: Mapping[str, Mapping[int, Undefined]]
 
 
 def choose(entry: Entry, real: RealData, samples: int) -> Choice:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from warmflow.brief import Brief
 from warmflow.evaluation.curves import Curve
+from warmflow.schemas import Finite, Seconds, Seed, Undefined, Whole
 
 
 class Role(StrEnum):
@@ -57,9 +58,9 @@ class Method:
     solver: str = ""
     solvers: tuple[str, ...] = ()
     of: str = ""
-    bill: Mapping[str, float] = field(default_factory=dict)
+    bill: Mapping[str, Seconds] = field(default_factory=dict)
     title: str = ""
-    calls_per_step: float = 1.0
+    calls_per_step: Seconds = 1.0
 
     @property
     def shown(self) -> str:
@@ -80,10 +81,10 @@ class MetricFacts:
     """
 
     name: str
-    scatter: float | None = None
+    scatter: Finite | None = None
     zero: bool = True
     unit: str = ""
-    floor: float = 0.0
+    floor: Seconds = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +101,13 @@ class Measure(Brief):
         beside: numbers that are reported only.
     """
 
-    samples: int
-    distance: Mapping[str, float]
+    samples: Whole
+    distance: Mapping[str, Finite]
     replicates: Mapping[str, Tensor]
-    validation: Mapping[str, float]
+    validation: Mapping[str, Finite]
     classes: Tensor | None = None
     copies: Tensor | None = None
-    beside: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, Undefined] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +119,11 @@ class Row(Brief):
     """
 
     method: str
-    steps: int
-    calls: float
-    seed: int
+    steps: Whole
+    calls: Seconds
+    seed: Seed
     measure: Measure
-    seconds: float | None = None
+    seconds: Seconds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +139,13 @@ class RealFacts:
         copying_noise: the standard error of each such share due to the real data.
     """
 
-    test: int
-    validation: int
+    test: Whole
+    validation: Whole
     shares: Tensor | None = None
-    variation_limit: float = 0.0
-    variation_mean: float = 0.0
-    quantiles: tuple[float, ...] = ()
-    copying_noise: tuple[float, ...] = ()
+    variation_limit: Finite = 0.0
+    variation_mean: Finite = 0.0
+    quantiles: tuple[Finite, ...] = ()
+    copying_noise: tuple[Finite, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ class Times:
     is needed to draw a sample is counted, including its draft."""
 
     method: str
-    steps: int
-    seconds: tuple[float, ...]
+    steps: Whole
+    seconds: tuple[Seconds, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +258,7 @@ class Study(Brief):
 
 def _check(study: Study) -> None:
     """Raises ValueError if a study is inconsistent; messages name the method, the value and the remedy."""
-    names = [m.name for m in study.methods]
+    names, metrics = [m.name for m in study.methods], {m.name for m in study.metrics}
     if len(set(names)) < len(names):
         raise ValueError(f"methods are named {', '.join(names)}; give each method its own name")
     if not study.named(Role.BASELINE) or not study.named(Role.CANDIDATE):
@@ -270,12 +271,25 @@ def _check(study: Study) -> None:
         if row.seed in have:
             raise ValueError(f"{row.method} has two rows at {row.steps} steps under seed {row.seed}; give one")
         have.add(row.seed)
+        if (form := _form(row.measure, metrics)) is None or form != _form(study.rows[0].measure, metrics):
+            raise ValueError(
+                f"{row.method} at {row.steps} steps has other metrics, resamplings or classes than other rows"
+            )
         if row.measure.samples != study.rows[0].measure.samples:
             raise ValueError(
                 f"{row.method} at {row.steps} steps has {row.measure.samples} samples and {study.rows[0].method} "
                 f"{study.rows[0].measure.samples}; a comparison needs equally many of every method"
             )
     _check_seeds({name: found for name, found in seeds.items() if found}, study.methods)
+
+
+def _form(m: Measure, metrics: set[str]) -> object:
+    """What is the same in all rows; None where a metric is missing or numbers are not finite."""
+    held = [x for x in (m.classes, m.copies, *m.replicates.values()) if x is not None]
+    if not metrics or not metrics <= m.distance.keys() & m.validation.keys() & m.replicates.keys():
+        return None
+    finite = all(bool(torch.isfinite(x).all()) for x in held)
+    return (m.classes is None, set(m.beside), [(x.shape, x.dtype) for x in held]) if finite else None
 
 
 def _check_seeds(seeds: Mapping[str, Mapping[int, set[int]]], methods: Sequence[Method]) -> None:

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from warmflow.checkpoints import device_of, open_run
 from warmflow.data.labels import numbered
 from warmflow.evaluation.evaluate import Evaluation
@@ -34,7 +36,7 @@ from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.trials import draft_distance, trial_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
-from warmflow.files import read_json, write_json
+from warmflow.files import write_json
 from warmflow.methods.base import Method, settled
 from warmflow.methods.parts import digest
 from warmflow.methods.warm_start import WarmStart
@@ -44,8 +46,11 @@ from warmflow.printing import say
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
+from warmflow.run_config import read_config
+from warmflow.schemas import OBJECT, checked, read_as
 
 SEEDS = (0, 1, 2, 3, 4)
+_CHOICES = TypeAdapter(tuple[Choice, ...])
 LEAST_SAMPLES = 200
 """Fewer samples tell no distribution from another."""
 
@@ -237,7 +242,7 @@ def _going_on(work: Work, how: Asked) -> Work:
             f"{work.root} holds {later}, which was made from a flow of {training.ends[-2]} updates and cannot go on with it: "
             "choose another --out"
         )
-    if read_json(work.root / "config.json")["asked"]["training"]["updates"] != training.updates:
+    if read_config(work.root)["asked"]["training"]["updates"] != training.updates:
         say(longer(work.root, training), how.progress)
     more = replace(work, training=training)
     more.keep(replace(work.setup(), training=training))
@@ -258,9 +263,10 @@ def _asked(work: Work, how: Asked) -> dict[str, object]:
 
 def judged_again(root: Path) -> Report:
     """A finished comparison judged again from its study: nothing is sampled."""
-    kept, study = read_json(root / "verdict.json"), read_study(root)
-    choices = tuple(Choice(c["method"], c["chosen"], c["distances"]) for c in kept["choices"])
-    write_json(root / "verdict.json", {**kept, **verdict_json(Evaluation.of(study, choices))})
+    path, study = root / "verdict.json", read_study(root)
+    kept = read_as(OBJECT, path)
+    choices = checked(_CHOICES, kept.get("choices", []), path)
+    write_json(path, {**kept, **verdict_json(Evaluation.of(study, choices))})
     report = Report.read(root)
     report.save(root)
     return report

@@ -15,7 +15,7 @@ from warmflow.experiments.compare import whole
 from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
-from warmflow.files import make_folder, read_json, write_json
+from warmflow.files import make_folder, write_json
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
 from warmflow.number_checks import numbers_checked
@@ -24,6 +24,7 @@ from warmflow.printing import say
 from warmflow.problems import PROBLEMS
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
+from warmflow.run_config import read_config
 from warmflow.setup import Setup
 
 
@@ -67,7 +68,7 @@ def judge_student(
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     pools = with_teachers(pools_of([read_run(run, draft)]), draft)
     setup = pools[0].runs[0].setup(problem)
-    return _judge(pools, setup, run, read_json(run / "config.json"), whole(calls), samples, device, progress)
+    return _judge(pools, setup, run, read_config(run), whole(calls), samples, device, progress)
 
 
 def _judge(

@@ -24,7 +24,7 @@ from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
 from warmflow.fields import WrappedField, network_of, wrap
-from warmflow.files import read_json, write_json, write_tensors
+from warmflow.files import write_json, write_tensors
 from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, ONE, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
@@ -34,6 +34,7 @@ from warmflow.number_checks import numbers_checked
 from warmflow.options import changed
 from warmflow.ownership import signature
 from warmflow.problems.own import Arrays
+from warmflow.run_config import read_config
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
 from warmflow.solvers import Euler
@@ -140,7 +141,7 @@ def distill(
     if int(os.environ.get("RANK", "0")) != 0:
         return student  # one process writes and measures
     _note(where, found, student)
-    if warning := read_json(where / "config.json")["training"].get("warning"):
+    if warning := (read_config(where).get("training") or {}).get("warning"):
         say(f"warning: {warning}")
     if report and found.has_data:
         if reflow and _alone(say):
@@ -177,7 +178,10 @@ def _from_run(run: Path, problem: object, draft: object, seed: int | None) -> Te
         raise ValueError(f"{run} cannot be distilled: {why}")
     asked = saved.asked
     if problem is None and asked["problem"].get("name") == Arrays.name and "data" not in asked["problem"]:
-        training = {**asked["training"], "batch": saved.config["training"]["batch"]}  # no more than there were rows
+        training = {
+            **asked["training"],
+            "batch": (saved.config.get("training") or {}).get("batch", 1),
+        }  # no more than there were rows
         shares = sampler.source.label_shares
         setup = _without_data(
             sampler.shape, asked["problem"], changed(Training(), training), 0 if shares is None else len(shares)
@@ -238,7 +242,7 @@ def _note(out: Path, teacher: Teacher, student: Sampler) -> None:
     run = teacher.run.folder.resolve()
     path, from_here = str(run), os.path.relpath(run, out.resolve())
     where = {"path": path, "from_here": from_here, "signed": signature([path, from_here])}
-    write_json(out / "config.json", {**read_json(out / "config.json"), "teacher": where})
+    write_json(out / "config.json", {**read_config(out), "teacher": where})
 
 
 def _train_reflow(student: Distillation, teacher: Teacher, out: Path, device: str, progress: bool) -> Sampler:

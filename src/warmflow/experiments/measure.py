@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from warmflow.contracts import Samples, Solver, Source
@@ -26,9 +27,10 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
 from warmflow.evaluation.study import Role, Row, Study
-from warmflow.files import read_json, write_json
+from warmflow.files import write_json
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
+from warmflow.schemas import read_as
 from warmflow.solvers import AdamsBashforth, Euler, Heun, MultistepX1, label
 
 AT_ONCE, LEAST_AT_ONCE = 2**18, 64
@@ -41,6 +43,8 @@ FLOAT_SOLVERS: tuple[Solver, ...] = (
 TOKEN_GRID = (1, 2, 4, 8, 16, 32, 64)
 """Default numbers of steps of token flows. A step that changes nothing costs no call, so the calls of a sample are at most its
 steps, and are counted."""
+
+_CHOICE = TypeAdapter(Choice)
 
 
 def at_once(sampler: Sampler) -> int:
@@ -228,9 +232,7 @@ class Store:
         """The choice of an entry's solver, read from the store or made and stored."""
         place = self._place("choice", f"{entry.name}.json")
         if place.exists():
-            found = read_json(place)
-            distances = {s: {int(c): d for c, d in at.items()} for s, at in found["distances"].items()}
-            return Choice(found["method"], found["chosen"], distances)
+            return read_as(_CHOICE, place)
         made = choose(entry, real, samples)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(place, asdict(made))

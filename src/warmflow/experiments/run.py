@@ -36,42 +36,6 @@ from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import Diverged, train
 
-MethodTold = TypedDict("MethodTold", {"class": str, "teacher": "MethodTold", "draft": object}, total=False)
-"""A method's options as JSON, those that are read from run folders."""
-
-
-class RunTrained(TypedDict, total=False):
-    """Facts about a training."""
-
-    seconds: float
-    batch: int
-    warning: str
-
-
-class RunAsked(TypedDict, total=False):
-    """What was asked of a run, see ``asked_of``."""
-
-    problem: Mapping[str, object]
-    method: MethodTold
-    training: Mapping[str, object]
-    seed: int
-    data: str
-    teacher: str
-    begin: str
-
-
-class RunConfig(TypedDict, total=False):
-    """The config.json of a run."""
-
-    warmflow: str
-    kind: str
-    state: str
-    asked: RunAsked
-    training: RunTrained
-    spent: dict[str, float]
-    classes: list[str]
-    signed: str
-
 
 class Given(TypedDict, total=False):
     """What a run folder cannot hold: the user's own draft model or wrapped model, a pipeline or its name."""
@@ -155,7 +119,7 @@ def run_method(
     return placed(sampler, device)
 
 
-def named_in(asked: RunAsked | Mapping[str, Any]) -> list[object]:
+def named_in(asked: Mapping[str, Any]) -> list[object]:
     """What names things outside of a run folder: the options of its problem and method."""
     return [asked.get("problem"), asked.get("method")]
 

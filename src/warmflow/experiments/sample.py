@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import device_of, load
+from warmflow.checkpoints import device_of, fitting, load
 from warmflow.contracts import Samples
 from warmflow.data import Codec
 from warmflow.data.grid import Grid
@@ -25,9 +25,10 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.files import check_place, read_json, replacing, write_json
+from warmflow.files import check_place, replacing, write_json
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, in_one_line, say
+from warmflow.run_config import read_config
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
 
@@ -82,11 +83,15 @@ def sample_run(
     classes = classes_of(run, loaded)
     loaded, condition = (labels or LabelOptions()).applied(loaded, run, n, classes)
     _check_kind(out, run, loaded, codec)
-    with bar(total=n, unit="sample", shown=progress) as shown:
+    with fitting(run, "raw" if raw else "model"), bar(total=n, unit="sample", shown=progress) as shown:
         drawn = placed(loaded, device)(
             n, seed=seed, steps=steps, batch=batch or min(n, at_once(loaded.shape)), condition=condition,
             progress=lambda k: shown.update(k - shown.n),
         )  # fmt: skip
+    if drawn.x.is_floating_point() and not bool(torch.isfinite(drawn.x).all()):
+        raise ValueError(
+            f"{run} makes samples that are not finite: its weights are damaged or its training diverged, train it again"
+        )
     labelled = Labels.of(drawn, classes)
     _write(drawn, out, codec, seed, steps, labelled)
     calls = float(drawn.calls.cpu().double().mean())
@@ -221,7 +226,7 @@ def in_a_line(text: str) -> str:
 
 def codec_of(run: Path) -> Codec | None:
     """The meaning of a run's tokens, from its config.json; None for floats."""
-    found = read_json(run / "config.json").get("codec")
+    found = read_config(run).get("codec")
     if found is None:
         return None
     if "symbols" in found:
@@ -235,7 +240,7 @@ def classes_of(run: Path, sampler: Sampler) -> tuple[str, ...]:
     Raises:
         ValueError: names of another number than the sampler's labels.
     """
-    found, shares = read_json(run / "config.json").get("classes") or (), sampler.source.label_shares
+    found, shares = read_config(run).get("classes") or (), sampler.source.label_shares
     if not found or shares is None:
         return ()
     if len(found) != len(shares):

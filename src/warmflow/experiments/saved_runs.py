@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from warmflow.brief import Brief
-from warmflow.checkpoints import check_version, load
+from warmflow.checkpoints import fitting, load
 from warmflow.data import named
 from warmflow.drafts import Own, Pipeline
-from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, named_in, weights_of
+from warmflow.experiments.run import Given, data_print, named_in, weights_of
 from warmflow.fields import network_of
-from warmflow.files import TENSOR_BYTES, file_digest, read_json
+from warmflow.files import TENSOR_BYTES, file_digest, reason
 from warmflow.methods import Method, method_from
 from warmflow.options import changed
 from warmflow.ownership import is_ours, outside
 from warmflow.problems import PROBLEMS, problem_from, problem_of
+from warmflow.run_config import MethodTold, RunAsked, RunConfig, check_version, read_config, seconds_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
 from warmflow.sources.pipeline import PREFIX
@@ -58,7 +59,7 @@ class SavedRun(Brief):
     @property
     def seconds(self) -> float:
         """What training took."""
-        return float((self.config.get("training") or {}).get("seconds", 0.0))
+        return seconds_of(self.config)
 
     @property
     def spent(self) -> Mapping[str, float]:
@@ -81,7 +82,11 @@ class SavedRun(Brief):
         given: Given = {} if self.draft is None else {"draft": self.draft}
         if self.pipeline:
             given["pipeline"] = self.pipeline
-        return placed(load(self.folder, **given), device)
+        found = placed(load(self.folder, **given), device)
+        if not found.takes:
+            with fitting(self.folder):
+                found(1, seed=0, steps=1)
+        return found
 
     def setup(self, problem: object = None) -> Setup:
         """The run's problem made ready.
@@ -96,11 +101,11 @@ class SavedRun(Brief):
         told = self.asked["problem"]
         if problem is None:
             _check_named(self, outside(told), "data", "data")
-            asked = problem_from(told)
-        else:
-            again = _renamed(told, named(problem))
-            asked = problem_of(problem) if again is None else problem_from(again)
-        found = asked.setup(changed(Training(), self.asked["training"]))
+        again = told if problem is None else _renamed(told, named(problem))
+        with said_in(self.folder / "config.json"):
+            asked = None if again is None else problem_from(again)
+            training = changed(Training(), self.asked["training"])
+        found = (asked or problem_of(problem)).setup(training)
         if data_print(found) != self.asked["data"]:
             raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
         return found
@@ -129,7 +134,8 @@ def read_run(run: Path, draft: object = None) -> SavedRun:
         raise ValueError(
             f"{run} is of a model of your own, which it does not hold: load it with load({str(run)!r}, network=...)"
         )
-    method = method_from(_with_draft(told, draft))
+    with said_in(run / "config.json"):
+        method = method_from(_with_draft(told, draft))
     if draft is None:
         _check_named(SavedRun(run, config, method), outside(told), "drafts", "draft")
     pipeline = next((str(value.path) for value in _drafts_of(method) if isinstance(value, Pipeline)), "")
@@ -160,6 +166,15 @@ def _drafts_of(method: Method | None) -> Iterator[object]:
         method = method.needs()
 
 
+@contextmanager
+def said_in(path: Path) -> Iterator[None]:
+    """Names the file that options come from, where they are not those of this version."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: {reason(error)}") from None
+
+
 def _with_draft(told: MethodTold, draft: object) -> MethodTold:
     """The method with the user's own draft put in again where its folder cannot hold it, or where it is a stranger's."""
     found: MethodTold = {**told}
@@ -176,8 +191,8 @@ def _with_draft(told: MethodTold, draft: object) -> MethodTold:
 
 
 def _read(run: Path) -> RunConfig:
-    found = read_json(run / "config.json")
-    if not isinstance(found, dict) or not isinstance(found.get("asked"), dict):
+    found = read_config(run)
+    if "asked" not in found:
         raise ValueError(
             f"{run / 'config.json'} is not one of warmflow's: give a folder that warmflow train has written"
         )
@@ -185,7 +200,12 @@ def _read(run: Path) -> RunConfig:
     if found.get("kind") != "run":
         some = next((str(p.parent) for p in sorted(run.glob("seeds/*/*/config.json"))), f"{run}/seeds/0/warm-start")
         raise ValueError(f"{run} is a {found.get('kind')}, not a training run; name one of the runs in it, like {some}")
-    return cast(RunConfig, found)
+    missing = [name for name in ("problem", "training", "seed", "data") if name not in found.get("asked", {})]
+    if missing:
+        raise ValueError(
+            f"{run / 'config.json'} does not say the {missing[0]} that the run was made with: train it again"
+        )
+    return found
 
 
 def digest_of(sampler: Sampler) -> str:
@@ -208,13 +228,13 @@ def teacher_of(student: Path) -> Path:
     Raises:
         ValueError: it is at none of these places.
     """
-    config = read_json(student / "config.json")
-    told = config.get("teacher") or {}
-    ours = is_ours([told.get("path"), told.get("from_here")], told.get("signed"))
-    places = [Path(told["path"]), (student / told["from_here"]).resolve()] if ours else []
+    config = read_config(student)
+    told = config.get("teacher")
+    ours = told is not None and is_ours([told.get("path"), told.get("from_here")], told.get("signed"))
+    places = [Path(told["path"]), (student / told["from_here"]).resolve()] if told and ours else []
     places.append(student / "teacher")
     if not ours:
-        places += _beside(student, str((config.get("asked") or {}).get("teacher")))
+        places += _beside(student, str(config.get("asked", {}).get("teacher")))
     found = next((p for p in places if (p / "config.json").exists()), None)
     if found is None:
         raise ValueError(f"{student} is the student of {places[0]}, which is not there: compare where it was distilled")

@@ -27,7 +27,7 @@ from warmflow.experiments.growth import extended, longer
 from warmflow.experiments.run import asked_of, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
-from warmflow.files import read_json, write_json
+from warmflow.files import write_json
 from warmflow.methods import METHODS, Method, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.parts import Parts
@@ -38,6 +38,7 @@ from warmflow.number_checks import numbers_checked
 from warmflow.options import changed, suggestion
 from warmflow.printing import answer, tell
 from warmflow.problems import problem_of
+from warmflow.run_config import read_config, seconds_of
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup, Training
 from warmflow.training import train
@@ -110,8 +111,8 @@ def train_run(
     if int(os.environ.get("RANK", "0")) != 0:
         return sampler  # one process writes
     if begin is not None:
-        _bill(out, BEGUN, float(read_json(begin / "config.json")["training"]["seconds"]))
-    for facts in (chosen.facts(parts), read_json(out / "config.json").get("training") or {}):
+        _bill(out, BEGUN, seconds_of(read_config(begin)))
+    for facts in (chosen.facts(parts), read_config(out).get("training") or {}):
         if "warning" in facts:
             echo(f"warning: {facts['warning']}")
     suffix = "png" if setup.data.alphabet is None else "txt"
@@ -121,7 +122,7 @@ def train_run(
 
 def _bill(out: Path, name: str, seconds: float) -> None:
     """Adds to what config.json says was spent."""
-    config = read_json(out / "config.json")
+    config = read_config(out)
     write_json(out / "config.json", {**config, "spent": {**(config.get("spent") or {}), name: seconds}})
 
 
@@ -134,8 +135,8 @@ def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begi
         found = run_method(
             settled(method, setup), _parts(setup, seed, where, device, progress), where, device=device, progress=label
         )
-        config = read_json(where / "config.json")
-        parts.used["teacher"] = config["training"]["seconds"] + sum((config.get("spent") or {}).values())
+        config = read_config(where)
+        parts.used["teacher"] = seconds_of(config) + sum((config.get("spent") or {}).values())
         return found
 
     parts = Parts(setup, seed, out / "parts", progress, begin, teacher)

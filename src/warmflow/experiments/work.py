@@ -14,13 +14,14 @@ from uuid import uuid4
 from warmflow.evaluation.study import Role
 from warmflow.experiments.members import in_memory
 from warmflow.experiments.processes import Bar, each
-from warmflow.experiments.run import RunConfig, run_method
+from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun
 from warmflow.experiments.trained_runs import TrainedRun
-from warmflow.files import read_bytes, read_json
+from warmflow.files import read_bytes
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
 from warmflow.problems.base import Problem
+from warmflow.run_config import RunConfig, read_config
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup, Training
 
@@ -94,7 +95,7 @@ class Work:
     def saved(self, name: str, seed: int) -> SavedRun:
         """The run of a member under a seed, read from its folder; with an empty config if it was not started."""
         folder = self.folder(name, seed)
-        config: RunConfig = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+        config: RunConfig = read_config(folder) if (folder / "config.json").exists() else {}
         return SavedRun(folder, config, self.member(name).method)
 
     def runs(self, seeds: Sequence[int]) -> list[TrainedRun]:

@@ -19,13 +19,13 @@ from warmflow.contracts import Source
 from warmflow.couplings import Encoded
 from warmflow.drafts.learned_prior import FACTS, PARTS, PriorOptions, trained_prior
 from warmflow.evaluation.study import Role, Training
-from warmflow.files import read_json
 from warmflow.methods.base import Method, Start
 from warmflow.methods.cold import baselines
 from warmflow.methods.flow import Flow, FlowMethod, flow_of
 from warmflow.methods.parts import Parts, digest
 from warmflow.options import NotNegative, changed, options
 from warmflow.sampler import Sampler
+from warmflow.schemas import OBJECT, read_as
 from warmflow.setup import Setup
 from warmflow.sources import LearnedPrior as PriorSource
 
@@ -88,7 +88,8 @@ class LearnedPrior(PriorOptions, FlowMethod):
     def facts(self, parts: Parts) -> Mapping[str, object]:
         self._prior(parts)
         folder = parts.place("parts", "prior", self.prior_asked()).folder
-        return {} if folder is None else dict(read_json(folder / FACTS))
+        facts = {} if folder is None else read_as(OBJECT, folder / FACTS)
+        return facts
 
     def flow(self, parts: Parts) -> Flow:
         setup, source = parts.setup, self._prior(parts)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pydantic import TypeAdapter
 from torch import nn
 
 from warmflow.checkpoints import load_part, open_run, save_part
@@ -28,13 +29,18 @@ from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
 from warmflow.estimates import clock
-from warmflow.files import make_folder, read_json, write_json
+from warmflow.files import make_folder, write_json
 from warmflow.printing import bar
+from warmflow.run_config import read_config, seconds_of
 from warmflow.sampler import Sampler
+from warmflow.schemas import Seconds, read_as
 from warmflow.setup import Setup
 
 if TYPE_CHECKING:
     from warmflow.methods.base import Method
+
+
+_SECONDS = TypeAdapter(dict[str, Seconds])
 
 
 def digest(asked: Mapping[str, object]) -> str:
@@ -147,7 +153,7 @@ class Parts:
     def seconds(self) -> dict[str, float]:
         """The seconds spent on the parts of this seed, by part."""
         path = None if self.folder is None else self.folder / "seconds.json"
-        return dict(read_json(path)) if path is not None and path.exists() else dict(self._noted)
+        return read_as(_SECONDS, path) if path is not None and path.exists() else dict(self._noted)
 
     _noted: dict[str, float] = field(default_factory=dict)
 
@@ -171,5 +177,4 @@ def trained_seconds(folder: Path | None) -> float:
     """The training seconds of all parts in a folder, interrupted attempts included; 0 if nothing was trained there."""
     if folder is None:
         return 0.0
-    told = [read_json(path).get("training") or {} for path in sorted(folder.rglob("config.json"))]
-    return float(sum(facts.get("seconds", 0.0) for facts in told))
+    return sum(seconds_of(read_config(path.parent)) for path in sorted(folder.rglob("config.json")))

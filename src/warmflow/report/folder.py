@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +18,11 @@ from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
 from warmflow.brief import Brief
-from warmflow.checkpoints import refuse_old
-from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes
+from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes, read_lines
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
+from warmflow.run_config import refuse_old
 
 Row = Mapping[str, object]
 KINDS = ("compare", "run", "evaluate")
@@ -132,11 +131,11 @@ class Run(Brief):
 def _load(path: Path) -> dict[str, object]:
     check_inside(path)
     try:
-        said = read_bytes(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from None
+        text = read_bytes(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there any more") from None
     try:
-        value = parse_json(said)
+        value = parse_json(text)
     except ValueError:
         raise ValueError(
             f"{path} is half-written or no JSON: run the same command again, it goes on where it stopped"
@@ -212,16 +211,11 @@ def shown_rows(shape: tuple[int, ...]) -> int:
 
 def _log(path: Path) -> tuple[Row, ...]:
     """The lines of a log that are whole: a run that is still going may be writing the last one."""
-    lines: list[Row] = []
     try:
         check_inside(path)
-        text = read_bytes(path).decode("utf-8", errors="replace")
-    except (OSError, ValueError):
+        return tuple(read_lines(path))
+    except ValueError:  # it cannot be read
         return ()
-    for line in text.splitlines():
-        with suppress(ValueError):
-            lines.append(mapping(parse_json(line)))
-    return tuple(line for line in lines if line)
 
 
 def read(folder: str | Path) -> Run:
