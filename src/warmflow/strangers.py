@@ -18,10 +18,12 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from warmflow.networks import seeded
 
@@ -106,7 +108,7 @@ def network_like(
         DoesNotFit: the network of these arguments would have another state. Nothing was allocated.
     """
     if not allowed:
-        with torch.device("meta"), _at_most(len(tensors) + SPARE):
+        with torch.device("meta"), _Shapes(), _at_most(len(tensors) + SPARE):
             planned = seeded(0, lambda: kind(**arguments))
         expected = {name: tuple(one.shape) for name, one in planned.state_dict().items()}
         if expected != {name: tuple(one.shape) for name, one in tensors.items()}:
@@ -114,6 +116,22 @@ def network_like(
         if sum(one.numel() for one in planned.buffers()) > LARGEST_SAMPLE + sum(map(Tensor.numel, tensors.values())):
             raise DoesNotFit(f"{kind.__name__} with these arguments has too large buffers")
     return seeded(0, lambda: kind(**arguments))
+
+
+class _Shapes(TorchFunctionMode):
+    """Leaves out what changes values alone: on the meta device torch would import its compiler for it, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, more = getattr(func, "__name__", ""), kwargs or {}
+        if name in ("exp", "sin", "cos") and args:
+            return args[0]
+        if name == "linspace" and len(args) == 3:
+            return torch.empty(args[2])
+        if name == "arange" and len(args) == 1:
+            return torch.empty(args[0])
+        if name.endswith("_") and not name.startswith("_") and name != "requires_grad_":
+            return args[0] if args else more["tensor"]
+        return func(*args, **more)
 
 
 @contextmanager
