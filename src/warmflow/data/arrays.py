@@ -13,7 +13,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -260,10 +260,7 @@ def _opened(file: Path) -> Iterator[np.ndarray | Mapping[str, np.ndarray]]:
         yield {name: array_of(x) for name, x in tensors_in(file).items()}
         return
     loaded = np.load(file, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        yield loaded
-        return
-    with loaded:
+    with loaded if hasattr(loaded, "close") else nullcontext(loaded):
         yield loaded
 
 
