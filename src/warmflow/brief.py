@@ -31,10 +31,10 @@ class _Brief(reprlib.Repr):
         if hasattr(x, "shape") and hasattr(x, "dtype") and not dataclasses.is_dataclass(x):
             shape = tuple(x.shape)
             return f"{str(x.dtype).removeprefix('torch.')} {shape}" if shape else super().repr_instance(x, level)
-        if hasattr(x, "state_dict") or isinstance(x, type):
-            return f"<{getattr(x, '__name__', kind)}>"
+        if hasattr(x, "state_dict"):
+            return f"<{kind}>"
         if isinstance(x, Mapping):
-            return self.repr_dict(dict(x), level)  # type: ignore[arg-type]
+            return self.repr_dict(dict(x), level)
         own = type(x).__repr__ is not shown and not hasattr(
             type(x).__repr__, "__wrapped__"
         )  # dataclass wraps those it writes
@@ -61,4 +61,4 @@ class Brief:
     def __init_subclass__(cls, **more: object) -> None:
         super().__init_subclass__(**more)
         if "__repr__" not in vars(cls):
-            cls.__repr__ = shown  # type: ignore[assignment]
+            type.__setattr__(cls, "__repr__", shown)

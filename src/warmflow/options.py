@@ -92,7 +92,7 @@ RUNTIME = "runtime"
 def options(cls: type[C]) -> type[C]:
     """A frozen dataclass whose fields are validated when it is made."""
     if "__repr__" not in vars(cls):
-        cls.__repr__ = shown  # type: ignore[assignment]
+        type.__setattr__(cls, "__repr__", shown)
     made = validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True, strict=True))(cls)
     inner: Callable[..., None] = made.__init__
 
