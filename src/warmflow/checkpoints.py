@@ -30,8 +30,9 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
-from warmflow.files import make_folder, read_json, read_tensors, write_json, write_tensors
+from warmflow.files import Damaged, make_folder, read_json, read_tensors, write_json, write_tensors
 from warmflow.networks import Network
+from warmflow.printing import say
 from warmflow.sampler import Clip, Sampler
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal)
@@ -244,9 +245,20 @@ def load_part(folder: str | Path, name: str = "model", allow: Iterable[type] = (
     try:
         return rebuild(described, tensors, allow, **given)
     except (KeyError, TypeError, AttributeError, RuntimeError):
-        raise ValueError(
+        raise Damaged(
             f"{folder}: {name}.json and {name}.safetensors do not fit each other: delete both and run the same command again"
         ) from None
+
+
+def again(folder: Path, name: str = "model", **given: Any) -> Any:
+    """The part that is in the folder, as by ``load_part``; None, with a message, if its files are damaged: the caller makes it
+    again.
+    """
+    try:
+        return load_part(folder, name, **given)
+    except Damaged as error:
+        say(f"warning: {str(error).partition(': delete')[0]}: it is made again")
+        return None
 
 
 def load(folder: str | Path, *, raw: bool = False, allow: Iterable[type] = (), **given: Any) -> Sampler:

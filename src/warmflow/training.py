@@ -14,10 +14,10 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,10 +28,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow import signals
 from warmflow.contracts import Data, Objective, Pair, Player
-from warmflow.files import read_tensors, write_tensors
+from warmflow.failures import explained
+from warmflow.files import Damaged, append_line, make_folder, read_bytes, read_tensors, write_tensors, write_text
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole
-from warmflow.printing import bar
+from warmflow.printing import bar, say
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -145,20 +146,17 @@ class _Log:
         self.path = None if folder is None else folder / "log.jsonl"
         if self.path is not None and self.path.exists():
             kept = []
-            for line in self.path.read_text().splitlines():
+            for line in read_bytes(self.path).decode("utf-8", errors="replace").splitlines():
                 try:
                     if json.loads(line)["step"] <= step:
                         kept.append(line + "\n")
-                except (json.JSONDecodeError, KeyError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue  # an incomplete line, written when the process was killed
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(kept))
-            os.replace(temporary, self.path)
+            write_text(self.path, "".join(kept))
 
     def write(self, line: Mapping[str, object]) -> None:
         if self.path is not None:
-            with open(self.path, "a") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(self.path, json.dumps(line))
 
 
 def _average_gradients(accelerator: Accelerator, weights: list[nn.Parameter]) -> None:
@@ -222,11 +220,14 @@ class _Checkpoint:
             ValueError: it belongs to a run of other steps, batch or seed.
         """
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         path = None if folder is None else folder / "checkpoint.safetensors"
         found = _Checkpoint(path if writes else None, trainers, asked)
         if path is not None and path.exists():
-            found._restore(path)
+            try:
+                found._restore(path)
+            except Damaged as error:
+                say(f"warning: {str(error).partition(': ')[0]}: the training begins again", writes)
         found.began = time.perf_counter()
         return found
 
@@ -266,6 +267,7 @@ def _accelerator(device: str) -> Accelerator:
         return Accelerator()  # its state is global: an earlier training used another device
 
 
+@explained("training", "--batch", "--width")
 def train(
     objective: Objective,
     data: Data,
@@ -286,13 +288,13 @@ def train(
         folder: a run folder for checkpoints and log.jsonl; training resumes from a checkpoint found there.
         warmup: steps over which the learning rate rises.
         save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, when a signal asks for it
-            (``signals``), and before a divergence is reported.
+            (``signals``), and before an error is raised.
         log_every: steps between lines of the log.
         progress: label of the progress bar; None for no bar.
 
     Raises:
         ValueError: invalid steps or batch, no data, or a checkpoint of another run. Diverged (a ValueError): the loss or gradient
-            is not finite.
+            is not finite. Failed (a ValueError): too little memory, a full disk.
         KeyboardInterrupt: raised again after the checkpoint is written.
     """
     accelerator = _accelerator(device)
@@ -329,6 +331,11 @@ def train(
         except (KeyboardInterrupt, Diverged):
             kept.save()
             raise
+        except Exception:
+            if any(trainer.reached > first for trainer in trainers.values()):
+                with suppress(Exception):  # the first error is the one to be told
+                    kept.save()
+            raise
         finally:
             shown.close()
         kept.save()
@@ -361,19 +368,30 @@ def _update(
             p.requires_grad_(name == turn)
             p.grad = None
     before = [b.clone() for b in trainers[turn].buffers]
-    with torch.random.fork_rng(devices=[p.device for p in trainers[turn].weights[:1] if p.device.type == "cuda"]):
+    try:
+        value, norm, numbers, stop = _gradients(objective, trainers[turn], turn, pair, noise, step, accelerator)
+    except Exception:
+        for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
+            buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
+        raise
+    trainers[turn].update(share, step)
+    return value, norm, numbers, stop
+
+
+def _gradients(
+    objective: Objective, trainer: _Trainer, turn: str, pair: Pair, noise: Noise, step: int, accelerator: Accelerator
+) -> tuple[float, float, dict[str, float], int]:
+    """Computes the gradients of the player whose turn it is; what ``_update`` returns."""
+    with torch.random.fork_rng(devices=[p.device for p in trainer.weights[:1] if p.device.type == "cuda"]):
         torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout uses the global generator only
         loss, numbers = objective.loss(turn, pair, noise=noise)
     loss.backward()  # type: ignore[no-untyped-call]
-    _average_gradients(accelerator, trainers[turn].weights)
-    norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, MOST_NORM)
+    _average_gradients(accelerator, trainer.weights)
+    norm = torch.nn.utils.clip_grad_norm_(trainer.weights, MOST_NORM)
     value, stop = _agreed(accelerator, loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
-        for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
-            buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
         raise Diverged(
             f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
-    trainers[turn].update(share, step)
     return value, float(norm), numbers, stop

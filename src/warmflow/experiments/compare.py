@@ -31,7 +31,9 @@ from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
-from warmflow.files import read_json, write_json
+from warmflow.failures import explained
+from warmflow.files import Damaged, read_json, write_json
+from warmflow.locks import locked
 from warmflow.methods.base import Method, settled
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole
@@ -62,6 +64,7 @@ class Asked:
     """The members that the user named; the others were added."""
 
 
+@explained("comparing", "--width", "--batch", "--samples", "--jobs")
 def compare(
     problem: object,
     methods: Sequence[Method] | None = None,
@@ -119,12 +122,20 @@ def compare(
 
 def run(work: Work, how: Asked) -> Report:
     """The comparison in its folder, from where it was cut off; see ``compare``."""
+    with locked(work.root):
+        return _run(work, how)
+
+
+def _run(work: Work, how: Asked) -> Report:
     setup, root, members = work.setup(), work.root, work.members
     config = open_run(root, _asked(work, how))
     say("making the real data ready", how.progress)
     real, facts = real_data(setup.data, how.samples)
     if config["state"] == "complete" and config.get("measured") == json.loads(json.dumps(real.fixed)):
-        return judged_again(root)
+        try:
+            return judged_again(root)
+        except Damaged as error:
+            say(f"warning: {str(error).partition(': delete')[0]}: everything is measured again", True)
     say("making the drafts and pairs of each training seed", how.progress)
     prepare_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
     about, warnings = warnings_of(work, min(how.seeds))

@@ -10,12 +10,14 @@ from statistics import median
 from warmflow.checkpoints import device_of
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
-from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
+from warmflow.experiments.comparable_runs import Pool, pools_of, setup_of, with_teachers
 from warmflow.experiments.compare import whole
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
-from warmflow.files import make_folder, read_json, write_json
+from warmflow.failures import explained
+from warmflow.files import read_json, write_json
+from warmflow.locks import locked
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
@@ -26,6 +28,7 @@ from warmflow.report import Report
 from warmflow.setup import Setup
 
 
+@explained("comparing", "--samples")
 def compare_runs(
     runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
     draft: object = None, device: str = "cpu", progress: bool = True,
@@ -47,12 +50,12 @@ def compare_runs(
         raise ValueError("there are no runs to compare: name their folders")
     calls = whole(calls)
     pools = with_teachers(pools_of([read_run(run, draft) for run in runs]), draft)
-    setup = pools[0].runs[0].setup(problem)
-    make_folder(out)
+    setup = setup_of(pools, problem)
     first = pools[0].runs[0]
     told = {"warmflow": first.config["warmflow"], "kind": "compare", "state": "started",
             "asked": {"runs": [str(run) for run in runs], "calls": list(calls)}}  # fmt: skip
-    return _judge(pools, setup, out, told, whole(calls), samples, device, progress)
+    with locked(out):
+        return _judge(pools, setup, out, told, calls, samples, device, progress)
 
 
 def judge_student(
@@ -61,7 +64,7 @@ def judge_student(
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     pools = with_teachers(pools_of([read_run(run, draft)]), draft)
-    setup = pools[0].runs[0].setup(problem)
+    setup = setup_of(pools, problem)
     return _judge(pools, setup, run, read_json(run / "config.json"), whole(calls), samples, device, progress)
 
 

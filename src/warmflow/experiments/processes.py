@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from typing import TypeVar
@@ -20,10 +20,12 @@ from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from warmflow import signals
+from warmflow.failures import Failed
+from warmflow.files import held_folders, hold_alike
 from warmflow.printing import bar
 
 T = TypeVar("T")
-EVERY = 1.0
+EVERY = 0.25
 """Seconds between two looks at the parent."""
 SHOWN_EVERY = 0.5
 """Seconds between two updates of a progress bar."""
@@ -46,10 +48,15 @@ def begin(parent: int) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
-def _task(folder: str, function: Callable[..., T], task: tuple[object, ...]) -> T:
-    """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative."""
+def _task(folder: str, held: Mapping[str, tuple[int, int]], function: Callable[..., T], task: tuple[object, ...]) -> T:
+    """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative.
+
+    Args:
+        held: the folders that the parent has locked.
+    """
     with signals.interruptible():
         os.chdir(folder)
+        hold_alike(held)
         return function(*task)
 
 
@@ -99,7 +106,7 @@ def each(
         what: what errors call a task.
 
     Raises:
-        ValueError: a worker that died (killed for memory, most often).
+        Failed: a worker that died (killed for memory, most often).
     """
     jobs = min(jobs, len(tasks))
     if jobs < 2:
@@ -110,7 +117,7 @@ def each(
         )
         signals.takes_along(lambda: _workers(executor))
         here = os.getcwd()
-        futures = [executor.submit(_task, here, function, task) for task in tasks]
+        futures = [executor.submit(_task, here, held_folders(), function, task) for task in tasks]
     try:
         with signals.held():
             left = set(futures)
@@ -121,12 +128,12 @@ def each(
                 if signals.NOTICE is not None and signals.take_notice():
                     _send(executor, signals.NOTICE)
         return [future.result() for future in futures]
-    except TerminatedWorkerError:
+    except TerminatedWorkerError as error:
         signals.check()
-        raise ValueError(
+        raise Failed(
             f"a process that worked on a {what} was ended from outside, most often for want of memory; what is finished is kept: "
-            "run the same command again, with fewer jobs"
-        ) from None
+            f"run the same command again, with fewer jobs (--jobs {max(jobs // 2, 1)})"
+        ) from error
     except BaseException:  # an error of one task, or a signal: the others must not go on
         _stop(executor, futures)
         raise

@@ -20,12 +20,12 @@ from typing import TypedDict
 
 from torch import nn
 
-from warmflow.checkpoints import card, load, open_run, save_part
+from warmflow.checkpoints import again, card, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
 from warmflow.fields import WrappedField, network_of
-from warmflow.files import fingerprint, read_tensors, write_json
+from warmflow.files import fingerprint, read_tensors, write_json, write_text
 from warmflow.methods.base import Method
 from warmflow.methods.parts import Parts
 from warmflow.options import plain
@@ -66,6 +66,7 @@ class RunConfig(TypedDict, total=False):
     asked: RunAsked
     training: RunTrained
     spent: dict[str, float]
+    heldout: str
     classes: list[str]
 
 
@@ -82,6 +83,13 @@ def data_print(setup: Setup) -> str:
     seen = [part.condition[INPUT] for part in (train, data.apart) if INPUT in part.condition]
     labels = [train.condition["label"]] if setup.training.conditional else []
     return fingerprint(train.x1, *seen, *labels)
+
+
+def heldout_print(setup: Setup) -> str:
+    """The fingerprint of the data that no flow is trained on: validation data and held-out data, with their inputs."""
+    data = setup.data
+    parts = [part for part in (data.validation, data.heldout) if part is not None]
+    return fingerprint(*(x for part in parts for x in (part.x1, part.condition.get(INPUT)) if x is not None))
 
 
 def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: str) -> dict[str, object]:
@@ -113,9 +121,12 @@ def run_method(
     found = open_run(folder, asked_of(setup, method, parts.seed, device, **more))
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
-        return placed(load(folder, **given_again(method)), device)
-    if setup.training.conditional and "classes" not in found:
-        found["classes"] = list(setup.data.classes)
+        kept = again(folder, **given_again(method))
+        if kept is not None:
+            return placed(kept, device)
+    if "heldout" not in found:
+        named = {"classes": list(setup.data.classes)} if setup.training.conditional else {}
+        found |= {"heldout": heldout_print(setup), **named}
         write_json(folder / "config.json", found)
     stages, seconds = method.stages(parts), 0.0
     networks: dict[str, nn.Module] = {}
@@ -174,7 +185,7 @@ def _write(
     title = f"{setup.name}, {method.title}, seed {parts.seed}"
     named = {"labels": numbered(setup.data.classes)} if setup.training.conditional else {}
     text = card(folder, title, {**numbers, **plain(setup.training), **plain(method), **named})
-    (folder / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_text(folder / "README.md", text.encode("utf-8", "backslashreplace").decode())
     codec = None if setup.data.codec is None else dataclasses.asdict(setup.data.codec)
     write_json(folder / "config.json", {**found, "state": "complete", "training": dict(facts), "codec": codec})
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
@@ -26,7 +25,8 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.files import read_json, write_json
+from warmflow.failures import explained
+from warmflow.files import read_json, remove_leftovers, replacing, write_json
 from warmflow.printing import bar, in_one_line
 from warmflow.sampler import Sampler, placed
 from warmflow.solvers import solver_named
@@ -40,6 +40,7 @@ SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 HOLD_LABELS = (".npz", ".jsonl")
 
 
+@explained("sampling", "--batch-size", "--number")
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
     batch: int | None = None, raw: bool = False, device: str = "cpu", progress: bool = True,
@@ -163,11 +164,11 @@ def _with_solver(sampler: Sampler, run: Path, solver: str | None, tokens: TokenO
 def _write(
     drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int, labelled: Labels | None
 ) -> None:  # fmt: skip
-    """Writes the samples under a temporary name, then renames; labels of an earlier file are removed."""
+    """Writes the samples atomically; labels of an earlier file are removed."""
+    remove_leftovers(out.parent)
     x = drawn.x.cpu()
     grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
-    temporary = out.with_name(f"{out.stem}.{os.getpid()}.tmp{out.suffix}")
-    try:
+    with replacing(out, out.suffix) as temporary:
         if out.suffix == ".npy":
             np.save(temporary, x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
@@ -181,9 +182,6 @@ def _write(
         beside(out).unlink(missing_ok=True)
         if labelled is not None and out.suffix not in HOLD_LABELS:
             write_json(beside(out), {"labels": labelled.labels.tolist(), "classes": list(labelled.classes)})
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, labelled: Labels | None) -> None:

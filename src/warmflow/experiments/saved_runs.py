@@ -10,7 +10,7 @@ from typing import cast
 
 from warmflow.checkpoints import check_version, load
 from warmflow.drafts import Own
-from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, weights_of
+from warmflow.experiments.run import Given, MethodTold, RunAsked, RunConfig, data_print, heldout_print, weights_of
 from warmflow.fields import network_of
 from warmflow.files import read_json
 from warmflow.methods import Method, method_from
@@ -86,9 +86,22 @@ class SavedRun:
         """
         asked = problem_from(self.asked["problem"]) if problem is None else problem_of(problem)
         found = asked.setup(changed(Training(), self.asked["training"]))
-        if data_print(found) != self.asked["data"]:
-            raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
+        self.check_data(found)
         return found
+
+    def check_data(self, setup: Setup) -> None:
+        """Raises a ValueError unless this run was trained on the data of the setup, with the same held-out data and the same
+        files of drafts: a verdict on other data would say nothing about it.
+        """
+        if data_print(setup) != self.asked["data"]:
+            raise ValueError(f"the data of {setup.name} are not those that {self.folder} was trained on: restore them")
+        if self.config.get("heldout") not in (None, heldout_print(setup)):
+            raise ValueError(
+                f"the held-out data of {setup.name} are not those of the time when {self.folder} was trained: restore them"
+            )
+        for what, digest in self.method.files(setup).items():
+            if self.asked.get(what, digest) != digest:
+                raise ValueError(f"the files of {what} are not those that {self.folder} was trained with: restore them")
 
 
 def read_asked(run: Path) -> RunAsked:

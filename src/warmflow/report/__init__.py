@@ -11,12 +11,12 @@ Reads folders only, imports nothing heavy (matplotlib only to draw), and writes 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmflow.files import check_held, write_text
 from warmflow.report.folder import Run, read
 from warmflow.report.verdict import Verdict
 
@@ -97,23 +97,16 @@ def gather(folders: Iterable[str | Path]) -> str:
 
 
 def write(html: str, path: str | Path) -> Path:
-    """Write a page atomically (a temporary file beside it, then ``os.replace``); returns the file.
+    """Write a page atomically; returns the file.
 
     ``path`` is the file if it ends in .html, else a folder that gets ``report.html``. Folders are made as needed.
     """
     path = Path(path)
     file = path if path.suffix.lower() in (".html", ".htm") else path / "report.html"
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
+        check_held(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8") as out:
-                out.write(html)
-                out.flush()
-                os.fsync(out.fileno())
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(file, html)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OSError(f"the report cannot be written to {file} ({reason}): give another path") from None

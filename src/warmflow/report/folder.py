@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
 from warmflow.checkpoints import refuse_old
+from warmflow.files import reason
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
@@ -168,7 +169,9 @@ def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError):
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({reason(error)}): check the file and its permissions") from None
+    except (SafetensorError, ValueError, TypeError):
         raise ValueError(
             f"{path} is half-written or no safetensors: delete it, and run the same command again"
         ) from None
