@@ -18,6 +18,10 @@ everything, so that most of the time is the command's own.
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
+import gc
+import importlib
 import json
 import os
 import shutil
@@ -33,9 +37,23 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 SMALL = "--train 600 --heldout 400 --width 16 --depth 1 --quiet"
 PAIRED = "--warm-start.rounds 30 --warm-start.block 150"
-COMPARED = "--seeds 2 --calls 1,2 --samples 200 --updates 400"
+COMPARED = "--seeds 2 --calls 1,2 --samples 200 --updates 150"
 ENDS_WITHIN, GONE_WITHIN = 30.0, 5.0
 """Seconds that a command may take to end (the machine may be busy), and its processes after it."""
+KEPT = (
+    "torch",
+    "accelerate",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "warmflow",
+    "joblib",
+    "safetensors",
+    "tqdm",
+    "pydantic",
+    "cyclopts",
+)
+"""Packages that every command imports."""
 OK = {"KILL": (-signal.SIGKILL,), "TERM": (143,), "INT": (130,)}
 
 
@@ -75,6 +93,8 @@ def started(words: list[str], counted: Path) -> int:
     Args:
         counted: the file in which the child counts the updates that it has done.
     """
+    gc.collect()
+    gc.freeze()
     pid = os.fork()
     if pid:
         return pid
@@ -88,6 +108,7 @@ def started(words: list[str], counted: Path) -> int:
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from warmflow import cli, training
+    from warmflow.experiments import run
 
     done, handle = training._Trainer.update, os.open(counted, os.O_CREAT | os.O_WRONLY)
 
@@ -95,9 +116,23 @@ def started(words: list[str], counted: Path) -> int:
         done(self, share, step)
         os.pwrite(handle, f"{step + 1:8d}".encode(), 0)
 
-    training._Trainer.update = update  # type: ignore[method-assign]
+    def train(*args: object, **how: object) -> training.Trained:
+        return training.train(*args, **{**how, "save_every": 50, "log_every": 10})  # type: ignore[arg-type]
+
+    training._Trainer.update, run.train = update, train  # type: ignore[method-assign, assignment]
     sys.argv = ["warmflow", *words]
-    sys.exit(cli.main())
+    code = cli.main()
+    counted.with_suffix(".modules").write_text("\n".join(sys.modules))
+    atexit._run_exitfuncs()
+    os._exit(code)  # a fork has much to free
+
+
+def imported(counted: Path) -> None:
+    """Imports what a command has imported, so that the next ones need not."""
+    for name in counted.with_suffix(".modules").read_text().split():
+        if name not in sys.modules and name.partition(".")[0] in KEPT:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 def processes(session: int) -> list[int]:
@@ -167,11 +202,19 @@ def lost(folder: Path, counted: Path) -> int:
         return done - int(file.metadata()["step"])
 
 
-def leftovers(here: Path, folder: Path, shared: set[str]) -> list[str]:
-    """Temporary files and locks that a command has left."""
-    found = [str(p.relative_to(here)) for p in folder.rglob("*") if ".tmp" in p.name or p.name.startswith((".lock", ".probe"))]
-    found += [f"TMPDIR/{p.name}" for p in (here / "tmp").iterdir()]
-    return found + [f"/dev/shm/{name}" for name in set(os.listdir("/dev/shm")) - shared if "joblib" in name or "loky" in name]
+def leftovers(here: Path, folder: Path, pids: list[int]) -> list[str]:
+    """Temporary files, locks and shared memory that these commands have left."""
+    found = [
+        str(p.relative_to(here))
+        for p in folder.rglob("*")
+        if ".tmp" in p.name or p.name.startswith((".lock", ".probe"))
+    ]
+    found += [f"TMPDIR/{p.name}" for p in (here / "tmp").iterdir() if not p.name.startswith("torchinductor")]
+    return found + [
+        f"/dev/shm/{name}"
+        for name in os.listdir("/dev/shm")
+        if any(f"-{pid}-" in name or f"_{pid}_" in name for pid in pids)
+    ]
 
 
 # ---------------------------------------------------------------- moments
@@ -201,16 +244,21 @@ def undisturbed(stage: Stage, here: Path) -> None:
         time.sleep(0.002)
     if not found:
         os.waitpid(pid, 0)
+    imported(here / "count")
     stage.whole, stage.seconds = results(folder), max(last - first, 0.01)
 
 
 def ended_at(stage: Stage, share: float, name: str, here: Path, told: Told) -> None:
     """Ends the command after this share of the stage, completes it, and notes what is wrong."""
-    folder, shared = fresh(stage, here), set(os.listdir("/dev/shm"))
+    folder = fresh(stage, here)
     words = [*stage.words, "--out", str(folder)]
     pid = started(words, here / "count")
     end = time.monotonic() + 120
-    while not stage.began(folder) and time.monotonic() < end and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    while (
+        not stage.began(folder)
+        and time.monotonic() < end
+        and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    ):
         time.sleep(0.002)
     time.sleep(share * stage.seconds)
     running = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -226,24 +274,29 @@ def ended_at(stage: Stage, share: float, name: str, here: Path, told: Told) -> N
         for one in left:
             os.kill(one, signal.SIGKILL)
     told.slowest = max(told.slowest, time.monotonic() - began)
+    if code == -getattr(signal, f"SIG{name}") and results(folder) == stage.whole:
+        code = 0  # the command had just done all of its work
     if running and code not in (*OK[name], 0):
         wrong.append(f"code {code}: {said(here / 'count')[-1:]}")
     told.running += running and code != 0
     if name != "KILL":
         if running and code and len(said(here / "count")) != 1:
             wrong.append(f"said {said(here / 'count')[-3:]}")
-        wrong += [f"left {one}" for one in leftovers(here, folder, shared)]
+        wrong += [f"left {one}" for one in leftovers(here, folder, [pid])]
         if "train" in stage.words and code:
             told.lost = max(told.lost, lost(folder, here / "count"))
-    again = code_of(started(words, here / "count"), 300)
-    if again != 0:
-        wrong.append(f"completing it: code {again}: {said(here / 'count')[-1:]}")
+    again = started(words, here / "count")
+    code = code_of(again, 300)
+    if code != 0:
+        wrong.append(f"completing it: code {code}: {said(here / 'count')[-1:]}")
     else:
         found = results(folder)
         names = sorted(k for k in found.keys() | stage.whole.keys() if found.get(k) != stage.whole.get(k))
         wrong += [f"{len(names)} results differ, like {names[0]}"] if names else []
-        time.sleep(0 if not leftovers(here, folder, shared) else 1.0)
-        wrong += [f"left at the end {one}" for one in leftovers(here, folder, shared)]
+        time.sleep(
+            1.0 if leftovers(here, folder, [pid, again]) else 0.0
+        )  # what tracks resources ends after the command
+        wrong += [f"left at the end {one}" for one in leftovers(here, folder, [pid, again])]
     told.failed += [f"after {share:.0%}: {'; '.join(wrong)}"] if wrong else []
 
 
@@ -271,28 +324,38 @@ def stages(root: Path) -> dict[str, Callable[[], Stage]]:
         if not folder.exists():
             if code_of(started([*words.split(), "--out", str(folder)], root / f"{name}-count"), 300) != 0:
                 raise SystemExit(f"{words} failed: {said(root / f'{name}-count')}")
+            imported(root / f"{name}-count")
         return folder
 
     compare = f"compare moons {COMPARED} {PAIRED} {SMALL}"
 
     def measuring() -> Stage:
         base = run("compared", f"{compare} --jobs 1")
-        for path in [*base.glob("study.*"), *base.glob("verdict.json"), *base.glob("report.html"), *base.glob("pictures.*")]:
+        for path in [
+            *base.glob("study.*"),
+            *base.glob("verdict.json"),
+            *base.glob("report.html"),
+            *base.glob("pictures.*"),
+        ]:
             path.unlink()
         config = json.loads((base / "config.json").read_text())
         (base / "config.json").write_text(json.dumps({**config, "state": "started"}))
         return Stage([*compare.split(), "--jobs", "1"], has("measured"), has("study.json"), base)
 
     def distilling() -> Stage:
-        teacher = run("cold", f"train moons --method cold --updates 300 {SMALL}")
-        words = f"distill {teacher} --updates 150 --online-updates 2 --no-report --no-reflow --quiet"
+        teacher = run("cold", f"train moons --method cold --updates 120 {SMALL}")
+        words = f"distill {teacher} --updates 60 --online-updates 2 --no-report --no-reflow --quiet"
         return Stage(words.split(), logged("log.jsonl"), never)
 
     return {
-        "training": lambda: Stage(f"train moons --method cold --updates 1200 {SMALL}".split(), logged("log.jsonl"), never),
+        "training": lambda: Stage(
+            f"train moons --method cold --updates 160 {SMALL}".split(), logged("log.jsonl"), never
+        ),
         "measuring": measuring,
         "pairing": lambda: Stage(
-            f"train moons --method warm-start --updates 60 {PAIRED} {SMALL}".split(), has("parts/pairs/*"), logged("log.jsonl")
+            f"train moons --method warm-start --updates 60 {PAIRED} {SMALL}".split(),
+            has("parts/pairs/*"),
+            logged("log.jsonl"),
         ),
         "distilling": distilling,
         "two": lambda: Stage([*compare.split(), "--jobs", "2"], logged("seeds/*/*/log.jsonl"), never),
@@ -306,24 +369,16 @@ def main() -> int:
     options.add_argument("--signals", default="KILL,TERM,INT")
     asked = options.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import matplotlib.figure  # noqa: F401
-    import scipy.optimize  # noqa: F401
-    import sklearn.ensemble  # noqa: F401
-
-    import warmflow.commands.compare
-    import warmflow.commands.distill
-    import warmflow.commands.train
-    import warmflow.experiments.compare
-    import warmflow.experiments.distill
-    import warmflow.experiments.train  # noqa: F401
-
     root, failed, parent = Path(tempfile.mkdtemp(prefix="kill-")), 0, os.getpid()
     (root / "tmp").mkdir()
-    print(f"{'stage':11s} {'signal':6s} {'moments':>7s} {'running':>7s} {'same and clean':>14s} {'most lost':>9s} {'slowest end':>11s}")
+    print(
+        f"{'stage':11s} {'signal':6s} {'moments':>7s} {'running':>7s} {'same and clean':>14s} {'lost':>5s} {'slowest end':>11s}"
+    )
     made = stages(root)
     for name in asked.stages.split(","):
         stage = made[name]()
         undisturbed(stage, root / "whole")
+        undisturbed(stage, root / "whole")  # again, when nothing is left to import
         for signum in asked.signals.split(","):
             told = Told()
             for k in range(asked.moments):
@@ -331,8 +386,9 @@ def main() -> int:
             if signum != "KILL" and told.lost > 1:
                 told.failed.append(f"{told.lost} updates lost")
             counted = str(told.lost) if signum != "KILL" and "train" in stage.words else "-"
-            print(f"{name:11s} {signum:6s} {asked.moments:7d} {told.running:7d} {asked.moments - len(told.failed):14d} {counted:>9s} "
-                  f"{told.slowest:9.2f} s", flush=True)  # fmt: skip
+            good = asked.moments - len(told.failed)
+            print(f"{name:11s} {signum:6s} {asked.moments:7d} {told.running:7d} {good:14d} {counted:>5s} {told.slowest:9.2f} s",
+                  flush=True)  # fmt: skip
             for line in told.failed:
                 print(f"    {line}", flush=True)
             failed += len(told.failed)

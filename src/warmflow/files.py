@@ -31,6 +31,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from warmflow.failures import of_memory
+
 JSON_BYTES = 64 * 2**20
 """The largest JSON file that is read, in bytes; ours are below one megabyte, except for studies with many rows."""
 TENSOR_BYTES = 64 * 2**30
@@ -148,6 +150,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from None
     except (SafetensorError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        if of_memory(error):
+            raise
+        if "(os error " in str(error):
+            raise ValueError(f"{path} cannot be read: {reason(error)}") from None
         raise Damaged(f"{path} is damaged ({reason(error)}): delete it and run the same command again") from None
 
 

@@ -7,6 +7,7 @@ center crop. Files are sorted by name, independently of the file system.
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 import warnings
@@ -22,6 +23,7 @@ from warmflow.data import DataSet, parted, split, suggest
 from warmflow.data.class_folders import sorted_out
 from warmflow.data.demand import HELDOUT, MEMORY, VALIDATION, on_demand, rows_of
 from warmflow.data.images import from_uint8
+from warmflow.failures import of_memory
 from warmflow.number_checks import is_whole
 
 if TYPE_CHECKING:
@@ -167,6 +169,7 @@ def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tup
                 act(root / name)
             files.append(name)
         except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes; each is reported
+            of_machine(error)
             failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
     return files, failed
 
@@ -178,11 +181,25 @@ def reason(error: Exception) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
+def remedy(error: Exception) -> str:
+    """What to do about a file that could not be read: what is damaged is removed, what is forbidden is not."""
+    return "check its permissions and the disk" if getattr(error, "errno", None) else "remove it"
+
+
+def of_machine(error: Exception) -> None:
+    """Raises the error again if it says nothing about the file: too little memory, a disk that fails, too many open files."""
+    if of_memory(error) or getattr(error, "errno", None) in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE):
+        raise error
+
+
 def _decoded(file: Path, size: int, mode: str) -> np.ndarray:
     try:
         return read_image(file, size, mode)
     except Exception as error:  # as above
-        raise ValueError(f'folder: "{file}" cannot be read ({reason(error)}); remove it, or leave stream out') from None
+        of_machine(error)
+        raise ValueError(
+            f'folder: "{file}" cannot be read ({reason(error)}); {remedy(error)}, or leave stream out'
+        ) from None
 
 
 def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:

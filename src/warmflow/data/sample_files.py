@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from warmflow.data.arrays import read_arrays
-from warmflow.data.image_files import names_of, read_pixels, reason
+from warmflow.data.image_files import names_of, of_machine, read_pixels, reason, remedy
 from warmflow.data.images import as_tensor, channels_first
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
@@ -136,7 +136,10 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
         try:
             pixels.append(read_pixels(root / file, mode))
         except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes
-            raise ValueError(f"{name}/{file} cannot be read ({reason(error)}); remove it or write it again") from None
+            of_machine(error)
+            raise ValueError(
+                f"{name}/{file} cannot be read ({reason(error)}); {remedy(error)} or write it again"
+            ) from None
         if pixels[-1].shape != pixels[0].shape:
             _differ(f"{name}/{files[0]}", pixels[0].shape, f"{name}/{file}", pixels[-1].shape)
     lossy = any(file.lower().endswith((".jpg", ".jpeg")) for file in files)
