@@ -66,7 +66,9 @@ KNOWN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "says"), KNOWN, ids=lambda v: type(v).__name__ if isinstance(v, Exception) else v[:40])
+@pytest.mark.parametrize(
+    ("error", "says"), KNOWN, ids=lambda v: type(v).__name__ if isinstance(v, Exception) else v[:40]
+)
 def test_an_error_of_others_is_one_line_with_what_to_do(error: Exception, says: str) -> None:
     with pytest.raises(Failed) as caught, explained("training", "--batch", "--width"):
         raise error
@@ -109,7 +111,9 @@ def test_what_is_raised_where_there_is_no_memory_is_known() -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, None])
-def test_an_image_is_not_left_out_because_the_machine_failed(code: int | None, tmp_path: object, monkeypatch: object) -> None:
+def test_an_image_is_not_left_out_because_the_machine_failed(
+    code: int | None, tmp_path: object, monkeypatch: object
+) -> None:
     from pathlib import Path
 
     from PIL import Image

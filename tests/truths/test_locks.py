@@ -39,9 +39,9 @@ def test_a_second_command_is_told_who_works_there_and_a_killed_one_holds_nothing
     try:
         note = json.loads((folder / LOCK).read_text())
         assert note["pid"] == process.pid and note.keys() == {"pid", "host", "started", "command"}
-        with pytest.raises(ValueError, match=f"run is in use by process {process.pid} on .*: wait until it ends") as caught:
-            with locked(folder):
-                pass
+        said = f"run is in use by process {process.pid} on .*: wait until it ends"
+        with pytest.raises(ValueError, match=said) as caught, locked(folder):
+            pass
         assert "\n" not in str(caught.value) and str(folder) in note["command"]
     finally:
         process.send_signal(signal.SIGKILL)

@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import BinaryIO, Unpack
 
 import numpy as np
 import torch
@@ -170,7 +170,8 @@ def _write(
     grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
     with replacing(out, out.suffix) as temporary:
         if out.suffix == ".npy":
-            np.save(temporary, x.numpy())
+            with open(temporary, "wb") as file:
+                np.save(_Written(file), x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
             temporary.write_text("".join(alphabet.decode(row) + "\n" for row in x), encoding="utf-8")
         elif out.suffix == ".jsonl" and alphabet is not None:
@@ -182,6 +183,13 @@ def _write(
         beside(out).unlink(missing_ok=True)
         if labelled is not None and out.suffix not in HOLD_LABELS:
             write_json(beside(out), {"labels": labelled.labels.tolist(), "classes": list(labelled.classes)})
+
+
+class _Written:
+    """A file for ``np.save``, which writes into files of Python's own in a way that does not tell of a full disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
 
 
 def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, labelled: Labels | None) -> None:
