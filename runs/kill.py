@@ -28,6 +28,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ def started(words: list[str], counted: Path) -> int:
     sys.argv = ["warmflow", *words]
     code = cli.main()
     counted.with_suffix(".modules").write_text("\n".join(sys.modules))
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     os._exit(code)  # a fork has much to free
 

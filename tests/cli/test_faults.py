@@ -275,3 +275,11 @@ def test_a_file_that_cannot_be_read_is_never_to_be_deleted(
     for words, out in ((TRAIN, whole), (["sample", str(whole), "-n", "4", "--quiet"], tmp_path / "x.npy")):
         assert "delete" not in refused(words, out, "cannot be read")
     assert (whole / name).read_bytes() == before
+
+
+@pytest.mark.long
+def test_rows_that_a_process_killed_at_its_end_has_left_are_removed(tmp_path: Path) -> None:
+    completed(COMPARE, tmp_path / "run")
+    (tmp_path / "run" / "measured" / "0123").mkdir(parents=True)
+    completed(COMPARE, tmp_path / "run")
+    assert not (tmp_path / "run" / "measured").exists()

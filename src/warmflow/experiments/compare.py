@@ -26,6 +26,7 @@ from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import updates_for
 from warmflow.experiments.convergence import doubled
+from warmflow.experiments.measure import forget
 from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described
 from warmflow.experiments.run import data_print
@@ -180,6 +181,7 @@ def judged_again(root: Path) -> Report:
     write_json(root / "verdict.json", {**kept, **verdict_json(Evaluation.of(study, choices))})
     report = Report.read(root)
     report.save(root)
+    forget(root)  # where the process was killed just before that
     return report
 
 

@@ -86,10 +86,15 @@ def data_print(setup: Setup) -> str:
 
 
 def heldout_print(setup: Setup) -> str:
-    """The fingerprint of the data that no flow is trained on: validation data and held-out data, with their inputs."""
+    """The fingerprint of what runs are judged by and not trained on: validation data and held-out data with their inputs, all
+    labels, the part of a text that a judge is fitted to.
+    """
     data = setup.data
     parts = [part for part in (data.validation, data.heldout) if part is not None]
-    return fingerprint(*(x for part in parts for x in (part.x1, part.condition.get(INPUT)) if x is not None))
+    found = [x for part in parts for x in (part.x1, part.condition.get(INPUT))]
+    found += [part.condition.get("label") for part in (data.train, *parts)]
+    found += [data.streams[name] for name in sorted(data.streams)]
+    return fingerprint(*(x for x in found if x is not None))
 
 
 def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: str) -> dict[str, object]:

@@ -97,7 +97,8 @@ class SavedRun:
             raise ValueError(f"the data of {setup.name} are not those that {self.folder} was trained on: restore them")
         if self.config.get("heldout") not in (None, heldout_print(setup)):
             raise ValueError(
-                f"the held-out data of {setup.name} are not those of the time when {self.folder} was trained: restore them"
+                f"the held-out data or the labels of {setup.name} are not those of the time when {self.folder} was trained: "
+                "restore them"
             )
         for what, digest in self.method.files(setup).items():
             if self.asked.get(what, digest) != digest:
