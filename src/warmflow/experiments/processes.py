@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
@@ -25,8 +24,6 @@ from warmflow.files import held_folders, hold_alike
 from warmflow.printing import bar
 
 T = TypeVar("T")
-EVERY = 0.25
-"""Seconds between two looks at the parent."""
 SHOWN_EVERY = 0.5
 """Seconds between two updates of a progress bar."""
 LOOKS = 0.2
@@ -41,30 +38,17 @@ THREADS = (
 )  # fmt: skip
 
 
-def begin(parent: int) -> None:
-    """The first thing a worker does."""
-    torch.set_num_threads(1)
-    signals.follow()
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
 def _task(folder: str, held: Mapping[str, tuple[int, int]], function: Callable[..., T], task: tuple[object, ...]) -> T:
     """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative.
 
     Args:
         held: the folders that the parent has locked.
     """
+    torch.set_num_threads(1)
     with signals.interruptible():
         os.chdir(folder)
         hold_alike(held)
         return function(*task)
-
-
-def _follow(parent: int) -> None:
-    """Ends this process when its parent is gone: two processes must never write one run folder."""
-    while os.getppid() == parent:
-        time.sleep(EVERY)
-    os._exit(1)
 
 
 class Bar:
@@ -113,7 +97,7 @@ def each(
         return [function(*task) for task in tasks]
     with signals.blocked():
         executor = get_reusable_executor(
-            jobs, timeout=IDLE, initializer=begin, initargs=(os.getpid(),), env=_threads(jobs)
+            jobs, timeout=IDLE, initializer=signals.begin, initargs=(os.getpid(),), env=_threads(jobs)
         )
         signals.takes_along(lambda: _workers(executor))
         here = os.getcwd()
