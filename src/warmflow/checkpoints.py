@@ -30,10 +30,12 @@ from warmflow import __version__
 from warmflow.contracts import Coupling, Field, Solver, Source
 from warmflow.contracts import Path as FlowPathBase
 from warmflow.couplings import Principal
+from warmflow.failures import of_memory
 from warmflow.fields.schedules import Schedule
-from warmflow.files import as_number, make_folder, read_json, read_tensors, reason, write_json, write_tensors
+from warmflow.files import Damaged, as_number, make_folder, read_json, read_tensors, reason, write_json, write_tensors
 from warmflow.networks import Network
 from warmflow.number_checks import numbers_checked
+from warmflow.printing import say
 from warmflow.run_config import check_version, read_config
 from warmflow.sampler import Clip, Sampler
 from warmflow.schemas import check_arguments
@@ -267,18 +269,24 @@ def fitting(folder: Path, name: str = "model") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if lacks_memory(error) or (isinstance(error, ValueError | OSError) and not isinstance(error, DoesNotFit)):
+        if of_memory(error) or (isinstance(error, ValueError | OSError) and not isinstance(error, DoesNotFit)):
             raise
         said = f"{reason(error)} is missing" if isinstance(error, KeyError) else reason(error)
-        raise ValueError(
+        raise Damaged(
             f"{folder}: {name}.json and {name}.safetensors do not fit each other ({said}): delete both and run the same "
             "command again"
         ) from error
 
 
-def lacks_memory(error: Exception) -> bool:
-    """Whether an error says that an allocation was refused."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+def again(folder: Path, name: str = "model", **given: Any) -> Any:
+    """The part that is in the folder, as by ``load_part``; None, with a message, if its files are damaged: the caller makes it
+    again.
+    """
+    try:
+        return load_part(folder, name, **given)
+    except Damaged as error:
+        say(f"warning: {str(error).partition(': delete')[0]}: it is made again")
+        return None
 
 
 @numbers_checked

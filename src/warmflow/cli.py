@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from warmflow import __version__, signals
+from warmflow.failures import explained
 from warmflow.printing import answer, finish, say
 
 COMMANDS: Mapping[str, str] = {
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     with signals.handled(to_the_end=argv is None):
         try:
-            return dispatch(words)
+            with explained():
+                return dispatch(words)
         except KeyboardInterrupt as stop:
             say(STOPPED)
             return getattr(stop, "code", 130)

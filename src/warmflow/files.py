@@ -11,6 +11,9 @@ Writing. ``replacing`` gives a temporary file beside the target. It is created e
 exists is written to, links included. When its block ends, the file is flushed to disk, gets the mode that the umask gives to new
 files and replaces the target; after an error or a signal it is removed. Its name holds the machine and the process, so that files
 left by killed processes can be recognised (``remove_leftovers``).
+
+A folder that a command works in is ``held``. If it is deleted or moved away in the meantime, nothing is written and no folder is
+made in its place: that is an error of one line (``Gone``).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from warmflow.failures import of_memory
 from warmflow.number_checks import plain_number
 
 JSON_BYTES = 32 * 2**20
@@ -44,7 +48,21 @@ EXPANDED_BYTES = 2**30
 TENSOR_BYTES = 64 * 2**30
 """The largest safetensors file that is read, in bytes. Such files are mapped, not loaded at once."""
 DAY = 86400.0
+_ours: set[str] = set()
+"""The names of the temporary files that this process is writing."""
+_held: dict[str, tuple[int, int]] = {}
+"""The folders that are held, by absolute path, with their device and inode."""
+_OLDER = re.compile(r"(?P<log>log)\.tmp|\.?.+\.(?P<pid>\d+)\.tmp(\.\w+)?")
+"""The temporary files of earlier versions."""
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
+
+
+class Damaged(ValueError):
+    """A file that could be read, but is empty, cut off or of another kind: what can be made again is made again."""
+
+
+class Gone(ValueError):
+    """A folder was deleted or moved away while a command worked in it."""
 
 
 # ---------------------------------------------------------------- reading
@@ -149,7 +167,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(text)
     except ValueError:
-        raise ValueError(f"{path} is damaged or half-written: delete it and run the same command again") from None
+        raise Damaged(f"{path} is damaged or half-written: delete it and run the same command again") from None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -189,7 +207,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from None
     except (SafetensorError, ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged ({reason(error)}): delete it and run the same command again") from None
+        if of_memory(error):
+            raise
+        if "(os error " in str(error):
+            raise ValueError(f"{path} cannot be read: {reason(error)}") from None
+        raise Damaged(f"{path} is damaged ({reason(error)}): delete it and run the same command again") from None
 
 
 def reason(error: BaseException) -> str:
@@ -214,6 +236,8 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     """
     check_inside(path.parent)
     temporary = path.with_name(f".{path.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp{suffix}")
+    check_held(path)
+    _ours.add(temporary.name)
     try:
         with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -223,7 +247,11 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         temporary.chmod(mode)  # some writers, such as safetensors, make a file of their own
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError:
+        check_held(path)
+        raise
     finally:
+        _ours.discard(temporary.name)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -278,15 +306,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 def append_line(path: Path, text: str) -> None:
     """Adds a line to a file in UTF-8; OSError if the file is a link."""
     check_inside(path.parent)
+    check_held(path)
     kept = os.O_APPEND | os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, kept, 0o666), "a", encoding="utf-8") as file:
-        file.write(text + "\n")
+    try:
+        with open(os.open(path, kept, 0o666), "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError:
+        check_held(path)
+        raise
 
 
 def make_folder(folder: Path) -> Path:
     """Creates the folder if needed, tests that it is writable and removes what killed processes left there; raises ValueError if
     it is not writable."""
     check_inside(folder)
+    check_held(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}-{secrets.token_hex(8)}"
@@ -312,15 +346,31 @@ def remove_leftovers(folder: Path, alive: Callable[[int], bool] | None = None) -
     Args:
         alive: tells whether a process of this machine runs; by default by signal 0.
     """
-    alive = alive or is_alive
-    for path in folder.glob(".*.tmp*"):
-        found = _LEFTOVER.fullmatch(path.name)
+    for path in folder.glob("*.tmp*"):
         with suppress(OSError):
-            if found is None or not stat.S_ISREG(path.lstat().st_mode):
-                continue
-            here = found["host"] == _host()
-            if (here and not alive(int(found["pid"]))) or (not here and time.time() - path.lstat().st_mtime > DAY):
+            if stat.S_ISREG(path.lstat().st_mode) and _is_leftover(path, alive or is_alive):
                 path.unlink()
+
+
+def _is_leftover(path: Path, alive: Callable[[int], bool]) -> bool:
+    old, older = _LEFTOVER.fullmatch(path.name), _OLDER.fullmatch(path.name)
+    if path.name in _ours or (old is None and older is None):
+        return False
+    if old is None and older is not None and older["log"]:
+        return path.with_suffix(".jsonl").exists()
+    found = old or older
+    assert found is not None
+    pid, here = int(found["pid"]), old is None or old["host"] == _host()
+    if here:
+        return pid == os.getpid() or not alive(pid)  # in a container every process may have this number
+    return time.time() - path.lstat().st_mtime > DAY
+
+
+def sweep(folder: Path) -> None:
+    """Removes the leftovers of killed processes in a folder and in all folders below it."""
+    for place, below, _ in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(".")]
+        remove_leftovers(Path(place))
 
 
 def is_alive(pid: int) -> bool:
@@ -332,6 +382,47 @@ def is_alive(pid: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
+
+
+# ---------------------------------------------------------------- held folders
+
+
+def hold(folder: Path) -> None:
+    """Remembers which folder this is, so that one that is gone is not made again."""
+    found = folder.stat()
+    _held[os.path.abspath(folder)] = (found.st_dev, found.st_ino)
+
+
+def let_go(folder: Path) -> None:
+    """The opposite of ``hold``."""
+    _held.pop(os.path.abspath(folder), None)
+
+
+def held_folders() -> dict[str, tuple[int, int]]:
+    """The folders that are held, for a worker process to hold them too (``hold_alike``)."""
+    return dict(_held)
+
+
+def hold_alike(held: Mapping[str, tuple[int, int]]) -> None:
+    """Holds the same folders as the process that called ``held_folders``, and no others."""
+    _held.clear()
+    _held.update(held)
+
+
+def check_held(path: Path) -> None:
+    """Raises ``Gone`` if ``path`` is in a held folder that is no longer where it was."""
+    if not _held:
+        return
+    wanted = os.path.abspath(path)
+    for folder, identity in _held.items():
+        if wanted == folder or wanted.startswith(os.path.join(folder, "")):
+            try:
+                found = os.stat(folder)
+            except OSError:
+                found = None
+            if found is None or (found.st_dev, found.st_ino) != identity:
+                raise Gone(f"{folder} was deleted or moved away while the command ran: nothing more was written there; "
+                           "put it back, or run the command again to begin anew")  # fmt: skip
 
 
 # ---------------------------------------------------------------- identity

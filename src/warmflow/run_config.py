@@ -67,6 +67,7 @@ class RunConfig(TypedDict, total=False):
     codec: CodecTold | None
     teacher: TeacherTold | None
     signed: str | None
+    heldout: str
 
 
 for told in (MethodTold, RunTrained, RunAsked, RunConfig):

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAda
 from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
 
-from warmflow.files import read_json
+from warmflow.files import Damaged, read_json
 
 T = TypeVar("T")
 OBJECT = TypeAdapter(dict[str, object])
@@ -49,7 +49,7 @@ def checked(schema: TypeAdapter[T], value: object, where: object) -> T:
         said = fault(error)
     except RecursionError:
         said = "it is nested too deeply"
-    raise ValueError(f"{where} is not as warmflow writes it: {said}; run the same command again or give another folder")
+    raise Damaged(f"{where} is not as warmflow writes it: {said}; run the same command again or give another folder")
 
 
 def read_as(schema: TypeAdapter[T], path: Path) -> T:

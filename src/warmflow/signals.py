@@ -19,6 +19,8 @@ from types import FrameType
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 NOTICE = getattr(signal, "SIGUSR1", None)
 """The notice before a job is ended: Slurm's ``--signal=USR1@60``. Windows has none."""
+EVERY = 0.25
+"""Seconds between two looks of a worker at its parent."""
 AS_ONE = 1.0
 """Seconds within which further signals count as the first: keys that are held, a terminal and a launcher that both send one."""
 
@@ -97,6 +99,20 @@ def _ignore() -> None:
         for signum in (*STOPS, NOTICE):
             if signum is not None:
                 signal.signal(signum, signal.SIG_IGN)
+
+
+def begin(parent: int) -> None:
+    """The first thing that a worker process does. This module imports nothing that takes long, so that a worker ends with its
+    parent also while it is imported."""
+    follow()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when its parent is gone: two processes must never write one run folder."""
+    while os.getppid() == parent:
+        time.sleep(EVERY)
+    os._exit(1)
 
 
 def follow() -> None:

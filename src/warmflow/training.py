@@ -16,6 +16,7 @@ import json
 import math
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +27,20 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from warmflow import estimates, signals
 from warmflow.contracts import Data, Objective, Pair, Player
-from warmflow.files import append_line, check_inside, make_folder, read_bytes, read_tensors, write_tensors, write_text
+from warmflow.failures import explained
+from warmflow.files import (
+    Damaged,
+    append_line,
+    check_inside,
+    make_folder,
+    read_bytes,
+    read_tensors,
+    write_tensors,
+    write_text,
+)
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole, numbers_checked
-from warmflow.printing import bar
+from warmflow.printing import bar, say
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -236,7 +247,10 @@ class _Checkpoint:
         path = None if folder is None else folder / "checkpoint.safetensors"
         found = _Checkpoint(path if writes else None, trainers, asked, restarts)
         if path is not None and path.exists():
-            found._restore(path)
+            try:
+                found._restore(path)
+            except Damaged as error:
+                say(f"warning: {str(error).partition(': ')[0]}: the training begins again", writes)
         found.began = estimates.clock()
         return found
 
@@ -277,6 +291,7 @@ def _accelerator(device: str) -> Accelerator:
         return Accelerator()  # its state is global: an earlier training used another device
 
 
+@explained("training", "--batch", "--width")
 @numbers_checked
 def train(
     objective: Objective,
@@ -301,13 +316,13 @@ def train(
         restarts: steps before the last at which the learning rate has come down and rises again. A checkpoint of a training that
             ended at one of them is continued.
         save_every: steps between checkpoints. Another is written at the end, on Ctrl-C, when a signal asks for it
-            (``signals``), and before a divergence is reported.
+            (``signals``), and before an error is raised.
         log_every: steps between lines of the log.
         progress: label of the progress bar; None for no bar.
 
     Raises:
         ValueError: invalid steps or batch, no data, or a checkpoint of another run. Diverged (a ValueError): the loss or gradient
-            is not finite.
+            is not finite. Failed (a ValueError): too little memory, a full disk.
         KeyboardInterrupt: raised again after the checkpoint is written.
     """
     accelerator = _accelerator(device)
@@ -347,6 +362,11 @@ def train(
         except (KeyboardInterrupt, Diverged):
             kept.save()
             raise
+        except Exception:
+            if any(trainer.reached > first for trainer in trainers.values()):
+                with suppress(Exception):  # the first error is the one to be told
+                    kept.save()
+            raise
         finally:
             shown.close()
         loop.left_out()
@@ -380,19 +400,30 @@ def _update(
             p.requires_grad_(name == turn)
             p.grad = None
     before = [b.clone() for b in trainers[turn].buffers]
-    with torch.random.fork_rng(devices=[p.device for p in trainers[turn].weights[:1] if p.device.type == "cuda"]):
+    try:
+        value, norm, numbers, stop = _gradients(objective, trainers[turn], turn, pair, noise, step, accelerator)
+    except Exception:
+        for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
+            buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
+        raise
+    trainers[turn].update(share, step)
+    return value, norm, numbers, stop
+
+
+def _gradients(
+    objective: Objective, trainer: _Trainer, turn: str, pair: Pair, noise: Noise, step: int, accelerator: Accelerator
+) -> tuple[float, float, dict[str, float], int]:
+    """Computes the gradients of the player whose turn it is; what ``_update`` returns."""
+    with torch.random.fork_rng(devices=[p.device for p in trainer.weights[:1] if p.device.type == "cuda"]):
         torch.manual_seed(int(noise.fold("dropout").key[0]))  # dropout uses the global generator only
         loss, numbers = objective.loss(turn, pair, noise=noise)
     loss.backward()  # type: ignore[no-untyped-call]
-    _average_gradients(accelerator, trainers[turn].weights)
-    norm = torch.nn.utils.clip_grad_norm_(trainers[turn].weights, MOST_NORM)
+    _average_gradients(accelerator, trainer.weights)
+    norm = torch.nn.utils.clip_grad_norm_(trainer.weights, MOST_NORM)
     value, stop = _agreed(accelerator, loss.detach())
     if not (math.isfinite(value) and math.isfinite(float(norm))):
-        for buffer, value_before in zip(trainers[turn].buffers, before, strict=True):
-            buffer.copy_(value_before)  # undo the forward pass's update of the running statistics
         raise Diverged(
             f"training diverged at step {step + 1}: loss {value}, gradient norm {float(norm)}; the last good "
             "weights are kept. Lower the learning rate (in another folder), or look for extreme values in the data"
         )
-    trainers[turn].update(share, step)
     return value, float(norm), numbers, stop

@@ -12,10 +12,10 @@ import contextlib
 import types
 from collections.abc import Iterable, Iterator, Mapping
 
-import torch
 from torch import Tensor, nn
 
 from warmflow.devices import like
+from warmflow.failures import of_memory
 
 MOST_ENTRIES = 1000
 """Entries of the longest list that modules are looked for in."""
@@ -131,13 +131,13 @@ def naming(said: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
     except ValueError as error:
         if _is_ours(error):
             raise
         raise ValueError(f"{said}: {_first_line(error)}") from error
     except Exception as error:  # whatever a user's code raises
+        if of_memory(error):
+            raise
         raise ValueError(f"{said}: {_first_line(error)}") from error
 
 

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -221,6 +222,16 @@ def _old(place: Place, name: str = "cold0") -> Path:
     return place.edited(name, asked={"kind": "run", "recipe": "moons", "arm": "cold", "seed": config["asked"]["seed"]})
 
 
+def _in_use(place: Place) -> Path:
+    """A folder that another command works in (here: another open file of this process)."""
+    from warmflow import locks
+
+    folder = place.here / "used"
+    folder.mkdir()
+    assert locks._taken(folder) is not None
+    return folder
+
+
 def command_cases() -> Iterator[Case]:
     """Through the command line."""
     yield Case("unknown command", lambda p: ["trian", "moons"], "trian", "did you mean 'train'")
@@ -366,8 +377,12 @@ def command_cases() -> Iterator[Case]:
         "config.json", "delete",
     )  # fmt: skip
     yield Case(
-        "train on from half a checkpoint", _train_into(lambda p: p.cut("started", "checkpoint.safetensors")),
-        "checkpoint.safetensors", "delete it",
+        "train into a folder that is in use", _train_into(_in_use), f"in use by process {os.getpid()} on", "wait until",
+    )  # fmt: skip
+    yield Case(
+        "compare into a folder that is in use",
+        lambda p: ["compare", *p.runs("warm0", "cold0"), "--calls", "1", "--out", str(_in_use(p)), "--quiet"],
+        f"in use by process {os.getpid()} on", "choose another folder",
     )  # fmt: skip
     yield Case(
         "train on in a folder of another version", _train_into(lambda p: p.edited("started", warmflow="9.7.0")),

@@ -316,3 +316,13 @@ def test_import_installs_nothing() -> None:
     said = "import signal; before = signal.getsignal(2), signal.getsignal(15); import warmflow, warmflow.training, warmflow.cli; "
     check = "assert (signal.getsignal(2), signal.getsignal(15)) == before"
     subprocess.run([sys.executable, "-c", said + check], check=True, env={**os.environ, "PYTHONPATH": str(SOURCE)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["training", "measuring", "pairing", "distilling", "two"])
+def test_a_stage_ended_at_two_moments_by_each_signal_is_completed_bit_for_bit(stage: str) -> None:
+    """``runs/kill.py`` tries twenty moments."""
+    script = SOURCE.parent / "runs" / "kill.py"
+    words = [sys.executable, str(script), "--moments", "2", "--stages", stage]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0 and "0 of 6 failed" in done.stdout, done.stdout + done.stderr

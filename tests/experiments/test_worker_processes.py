@@ -133,3 +133,30 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     assert all(gone(pid, within=30) for pid in workers)
+
+
+UNGUARDED = """
+import warmflow
+from warmflow.experiments.processes import each
+
+def task(k):
+    return k * k
+
+print(each(task, [(2,), (3,)], jobs=2))
+"""
+
+
+@pytest.mark.long
+def test_a_script_needs_no_guard_of_its_main_part(tmp_path: Path) -> None:
+    """Workers do not run the caller's script again, and its functions are sent to them."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    path = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (done.returncode, done.stdout) == (0, "[4, 9]\n"), done.stderr

@@ -7,6 +7,7 @@ are the images' own unless others are asked for (``native``). Files are sorted b
 
 from __future__ import annotations
 
+import errno
 import os
 import unicodedata
 import warnings
@@ -25,6 +26,7 @@ from warmflow.data.forms import PICTURES
 from warmflow.data.images import from_uint8, used_range
 from warmflow.data.native import FORMATS, Look, Size, check_form, chosen_form, looked_at
 from warmflow.data.sizes import opened_image
+from warmflow.failures import of_memory
 from warmflow.number_checks import numbers_checked
 from warmflow.printing import in_one_line
 
@@ -179,6 +181,7 @@ def _tried(root: Path, act: Callable[[Path], None]) -> tuple[list[str], list[tup
                 act(root / name)
             files.append(name)
         except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes; each is reported
+            of_machine(error)
             failed.append((name, reason(error).replace(f"{root}{os.sep}", "")))
     return files, failed
 
@@ -190,11 +193,25 @@ def reason(error: Exception) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
+def remedy(error: Exception) -> str:
+    """What to do about a file that could not be read: what is damaged is removed, what is forbidden is not."""
+    return "check its permissions and the disk" if getattr(error, "errno", None) else "remove it"
+
+
+def of_machine(error: Exception) -> None:
+    """Raises the error again if it says nothing about the file: too little memory, a disk that fails, too many open files."""
+    if of_memory(error) or getattr(error, "errno", None) in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE):
+        raise error
+
+
 def _decoded(file: Path, size: Size, mode: str) -> np.ndarray:
     try:
         return read_image(file, size, mode)
     except Exception as error:  # as above
-        raise ValueError(f'folder: "{file}" cannot be read ({reason(error)}); remove it, or leave stream out') from None
+        of_machine(error)
+        raise ValueError(
+            f'folder: "{file}" cannot be read ({reason(error)}); {remedy(error)}, or leave stream out'
+        ) from None
 
 
 def names_of(root: Path, without: Sequence[str] = ()) -> list[str]:

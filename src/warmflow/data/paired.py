@@ -151,7 +151,7 @@ def paired_folders(
         images, files, failed = read_folder(root, form, mode)
         if failed:
             raise ValueError(
-                f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): repair or remove the pair"
+                f"{what}: {root / failed[0][0]} cannot be read ({failed[0][1]}): repair it or leave the pair out"
             )
         stems = [str(Path(f).with_suffix("")) for f in files]
         twice = next((s for s in stems if stems.count(s) > 1), None) if len(set(stems)) < len(stems) else None

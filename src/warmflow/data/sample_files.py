@@ -27,7 +27,7 @@ from warmflow.data import NAMES as DATA_SETS
 from warmflow.data.arrays import array_of, read_archive, read_arrays, tensors_in
 from warmflow.data.forms import PICTURES as SUFFIXES
 from warmflow.data.forms import form_of, path_in
-from warmflow.data.image_files import left_out, names_of, read_pixels, reason
+from warmflow.data.image_files import left_out, names_of, of_machine, read_pixels, reason, remedy
 from warmflow.data.images import as_tensor, channels_first, scaling
 from warmflow.data.labels import natural
 from warmflow.data.text import read as read_text
@@ -155,7 +155,10 @@ def _folder(root: Path, name: str, mode: str) -> Raw:
         try:
             pixels.append(read_pixels(root / file, mode))
         except Exception as error:  # Pillow's decoders raise many kinds of errors on damaged bytes
-            raise ValueError(f"{name}/{file} cannot be read ({reason(error)}); remove it or write it again") from None
+            of_machine(error)
+            raise ValueError(
+                f"{name}/{file} cannot be read ({reason(error)}); {remedy(error)} or write it again"
+            ) from None
         if pixels[0].size * len(files) > most:
             raise ValueError(
                 f"{name} holds {len(files)} images of {pixels[0].shape[1]} x {pixels[0].shape[2]} pixels, "

@@ -19,7 +19,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from warmflow.checkpoints import load_part, open_run, save_part
+from warmflow.checkpoints import again, open_run, save_part
 from warmflow.contracts import Batch, Player, Source
 from warmflow.couplings import Encoded, Independent
 from warmflow.data import DataSet
@@ -33,7 +33,7 @@ from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.options import Count, NotNegative, Share, Whole, fields_of, options
 from warmflow.paths import LinearPath
-from warmflow.run_config import read_config, seconds_of
+from warmflow.run_config import read_config
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Heun
@@ -126,8 +126,8 @@ def _low_pass(factor: int, data: DataSet, folder: Path, seed: int) -> tuple[LowP
     """The low frequencies of the data as auxiliary model; it is fitted, not trained."""
     asked = {"kind": "part", "part": "low_pass", "factor": factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
-    if found["state"] == "complete":
-        return load_part(folder, "model"), seconds_of(found)
+    if found["state"] == "complete" and (part := again(folder)) is not None:
+        return part, float(found["training"]["seconds"])
     network = LowPass.fit(data.train.x1, factor, seed=seed)
     save_part(folder, "model", network)
     facts = {"seconds": time.perf_counter() - began}
@@ -145,8 +145,8 @@ def _auxiliary(
              "width": o.auxiliary_width, "dropout": o.auxiliary_dropout, "seed": seed, "batch": batch,
              "rows": len(data.train)}  # fmt: skip
     found = open_run(folder, asked)
-    if found["state"] == "complete":
-        return load_part(folder, "model"), seconds_of(found)
+    if found["state"] == "complete" and (part := again(folder)) is not None:
+        return part, float(found["training"]["seconds"])
     network = seeded(
         seed,
         lambda: Auxiliary(data.shape, latent=s.latent, width=o.auxiliary_width, dropout=o.auxiliary_dropout),
@@ -216,8 +216,8 @@ def _latent(
         "auxiliary": read_config(folder.parent / "auxiliary").get("asked", {}),
     }  # fmt: skip
     found = open_run(folder, asked)
-    if found["state"] == "complete":
-        return replace(load_part(folder, "model"), steps=o.sizes.latent_steps), seconds_of(found)
+    if found["state"] == "complete" and (part := again(folder)) is not None:
+        return replace(part, steps=o.sizes.latent_steps), float(found["training"]["seconds"])
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began

@@ -208,7 +208,7 @@ def _read_drafts(path: Path, shape: tuple[int, ...], stamps: tuple[tuple[int, in
         images, _, failed = read_folder(path, (shape[1], shape[2]), "L" if shape[0] == 1 else "RGB")
         if failed:
             name, reason = failed[0]
-            raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): repair or remove it")
+            raise ValueError(f"the draft {str(path / name)!r} cannot be read ({reason}): repair it or leave it out")
         if not len(images):
             raise ValueError(f"the draft {str(path)!r} is a folder without images: give a folder of png or jpg files")
         return from_uint8(images)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from warmflow.checkpoints import load_part, open_run, save_part
+from warmflow.checkpoints import again, open_run, save_part
 from warmflow.contracts import Data, Objective
 from warmflow.files import write_json
 from warmflow.training import train
@@ -44,7 +44,9 @@ def trained_part(
     if where is not None:
         found = open_run(where, {**asked, "rows": len(data), "steps": steps, "batch": batch, "seed": seed})
         if found["state"] == "complete" and all((where / f"model.{k}").exists() for k in ("json", "safetensors")):
-            return load_part(where)
+            part = again(where)
+            if part is not None:
+                return part
     done = train(
         objective, data, steps=steps, batch=batch, seed=seed, folder=where, device=device,
         warmup=min(200, max(1, steps // 10)), progress=progress,

@@ -27,6 +27,7 @@ from warmflow.contracts import Field, Metric, Solver, Source
 from warmflow.couplings import Assignment, prepare
 from warmflow.drafts import draft_of
 from warmflow.experiments.pair_audits import audits
+from warmflow.failures import explained
 from warmflow.fields import finite_data
 from warmflow.methods.base import Drafted, settled
 from warmflow.methods.parts import Parts
@@ -137,6 +138,7 @@ def _margin(x: Tensor, metric: Metric, n: int, seed: int) -> float:
     return float(torch.tensor(values).quantile(0.95))
 
 
+@explained("auditing", "the number of training rows")
 def audit(problem: object, draft: object = None, *, method: WarmStart | None = None, **given: object) -> Prospect:
     """Audits every pairing and integrates the exact finite-data fields; nothing is trained.
 

@@ -14,6 +14,7 @@ from warmflow.evaluation.study import Role
 from warmflow.experiments.saved_runs import SavedRun, digest_of, read_run, teacher_of
 from warmflow.methods.base import Method
 from warmflow.methods.distillation import ONE
+from warmflow.setup import Setup
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,19 @@ def with_teachers(members: Sequence[Pool], draft: object = None) -> list[Pool]:
             "train the other"
         )
     return found
+
+
+def setup_of(pools: Sequence[Pool], problem: object = None) -> Setup:
+    """The problem of these runs made ready; ``problem`` gives it again, where the runs were trained on the user's own arrays.
+
+    Raises:
+        ValueError: data that are not those of every run.
+    """
+    runs = [run for pool in pools for run in pool.runs]
+    setup = runs[0].setup(problem)
+    for run in runs[1:]:
+        run.check_data(setup)
+    return setup
 
 
 def _with_teacher(members: Sequence[Pool], student: Pool, draft: object) -> list[Pool]:

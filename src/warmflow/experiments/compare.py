@@ -29,14 +29,16 @@ from warmflow.evaluation.rows import GRID, Choice
 from warmflow.experiments.budget import FEWEST, Cost, cost_of, fitted, in_words
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.growth import extended, goes_on, longer
-from warmflow.experiments.measure import remember
+from warmflow.experiments.measure import forget, remember
 from warmflow.experiments.members import in_memory, members_of, named
 from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.trials import draft_distance, trial_of
 from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
-from warmflow.files import write_json
+from warmflow.failures import explained
+from warmflow.files import Damaged, write_json
+from warmflow.locks import locked
 from warmflow.methods.base import Method, settled
 from warmflow.methods.parts import digest
 from warmflow.methods.warm_start import WarmStart
@@ -71,6 +73,7 @@ class Asked:
     """The members that the user named; the others were added."""
 
 
+@explained("comparing", "--width", "--batch", "--samples", "--jobs")
 @numbers_checked
 def compare(
     problem: object,
@@ -139,6 +142,11 @@ def own_place(work: Work, how: Asked) -> Path:
 
 def run(work: Work, how: Asked) -> Report:
     """The comparison in its folder, from where it was cut off; see ``compare``."""
+    with locked(work.root):
+        return _run(work, how)
+
+
+def _run(work: Work, how: Asked) -> Report:
     work, began = _going_on(work, how), time.monotonic()
     setup, root, members = work.setup(), work.root, work.members
     asked, config = _asked(work, how), {}
@@ -149,7 +157,11 @@ def run(work: Work, how: Asked) -> Report:
     real, facts = real_data(setup.data, how.samples)
     same = config.get("measured") == json.loads(json.dumps(real.fixed)) and (root / "study.json").exists()
     if config.get("state") == "complete" and same:
-        return judged_again(root)
+        try:
+            return judged_again(root)
+        except Damaged as error:
+            say(f"warning: {str(error).partition(': delete')[0]}: everything is measured again", True)
+            same = False
     if same and work.training.restarts is None:  # more seeds: the rows of the others are known
         remember(root, read_study(root), real, how.samples)
     cost = None
@@ -269,6 +281,7 @@ def judged_again(root: Path) -> Report:
     write_json(path, {**kept, **verdict_json(Evaluation.of(study, choices))})
     report = Report.read(root)
     report.save(root)
+    forget(root)  # where the process was killed just before that
     return report
 
 

@@ -10,12 +10,14 @@ from statistics import median
 from warmflow.checkpoints import device_of
 from warmflow.evaluation.rows import GRID
 from warmflow.evaluation.study import Study
-from warmflow.experiments.comparable_runs import Pool, pools_of, with_teachers
+from warmflow.experiments.comparable_runs import Pool, pools_of, setup_of, with_teachers
 from warmflow.experiments.compare import whole
 from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.saved_runs import digest_of_runs, read_run
 from warmflow.experiments.trained_runs import TrainedRun, comparison_of
-from warmflow.files import make_folder, write_json
+from warmflow.failures import explained
+from warmflow.files import write_json
+from warmflow.locks import locked
 from warmflow.methods.base import Member
 from warmflow.methods.parts import Parts
 from warmflow.number_checks import numbers_checked
@@ -28,6 +30,7 @@ from warmflow.run_config import read_config
 from warmflow.setup import Setup
 
 
+@explained("comparing", "--samples")
 @numbers_checked
 def compare_runs(
     runs: Sequence[Path], out: Path, *, calls: Sequence[int] = GRID, samples: int | None = None, problem: object = None,
@@ -52,12 +55,12 @@ def compare_runs(
         raise ValueError("there are no runs to compare: name their folders")
     calls = whole(calls)
     pools = with_teachers(pools_of([read_run(run, draft) for run in runs]), draft)
-    setup = pools[0].runs[0].setup(problem)
-    make_folder(out)
+    setup = setup_of(pools, problem)
     first = pools[0].runs[0]
     told = {"warmflow": first.config["warmflow"], "kind": "compare", "state": "started",
             "asked": {"runs": [str(run) for run in runs], "calls": list(calls)}}  # fmt: skip
-    return _judge(pools, setup, out, told, whole(calls), samples, device, progress)
+    with locked(out):
+        return _judge(pools, setup, out, told, whole(calls), samples, device, progress)
 
 
 @numbers_checked
@@ -67,7 +70,7 @@ def judge_student(
 ) -> Report:  # fmt: skip
     """A student beside its teacher and its reflow; the report is written into the student's own folder."""
     pools = with_teachers(pools_of([read_run(run, draft)]), draft)
-    setup = pools[0].runs[0].setup(problem)
+    setup = setup_of(pools, problem)
     return _judge(pools, setup, run, read_config(run), whole(calls), samples, device, progress)
 
 

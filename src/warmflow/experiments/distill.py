@@ -23,8 +23,10 @@ from warmflow.evaluation.rows import GRID
 from warmflow.experiments.compare_runs import judge_student
 from warmflow.experiments.run import run_method
 from warmflow.experiments.saved_runs import SavedRun, read_run, teacher_of
+from warmflow.failures import explained
 from warmflow.fields import WrappedField, network_of, wrap
 from warmflow.files import write_json, write_tensors
+from warmflow.locks import locked
 from warmflow.methods import Method
 from warmflow.methods.distillation import BLANK_ROWS, ONE, Distillation, copied, why_not_distilled
 from warmflow.methods.own import STEPS, OwnModel
@@ -80,6 +82,7 @@ class Teacher:
         return parts
 
 
+@explained("distilling", "--batch", "--samples")
 @numbers_checked
 def distill(
     teacher: str | os.PathLike[str] | nn.Module | WrappedField,
@@ -137,19 +140,20 @@ def distill(
         raise ValueError(f"real is {method.real}, but the teacher's data are not at hand: give them again, problem=...")
     method.check(found.sampler, found.setup)
     label = "distilling" if progress else None
-    student = run_method(method, found.parts(where, device), where, device=device, progress=label, **found.more)
-    if int(os.environ.get("RANK", "0")) != 0:
-        return student  # one process writes and measures
-    _note(where, found, student)
-    if warning := (read_config(where).get("training") or {}).get("warning"):
-        say(f"warning: {warning}")
-    if report and found.has_data:
-        if reflow and _alone(say):
-            _train_reflow(method, found, where, device, progress)
-        report_of = judge_student(
-            where, calls=calls, samples=samples, problem=problem, draft=draft, device=device, progress=progress
-        )
-        say(report_of.verdict.claim)
+    with locked(where):
+        student = run_method(method, found.parts(where, device), where, device=device, progress=label, **found.more)
+        if int(os.environ.get("RANK", "0")) != 0:
+            return student  # one process writes and measures
+        _note(where, found, student)
+        if warning := (read_config(where).get("training") or {}).get("warning"):
+            say(f"warning: {warning}")
+        if report and found.has_data:
+            if reflow and _alone(say):
+                _train_reflow(method, found, where, device, progress)
+            report_of = judge_student(
+                where, calls=calls, samples=samples, problem=problem, draft=draft, device=device, progress=progress
+            )
+            say(report_of.verdict.claim)
     return student
 
 

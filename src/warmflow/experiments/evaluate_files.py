@@ -27,7 +27,9 @@ from warmflow.evaluation.exchange import Rules
 from warmflow.evaluation.real import VALIDATION_SHARE
 from warmflow.evaluation.record import save_evaluation
 from warmflow.evaluation.study import Role, Study, Training
+from warmflow.failures import explained
 from warmflow.files import check_place, write_json, write_tensors
+from warmflow.locks import locked
 from warmflow.metrics.defaults import token_metrics
 from warmflow.metrics.resampled import ResampledMetric
 from warmflow.printing import tell
@@ -78,6 +80,7 @@ class Place:
         return f"{self.flag} {self.name}:{self.calls}@{self.seed}"
 
 
+@explained("measuring", "the number of samples")
 def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Callable[[str], None] = tell) -> Evaluation:
     """Evaluates samples in files and writes a run folder.
 
@@ -106,15 +109,17 @@ def evaluate_files(asked: Asked, out: Path, *, progress: bool = True, say: Calla
     check_place(out)
     rehearse(out, {**_json(asked), "data": _data(asked, sets)}, {"real": sets.real[:SHOWN].numpy()})
     given = {flag: _given(flag, places, sets) for flag in ("--baseline", "--candidate", "--start", "--control")}
-    evaluation = evaluate(
-        sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train, validation=sets.validation,
-        inputs=inputs, metrics=None if inputs else _text_metrics(sets), clip=clip, rules=rules, progress=progress,
-        extras=Extras(
-            starts=given["--start"], controls=given["--control"], seconds=seconds, trained=trained, counted=asked.counted,
-            items=asked.items,
-        ),
-    )  # fmt: skip
-    _write(out, asked, sets, places, evaluation)
+    with locked(out):
+        evaluation = evaluate(
+            sets.real, baseline=given["--baseline"], candidates=given["--candidate"], train=sets.train,
+            validation=sets.validation, inputs=inputs,
+            metrics=None if inputs else _text_metrics(sets), clip=clip, rules=rules, progress=progress,
+            extras=Extras(
+                starts=given["--start"], controls=given["--control"], seconds=seconds, trained=trained, counted=asked.counted,
+                items=asked.items,
+            ),
+        )  # fmt: skip
+        _write(out, asked, sets, places, evaluation)
     return evaluation
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_row, save_row
 from warmflow.evaluation.rows import GRID, Choice, Entry, choose, measured
 from warmflow.evaluation.study import Role, Row, Study
-from warmflow.files import write_json
+from warmflow.files import Damaged, make_folder, write_json
 from warmflow.noise import Noise
 from warmflow.sampler import Sampler
 from warmflow.schemas import read_as
@@ -221,20 +222,26 @@ class Store:
 
     def row(self, method: str, solver: str, steps: int, seed: int) -> Row | None:
         place = self._place(method, solver, steps, seed)
-        return read_row(place) if (place / "row.json").exists() else None
+        if not (place / "row.json").exists():
+            return None
+        try:
+            return read_row(place)
+        except (Damaged, KeyError, TypeError):
+            return None  # it is measured again
 
     def keep(self, solver: str, row: Row) -> None:
         place = self._place(row.method, solver, row.steps, row.seed)
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         save_row(place, row)
 
     def choice(self, entry: Entry, real: RealData, samples: int) -> Choice:
         """The choice of an entry's solver, read from the store or made and stored."""
         place = self._place("choice", f"{entry.name}.json")
         if place.exists():
-            return read_as(_CHOICE, place)
+            with suppress(Damaged):  # a damaged one is made again
+                return read_as(_CHOICE, place)
         made = choose(entry, real, samples)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_json(place, asdict(made))
         return made
 

@@ -39,6 +39,7 @@ from warmflow.experiments.measure import (
 from warmflow.experiments.pair_audits import seen_as
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.processes import Bar, each
+from warmflow.failures import explained
 from warmflow.files import write_json, write_tensors
 from warmflow.printing import say
 from warmflow.report import Report, rehearse
@@ -92,6 +93,7 @@ def items_of(data: DataSet) -> str:
     return {"images": "images", "points": "points"}.get(data.kind, "points")
 
 
+@explained("measuring", "--samples", "--jobs")
 def evaluated(
     c: Comparison, root: Path, real: RealData, *, progress: bool, extra: Sequence[Trained] = (),
 ) -> Evaluation:  # fmt: skip

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from typing import TypeVar
@@ -20,11 +19,11 @@ from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from warmflow import signals
+from warmflow.failures import Failed
+from warmflow.files import held_folders, hold_alike
 from warmflow.printing import bar
 
 T = TypeVar("T")
-EVERY = 1.0
-"""Seconds between two looks at the parent."""
 SHOWN_EVERY = 0.5
 """Seconds between two updates of a progress bar."""
 LOOKS = 0.2
@@ -39,25 +38,17 @@ THREADS = (
 )  # fmt: skip
 
 
-def begin(parent: int) -> None:
-    """The first thing a worker does."""
+def _task(folder: str, held: Mapping[str, tuple[int, int]], function: Callable[..., T], task: tuple[object, ...]) -> T:
+    """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative.
+
+    Args:
+        held: the folders that the parent has locked.
+    """
     torch.set_num_threads(1)
-    signals.follow()
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _task(folder: str, function: Callable[..., T], task: tuple[object, ...]) -> T:
-    """A task in the parent's working directory: workers are kept from one call to the next, and paths may be relative."""
     with signals.interruptible():
         os.chdir(folder)
+        hold_alike(held)
         return function(*task)
-
-
-def _follow(parent: int) -> None:
-    """Ends this process when its parent is gone: two processes must never write one run folder."""
-    while os.getppid() == parent:
-        time.sleep(EVERY)
-    os._exit(1)
 
 
 class Bar:
@@ -99,18 +90,18 @@ def each(
         what: what errors call a task.
 
     Raises:
-        ValueError: a worker that died (killed for memory, most often).
+        Failed: a worker that died (killed for memory, most often).
     """
     jobs = min(jobs, len(tasks))
     if jobs < 2:
         return [function(*task) for task in tasks]
     with signals.blocked():
         executor = get_reusable_executor(
-            jobs, timeout=IDLE, initializer=begin, initargs=(os.getpid(),), env=_threads(jobs)
+            jobs, timeout=IDLE, initializer=signals.begin, initargs=(os.getpid(),), env=_threads(jobs)
         )
         signals.takes_along(lambda: _workers(executor))
         here = os.getcwd()
-        futures = [executor.submit(_task, here, function, task) for task in tasks]
+        futures = [executor.submit(_task, here, held_folders(), function, task) for task in tasks]
     try:
         with signals.held():
             left = set(futures)
@@ -121,12 +112,12 @@ def each(
                 if signals.NOTICE is not None and signals.take_notice():
                     _send(executor, signals.NOTICE)
         return [future.result() for future in futures]
-    except TerminatedWorkerError:
+    except TerminatedWorkerError as error:
         signals.check()
-        raise ValueError(
+        raise Failed(
             f"a process that worked on a {what} was ended from outside, most often for want of memory; what is finished is kept: "
-            "run the same command again, with fewer jobs"
-        ) from None
+            f"run the same command again, with fewer jobs (--jobs {max(jobs // 2, 1)})"
+        ) from error
     except BaseException:  # an error of one task, or a signal: the others must not go on
         _stop(executor, futures)
         raise

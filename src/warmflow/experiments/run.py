@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 
 from torch import nn
 
-from warmflow.checkpoints import card, config, load, open_run, save_part
+from warmflow.checkpoints import again, card, config, open_run, save_part
 from warmflow.contracts import Objective
 from warmflow.data.labels import numbered
 from warmflow.data.paired import INPUT
@@ -53,6 +53,18 @@ def data_print(setup: Setup) -> str:
     return fingerprint(train.x1, *seen, *labels)
 
 
+def heldout_print(setup: Setup) -> str:
+    """The fingerprint of what runs are judged by and not trained on: validation data and held-out data with their inputs, all
+    labels, the part of a text that a judge is fitted to.
+    """
+    data = setup.data
+    parts = [part for part in (data.validation, data.heldout) if part is not None]
+    found = [x for part in parts for x in (part.x1, part.condition.get(INPUT))]
+    found += [part.condition.get("label") for part in (data.train, *parts)]
+    found += [data.streams[name] for name in sorted(data.streams)]
+    return fingerprint(*(x for x in found if x is not None))
+
+
 def asked_of(setup: Setup, method: Method, seed: int, device: str = "cpu", **more: str) -> dict[str, object]:
     """What a run's config.json says was asked: everything that defines the result, and nothing that only changes its speed."""
     return {
@@ -83,9 +95,12 @@ def run_method(
     _sign(found, folder)
     whole = all((folder / f"{part}.{kind}").exists() for part in ("model", "raw") for kind in ("json", "safetensors"))
     if found["state"] == "complete" and whole:
-        return placed(load(folder, **given_again(method)), device)
-    if setup.training.conditional and "classes" not in found:
-        found["classes"] = list(setup.data.classes)
+        kept = again(folder, **given_again(method))
+        if kept is not None:
+            return placed(kept, device)
+    if "heldout" not in found:
+        named = {"classes": list(setup.data.classes)} if setup.training.conditional else {}
+        found |= {"heldout": heldout_print(setup), **named}
         write_json(folder / "config.json", found)
     stages, seconds = method.stages(parts), 0.0
     networks: dict[str, nn.Module] = {}

@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import BinaryIO, Unpack
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from warmflow.data.text import Alphabet
 from warmflow.experiments.run import Given
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
 from warmflow.experiments.saved_runs import read_asked
-from warmflow.files import check_place, replacing, write_json
+from warmflow.failures import explained
+from warmflow.files import check_place, remove_leftovers, replacing, write_json
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, in_one_line, say
 from warmflow.run_config import read_config
@@ -45,6 +46,7 @@ SUFFIXES = (".png", ".npy", ".npz", ".txt", ".jsonl")
 HOLD_LABELS = (".npz", ".jsonl")
 
 
+@explained("sampling", "--batch-size", "--number")
 @numbers_checked
 def sample_run(
     run: Path, n: int, out: Path, *, steps: int | None = None, solver: str | None = None, seed: int = 0,
@@ -188,11 +190,13 @@ def _write(
     drawn: Samples, out: Path, codec: Codec | None, seed: int, steps: int, labelled: Labels | None
 ) -> None:  # fmt: skip
     """Writes the samples atomically; labels of an earlier file are removed."""
+    remove_leftovers(out.parent)
     x = drawn.x.cpu()
     grid, alphabet = (None, None) if codec is None else (codec.grid, codec.alphabet)
     with replacing(out, out.suffix) as temporary:
         if out.suffix == ".npy":
-            np.save(temporary, x.numpy())
+            with open(temporary, "wb") as file:
+                np.save(_Written(file), x.numpy())
         elif out.suffix == ".txt" and alphabet is not None:
             temporary.write_text(
                 "".join(f"{in_a_line(alphabet.decode(row))}\n" for row in x),
@@ -208,6 +212,13 @@ def _write(
         beside(out).unlink(missing_ok=True)
         if labelled is not None and out.suffix not in HOLD_LABELS:
             write_json(beside(out), {"labels": labelled.labels.tolist(), "classes": list(labelled.classes)})
+
+
+class _Written:
+    """A file for ``np.save``, which writes into files of Python's own in a way that does not tell of a full disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
 
 
 def _save(path: Path, x: np.ndarray, calls: np.ndarray, seed: int, steps: int, labelled: Labels | None) -> None:

@@ -12,7 +12,7 @@ from warmflow.brief import Brief
 from warmflow.checkpoints import fitting, load
 from warmflow.data import named
 from warmflow.drafts import Own, Pipeline
-from warmflow.experiments.run import Given, data_print, named_in, weights_of
+from warmflow.experiments.run import Given, data_print, heldout_print, named_in, weights_of
 from warmflow.fields import network_of
 from warmflow.files import TENSOR_BYTES, file_digest, reason
 from warmflow.methods import Method, method_from
@@ -106,9 +106,24 @@ class SavedRun(Brief):
             asked = None if again is None else problem_from(again)
             training = changed(Training(), self.asked["training"])
         found = (asked or problem_of(problem)).setup(training)
-        if data_print(found) != self.asked["data"]:
-            raise ValueError(f"the data of {found.name} are not those that {self.folder} was trained on: restore them")
+        self.check_data(found)
         return found
+
+    def check_data(self, setup: Setup) -> None:
+        """Raises a ValueError unless this run was trained on the data of the setup, with the same held-out data and the same
+        files of drafts: a verdict on other data would say nothing about it.
+        """
+        if data_print(setup) != self.asked["data"]:
+            raise ValueError(f"the data of {setup.name} are not those that {self.folder} was trained on: restore them")
+        if self.config.get("heldout") not in (None, heldout_print(setup)):
+            raise ValueError(
+                f"the held-out data or the labels of {setup.name} are not those of the time when {self.folder} was trained: "
+                "restore them"
+            )
+        files = self.method.files(setup) if "draft" in self.asked else {}  # a draft that is no file is given again
+        for what, digest in files.items():
+            if self.asked.get(what, digest) != digest:
+                raise ValueError(f"the files of {what} are not those that {self.folder} was trained with: restore them")
 
 
 def read_asked(run: Path) -> RunAsked:

@@ -24,8 +24,9 @@ from warmflow.devices import place_of_float64
 from warmflow.estimates import trying
 from warmflow.experiments.budget import trial_parts
 from warmflow.experiments.growth import extended, longer
-from warmflow.experiments.run import asked_of, run_method, weights_of
+from warmflow.experiments.run import asked_of, data_print, run_method, weights_of
 from warmflow.experiments.saved_runs import read_asked
+from warmflow.failures import explained
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
 from warmflow.files import write_json
 from warmflow.methods import METHODS, Method, settled
@@ -69,6 +70,7 @@ def asked_setup(problem: object, training: Training | None, changes: Mapping[str
     return asked.setup(changed(training, changes) if changes else training)
 
 
+@explained("training", "--width", "--batch")
 @numbers_checked
 def train_run(
     problem: object, method: Method | str, out: Path, *, training: Training | None = None, seed: int = 0,
@@ -93,7 +95,7 @@ def train_run(
     device_of(device)
     setup = asked_setup(problem, training, changes)
     chosen = settled(method_of(method), setup)
-    network = None if begin is None else _begin(chosen, begin)
+    network = None if begin is None else _begin(chosen, begin, setup)
     if network is not None:
         trial_of(chosen, setup, seed, network)
     for warning in setup.data.warnings:
@@ -102,16 +104,17 @@ def train_run(
         echo(f"labels: {numbered(setup.data.classes)}")
     label = f"{setup.name} {chosen.label}" if progress else None
     more = {} if network is None else {"begin": weights_of(network)}
-    training = extended(setup.training, out, asked_of(setup, chosen, seed, device, **more))
-    if training != setup.training and read_asked(out)["training"]["updates"] != training.updates:
-        echo(longer(out, training))
-    setup = replace(setup, training=training)
-    parts = _parts(setup, seed, out, device, progress, network)
-    sampler = run_method(chosen, parts, out, device=device, progress=label, **more)
+    with locked(out):
+        training = extended(setup.training, out, asked_of(setup, chosen, seed, device, **more))
+        if training != setup.training and read_asked(out)["training"]["updates"] != training.updates:
+            echo(longer(out, training))
+        setup = replace(setup, training=training)
+        parts = _parts(setup, seed, out, device, progress, network)
+        sampler = run_method(chosen, parts, out, device=device, progress=label, **more)
+        if begin is not None and int(os.environ.get("RANK", "0")) == 0:
+            _bill(out, BEGUN, seconds_of(read_config(begin)))
     if int(os.environ.get("RANK", "0")) != 0:
         return sampler  # one process writes
-    if begin is not None:
-        _bill(out, BEGUN, seconds_of(read_config(begin)))
     for facts in (chosen.facts(parts), read_config(out).get("training") or {}):
         if "warning" in facts:
             echo(f"warning: {facts['warning']}")
@@ -143,15 +146,18 @@ def _parts(setup: Setup, seed: int, out: Path, device: str, progress: bool, begi
     return parts
 
 
-def _begin(method: Method, begin: Path) -> nn.Module:
+def _begin(method: Method, begin: Path, setup: Setup) -> nn.Module:
     """The network of the cold run that a warm start begins with."""
     if not method.fine_tunes:
         raise ValueError(f"begin is {begin}, which fine-tunes a warm start; the method is {method.name!r}")
-    told = read_asked(begin).get("method", {})
+    asked = read_asked(begin)
+    told = asked.get("method", {})
     if told.get("class") != Cold.__name__:
         raise ValueError(
             f"begin is {begin}, a run of {told.get('class')}: fine-tuning starts from a cold run, give one"
         )
+    if asked["problem"] == json.loads(json.dumps(setup.asked)) and asked["data"] != data_print(setup):
+        raise ValueError(f"the data of {setup.name} are not those that {begin} was trained on: restore them")
     field = as_guided(load(begin).field).field
     if not isinstance(field, NetworkField | TokenField):
         raise ValueError(f"begin is {begin}, whose field is a {type(field).__name__}: give a run of a flow")

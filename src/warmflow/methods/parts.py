@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, cast
 from pydantic import TypeAdapter
 from torch import nn
 
-from warmflow.checkpoints import load_part, open_run, save_part
+from warmflow.checkpoints import again, open_run, save_part
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
 from warmflow.estimates import clock
+from warmflow.failures import explained
 from warmflow.files import make_folder, write_json
 from warmflow.printing import bar
 from warmflow.run_config import read_config, seconds_of
@@ -94,16 +95,19 @@ class Parts:
         """A source that is read from its folder, or made and kept there, with its seconds."""
         kept = None if place.folder is None or not keep else place.folder / "source"
         if kept is not None and (kept / "source.json").exists():
-            return cast(Source, load_part(kept, "source"))
+            found = again(kept, "source")
+            if found is not None:
+                return cast(Source, found)
         began = clock()
         source = make()
         self.note(key, max(clock() - began, trained_seconds(place.folder)))
         if kept is not None:
-            found = open_run(kept, {"kind": "source", "seed": self.seed})
+            config = open_run(kept, {"kind": "source", "seed": self.seed})
             save_part(kept, "source", source)
-            write_json(kept / "config.json", {**found, "state": "complete"})
+            write_json(kept / "config.json", {**config, "state": "complete"})
         return source
 
+    @explained("pairing", "block", "rounds")
     def pairs(
         self, name: str, source: Source, coupling: Coupling, *, rounds: int, block: int, passes: int = 0, bill: str = "pairing"
     ) -> Batch:  # fmt: skip
@@ -122,6 +126,7 @@ class Parts:
         self.uses(bill, key)
         return self._pairs[key]
 
+    @explained("pairing", "the number of pairs")
     def pairs_of(self, name: str, coupling: Coupling, data: Batch, source: Source) -> Batch:
         """Pairs of other data than the training set, once each."""
         asked = {"rows": len(data), "coupling": type(coupling).__name__}

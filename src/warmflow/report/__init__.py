@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warmflow.files import write_text
+from warmflow.files import check_held, write_text
 from warmflow.report.folder import Run, configured, read
 from warmflow.report.verdict import Verdict
 
@@ -129,6 +129,7 @@ def write(html: str, path: str | Path) -> Path:
     path = Path(path)
     file = path if path.suffix.lower() in (".html", ".htm") else path / "report.html"
     try:
+        check_held(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, html)
     except OSError as error:
