@@ -29,6 +29,7 @@ from warmflow.experiments.saved_runs import read_asked
 from warmflow.failures import explained
 from warmflow.fields import NetworkField, TokenField, as_guided, network_of
 from warmflow.files import write_json
+from warmflow.locks import locked
 from warmflow.methods import METHODS, Method, settled
 from warmflow.methods.cold import Cold
 from warmflow.methods.parts import Parts
