@@ -77,9 +77,11 @@ def address_space(key: str) -> int:
 
 
 def lacked_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it was raised for, is that an allocation was refused."""
+    """Whether an error, or what it was raised for, is that an allocation was refused. Python's parser says so of its stack."""
     while error is not None:
-        if (isinstance(error, MemoryError) and "stack" not in str(error)) or "allocate memory" in str(error):
+        frames = traceback.extract_tb(error.__traceback__)
+        parsing = bool(frames) and frames[-1].filename.endswith("ast.py")
+        if (isinstance(error, MemoryError) and not parsing) or "allocate memory" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

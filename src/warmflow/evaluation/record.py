@@ -73,8 +73,8 @@ def save_row(folder: Path, row: Row) -> None:
 
 def read_row(folder: Path) -> Row:
     """Reads a row written by ``save_row``; raises ValueError as ``read_study``."""
-    path, (tensors, _) = folder / "row.json", read_tensors(folder / "row.safetensors")
-    return checked(ROW, _told(read_as(OBJECT, path), tensors, "0"), path)
+    line, (tensors, _) = read_as(OBJECT, folder / "row.json"), read_tensors(folder / "row.safetensors")
+    return checked(ROW, _told(line, tensors, "0"), folder / "row.json")
 
 
 def save_study(folder: Path, study: Study) -> None:
@@ -96,8 +96,8 @@ def save_study(folder: Path, study: Study) -> None:
 
 def read_study(folder: Path) -> Study:
     """Reads a study written by ``save_study``; ValueError for a file that is missing, incomplete or of other types."""
-    path, (tensors, _) = folder / "study.json", read_tensors(folder / "study.safetensors")
-    found = read_as(OBJECT, path)
+    path = folder / "study.json"
+    found, (tensors, _) = read_as(OBJECT, path), read_tensors(folder / "study.safetensors")
     lines, real = checked(LINES, found.get("rows"), path), checked(OBJECT, found.get("real"), path)
     rows = [_told(line, tensors, str(i)) for i, line in enumerate(lines)]
     return checked(STUDY, {**found, "rows": rows, "real": {**real, "shares": tensors.get("shares")}}, path)

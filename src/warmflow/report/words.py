@@ -20,6 +20,8 @@ _SOLVERS = {
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NONE = "–"
+DEEPEST = 8
+"""Levels of nested options that are written out."""
 
 
 def real(value: object) -> float | None:
@@ -102,15 +104,17 @@ def metric_name(name: str, scale: float | None = None) -> str:
     return f"{known}{'' if scale == 1 else f' × {number(scale)}'}"
 
 
-def plain(value: object) -> str:
+def plain(value: object, depth: int = 0) -> str:
     """An option or fact as a reader would write it: lists with commas, yes and no, null as a dash."""
+    if depth > DEEPEST:
+        return "…"
     match value:
         case None:
             return NONE
         case bool():
             return "yes" if value else "no"
         case Mapping():
-            return "; ".join(f"{phrase(str(k))}: {plain(v)}" for k, v in value.items()) or NONE
+            return "; ".join(f"{phrase(str(k))}: {plain(v, depth + 1)}" for k, v in value.items()) or NONE
         case [*parts]:  # a list or a tuple; no text
-            return ", ".join(map(plain, parts)) or NONE
+            return ", ".join(plain(part, depth + 1) for part in parts) or NONE
     return str(value)
