@@ -54,6 +54,8 @@ _held: dict[str, tuple[int, int]] = {}
 """The folders that are held, by absolute path, with their device and inode."""
 _OLDER = re.compile(r"(?P<log>log)\.tmp|\.?.+\.(?P<pid>\d+)\.tmp(\.\w+)?")
 """The temporary files of earlier versions."""
+_THEIRS = re.compile(r"\.tmp[A-Za-z0-9]{6}")
+"""The temporary files of safetensors, which do not tell their process."""
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
 
 
@@ -340,15 +342,18 @@ def check_place(place: Path) -> None:
         raise ValueError(f"cannot write to {place}: {above} is {reason}; choose another place with --out")
 
 
-def remove_leftovers(folder: Path, alive: Callable[[int], bool] | None = None) -> None:
+def remove_leftovers(folder: Path, alive: Callable[[int], bool] | None = None, alone: bool = False) -> None:
     """Removes the temporary files of ``folder`` whose process has ended; those of other machines after a day.
 
     Args:
         alive: tells whether a process of this machine runs; by default by signal 0.
+        alone: whether nobody else writes there, so that those of an unknown process are removed too; else after a day.
     """
     for path in folder.glob("*.tmp*"):
         with suppress(OSError):
-            if stat.S_ISREG(path.lstat().st_mode) and _is_leftover(path, alive or is_alive):
+            found = path.lstat()
+            theirs = _THEIRS.fullmatch(path.name) and (alone or time.time() - found.st_mtime > DAY)
+            if stat.S_ISREG(found.st_mode) and (theirs or _is_leftover(path, alive or is_alive)):
                 path.unlink()
 
 
@@ -367,10 +372,10 @@ def _is_leftover(path: Path, alive: Callable[[int], bool]) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the leftovers of killed processes in a folder and in all folders below it."""
+    """Removes the leftovers of killed processes in a folder, in which nobody else writes, and in all folders below it."""
     for place, below, _ in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        remove_leftovers(Path(place))
+        remove_leftovers(Path(place), alone=True)
 
 
 def is_alive(pid: int) -> bool:

@@ -107,7 +107,7 @@ def test_leftovers_are_removed_in_every_folder_below_also_those_of_earlier_versi
     gone = [
         f".checkpoint.safetensors.{files._host()}-{dead.pid}-{'0' * 16}.tmp", f"checkpoint.{dead.pid}.tmp", "log.tmp",
         f"round-0000-block-0001.{dead.pid}.tmp", f".report.html.{dead.pid}.tmp", f"samples.{dead.pid}.tmp.png",
-        f"of-a-container.{os.getpid()}.tmp",
+        f"of-a-container.{os.getpid()}.tmp", ".tmp7X3aSo",
     ]  # fmt: skip
     kept = ["mine.tmp", "notes.tmp.txt", f"a.{os.getppid()}.tmp", "log.jsonl"]
     for name in [*gone, *kept]:
