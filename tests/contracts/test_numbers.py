@@ -271,7 +271,7 @@ def test_an_evaluation_takes_numpys_numbers_and_what_is_walked_through_once():
         ({"metrics": 3}, "metrics is of type int; give a list"),
         ({"baseline": {"a": {-1: own_generator(0)}}}, "training seed -1; give whole numbers from 0"),
     ],
-    ids=str,
+    ids=itertools.count(),
 )
 def test_an_evaluation_names_what_is_no_number(given, said):
     with pytest.raises(ValueError, match=said):
@@ -291,7 +291,7 @@ def test_an_evaluation_names_what_is_no_number(given, said):
         ({"jobs": True}, "jobs is True; it must be a whole number"),
         ({"methods": warmflow.WarmStart()}, "methods is of type WarmStart; give a list"),
     ],
-    ids=str,
+    ids=itertools.count(),
 )
 def test_a_comparison_names_what_is_no_number_before_anything_is_written(given, said, tmp_path):
     with pytest.raises(ValueError, match=said):
