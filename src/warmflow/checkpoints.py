@@ -197,7 +197,12 @@ def differences(before: object, now: object, at: str = "") -> list[str]:
         ):
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
-    return [] if before == now else [f"{at} was {json.dumps(before)}, is now {json.dumps(now)}"]
+    return [] if before == now else [f"{at[:200]} was {_brief(before)}, is now {_brief(now)}"]
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def open_run(

@@ -55,7 +55,9 @@ def _same(a: SavedRun, b: SavedRun, key: str, why: str, remedy: str) -> None:
     found = _first_difference(a.asked.get(key), b.asked.get(key))
     if found is not None:
         name, ours, theirs = found
-        raise ValueError(f"{a.folder} and {b.folder} {why}: {name or key} is {ours!r} and {theirs!r}; {remedy}")
+        raise ValueError(
+            f"{a.folder} and {b.folder} {why}: {name or key} is {ours!r:.200} and {theirs!r:.200}; {remedy}"
+        )
 
 
 def check_alike(runs: Sequence[SavedRun]) -> None:
