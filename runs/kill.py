@@ -123,7 +123,7 @@ def started(words: list[str], counted: Path) -> int:
     training._Trainer.update, run.train = update, train  # type: ignore[method-assign, assignment]
     sys.argv = ["warmflow", *words]
     code = cli.main()
-    counted.with_suffix(".modules").write_text("\n".join(sys.modules))
+    counted.with_suffix(".modules").write_text("\n".join(sys.modules), encoding="utf-8")
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     os._exit(code)  # a fork has much to free
@@ -131,7 +131,7 @@ def started(words: list[str], counted: Path) -> int:
 
 def imported(counted: Path) -> None:
     """Imports what a command has imported, so that the next ones need not."""
-    for name in counted.with_suffix(".modules").read_text().split():
+    for name in counted.with_suffix(".modules").read_text(encoding="utf-8").split():
         if name not in sys.modules and name.partition(".")[0] in KEPT:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
@@ -143,7 +143,7 @@ def processes(session: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                state = (entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
             except OSError:
                 continue
             if int(state[3]) == session and state[0] != "Z":
@@ -165,7 +165,7 @@ def code_of(pid: int, within: float) -> int | None:
 
 
 def said(counted: Path) -> list[str]:
-    return [line for line in counted.with_suffix(".err").read_text().splitlines() if line.strip()]
+    return [line for line in counted.with_suffix(".err").read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 # ---------------------------------------------------------------- results
@@ -181,12 +181,14 @@ def results(folder: Path) -> dict[str, object]:
         if path.suffix == ".safetensors":
             found |= {f"{name}:{k}": (v.dtype.str, v.shape, v.tobytes()) for k, v in load_file(path).items()}
         elif path.name == "log.jsonl":
-            found[name] = [(line["step"], line["loss"]) for line in map(json.loads, path.read_text().splitlines())]
+            found[name] = [
+                (line["step"], line["loss"]) for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            ]
         elif path.name == "study.json":
-            rows = json.loads(path.read_text())["rows"]
+            rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
             found[name] = [[r["method"], r["steps"], r["seed"], r["distance"], r["validation"]] for r in rows]
         elif path.name == "config.json":
-            found[name] = json.loads(path.read_text()).get("state")
+            found[name] = json.loads(path.read_text(encoding="utf-8")).get("state")
         elif path.is_file():
             found[name] = "is there"
     return found
@@ -197,7 +199,7 @@ def lost(folder: Path, counted: Path) -> int:
     from safetensors import safe_open
 
     path = folder / "checkpoint.safetensors"
-    done = int(counted.read_text() or 0) if counted.exists() else 0
+    done = int(counted.read_text(encoding="utf-8") or 0) if counted.exists() else 0
     if not path.exists():
         return done
     with safe_open(path, "numpy") as file:
@@ -340,8 +342,8 @@ def stages(root: Path) -> dict[str, Callable[[], Stage]]:
             *base.glob("pictures.*"),
         ]:
             path.unlink()
-        config = json.loads((base / "config.json").read_text())
-        (base / "config.json").write_text(json.dumps({**config, "state": "started"}))
+        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        (base / "config.json").write_text(json.dumps({**config, "state": "started"}), encoding="utf-8")
         return Stage([*compare.split(), "--jobs", "1"], has("measured"), has("study.json"), base)
 
     def distilling() -> Stage:

@@ -441,7 +441,7 @@ MUTANTS = [
         "objective.pair(data[rows.of(step)][mine], noise=noise[mine])",
         [TWO],
     ),
-    ("gradients not averaged", LOOP, "    _average_gradients(accelerator, trainers[turn].weights)", "    pass", [TWO]),
+    ("gradients not averaged", LOOP, "    _average_gradients(accelerator, trainer.weights)", "    pass", [TWO]),
     ("averages count everyone's updates", LOOP, "decay if self.updates else 0.0", "decay if step else 0.0", [TRAINING]),
     (
         "pairs of another draft reused",
@@ -722,8 +722,8 @@ MUTANTS = [
     (
         "a trained draft that is not read again",
         "drafts/trained.py",
-        "return load_part(where)",
-        "pass",
+        "part = again(where)",
+        "part = None",
         [GENERATORS],
     ),
     (
@@ -1074,8 +1074,8 @@ MUTANTS = [
     (
         "a row that is half kept",
         "experiments/measure.py",
-        'if (place / "row.json").exists() else None',
-        "if place.exists() else None",
+        'if not (place / "row.json").exists():',
+        "if not place.exists():",
         [MEASURING + "a_row_without_its_last_file_is_measured_again"],
     ),
     # metrics of images
@@ -1190,7 +1190,7 @@ MUTANTS = [
     (
         "seeds counted anew",
         "data/ready.py",
-        "return dict(sorted(given.items()))",
+        "return dict(sorted((int(k), one) for k, one in given.items()))",
         "return dict(enumerate(given.values()))",
         [INPUTS],
     ),

@@ -27,7 +27,7 @@ OBJECT = TypeAdapter(dict[str, object])
 MOST = 2**53
 """Beyond it whole numbers are not exact as floats; no count of ours comes near it."""
 Whole = Annotated[int, Field(ge=0, le=MOST)]
-Seed = Annotated[int, Field(ge=-MOST, le=MOST)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Finite = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 """A number whose square is finite too."""
 Undefined = Annotated[

@@ -435,7 +435,7 @@ def test_a_wrapped_model_is_a_teacher_of_its_own_convention(tmp_path: Path) -> N
 def test_models_that_cannot_be_teachers_are_named(tmp_path: Path) -> None:
     for make, says in (
         (lambda: distill(Own(), tmp_path / "n", **FEW), "shape is missing"),
-        (lambda: distill(Own(), tmp_path / "n", shape=(2,), predicts="noise", **FEW), "predicts is 'noise'"),
+        (lambda: distill(Own(), tmp_path / "n", shape=(2,), predicts="noise", **FEW), "predicts 'epsilon'"),
         (lambda: distill(Own(), tmp_path / "n", shape=(2,), predicts="epsilon", **FEW), "predicts 'epsilon'"),
         (
             lambda: distill(lambda x, t: x, tmp_path / "n", shape=(2,), **FEW),

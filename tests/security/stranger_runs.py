@@ -20,7 +20,14 @@ from warmflow.sources import StandardNormal
 def a_run(folder: Path, source: Any = None) -> Path:
     """A finished run of points of the plane, without training."""
     folder.mkdir(parents=True)
-    asked = {"kind": "run", "problem": {"name": "moons"}, "method": {"class": "Cold"}, "seed": 0, "data": ""}
+    asked = {
+        "kind": "run",
+        "problem": {"name": "moons"},
+        "method": {"class": "Cold"},
+        "training": {},
+        "seed": 0,
+        "data": "",
+    }
     found = {"warmflow": warmflow.__version__, "kind": "run", "state": "complete", "asked": asked}
     write_json(folder / "config.json", found)
     sampler = Sampler(

@@ -10,7 +10,7 @@ import warmflow
 SOURCE = Path(warmflow.__file__).parent
 PLACES = [SOURCE, *(Path(__file__).parents[2] / name for name in ("runs", "benchmarks", "examples"))]
 TEXT = ("open", "read_text", "write_text", "fdopen", "TextIOWrapper", "NamedTemporaryFile", "TemporaryFile")
-IMAGES_AND_ARCHIVES = ("Image", "tarfile", "zipfile", "os", "webbrowser")
+IMAGES_AND_ARCHIVES = ("Image", "tarfile", "zipfile", "gzip", "archive", "_archive", "os", "webbrowser")
 """Modules whose ``open`` takes no encoding."""
 
 
@@ -18,7 +18,8 @@ def silent(tree):
     """Lines that open text without an encoding: calls of ``open`` and its kin, and of ``subprocess`` with text."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        owner = getattr(getattr(call.func, "value", None), "id", "")
+        of = getattr(call.func, "value", None)
+        owner = getattr(of, "id", getattr(of, "attr", ""))
         if name in TEXT[1:3] and not isinstance(call.func, ast.Attribute):
             continue  # a function of the source with this name
         given = {keyword.arg: keyword.value for keyword in call.keywords}

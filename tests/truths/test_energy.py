@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import warmflow
+from warmflow.evaluation.evaluate import Extras
+from warmflow.evaluation.study import Training
 from warmflow.metrics.energy import EnergyDistance
 from warmflow.metrics.mmd import mmd_for
 from warmflow.metrics.resampled import resampling_counts
@@ -94,7 +96,7 @@ def test_it_judges_samples_beside_the_default_metric():
     }
     found = warmflow.evaluate(
         real, baseline={"cold": sets["cold"]}, candidates={"warm": sets["warm"]}, train=train,
-        metrics=[mmd_for(train, None, "values"), warmflow.EnergyDistance()],
+        metrics=[mmd_for(train, None, "values"), warmflow.EnergyDistance()], extras=Extras(trained=Training.EQUAL),
     )  # fmt: skip
     assert [m.name for m in found.study.metrics] == ["values", "energy distance"]
     assert found.verdict.outcome.name in ("FASTER", "NEARER")

@@ -12,6 +12,7 @@ import os
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -109,9 +110,11 @@ def folder(
             torch.from_numpy(np.stack([_decoded(root / files[row], form, mode) for row in rows.tolist()]))
         )
 
-    notes |= used_range(
-        torch.from_numpy(np.stack([_decoded(root / file, form, mode) for file in files[:: max(1, n // LOOKED_AT)]]))
-    )
+    some = []
+    for file in files[:: max(1, n // LOOKED_AT)]:
+        with suppress(ValueError):  # a file that is damaged behind its header is named when it is needed
+            some.append(_decoded(root / file, form, mode))
+    notes |= used_range(torch.from_numpy(np.stack(some))) if some else {}
     return on_demand(
         name, "images", read, n, label, memory=memory, seed=seed, classes=found.classes, notes=notes, heldout=held,
         validation=valid, given=given,

@@ -351,7 +351,7 @@ def drafts_of(path: str | Path, codec: Alphabet, length: int) -> tuple[Tensor, T
     Raises:
         ValueError: an empty file, lines of another length, symbols outside the alphabet, JSON without a draft.
     """
-    lines = [line for line in _bytes(Path(path)).split("\n") if line != ""]
+    lines = _bytes(Path(path)).rstrip("\n").split("\n")
     drafts: list[Tensor] = []
     refined: list[Tensor] = []
     for i, line in enumerate(lines, 1):
