@@ -39,7 +39,7 @@ from warmflow.printing import say
 from warmflow.run_config import check_version, read_config
 from warmflow.sampler import Clip, Sampler
 from warmflow.schemas import check_arguments
-from warmflow.strangers import DoesNotFit, check_numbers, network_like, part_class
+from warmflow.strangers import check_numbers, network_like, part_class
 
 PARTS = (Source, Coupling, FlowPathBase, Field, Solver, Network, Clip, Principal, Schedule)
 
@@ -273,8 +273,10 @@ def fitting(folder: Path, name: str = "model") -> Iterator[None]:
     tensors do not fit each other, or are damaged."""
     try:
         yield
+    except (ValueError, OSError):
+        raise
     except Exception as error:
-        if of_memory(error) or (isinstance(error, ValueError | OSError) and not isinstance(error, DoesNotFit)):
+        if of_memory(error):
             raise
         said = f"{reason(error)} is missing" if isinstance(error, KeyError) else reason(error)
         raise Damaged(

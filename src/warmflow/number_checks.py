@@ -89,14 +89,14 @@ def _kind(annotation: str) -> tuple[str, bool] | None:
 
 def _checked(name: str, value: object, kind: str, several: bool) -> object:
     if not kind:
-        if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        if not _is_list(value):
             raise ValueError(f"{name} is of type {type(value).__name__}; give a list")
         return tuple(value) if isinstance(value, Iterator) else value
     value = plain_number(value)
     if not several:
         _check(f"{name} is", value, kind, name == "seed")
         return value
-    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+    if not _is_list(value):
         like = f"range({value})" if name == "seeds" else f"like [{value}]"
         raise ValueError(f"{name} is {value!r}; give {SAID[kind][2:]}s in a list, {like}")
     found = tuple(plain_number(one) for one in itertools.islice(value, LONGEST + 1))
@@ -107,11 +107,15 @@ def _checked(name: str, value: object, kind: str, several: bool) -> object:
     return found
 
 
+def _is_list(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+
+
 def _check(said: str, value: object, kind: str, seed: bool) -> None:
     """Raises ValueError unless the value is a number of this kind, and a seed one from 0 to 2^63 - 1."""
     if seed and not is_seed(value):
         raise ValueError(f"{said} {value!r}; a seed is a whole number from 0 to 2^63 - 1")
     if kind == "int" and not is_whole(value, -math.inf):
         raise ValueError(f"{said} {value!r}; it must be a whole number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) not in (int, float):
         raise ValueError(f"{said} {value!r}; it must be a number")

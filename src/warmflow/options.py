@@ -80,7 +80,7 @@ def only(*marks: str) -> For:
 def applies(of: object, name: str, marks: frozenset[str]) -> bool:
     """Whether an option applies to a problem with these marks."""
     known = getattr(of, "__pydantic_fields__", {})
-    limits = [found for found in (known[name].metadata if name in known else ()) if isinstance(found, For)]
+    limits = [found for found in (known[name].metadata if name in known else ()) if type(found) is For]
     return all(limit.marks & marks for limit in limits)
 
 

@@ -49,11 +49,7 @@ def signature(value: object) -> str | None:
 def is_ours(value: object, signed: object) -> bool:
     """Whether this user has signed the value."""
     key = _key(make=False)
-    return (
-        key is not None
-        and isinstance(signed, str)
-        and hmac.compare_digest(_signed(key, value).encode(), signed.encode("utf-8", "replace"))
-    )
+    return key is not None and hmac.compare_digest(_signed(key, value).encode(), str(signed).encode("utf-8", "replace"))
 
 
 def _signed(key: bytes, value: object) -> str:

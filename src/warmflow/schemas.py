@@ -116,7 +116,7 @@ def _hinted(kind: type) -> dict[str, TypeAdapter[object]]:
         hints = get_type_hints(kind if is_dataclass(kind) else getattr(kind, "__init__"))  # noqa: B009
         for name in inspect.signature(kind).parameters.keys() & hints.keys():
             hint = hints[name]
-            if isinstance(hint, type) and is_dataclass(hint):  # an instance of one is needed, not its fields
+            if inspect.isclass(hint) and is_dataclass(hint):  # an instance of one is needed, not its fields
                 hint = Annotated[object, AfterValidator(partial(_instance, hint))]
             with suppress(PydanticUserError, SchemaError):  # protocols
                 found[name] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))

@@ -42,7 +42,7 @@ SPARE = 64
 """Parameters that a network may make and drop while it is built, beside those that it keeps."""
 
 
-class DoesNotFit(ValueError):
+class DoesNotFit(Exception):
     """A description that is not one of the tensors beside it."""
 
 
@@ -62,7 +62,7 @@ def part_class(name: object, parts: tuple[type, ...], allow: Iterable[type]) -> 
             kind = getattr(importlib.import_module(module), qualname)
         except (ImportError, AttributeError) as error:
             raise ValueError(f"the run was made with {name}, which this version of warmflow does not have") from error
-        if isinstance(kind, type) and issubclass(kind, parts) and not inspect.isabstract(kind):
+        if inspect.isclass(kind) and issubclass(kind, parts) and not inspect.isabstract(kind):
             return kind
     said = name if len(name) <= 100 else name[:97] + "..."
     raise ValueError(f"the run uses the class {said}, which is not part of warmflow: pass it, allow=[{qualname[:50]}]")

@@ -271,7 +271,7 @@ def _names(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     return sorted(found, key=lambda name: (unicodedata.normalize("NFC", name), name)), sorted(failed)
 
 
-def read_image(path: str | os.PathLike[str] | BinaryIO, size: int | Size, mode: str = "RGB") -> np.ndarray:
+def read_image(path: str | os.PathLike[str] | BinaryIO, size: Size, mode: str = "RGB") -> np.ndarray:
     """One image file (path or open file) as (C, H, W) uint8, by the steps at the top of this module.
 
     Args:
@@ -283,7 +283,7 @@ def read_image(path: str | os.PathLike[str] | BinaryIO, size: int | Size, mode: 
     from PIL import Image
 
     image = _upright(path, mode)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = size
     if image.size == (width, height):
         return _channels(image)
     wide = image.width * height > image.height * width  # then the whole height is seen

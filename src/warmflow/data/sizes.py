@@ -82,7 +82,7 @@ def opened_image(path: str | os.PathLike[str] | BinaryIO, formats: tuple[str, ..
 
     from PIL import Image
 
-    if isinstance(path, str | os.PathLike):
+    if not hasattr(path, "read"):
         check_file(Path(path), IMAGE_BYTES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

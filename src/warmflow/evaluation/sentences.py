@@ -141,9 +141,8 @@ def _answer(verdict: Verdict, study: Study) -> str:
         best = f"the best baseline, {study.method(e.baseline).shown}," if several else them
         return f"{begins}; {best} needs at least {calls(e.baseline_calls)} for that, {e.rate:.1f} times as many"
     if verdict.outcome is Outcome.NEARER and e is not None:
-        return (
-            f"{name} with {calls(e.calls)} is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
-        )
+        near = f"is nearer to the data than {them} within {calls(e.horizon)}, but not faster"
+        return f"{name} with {calls(e.calls)} {near}"
     if verdict.outcome is Outcome.DRAFT_ENOUGH:
         return "No flow is needed: none is shown to be better than the draft alone, which is at least half as good as the best"
     if verdict.outcome is Outcome.NO_FASTER:

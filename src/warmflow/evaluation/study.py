@@ -225,7 +225,6 @@ class Study(Brief):
         rows = self.rows_of(name)
         steps = sorted({r.steps for r in rows}, key=lambda s: (np.mean([r.calls for r in rows if r.steps == s]), s))
         table = [[r for r in rows if r.steps == s] for s in steps]
-        names = [m.name for m in self.metrics]
 
         def of(metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             values = np.array([[r.measure.distance[metric] for r in column] for column in table]).T
@@ -235,16 +234,10 @@ class Study(Brief):
             validation = np.array([np.mean([r.measure.validation[metric] for r in column]) for column in table])
             return values, np.array(replicates), validation
 
-        parts = {metric: of(metric) for metric in names}
-        return Curve(
-            name=name,
-            steps=np.array(steps),
-            calls=np.array([np.mean([r.calls for r in column]) for column in table]),
-            values={metric: part[0] for metric, part in parts.items()},
-            replicates={metric: part[1] for metric, part in parts.items()},
-            validation={metric: part[2] for metric, part in parts.items()},
-            per_step=self._per_step(name, table),
-        )
+        parts = {m.name: of(m.name) for m in self.metrics}
+        values, replicates, validation = ({metric: part[k] for metric, part in parts.items()} for k in range(3))
+        calls = np.array([np.mean([r.calls for r in column]) for column in table])
+        return Curve(name, np.array(steps), calls, values, replicates, validation, self._per_step(name, table))
 
     def _per_step(self, name: str, table: Sequence[Sequence[Row]]) -> float:
         """Calls per step: the smallest cost of an additional step among the rows, at least 1."""
@@ -272,9 +265,7 @@ def _check(study: Study) -> None:
             raise ValueError(f"{row.method} has two rows at {row.steps} steps under seed {row.seed}; give one")
         have.add(row.seed)
         if (form := _form(row.measure, metrics)) is None or form != _form(study.rows[0].measure, metrics):
-            raise ValueError(
-                f"{row.method} at {row.steps} steps has other metrics, resamplings or classes than other rows"
-            )
+            raise ValueError(f"{row.method} at {row.steps} steps has other metrics, resamplings or classes than others")
         if row.measure.samples != study.rows[0].measure.samples:
             raise ValueError(
                 f"{row.method} at {row.steps} steps has {row.measure.samples} samples and {study.rows[0].method} "

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from warmflow.files import read_json
 from warmflow.options import changed
+from warmflow.run_config import read_config
 from warmflow.setup import Training, ends_of
 
 GROWS = ("updates", "restarts")
@@ -42,8 +42,7 @@ def extended(training: Training, folder: Path, asked: Mapping[str, object]) -> T
     """
     if training.restarts is not None or not (folder / "config.json").exists():
         return training
-    told = read_json(folder / "config.json")
-    before, now = told.get("asked") if isinstance(told, Mapping) else None, json.loads(json.dumps(asked))
+    before, now = read_config(folder).get("asked"), json.loads(json.dumps(asked))
     try:
         ends, other = _ends(before), _rest(before) != _rest(now)
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -48,9 +48,11 @@ class _Theirs:
         n, steps = len(state.x), round(1 / float(s[0]))  # equal steps from t = 0
         seed = int(noise.key[0]) % 2**31
         with naming(f"your cold sampler fails when it is called as generator({n}, steps={steps}, seed={seed})"):
-            found = cast(WrappedField, field).network(n, steps=steps, seed=seed)
-        calls = found.calls.to(state.calls) if isinstance(found, Samples) else torch.full_like(state.calls, steps)
-        x = torch.as_tensor(found.x if isinstance(found, Samples) else found).detach()
+            found: object = cast(WrappedField, field).network(n, steps=steps, seed=seed)
+        calls = torch.full_like(state.calls, steps)
+        if isinstance(found, Samples):
+            found, calls = found.x, found.calls.to(calls)
+        x = torch.as_tensor(found).detach()
         if x.shape != state.x.shape:
             raise ValueError(
                 f"your cold sampler returned samples of shape {tuple(x.shape)}, expected {tuple(state.x.shape)}: it is called "

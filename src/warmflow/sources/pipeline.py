@@ -87,11 +87,14 @@ def check_plain(folder: Path, name: str) -> None:
     code = next(iter(sorted(folder.rglob("*.py"))), None)
     if code is not None:
         raise _Refused(f"{refused}: it brings code ({code.relative_to(folder)}), which is never run; use one without")
-    told = read_json(folder / "model_index.json")
-    if not isinstance(told, dict) or not isinstance(told.get("_class_name"), str):
-        raise _Refused(f"{refused}: its model_index.json names no class of diffusers; give what save_pretrained wrote")
-    for key, value in told.items():
-        library = value[0] if isinstance(value, list) and value else None
+    match read_json(folder / "model_index.json"):
+        case {"_class_name": str(), **others}:
+            parts = {str(key): value[0] for key, value in others.items() if type(value) is list and value}
+        case _:
+            raise _Refused(
+                f"{refused}: its model_index.json names no class of diffusers; give what save_pretrained wrote"
+            )
+    for key, library in parts.items():
         if not key.startswith("_") and library not in (None, *LIBRARIES):
             raise _Refused(f"{refused}: its {key} is of {library!r:.50}; known are {' and '.join(LIBRARIES)}")
 
