@@ -209,25 +209,25 @@ def test_images_beside_subfolders_have_no_classes_and_a_note(tmp_path: Path) -> 
 def test_every_kind_of_file_becomes_eight_bits(tmp_path: Path) -> None:
     clear = np.zeros((8, 8, 4), np.uint8)
     save(tmp_path / "clear.png", clear)
-    assert (read_image(tmp_path / "clear.png", 8) == 255).all()
+    assert (read_image(tmp_path / "clear.png", (8, 8)) == 255).all()
     save(tmp_path / "sixteen.png", np.full((8, 8), 32896, np.uint16))
-    assert (read_image(tmp_path / "sixteen.png", 8) == 128).all()
+    assert (read_image(tmp_path / "sixteen.png", (8, 8)) == 128).all()
     Image.new("P", (8, 8), 1).save(tmp_path / "palette.gif")
     palette = Image.new("P", (8, 8), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     palette.save(tmp_path / "palette.png")
-    assert read_image(tmp_path / "palette.png", 8)[:, 0, 0].tolist() == [10, 20, 30]
+    assert read_image(tmp_path / "palette.png", (8, 8))[:, 0, 0].tolist() == [10, 20, 30]
     palette.save(tmp_path / "hole.png", transparency=1)
-    assert (read_image(tmp_path / "hole.png", 8) == 255).all()
+    assert (read_image(tmp_path / "hole.png", (8, 8)) == 255).all()
     Image.new("1", (8, 8), 1).save(tmp_path / "bit.png")
-    assert (read_image(tmp_path / "bit.png", 8, "L") == 255).all()
+    assert (read_image(tmp_path / "bit.png", (8, 8), "L") == 255).all()
     Image.new("CMYK", (8, 8), (0, 0, 0, 0)).save(tmp_path / "print.jpg")
-    assert read_image(tmp_path / "print.jpg", 8).shape == (3, 8, 8)
+    assert read_image(tmp_path / "print.jpg", (8, 8)).shape == (3, 8, 8)
     Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "float.tif")
-    assert (read_image(tmp_path / "float.tif", 8, "L") == 128).all()
+    assert (read_image(tmp_path / "float.tif", (8, 8), "L") == 128).all()
     Image.fromarray(np.full((8, 8), 7.5, np.float32)).save(tmp_path / "wild.tif")
     with pytest.raises(ValueError, match="no known scale"):
-        read_image(tmp_path / "wild.tif", 8)
+        read_image(tmp_path / "wild.tif", (8, 8))
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -236,18 +236,18 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     save(tmp_path / "turned.png", array, exif=exif)
-    assert np.array_equal(read_image(tmp_path / "turned.png", 8, "L")[0], np.rot90(array, -1))
+    assert np.array_equal(read_image(tmp_path / "turned.png", (8, 8), "L")[0], np.rot90(array, -1))
 
 
 def test_resized_by_the_shorter_side_and_cropped_at_the_centre(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 255, 90).astype(np.uint8), (40, 1))
     save(tmp_path / "wide.png", ramp)
     whole = Image.fromarray(ramp).resize((18, 8), Image.Resampling.BICUBIC)
-    found = read_image(tmp_path / "wide.png", 8, "L")[0].astype(int)
+    found = read_image(tmp_path / "wide.png", (8, 8), "L")[0].astype(int)
     assert np.abs(found - np.asarray(whole).astype(int)[:, 5:13]).max() <= 1
     # antialiased: stripes one pixel wide become their mean
     save(tmp_path / "stripes.png", np.tile(np.array([0, 255], np.uint8), (64, 32)))
-    assert np.abs(read_image(tmp_path / "stripes.png", 8, "L").astype(int)[0, :, 1:-1] - 127).max() <= 4
+    assert np.abs(read_image(tmp_path / "stripes.png", (8, 8), "L").astype(int)[0, :, 1:-1] - 127).max() <= 4
 
 
 # one entrance

@@ -49,10 +49,10 @@ class _Theirs:
         seed = int(noise.key[0]) % 2**31
         with naming(f"your cold sampler fails when it is called as generator({n}, steps={steps}, seed={seed})"):
             found: object = cast(WrappedField, field).network(n, steps=steps, seed=seed)
-        calls = torch.full_like(state.calls, steps)
+        calls, drawn = torch.full_like(state.calls, steps), found
         if isinstance(found, Samples):
-            found, calls = found.x, found.calls.to(calls)
-        x = torch.as_tensor(found).detach()
+            calls, drawn = found.calls.to(calls), found.x
+        x = torch.as_tensor(drawn).detach()
         if x.shape != state.x.shape:
             raise ValueError(
                 f"your cold sampler returned samples of shape {tuple(x.shape)}, expected {tuple(state.x.shape)}: it is called "
