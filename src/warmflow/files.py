@@ -143,7 +143,7 @@ def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for what ``json`` answers by other errors: deep nesting, integers of
-    thousands of digits, NaN, lone surrogates, bytes that are not UTF-8."""
+    thousands of digits, NaN, bytes that are not UTF-8, lone surrogates other than those that stand for bytes in names of files."""
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
@@ -151,7 +151,7 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is a UnicodeEncodeError, a ValueError
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")  # a UnicodeEncodeError is a ValueError
     return value
 
 

@@ -63,6 +63,13 @@ def test_malformed_json_is_one_line(tmp_path, text):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_names_of_files_that_are_no_text_are_kept(tmp_path):
+    """Python reads the bytes of such names, of old archives or in the locale C, as lone surrogates."""
+    value = {"path": os.fsdecode(b"caf\xe9"), "other": os.fsdecode("写真".encode())}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+
+
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -83,7 +84,7 @@ class Own(Draft):
         if path is None:
             return ""
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            found.update(str(file.relative_to(path)).encode())
+            found.update(os.fsencode(file.relative_to(path)))
             found.update(file.read_bytes())
         return found.hexdigest()[:16]
 

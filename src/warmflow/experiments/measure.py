@@ -213,7 +213,7 @@ class Store:
                 data, samples or weights are in another store.
         """
         text = json.dumps({"real": real.fixed, "samples": samples, "weights": weights}, sort_keys=True)
-        return Store(root / "measured" / hashlib.sha256(text.encode()).hexdigest()[:12])
+        return Store(root / "measured" / hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12])
 
     def _place(self, *parts: object) -> Path:
         return self.folder / re.sub(
