@@ -143,7 +143,7 @@ def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for what ``json`` answers by other errors: deep nesting, integers of
-    thousands of digits, NaN, bytes that are not UTF-8, lone surrogates other than those that stand for bytes in names of files."""
+    thousands of digits, NaN, bytes that are not UTF-8, lone surrogates (but not those that stand for bytes in names of files)."""
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
