@@ -246,6 +246,9 @@ def test_minutes_choose_the_updates_and_a_refusal_leaves_the_folder_free(
     told, config = capsys.readouterr().err, json.loads((out / "config.json").read_text())
     assert "updates of each flow fit into 4 minutes: about" in told and "drafts and pairs 1.0" in told
     assert config["updates"] == 12 and config["samples"] == 400
+    kept = {p.name for p in (out / "seeds" / "0" / "audit").iterdir()}
+    verdict = json.loads((out / "verdict.json").read_text())
+    assert kept == {f"{name}.json" for name in verdict["audit"]} >= {"whole-set.json", "independent.json"}
 
 
 def test_a_dry_run_counts_drafts_and_pairs() -> None:
