@@ -16,6 +16,7 @@ import dataclasses
 import inspect
 import itertools
 import re
+import shlex
 import textwrap
 import types
 import typing
@@ -322,7 +323,7 @@ def run(command: Command, words: Sequence[str]) -> int:
     except CycloptsError as error:
         said = str(error).rstrip(".")
     except ValueError as error:
-        raise ValueError(in_flags(error, command)) from None
+        raise ValueError(in_flags(error, command) + fitting(error, command, words)) from None
     raise ValueError(f"{said}; see {command.help}")
 
 
@@ -354,6 +355,19 @@ def nearest(flag: str, known: Iterable[str]) -> str:
     same = [k for k in flags if k.rpartition(".")[2] == flag.removeprefix("--").rpartition(".")[2] and k != flag]
     near = same or difflib.get_close_matches(flag, flags, n=1, cutoff=0.6)
     return f"did you mean {near[0]}? " if near else ""
+
+
+def fitting(error: ValueError, command: Command, words: Sequence[str]) -> str:
+    """The command as it was typed, with the values that the error gives instead (``failures.Unsuited``); empty without any."""
+    instead: Mapping[str, object] = getattr(error, "instead", {})
+    found = list(words)
+    for flag, value in instead.items():
+        for i, word in enumerate(found):
+            if word == flag:
+                found[i + 1] = str(value)
+            elif word.startswith(f"{flag}="):
+                found[i] = f"{flag}={value}"
+    return f": {shlex.join(['warmflow', command.name, *found])}" if instead else ""
 
 
 def in_flags(error: ValueError, command: Command) -> str:

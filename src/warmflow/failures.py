@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 MEMORY = (
@@ -43,6 +43,18 @@ PLACES = {
 
 class Failed(ValueError):
     """The machine, the network or another package has failed; one line with what to do."""
+
+
+class Unsuited(ValueError):
+    """What was asked for does not fit.
+
+    Args:
+        instead: values that do, by flag: the command line prints the whole command with them.
+    """
+
+    def __init__(self, said: str, instead: Mapping[str, object]) -> None:
+        super().__init__(said)
+        self.instead = instead
 
 
 @contextmanager

@@ -118,16 +118,17 @@ def _bars() -> type[tqdm[object]]:
 
 
 def bar(jobs: Iterable[object] | None = None, *, total: int | None = None, what: str | None = None, unit: str = "it",
-        first: int = 0, shown: bool = True) -> tqdm[object]:  # fmt: skip
+        first: int = 0, shown: bool = True, delay: float = 0.0) -> tqdm[object]:  # fmt: skip
     """A progress bar on standard error, over these jobs or of ``total`` units.
 
     Args:
         what: what stands before it.
         first: units that were done before.
+        delay: seconds after which it appears; what is done before needs none.
     """
     return _bars()(
         jobs, total=total, initial=first, desc=None if what is None else escaped(what), unit=unit, disable=not shown,
-        mininterval=0.5, file=_Kept("stderr"), dynamic_ncols=True,
+        mininterval=0.5, delay=delay, file=_Kept("stderr"), dynamic_ncols=True,
     )  # fmt: skip
 
 

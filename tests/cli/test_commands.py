@@ -6,6 +6,7 @@ import html
 import importlib
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from warmflow.experiments import audit as prospect
 from warmflow.experiments import compare as comparison
 from warmflow.experiments import measure as measuring
 from warmflow.experiments import pipeline
+from warmflow.experiments.budget import Cost
 from warmflow.methods.own import OwnModel
 from warmflow.methods.warm_start import WarmStart
 from warmflow.problems import PROBLEMS
@@ -215,6 +217,57 @@ def test_dry_run_prints_json_and_writes_nothing(place: Place) -> None:
     assert facts["method"]["t0"] == 0.5
     assert facts["parameters"] > 0 and facts["calls_per_second_at_batch_64"] > 0 and facts["training_minutes"] >= 0
     assert not list(place.here.iterdir())
+
+
+@pytest.mark.parametrize("minutes", [["--minutes", "0.5"], ["--minutes=0.5"]])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_minutes_that_are_too_short_are_refused_with_a_command_that_fits(
+    minutes: list[str], dry: list[str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command as it was typed, with other minutes; typed again it is accepted, though all takes 1.4 times as long."""
+    cost = Cost(parts=30, update=0.01, row=10, ending=20)
+    monkeypatch.setattr(comparison, "cost_of", lambda *_: cost)
+    typed = [
+        "compare",
+        "moons",
+        *TRAINING,
+        *TOY,
+        *minutes,
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        "--quiet",
+        "--out",
+        "my result",
+    ]
+    code, _, error = run([*typed, *dry])
+    assert code == 2 and error.startswith("error: --minutes is 0.5, which is too short") and error.count("\n") == 1
+    assert not list(place.here.iterdir())
+    again = shlex.split(error.rpartition(": warmflow ")[2])
+    enough = ["--minutes", "3"] if minutes[1:] else ["--minutes=3"]
+    assert again == [*typed[: typed.index(minutes[0])], *enough, *typed[typed.index("--seeds") :], *dry]
+    cost = cost.slower(1.4)
+    assert "updates of each flow, " in ok(*again, *([] if dry else ["--dry-run"]))
+    assert not list(place.here.iterdir())
+
+
+def test_a_dry_run_of_a_comparison_tells_every_stage(place: Place) -> None:
+    told = ok("compare", "moons", *QUICK, "--seeds", "2", "--samples", "400", "--jobs", "1", "--dry-run")
+    assert "10 updates of each flow, 400 samples" in told
+    stages = [
+        "reading and timing",
+        "drafts and pairs",
+        "training",
+        "measuring",
+        "audit of pairs",
+        "verdict and report",
+        "all",
+    ]
+    found = [line[:24].strip() for line in told.splitlines() if line[24:].strip().replace(".", "").isdigit()]
+    assert found == stages and not list(place.here.iterdir())
+    code, _, error = run(["compare", place.shared / "warm0", place.shared / "cold0", "--dry-run"])
+    assert code == 2 and "is already trained: leave --dry-run out" in error
 
 
 def test_from_begins_with_what_the_cold_run_knows(place: Place) -> None:

@@ -73,5 +73,5 @@ def audit(
     assert isinstance(method, WarmStart)
     from warmflow.experiments.audit import audit as look
 
-    found = look(chosen, method=method)
+    found = look(chosen, method=method, progress=not as_json)
     answer(json.dumps(found.to_json(), indent=1) if as_json else found.text())

@@ -30,7 +30,7 @@ from warmflow.printing import tell
 if TYPE_CHECKING:
     from warmflow.report import Report
 
-SWITCHES = ("--convergence",)
+SWITCHES = ("--convergence", "--dry-run")
 SEEDS = 5
 NOTHING: Mapping[str, object] = {"asked": None, "given": {}}
 """Where no problem was typed: no options of one."""
@@ -105,6 +105,10 @@ def compare(
             help="Also train the best cold flow twice as long, to see whether it has converged.", show_default=False
         ),
     ] = False,
+    dry_run: Annotated[
+        Switch,
+        Parameter(help="Show what is trained and how long every stage takes, and write nothing.", show_default=False),
+    ] = False,
     samples: Annotated[
         MaybeInt, Parameter(help="Samples of each method and training seed; by default the problem's.")
     ] = None,
@@ -139,17 +143,22 @@ def compare(
     use_threads(threads)
     folder = out or Path("warmflow-compare")
     if asked is None:
+        if dry_run:
+            raise ValueError(f"--dry-run is about training, but {what[0]} is already trained: leave --dry-run out")
         report = runs_compared(what, folder, grid, typed, device, not quiet, given.get(AGAIN, {}))
     else:
         problem, chosen = asked.problem.problem(given), asked.make(given)  # validated before anything is read
         asked.training(given)
         from warmflow.experiments.compare import compare as train_and_judge
+        from warmflow.experiments.compare import dry_run as show_plan
 
-        limits = {name: typed[name] for name in ("minutes", "convergence", "samples") if name in typed}
-        report = train_and_judge(
-            problem, chosen, out=folder, calls=grid, seeds=range(seeds or SEEDS), device=device,
-            jobs=1 if threads else processes, progress=not quiet, **limits, **given[groups.TRAINING],
-        )  # fmt: skip
+        limits = {name: value for name, value in typed.items() if name not in ("methods", "seeds")}
+        limits |= {"calls": grid, "seeds": range(seeds or SEEDS), "device": device, "jobs": 1 if threads else processes}
+        limits |= {"progress": not quiet, **given[groups.TRAINING]}
+        if dry_run:
+            show_plan(problem, chosen, **limits)
+            return
+        report = train_and_judge(problem, chosen, out=folder, **limits)
     tell(f"\n{report.verdict.claim}\n\nThe report: {folder / 'report.html'}")
 
 

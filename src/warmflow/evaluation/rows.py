@@ -216,7 +216,7 @@ def measured(
 
 def timed(
     entries: Sequence[Entry], choices: Mapping[str, str], *, rounds: int = ROUNDS, samples: int = TIMED,
-    inputs: Tensor | None = None,
+    inputs: Tensor | None = None, progress: bool = False,
 ) -> tuple[Times, ...]:  # fmt: skip
     """Interleaved timings of all rows of the first seed: each round times all rows once, in a random order."""
     given = {} if inputs is None else {"inputs": inputs[:samples]}
@@ -228,7 +228,7 @@ def timed(
         if steps == min(entry.steps_of(choices[entry.name])):
             solver = choices[entry.name]
             entry.generators[solver][entry.seeds[0]](samples, steps=steps, seed=0, **given)  # warm-up
-    for k in range(rounds):
+    for k in bar(range(rounds), what="timing", unit="round", shown=progress, delay=3.0):
         for j in generator.permutation(len(jobs)):
             entry, steps = jobs[int(j)]
             run = entry.generators[choices[entry.name]][entry.seeds[0]]

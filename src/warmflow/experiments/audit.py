@@ -139,13 +139,16 @@ def _margin(x: Tensor, metric: Metric, n: int, seed: int) -> float:
 
 
 @explained("auditing", "the number of training rows")
-def audit(problem: object, draft: object = None, *, method: WarmStart | None = None, **given: object) -> Prospect:
+def audit(
+    problem: object, draft: object = None, *, method: WarmStart | None = None, progress: bool = False, **given: object
+) -> Prospect:  # fmt: skip
     """Audits every pairing and integrates the exact finite-data fields; nothing is trained.
 
     Args:
         problem: as in ``warmflow.compare``.
         draft: the draft of the warm start; by default the problem's.
         method: the warm start, with its pairing and sigma, instead of ``draft``.
+        progress: whether drafts, pairs and audits show bars.
         given: options of ``WarmStart`` (pairing="given", sigma=0.3) or of ``Training``.
 
     Raises:
@@ -167,10 +170,10 @@ def audit(problem: object, draft: object = None, *, method: WarmStart | None = N
     start = WarmStart(draft=None if draft is None else draft_of(draft)) if method is None else method
     warm = settled(changed(start, options), setup)
     once = changed(warm, {"rounds": 1})
-    parts = Parts(setup, 0)
+    parts = Parts(setup, 0, progress=progress)
     drafted = once.drafted(parts)
     assert drafted is not None
-    found = audits(setup, drafted)
+    found = audits(setup, drafted, progress=progress)
     distance, margin, cold, warm_calls, best = _exact(setup, drafted, warm.sigma or 0.0)
     factor = cold / warm_calls if cold and warm_calls else None
     pairing = warm.pairing or "whole-set"

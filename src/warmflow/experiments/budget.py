@@ -7,8 +7,8 @@ call of every flow and the distances of one set of samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,16 @@ from warmflow.data.paired import INPUT
 from warmflow.estimates import clock, trying
 from warmflow.evaluation.real import VALIDATION_SHARE, RealData
 from warmflow.evaluation.rows import CHOSEN_AT, ROUNDS, TIMED
+from warmflow.evaluation.study import Role
 from warmflow.experiments.measure import at_once, calls_of, solvers_of, steps_on_grid
+from warmflow.experiments.pair_audits import DELAY, audits
+from warmflow.experiments.pictures import BASELINE_STEPS
+from warmflow.experiments.pipeline import PICTURES, POINTS
 from warmflow.experiments.work import Work
+from warmflow.failures import Unsuited
 from warmflow.methods.base import Member, Method, settled
 from warmflow.methods.parts import Parts
+from warmflow.printing import bar
 from warmflow.sampler import Sampler, placed
 from warmflow.setup import Setup
 from warmflow.training import train
@@ -30,8 +36,12 @@ FEWEST, MOST = 100, 30_000
 RESERVED = 0.9
 """Share of the minutes that is given away; the rest is for what the estimate does not see."""
 LEAST_SAMPLES = 200
-ENDING = 20.0
-"""Seconds for the audit, the verdict, its plan and the report of a small comparison."""
+SPARE = 1.5
+"""How many times as long every stage may take the next time, until minutes that were advised are refused: on a busy machine two
+estimates of one comparison differed by a quarter and more."""
+ENDING, ENDING_METHOD = 5.0, 3.0
+"""Seconds for the verdict and the report, and more for each method. Measured on two busy cores: the verdict of 6 methods, 5 seeds
+and 14 calls took 8.6 s, of 12 methods 19.6 s; the report of 5 methods 5.4 s, of 4 methods 4.1 s, of 2 methods 1.5 s."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class Cost:
         choice: of every method's solver.
         timing: of all methods in turns, once.
         doubled: share of the flows that is trained again, twice as long.
+        audit: of the pairs of the first candidate, once.
+        ending: verdict, pictures and report.
     """
 
     before: float = 0.0
@@ -57,6 +69,8 @@ class Cost:
     choice: float = 0.0
     timing: float = 0.0
     doubled: float = 0.0
+    audit: float = 0.0
+    ending: float = 0.0
 
     def stages(self, updates: int, seeds: int, jobs: int = 1, share: float = 1.0) -> dict[str, float]:
         """Seconds by stage.
@@ -70,8 +84,13 @@ class Cost:
             "drafts and pairs": seeds * self.parts / beside,
             "training": seeds * (self.fixed + updates * self.update * more) / jobs,
             "measuring": seeds * share * (1 + self.doubled) * (self.row / jobs + self.choice) + self.timing,
-            "verdict and report": ENDING,
+            "audit of pairs": self.audit,
+            "verdict and report": self.ending,
         }
+
+    def slower(self, times: float) -> Cost:
+        """The same where everything takes so many times as long."""
+        return replace(self, **{f.name: times * getattr(self, f.name) for f in fields(self) if f.name != "doubled"})
 
     def updates_in(self, seconds: float, seeds: int, jobs: int = 1, share: float = 1.0) -> int:
         """The updates of each flow that fit; less than ``FEWEST`` where the other stages leave no time for them."""
@@ -92,7 +111,8 @@ def fitted(cost: Cost, minutes: float, seeds: int, samples: int, jobs: int = 1) 
     """What fits into the minutes. If fewer than ``FEWEST`` updates do, the samples are halved until they fit.
 
     Raises:
-        ValueError: not even then; the message tells minutes, and seeds, that are enough.
+        Unsuited: not even then; the message tells minutes, and seeds, that are enough, even if all takes ``SPARE`` times as
+            long the next time.
     """
     tried = samples
     while True:
@@ -102,14 +122,18 @@ def fitted(cost: Cost, minutes: float, seeds: int, samples: int, jobs: int = 1) 
         if tried // 2 < LEAST_SAMPLES:
             break
         tried //= 2
-    least = cost.stages(FEWEST, seeds, jobs, tried / samples)
-    enough = (n for n in range(seeds - 1, 0, -1) if cost.updates_in(60 * minutes, n, jobs, tried / samples) >= FEWEST)
-    fewer = next(enough, None)
+    share, slower = tried / samples, cost.slower(SPARE)
+    least = cost.stages(FEWEST, seeds, jobs, share)
+    enough = math.ceil(sum(slower.stages(FEWEST, seeds, jobs, share).values()) / 60 / RESERVED)
+    while slower.updates_in(60 * enough, seeds, jobs, share) < FEWEST:  # by a rounding
+        enough += 1
+    fits = (n for n in range(seeds - 1, 0, -1) if slower.updates_in(60 * minutes, n, jobs, share) >= FEWEST)
+    fewer = next(fits, None)
     advice = "" if fewer is None else f", or --seeds {fewer}"
-    raise ValueError(
+    raise Unsuited(
         f"minutes is {minutes:g}, which is too short: with {FEWEST} updates of each flow and {tried} samples it takes "
-        f"{in_words(least)}; give "
-        f"--minutes {math.ceil(sum(least.values()) / 60 / RESERVED)}{advice}"
+        f"{in_words(least)}; give --minutes {enough}{advice}",
+        {"--minutes": enough},
     )
 
 
@@ -117,6 +141,14 @@ def in_words(stages: dict[str, float]) -> str:
     """Seconds by stage as a line."""
     told = ", ".join(f"{name} {_minutes(seconds)}" for name, seconds in stages.items() if seconds >= 6)
     return f"about {_minutes(sum(stages.values()))} minutes" + (f" ({told})" if told else "")
+
+
+def in_rows(stages: Mapping[str, float]) -> str:
+    """Minutes by stage as a table."""
+    rows = {**stages, "all": sum(stages.values())}
+    return "\n".join(
+        f"{name:24s}{told:>8s}" for name, told in [("stage", "minutes"), *((k, _minutes(s)) for k, s in rows.items())]
+    )
 
 
 def _minutes(seconds: float) -> str:
@@ -172,27 +204,47 @@ def trial_parts(setup: Setup, seed: int) -> Parts:
 
 
 def cost_of(
-    work: Work, real: RealData, seed: int, grid: Sequence[int], samples: int, jobs: int, convergence: bool
-) -> Cost:
+    work: Work, real: RealData, seed: int, grid: Sequence[int], samples: int, jobs: int, convergence: bool,
+    progress: bool = False,
+) -> Cost:  # fmt: skip
     """The seconds of a comparison, on as many threads as each of ``jobs`` processes will have."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if jobs > 1 else threads)
     try:
         parts, trained = trial_parts(work.setup(), seed), work.trained
-        made = {m.name: tried(m.method, parts, work.device) for m in trained}
+        made = {
+            m.name: tried(m.method, parts, work.device)
+            for m in bar(trained, what="timing", unit="method", shown=progress, delay=DELAY)
+        }
         flows = [one for m in trained if m.method.trains and (one := made[m.name])]
         cost = Cost(0.0, sum(parts.seconds().values()), sum(f.fixed for f in flows), sum(f.update for f in flows))
         cost = replace(cost, doubled=1 / len(flows) if convergence and flows else 0.0)
+        shown = PICTURES if parts.setup.data.kind == "images" else POINTS
         for member in work.members:
             first = next(m.name for m in trained if m.method == member.method)
-            cost = _measuring(cost, member, made[first].sampler, real, grid, samples)
-        return cost
+            cost = _measuring(cost, member, made[first].sampler, real, grid, samples, shown)
+        return replace(cost, audit=_seconds_of_audit(work, parts), ending=cost.ending + ENDING)
     finally:
         torch.set_num_threads(threads)
 
 
-def _measuring(cost: Cost, member: Member, sampler: Sampler, real: RealData, grid: Sequence[int], samples: int) -> Cost:
-    """The cost with that of measuring a member; of a start that is measured alone too."""
+def _seconds_of_audit(work: Work, parts: Parts) -> float:
+    """Seconds of the audit of pairs, of which a small part is made."""
+    began = clock()
+    with trying():
+        for member in work.members:
+            drafted = member.method.drafted(parts) if member.role is Role.CANDIDATE else None
+            if drafted is not None:
+                began = clock()
+                audits(parts.setup, drafted)
+                return clock() - began
+    return 0.0
+
+
+def _measuring(
+    cost: Cost, member: Member, sampler: Sampler, real: RealData, grid: Sequence[int], samples: int, shown: int
+) -> Cost:  # fmt: skip
+    """The cost with that of measuring a member, and of its pictures; of a start that is measured alone too."""
     call, start, x = _seconds_of_call(sampler, real, samples)
     solvers = tuple(member.method.solvers() or solvers_of(sampler))
     steps = steps_on_grid(solvers[0], tuple(member.method.grid() or grid))
@@ -207,7 +259,10 @@ def _measuring(cost: Cost, member: Member, sampler: Sampler, real: RealData, gri
         tries = [calls_of(s, max(steps_on_grid(s, (k,)), default=1)) for s in solvers for k in CHOSEN_AT]
         choice = samples / VALIDATION_SHARE * (sum(tries) * call + len(tries) * start) + len(tries) * measure / 2
     timing = (ROUNDS + 1) * TIMED * calls
-    return replace(cost, row=cost.row + row, choice=cost.choice + choice, timing=cost.timing + timing)
+    ending = ENDING_METHOD + shown * sum(BASELINE_STEPS) * call
+    return replace(
+        cost, row=cost.row + row, choice=cost.choice + choice, timing=cost.timing + timing, ending=cost.ending + ending
+    )
 
 
 @torch.inference_mode()

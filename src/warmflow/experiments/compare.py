@@ -1,7 +1,7 @@
 """Methods compared on a problem, from data to report: prepare, train, measure, judge, report. Resumable at each step.
 
 FOLDER/config.json            what was asked, and all that is fixed before anything is sampled
-FOLDER/seeds/SEED/            what was made and trained under a training seed (``work``)
+FOLDER/seeds/SEED/            what was made and trained under a training seed (``work``), and the audits of its pairs
 FOLDER/study.*                every measured row (until all are there, in measured/)
 FOLDER/verdict.json, pictures.safetensors, report.html
 """
@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from warmflow.evaluation.evaluate import Evaluation
 from warmflow.evaluation.real import RealData
 from warmflow.evaluation.record import read_study, verdict_json
 from warmflow.evaluation.rows import GRID, Choice
-from warmflow.experiments.budget import FEWEST, Cost, cost_of, fitted, in_words
+from warmflow.experiments.budget import FEWEST, Cost, Fitted, cost_of, fitted, in_rows, in_words
 from warmflow.experiments.convergence import doubled
 from warmflow.experiments.growth import extended, goes_on, longer
 from warmflow.experiments.measure import forget, remember
@@ -35,7 +35,7 @@ from warmflow.experiments.pipeline import conclude, described, rehearsed
 from warmflow.experiments.run import data_print
 from warmflow.experiments.trained_runs import comparison_of
 from warmflow.experiments.trials import draft_distance, trial_of
-from warmflow.experiments.work import Work, method_titles, prepare_all, train_all, warnings_of
+from warmflow.experiments.work import Work, method_titles, prepare_all, seed_folder, train_all, warnings_of
 from warmflow.failures import explained
 from warmflow.files import Damaged, write_json
 from warmflow.locks import locked
@@ -44,7 +44,7 @@ from warmflow.methods.parts import digest
 from warmflow.methods.warm_start import WarmStart
 from warmflow.number_checks import is_number, is_whole, numbers_checked
 from warmflow.options import changed, plain
-from warmflow.printing import say
+from warmflow.printing import answer, say
 from warmflow.problems import problem_of
 from warmflow.problems.measures import real_data
 from warmflow.report import Report
@@ -111,6 +111,62 @@ def compare(
     Raises:
         ValueError: bad input, before anything is trained; the message names the argument and the remedy.
     """
+    root = Path() if out is None else Path(out)
+    work, how = _asked_for(
+        problem, methods, root, seeds, calls, samples, minutes, convergence, device, jobs, progress, training
+    )
+    if out is None:
+        setup = work.setup()
+        work = replace(work, root=own_place(work, how))
+        work.keep(setup)
+        say(f"the result goes to {work.root}/")
+    return run(work, how)
+
+
+@explained("timing", "--width", "--batch", "--samples")
+@numbers_checked
+def dry_run(
+    problem: object, methods: Sequence[Method] | None = None, *, seeds: Sequence[int] = SEEDS, calls: Sequence[int] = GRID,
+    samples: int | None = None, minutes: float | None = None, convergence: bool = False, device: str = "cpu", jobs: int = 1,
+    progress: bool = True, echo: Callable[[str], None] = answer, **training: object,
+) -> dict[str, float]:  # fmt: skip
+    """Tells what ``compare`` would train, and the minutes that every stage would take; nothing is written.
+
+    Args:
+        echo: called with the text.
+        problem, methods, seeds, calls, samples, minutes, convergence, device, jobs, progress, training: as in ``compare``.
+
+    Returns:
+        Seconds by stage.
+
+    Raises:
+        ValueError: as ``compare``; minutes that are too short.
+    """
+    began = time.monotonic()
+    work, how = _asked_for(
+        problem, methods, Path(), seeds, calls, samples, minutes, convergence, device, jobs, progress, training
+    )
+    setup, told = work.setup(), method_titles(work.members)
+    real, _ = real_data(setup.data, how.samples)
+    cost = _timed(work, how, real, began)
+    fit = _fit(work, how, cost)
+    stages = cost.stages(fit.updates, len(how.seeds), how.jobs, fit.samples / how.samples)
+    echo(
+        f"{setup.name}: {len(setup.data.train)} rows for training, {len(setup.data.heldout)} held out\n"
+        f"{len(work.trained)} methods under {len(how.seeds)} training seeds, {fit.updates} updates of each flow, "
+        f"{fit.samples} samples of each method and seed\n\n"
+        + "\n".join(f"{m.name:24s}{m.role.value:12s}{told[m.name]}" for m in work.members)
+        + f"\n\n{in_rows(stages)}"
+    )
+    return stages
+
+
+def _asked_for(
+    problem: object, methods: Sequence[Method] | None, root: Path, seeds: Sequence[int], calls: Sequence[int],
+    samples: int | None, minutes: float | None, convergence: bool, device: str, jobs: int, progress: bool,
+    training: Mapping[str, object],
+) -> tuple[Work, Asked]:  # fmt: skip
+    """The arguments of ``compare``, checked, with the methods that a fair comparison needs."""
     asked = problem_of(problem)
     how = Asked(
         _seeds(seeds), whole(calls), _samples(asked.samples if samples is None else samples), _minutes(minutes), convergence,
@@ -125,13 +181,9 @@ def compare(
         say(f"warning: {warning}", True)
     if setup.training.conditional:
         say(f"labels: {numbered(setup.data.classes)}", how.progress)
-    work = Work(asked, setup.training, members, Path() if out is None else Path(out), device)
+    work = Work(asked, setup.training, members, root, device)
     work.keep(setup)
-    if out is None:
-        work = replace(work, root=own_place(work, how))
-        work.keep(setup)
-        say(f"the result goes to {work.root}/")
-    return run(work, how)
+    return work, how
 
 
 def own_place(work: Work, how: Asked) -> Path:
@@ -197,9 +249,11 @@ def _run(work: Work, how: Asked) -> Report:
     write_json(root / "config.json", {**config, "state": "started"})
     say(f"training {len(members)} methods under {len(how.seeds)} seeds", how.progress)
     train_all(work, how.seeds, jobs=how.jobs, progress=how.progress)
+    say("auditing the pairs", how.progress)
     comparison = comparison_of(
-        work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs, weights=work.training.restarts or ""
-    )
+        work.setup(), work.runs(how.seeds), how.samples, how.calls, jobs=how.jobs, weights=work.training.restarts or "",
+        audited=seed_folder(root, min(how.seeds)) / "audit", progress=how.progress,
+    )  # fmt: skip
     longer = partial(doubled, work, comparison, real=real, seeds=how.seeds, jobs=how.jobs, progress=how.progress)
     doubling = longer if how.convergence else None
     return conclude(comparison, root, config, real, progress=how.progress, doubled=doubling)
@@ -211,23 +265,34 @@ def _estimated(work: Work, how: Asked, real: RealData, began: float) -> tuple[Co
     Raises:
         ValueError: minutes that are too short.
     """
-    say("timing a small part of every stage", how.progress)
-    cost = cost_of(work, real, how.seeds[0], how.calls, how.samples, how.jobs, how.convergence)
-    cost = replace(cost, before=time.monotonic() - began)
-    seeds, updates = len(how.seeds), work.training.updates
+    cost, seeds = _timed(work, how, real, began), len(how.seeds)
+    fit = _fit(work, how, cost)
+    share = fit.samples / how.samples
+    told = in_words(cost.stages(fit.updates, seeds, how.jobs, share))
     if how.minutes is None:
-        say(f"this takes {in_words(cost.stages(updates, seeds, how.jobs))}", how.progress)
+        say(f"this takes {told}", how.progress)
         return cost, how
-    fit = fitted(cost, how.minutes, seeds, how.samples, how.jobs)
     fewer = (
         ""
         if fit.samples == how.samples
         else f", with {fit.samples} samples of each method and seed in place of {how.samples}"
     )
-    share = fit.samples / how.samples
-    say(f"{fit.updates} updates of each flow fit into {how.minutes:g} minutes{fewer}: "
-        f"{in_words(cost.stages(fit.updates, seeds, how.jobs, share))}")  # fmt: skip
+    say(f"{fit.updates} updates of each flow fit into {how.minutes:g} minutes{fewer}: {told}")
     return replace(cost, row=cost.row * share, choice=cost.choice * share), replace(how, samples=fit.samples)
+
+
+def _timed(work: Work, how: Asked, real: RealData, began: float) -> Cost:
+    """The seconds of every stage, from a small part of each; ``began`` is when the data began to be read."""
+    say("timing a small part of every stage", how.progress)
+    cost = cost_of(work, real, how.seeds[0], how.calls, how.samples, how.jobs, how.convergence, how.progress)
+    return replace(cost, before=time.monotonic() - began)
+
+
+def _fit(work: Work, how: Asked, cost: Cost) -> Fitted:
+    """The updates and samples that fit into the minutes; those that are asked for where no minutes are."""
+    if how.minutes is None:
+        return Fitted(work.training.updates, how.samples)
+    return fitted(cost, how.minutes, len(how.seeds), how.samples, how.jobs)
 
 
 def _updates(work: Work, how: Asked, config: Mapping[str, Any], cost: Cost | None) -> int:

@@ -19,7 +19,7 @@ from warmflow.failures import explained
 from warmflow.files import write_json
 from warmflow.locks import locked
 from warmflow.methods.base import Member
-from warmflow.methods.parts import Parts
+from warmflow.methods.parts import Parts, digest
 from warmflow.number_checks import numbers_checked
 from warmflow.options import plain
 from warmflow.printing import say
@@ -89,7 +89,11 @@ def _judge(
     if config["kind"] == "compare":
         write_json(out / "config.json", config)
     weights = digest_of_runs([run.folder for pool in pools for run in pool.runs])
-    comparison = comparison_of(setup, _trained(setup, pools, device), n, calls, weights=weights)
+    say("auditing the pairs", progress)
+    comparison = comparison_of(
+        setup, _trained(setup, pools, device), n, calls, weights=weights, progress=progress,
+        audited=out / "measured" / f"audit-{digest({'weights': weights})}",
+    )  # fmt: skip
     return conclude(comparison, out, config, real, progress=progress, beside=paid_by(pools))
 
 

@@ -36,12 +36,12 @@ from warmflow.experiments.measure import (
     solvers_of,
     training_bill,
 )
-from warmflow.experiments.pair_audits import seen_as
+from warmflow.experiments.pair_audits import DELAY, seen_as
 from warmflow.experiments.pictures import pictures
 from warmflow.experiments.processes import Bar, each
 from warmflow.failures import explained
 from warmflow.files import write_json, write_tensors
-from warmflow.printing import say
+from warmflow.printing import bar, say
 from warmflow.report import Report, rehearse
 from warmflow.sampler import Sampler
 
@@ -104,14 +104,16 @@ def evaluated(
     store = Store.of(root, real, samples, c.weights)
     say("choosing each method's solver on validation data", progress)
     with torch.inference_mode():
-        choices = [store.choice(e, real, samples) for e in entries]
+        listed = bar(entries, what="choosing solvers", unit="method", shown=progress, delay=DELAY)
+        choices = [store.choice(e, real, samples) for e in listed]
     chosen = {choice.method: choice.chosen for choice in choices}
     if c.jobs > 1 and calls_left(entries, chosen, store) * seconds_of_call(entries[0], chosen, real, samples) > WORTH:
         _measure_beside(entries, chosen, real, samples, store, c.jobs, progress)
     rows = rows_of(entries, chosen, real, samples, store, progress=progress)
     say("timing all methods in turns", progress)
     with torch.inference_mode():
-        times = timed(entries, chosen, inputs=None if real.paired is None else real.paired.test.inputs)
+        inputs = None if real.paired is None else real.paired.test.inputs
+        times = timed(entries, chosen, inputs=inputs, progress=progress)
     study = Study(
         methods=tuple(e.method(c.chosen, c.distances) for e, c in zip(entries, choices, strict=True)),
         rows=tuple(rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from warmflow.evaluation.rows import Entry
 from warmflow.evaluation.study import Role
@@ -37,16 +38,24 @@ class TrainedRun:
 
 
 def comparison_of(
-    setup: Setup, runs: Sequence[TrainedRun], samples: int, calls: tuple[int, ...], *, jobs: int = 1, weights: str = ""
-) -> Comparison:
-    """These runs, as they are measured and judged; ``jobs`` and ``weights`` as in ``Comparison``."""
+    setup: Setup, runs: Sequence[TrainedRun], samples: int, calls: tuple[int, ...], *, jobs: int = 1, weights: str = "",
+    audited: Path | None = None, progress: bool = False,
+) -> Comparison:  # fmt: skip
+    """These runs, as they are measured and judged.
+
+    Args:
+        jobs, weights: as in ``Comparison``.
+        audited: where the audits of pairs are kept; None keeps nothing.
+        progress: whether these show a bar.
+    """
     members = _members(runs)
     judged, held, starts = candidates(members), conditions(members), _starts(setup, runs)
     firsts = [start[min(start)] for start in starts.values()]
     training, counted = held[judged[0].name]
     return Comparison(
         setup.data, samples, tuple(m.name for m in judged), flows_of(runs), _alone(setup, members, starts), calls,
-        training=training, counted=counted, apart=held, bills=bills_of(runs), audit=_audit(setup, runs), jobs=jobs,
+        training=training, counted=counted, apart=held, bills=bills_of(runs), jobs=jobs,
+        audit=_audit(setup, runs, audited, progress),
         given=tuple(dict.fromkeys(part for m in judged for part in m.method.brings(setup))),
         draft=next((start.source for start in firsts if start.draft), None), weights=weights,
     )  # fmt: skip
@@ -99,12 +108,14 @@ def _alone(setup: Setup, members: Sequence[Member], starts: Mapping[str, Mapping
     return found
 
 
-def _audit(setup: Setup, runs: Sequence[TrainedRun]) -> Mapping[str, Mapping[str, object]]:
+def _audit(
+    setup: Setup, runs: Sequence[TrainedRun], folder: Path | None, progress: bool
+) -> Mapping[str, Mapping[str, object]]:
     """The audits of the pairings of the first candidate that pairs a draft with the data and whose parts were kept."""
     first = min(run.seed for run in runs)
     for run in runs:
         if run.member.role is Role.CANDIDATE and run.seed == first and run.parts is not None:
             drafted = run.member.method.drafted(run.parts)
             if drafted is not None:
-                return audits(setup, drafted)
+                return audits(setup, drafted, folder, progress)
     return {}
