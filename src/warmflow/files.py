@@ -143,7 +143,8 @@ def read_bytes(path: Path, limit: int = JSON_BYTES) -> bytes:
 
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for what ``json`` answers by other errors: deep nesting, integers of
-    thousands of digits, NaN, lone surrogates, bytes that are not UTF-8."""
+    thousands of digits, NaN, bytes that are not UTF-8, and lone surrogates except those that stand for such bytes in Python's
+    names of files (and of classes, which are folders)."""
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
@@ -151,7 +152,9 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is a UnicodeEncodeError, a ValueError
+        json.dumps(value, ensure_ascii=False).encode(
+            "utf-8", "surrogateescape"
+        )  # others: UnicodeEncodeError, a ValueError
     return value
 
 

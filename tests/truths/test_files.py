@@ -63,6 +63,12 @@ def test_malformed_json_is_one_line(tmp_path, text):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_names_that_are_no_utf_8_are_read_as_they_were_written(tmp_path):
+    """A class folder in Latin-1 is a lone surrogate in Python: what is written of it must be read again."""
+    files.write_json(tmp_path / "a.json", {"classes": ["caf\udce9", "th\xe9"]})
+    assert files.read_json(tmp_path / "a.json") == {"classes": ["caf\udce9", "th\xe9"]}
+
+
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
