@@ -216,7 +216,8 @@ def open_run(
             no longer complete.
 
     Raises:
-        ValueError: the folder holds a run with other settings (the first difference is named) or of another version.
+        ValueError: the folder holds a run with other settings (the first difference is named) or of another version, or weights
+            of an unknown run.
     """
     asked = json.loads(json.dumps(asked, default=as_number))
     make_folder(folder)
@@ -234,6 +235,13 @@ def open_run(
                 f"{folder} holds a run with other settings: {changed[0]}{more}; choose another --out or restore them"
             )
         return found
+    weights = next(
+        (folder / name for name in ("checkpoint.safetensors", "model.safetensors") if (folder / name).exists()), None
+    )
+    if weights is not None:
+        raise ValueError(
+            f"{folder} has no config.json that says of which run {weights.name} is: put it back, or choose another --out"
+        )
     found = {"warmflow": __version__, "kind": asked.get("kind", "run"), "state": "started", "asked": asked}
     write_json(path, found)
     return found

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from warmflow import __version__
-from warmflow.files import read_json
+from warmflow.files import Damaged, read_json
 from warmflow.schemas import Finite, Seconds, Seed, Whole, checked
 
 MethodTold = TypedDict("MethodTold", {"class": str, "teacher": "MethodTold", "draft": object}, total=False)
@@ -82,7 +82,11 @@ def read_config(folder: Path) -> RunConfig:
         ValueError: one line, if it is missing, damaged, or of other types.
     """
     path = folder / "config.json"
-    found = read_json(path)
+    try:
+        found = read_json(path)
+    except Damaged as error:  # weights without it would be taken for those of whatever is asked next
+        said = str(error).partition(": delete")[0]
+        raise Damaged(f"{said}: restore it, or run the command into another folder") from None
     refuse_old(found, folder)
     return checked(_CONFIG, found, path)
 

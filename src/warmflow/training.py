@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from typing_extensions import TypedDict
 
 from warmflow import estimates, signals
 from warmflow.contracts import Data, Objective, Pair, Player
@@ -41,6 +43,7 @@ from warmflow.files import (
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole, numbers_checked
 from warmflow.printing import bar, say
+from warmflow.schemas import Seconds, Seed, Whole, checked
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -123,6 +126,18 @@ class _Trainer:
         for i, p in enumerate(self.weights):
             tensors |= {f"{name}.optimiser.{i}.{k}": v for k, v in self.optimiser.state[p].items()}
         return tensors
+
+    def misfit(self, name: str, tensors: Mapping[str, Tensor]) -> str:
+        """The first tensor of this player that is missing, of another shape or not finite; empty if there is none."""
+        like = {f"{name}.{kind}.{k}": v for kind in ("raw", "average") for k, v in self.network.state_dict().items()}
+        like[f"{name}.updates"] = torch.tensor(0)
+        for i, p in enumerate(self.weights):
+            moments = (f"{name}.optimiser.{i}.{k}" for k in ("exp_avg", "exp_avg_sq"))
+            like |= {k: p for k in moments if f"{name}.optimiser.{i}.step" in tensors}
+        wrong = (k for k, v in like.items() if k not in tensors or tensors[k].shape != v.shape)
+        weights = (f"{name}.raw.{k}" for k, p in self.network.named_parameters() if p.requires_grad)
+        broken = (k for k in weights if not tensors[k].isfinite().all())
+        return next(wrong, "") or next(broken, "")
 
     def restore(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         def part(prefix: str) -> dict[str, Tensor]:
@@ -213,6 +228,20 @@ def _checked(objective: Objective, data: Data, steps: int, batch: int, processes
         raise ValueError(f"the objective's product {objective.product!r} is not one of its players")
 
 
+class _Facts(TypedDict):
+    """What the header of a checkpoint says, as texts."""
+
+    step: Whole
+    steps: Whole
+    batch: Whole
+    seed: Seed
+    seconds: Seconds
+    loss: float
+
+
+_FACTS = TypeAdapter(_Facts)
+
+
 @dataclass
 class _Checkpoint:
     """How far a training has come, kept in a file that the same run continues from.
@@ -255,16 +284,22 @@ class _Checkpoint:
         return found
 
     def _restore(self, path: Path) -> None:
-        tensors, facts = read_tensors(path)
-        goes_on = int(facts["steps"]) in self.restarts
-        if any(int(facts[name]) != value for name, value in self.asked.items() if not (goes_on and name == "steps")):
+        tensors, told = read_tensors(path)
+        facts = checked(_FACTS, {"loss": "nan", **told}, path)
+        goes_on, found = facts["steps"] in self.restarts, {k: facts[k] for k in ("steps", "batch", "seed")}
+        if any(found[name] != value for name, value in self.asked.items() if not (goes_on and name == "steps")):
             steps, batch, seed = self.asked.values()
             raise ValueError(
                 f"{path} belongs to a run of {facts['steps']} steps, batch {facts['batch']}, seed {facts['seed']}; "
                 f"requested are {steps}, {batch}, {seed}: choose another folder"
             )
-        self.first, self.spent = int(facts["step"]), float(facts["seconds"])
-        self.loss = float(facts.get("loss", "nan"))
+        wrong = next(filter(None, (t.misfit(name, tensors) for name, t in self.trainers.items())), "")
+        if wrong or facts["step"] > facts["steps"]:
+            raise ValueError(
+                f"{path} does not fit this network and training ({wrong or 'step'}): choose another folder, or move it away to "
+                "begin again"
+            )
+        self.first, self.spent, self.loss = facts["step"], facts["seconds"], facts["loss"]
         for name, trainer in self.trainers.items():
             trainer.restore(name, tensors)
 

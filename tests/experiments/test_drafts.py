@@ -381,7 +381,7 @@ def test_a_comparison_from_a_pipeline(tmp_path: Path) -> None:
     out, draft = tmp_path / "c", Pipeline(path=str(tmp_path / "p"), steps=1)
     assert replace(draft, steps=50) == draft_of(f"diffusers:{tmp_path / 'p'}")
     facts = compared_in(out, WarmStart(draft=draft, rounds=1))
-    source: Any = load(out / "seeds" / "0" / "warm-start").source
+    source: Any = load(out / "seeds" / "0" / "warm-start", pipeline=str(tmp_path / "p")).source
     assert isinstance(source.source, DiffusersPipeline) and facts["bill"]["draft"] > 0
     asked = read_json(out / "config.json")["asked"]["methods"]["warm-start"]
     assert asked["draft"] == {"class": "Pipeline", "path": str(tmp_path / "p"), "steps": 1}

@@ -315,6 +315,8 @@ def test_a_name_comes_before_a_number() -> None:
         with pytest.raises(OptionError, match=f"label is {k}; the labels of run are 1, 2, 10"):
             label_of(k, ("1", "2", "10"), 3, run)
     assert label_of("1", (), 3, run) == 1, "labels without names are numbers"
+    names = ("caf\udce9", "the\u0301")
+    assert [label_of(k, names, 2, run) for k in (names[0], r"caf\udce9", "th\xe9", names[1])] == [0, 0, 1, 1]
     with pytest.raises(OptionError, match="label is 'cat'; the labels of run are 0 .. 2 .it holds no names of classes"):
         label_of("cat", (), 3, run)
 

@@ -334,3 +334,14 @@ def test_a_source_that_is_damaged_is_one_line(tmp_path):
     with pytest.raises(ValueError) as caught:
         load_part(tmp_path, "source")
     one_line(caught, str(tmp_path), "shape")
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "model.safetensors"])
+def test_weights_without_a_config_are_not_taken_for_those_of_another_run(tmp_path, name):
+    """Training on other data would go on from them and call the result its own."""
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"no config.json that says of which run {name} is"):
+        open_run(tmp_path, ASKED)
+    (tmp_path / "config.json").write_bytes(b"")
+    with pytest.raises(ValueError, match="restore it, or run the command into another folder"):
+        open_run(tmp_path, ASKED)

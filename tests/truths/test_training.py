@@ -10,7 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from warmflow.contracts import Batch, Objective, Pair, Player, Start
 from warmflow.couplings import Assignment, Independent
 from warmflow.fields import NetworkField
-from warmflow.files import read_tensors, write_json
+from warmflow.files import read_tensors, write_json, write_tensors
 from warmflow.networks import MLP, seeded
 from warmflow.noise import Noise
 from warmflow.objectives import FlowMatching
@@ -85,6 +85,32 @@ def log(folder):
 
 
 # resuming
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        ({}, None), ({}, {"step": "x"}), ({}, {"step": "-5"}), ({}, {"seconds": "inf"}), ({}, {"step": "10000"}),
+        ({"flow.updates": None}, {}), ({"raw": torch.zeros(3)}, {}), ({"raw": math.nan}, {}), ({"average": None}, {}),
+        ({"exp_avg": torch.zeros(2)}, {}),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_a_checkpoint_that_is_readable_but_wrong_is_one_line_and_never_trained_on(tmp_path, change, facts, capsys):
+    """One without usable facts is made again, with a warning; one of other tensors is refused."""
+    whole = run(tmp_path / "a")
+    tensors, told = checkpoint(tmp_path / "a")
+    for part, value in change.items():
+        key = next(k for k in tensors if part in k and "step" not in k)
+        tensors = {k: v for k, v in tensors.items() if k != key or value is not None}
+        tensors |= {} if value is None else {key: value if isinstance(value, torch.Tensor) else tensors[key] * value}
+    write_tensors(tmp_path / "a" / "checkpoint.safetensors", tensors, {} if facts is None else {**told, **facts})
+    if change or facts == {"step": "10000"}:
+        with pytest.raises(ValueError, match=r"checkpoint.safetensors does not fit this network and training \(.+\)"):
+            run(tmp_path / "a")
+    else:
+        assert same(weights(run(tmp_path / "a")), weights(whole))
+        assert "is not as warmflow writes it: the training begins again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

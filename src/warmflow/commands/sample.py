@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from warmflow.command_line import Command, Given, Group, Int, MaybeInt, Switch
 from warmflow.commands.checks import Device, Quiet, Threads, check_is_run, use_threads
 from warmflow.experiments.sample_options import LabelOptions, TokenOptions
+from warmflow.files import read_json
 from warmflow.printing import tell
 from warmflow.solvers import SOLVERS
 
@@ -35,7 +35,7 @@ def command(words: Sequence[str]) -> Command:
 def told_of(run: Path) -> tuple[bool, bool] | None:
     """Whether a run makes tokens, and whether it is given labels; None if its config.json does not say."""
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config = read_json(run / "config.json")
         return config.get("codec") is not None, bool(config["asked"]["training"]["conditional"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # the command itself says what is wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -138,8 +139,9 @@ def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) ->
         OptionError: no such name, no such number.
     """
     text, last = str(asked), count - 1
-    if text in classes:
-        return list(classes).index(text)
+    for form in (str, _composed, in_one_line):  # as it is, in another Unicode form, as it is shown
+        if form(text) in (forms := [form(name) for name in classes]):
+            return forms.index(form(text))
     figures, all_figures = re.fullmatch("-?[0-9]+", text), bool(classes) and all(map(str.isdecimal, classes))
     if figures and not all_figures and 0 <= int(text) <= last:
         return int(text)
@@ -154,6 +156,10 @@ def label_of(asked: int | str, classes: Sequence[str], count: int, run: Path) ->
     near = difflib.get_close_matches(text, classes, n=1, cutoff=0.5)
     guess = f"did you mean {in_one_line(near[0])!r}? " if near else ""
     raise OptionError("LabelOptions", "label", f"is {text!r}; {guess}known: {listed(classes)}")
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _pattern(name: str, text: str, codec: Codec | None, length: int, free: str) -> Tensor:
