@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 from examples import EXAMPLES, OWN, TOKEN_EXAMPLES
 from warmflow.checkpoints import config, rebuild
+from warmflow.strangers import DoesNotFit
 
 HOSTILE = (10**30, 10**9, 2**24, 70_000, 20_000, 0, -1)
-CLEAN = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
+CLEAN = (DoesNotFit, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 
 
 def numbers(value: object, at: tuple = ()) -> Iterator[tuple]:

@@ -111,7 +111,9 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     reason = "it is damaged, or not an archive: write it with numpy.savez(file, inputs=..., targets=...)"
     try:
         with opened(file) as loaded:
-            names = () if isinstance(loaded, np.ndarray) else tuple(loaded)
+            if isinstance(loaded, np.ndarray):
+                raise Unreadable("one array")
+            names = tuple(loaded)
             missing = [name for name in ("inputs", "targets") if name not in names]
             if not missing:
                 return loaded["inputs"], loaded["targets"]
