@@ -31,7 +31,7 @@ def student_commands() -> Iterator[Case]:
     yield Case("distill without a run", lambda p: ["distill"], "RUN", "--help")
     for flag, value, remedy in (
         ("--alpha", "-1", "at least 0"),
-        ("--alpha", "nan", "at least 0"),
+        ("--alpha", "nan", "finite"),
         ("--online-updates", "0", "at least 1"),
         ("--updates", "0", "at least 1"),
         ("--batch", "-1", "at least 1"),

@@ -147,7 +147,16 @@ def test_the_final_table_of_a_comparison_of_arrays(tmp_path):
     warmflow.compare(x, [warm], out=tmp_path / "arrays", **small)
 
     def final(*words):
-        command = [sys.executable, ROOT / "runs" / "final.py", *words, "--file", tmp_path / "f.pt", "--pixels", "32"]
+        command = [
+            sys.executable,
+            ROOT / "runs" / "final.py",
+            *words,
+            "--file",
+            tmp_path / "f.pt",
+            "--trust",
+            "--pixels",
+            "32",
+        ]
         return subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=300)
 
     for words in (["file"], ["arrays", "--data", tmp_path / "im.npz"]):

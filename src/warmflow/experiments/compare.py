@@ -214,6 +214,8 @@ def _run(work: Work, how: Asked) -> Report:
         except Damaged as error:
             say(f"warning: {str(error).partition(': delete')[0]}: everything is measured again", True)
             same = False
+    if not same:
+        (root / "study.json").unlink(missing_ok=True)  # it is of other data
     if same and work.training.restarts is None:  # more seeds: the rows of the others are known
         remember(root, read_study(root), real, how.samples)
     cost = None

@@ -99,8 +99,10 @@ def run_method(
         if kept is not None:
             return placed(kept, device)
     if "heldout" not in found:
-        named = {"classes": list(setup.data.classes)} if setup.training.conditional else {}
-        found |= {"heldout": heldout_print(setup), **named}
+        if len(setup.data.heldout):  # a student may be distilled without data
+            found["heldout"] = heldout_print(setup)
+        if setup.training.conditional:
+            found["classes"] = list(setup.data.classes)
         write_json(folder / "config.json", found)
     stages, seconds = method.stages(parts), 0.0
     networks: dict[str, nn.Module] = {}

@@ -252,7 +252,9 @@ def teacher_of(student: Path) -> Path:
         places += _beside(student, str(config.get("asked", {}).get("teacher")))
     found = next((p for p in places if (p / "config.json").exists()), None)
     if found is None:
-        raise ValueError(f"{student} is the student of {places[0]}, which is not there: compare where it was distilled")
+        raise ValueError(
+            f"{student} is the student of {told['path'] if told else places[0]}, which is not there: compare where it was distilled"
+        )
     return found
 
 
