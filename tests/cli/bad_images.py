@@ -61,12 +61,8 @@ def image_calls() -> Iterator[Case]:
     ):  # fmt: skip
         yield Case(f"CIFAR-10 {what}", cifar(spoil), says, remedy)
     for value in (-1, 2.5, True):
-        yield Case(
-            f"CIFAR-10 with most {value}",
-            cifar(lambda f: None, most=value),
-            f"most is {value}",
-            "a whole number" if value in (2.5, True) else "0 for all",
-        )
+        remedy = "0 for all" if value == -1 else "a whole number"
+        yield Case(f"CIFAR-10 with most {value}", cifar(lambda f: None, most=value), f"most is {value}", remedy)
     yield Case("CIFAR-10 of an empty folder", lambda p: lambda: _load("cifar10", folder=p.here), "neither", "give the")
     yield Case("CIFAR-10 as pickles", _batches("data_batch_1"), "never opened", "cifar-10-binary.tar.gz")
     yield Case("CIFAR-10 of one batch", _batches("data_batch_1.bin"), "data_batch_2.bin and 4 more", "it needs all")

@@ -370,11 +370,11 @@ def command_cases() -> Iterator[Case]:
     )
     yield Case(
         "train into a folder with half a config.json", _train_into(lambda p: p.cut("warm0", "config.json")),
-        "config.json", "delete",
+        "config.json", "another folder",
     )  # fmt: skip
     yield Case(
         "train into a folder whose config.json is empty", _train_into(lambda p: p.cut("warm0", "config.json", 0)),
-        "config.json", "delete",
+        "config.json", "another folder",
     )  # fmt: skip
     yield Case(
         "train into a folder that is in use", _train_into(_in_use), f"in use by process {os.getpid()} on", "wait until",
@@ -435,7 +435,9 @@ def command_cases() -> Iterator[Case]:
     yield Case("sample of a file", sample(run=lambda p: p.file("plain")), "plain", "cannot be read")
     yield Case("sample of a comparison", sample(run=lambda p: p.shared / "compare"), "compare", "name one of the runs")
     yield Case("sample of an unfinished run", sample(run=lambda p: p.shared / "started"), "started", "again")
-    yield Case("sample of half a config", sample(run=lambda p: p.cut("warm0", "config.json")), "config.json", "delete")
+    yield Case(
+        "sample of half a config", sample(run=lambda p: p.cut("warm0", "config.json")), "config.json", "another folder"
+    )
     yield Case(
         "sample of half a model",
         sample(run=lambda p: p.cut("warm0", "model.safetensors")),

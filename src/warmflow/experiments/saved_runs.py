@@ -252,9 +252,8 @@ def teacher_of(student: Path) -> Path:
         places += _beside(student, str(config.get("asked", {}).get("teacher")))
     found = next((p for p in places if (p / "config.json").exists()), None)
     if found is None:
-        raise ValueError(
-            f"{student} is the student of {told['path'] if told else places[0]}, which is not there: compare where it was distilled"
-        )
+        named = told["path"] if told else places[0]
+        raise ValueError(f"{student} is the student of {named}, which is not there: compare where it was distilled")
     return found
 
 
