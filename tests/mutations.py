@@ -407,8 +407,8 @@ MUTANTS = [
     (
         "resumes a step late",
         LOOP,
-        'self.first, self.spent = int(facts["step"])',
-        'self.first, self.spent = 1 + int(facts["step"])',
+        'self.first, self.spent, self.loss = facts["step"]',
+        'self.first, self.spent, self.loss = 1 + facts["step"]',
         [RESUME],
     ),
     ("log not trimmed", LOOP, '["step"] <= step:', '["step"] <= step + 99:', [RESUME]),
