@@ -130,7 +130,8 @@ def wrap(
     predicts = OTHER_NAMES.get(predicts, predicts) or known[0]
     if predicts not in known:
         needs = "; 'v' needs a schedule" if predicts == "v" and found is None else ""
-        given = "" if found is None else f" with the schedule {type(found).__name__}"
+        said = f"schedule {schedule!r}" if hasattr(schedule, "lower") else "these betas"
+        given = "" if found is None else f" with {said}"
         raise ValueError(f"predicts is {predicts!r}{given}; known: {', '.join(map(repr, known))}{needs}")
     if time not in ("ascending", "descending"):
         raise ValueError(f"time is {time!r}; say 'ascending' (1 is data) or 'descending' (1 is noise)")
