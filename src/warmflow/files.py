@@ -169,7 +169,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(text)
     except ValueError:
-        raise Damaged(f"{path} is damaged or half-written: delete it and run the same command again") from None
+        raise Damaged(f"{path} is damaged or half-written: delete it and run the command that made it again") from None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -213,7 +213,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise
         if "(os error " in str(error):
             raise ValueError(f"{path} cannot be read: {reason(error)}") from None
-        raise Damaged(f"{path} is damaged ({reason(error)}): delete it and run the same command again") from None
+        raise Damaged(
+            f"{path} is damaged ({reason(error)}): delete it and run the command that made it again"
+        ) from None
 
 
 def reason(error: BaseException) -> str:

@@ -18,8 +18,10 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-LARGE, RATIO = 2**30, 200
-"""A member of more than a gigabyte that is compressed by more than a factor of 200 is no data, but made to fill the memory."""
+from warmflow.files import EXPANDED, EXPANDED_BYTES, TENSOR_BYTES, check_file
+
+MOST_MEMBERS = 10_000
+"""Arrays in an archive at most."""
 LONGEST = 10_000
 """Bytes of the longest header that is read."""
 DAMAGED = "damaged, or not this format"
@@ -34,11 +36,19 @@ class Objects(Unreadable):
 
 
 class Members(Mapping[str, np.ndarray]):
-    """The arrays of a .npz file by name, each read when it is asked for."""
+    """The arrays of a .npz file of ``size`` bytes by name, each read when it is asked for."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        members = archive.infolist()
+        needed, most = sum(info.file_size for info in members), max(EXPANDED_BYTES, EXPANDED * size)
+        if len(members) > MOST_MEMBERS:
+            raise Unreadable(f"{len(members)} arrays; at most {MOST_MEMBERS} are read")
+        if needed > most:
+            raise Unreadable(
+                f"it takes {needed / 2**20:.0f} MB in memory; of its size at most {most / 2**20:.0f} MB are read"
+            )
         self._archive = archive
-        self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        self._members = {info.filename.removesuffix(".npy"): info for info in members}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
@@ -50,8 +60,6 @@ class Members(Mapping[str, np.ndarray]):
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_LZMA:  # its header may ask for 4 GB of memory
             raise Unreadable("compressed by lzma; numpy writes deflate")
-        if info.file_size > max(LARGE, RATIO * info.compress_size):
-            raise Unreadable(f"{info.file_size / 1e9:.1f} GB in {info.compress_size / 1e6:.1f} MB, which is no data")
         with unreadable(), self._archive.open(info) as file:
             return _array(file, info.file_size)
 
@@ -75,15 +83,17 @@ def opened(path: Path) -> Iterator[np.ndarray | Members]:
         Unreadable: a file of another format, one that is damaged, objects; also when a member is asked for.
         PermissionError: a file that may not be read.
     """
+    check_file(path, TENSOR_BYTES)
+    size = path.stat().st_size
     with ExitStack() as held:
         with unreadable():
             file = held.enter_context(open(path, "rb"))
             start = file.read(4)
             file.seek(0)
             found = (
-                Members(held.enter_context(zipfile.ZipFile(file)))
+                Members(held.enter_context(zipfile.ZipFile(file)), size)
                 if start.startswith(b"PK")
-                else _array(file, path.stat().st_size)
+                else _array(file, size)
             )
         yield found
 

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from warmflow.data import DataSet, roots, split
+from warmflow.data.array_files import opened
 from warmflow.data.images import to_images
-from warmflow.data.sizes import check_arrays
 from warmflow.number_checks import is_whole, numbers_checked
 
 FILE = Path("images") / "emoji" / "emoji_twitter_64.npz"
@@ -77,10 +76,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The four arrays of the file, checked against each other."""
     remedy = "fetch it again"
     try:
-        check_arrays(path)
-        with np.load(path, allow_pickle=False) as archive:
-            found = {key: archive[key] for key in ARRAYS if key in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
+        with opened(path) as archive:
+            found = {key: archive[key] for key in ARRAYS if key in archive}
+    except (ValueError, OSError):
         why = "damaged, or not a .npz file" if path.exists() else "there is no such file"
         raise ValueError(f"{path} cannot be read ({why}): {remedy}") from None
     missing = [key for key in ARRAYS if key not in found]

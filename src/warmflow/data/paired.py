@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from warmflow.contracts import Batch
 from warmflow.data import DataSet, split
-from warmflow.data.array_files import Objects, Unreadable, opened
+from warmflow.data.array_files import DAMAGED, Objects, Unreadable, opened
 from warmflow.data.arrays import MANY
 from warmflow.data.image_files import folder_form, read_folder
 from warmflow.data.images import from_uint8, to_images
@@ -112,7 +112,7 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     try:
         with opened(file) as loaded:
             if isinstance(loaded, np.ndarray):
-                raise Unreadable("one array")
+                raise Unreadable(DAMAGED)
             names = tuple(loaded)
             missing = [name for name in ("inputs", "targets") if name not in names]
             if not missing:
@@ -121,8 +121,10 @@ def read_pairs(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
             reason = f"it holds {has}, not {missing[0]}: name the arrays inputs and targets"
     except Objects:
         reason = "it holds objects, which are never unpickled: save arrays of numbers"
-    except (Unreadable, PermissionError):
-        pass
+    except Unreadable as error:
+        reason = reason if str(error) == DAMAGED else f"{error}: write it with numpy.savez"
+    except PermissionError:
+        reason = "check its permissions"
     raise ValueError(f'file "{path}" cannot be read as pairs: {reason}')
 
 

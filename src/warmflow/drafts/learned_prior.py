@@ -33,7 +33,7 @@ from warmflow.objectives import FlowMatching, VarianceGuided
 from warmflow.objectives.variance_guided import divergence
 from warmflow.options import Count, NotNegative, Share, Whole, fields_of, options
 from warmflow.paths import LinearPath
-from warmflow.run_config import read_config
+from warmflow.run_config import read_config, seconds_of
 from warmflow.sampler import Sampler
 from warmflow.setup import Setup
 from warmflow.solvers import Heun
@@ -127,7 +127,7 @@ def _low_pass(factor: int, data: DataSet, folder: Path, seed: int) -> tuple[LowP
     asked = {"kind": "part", "part": "low_pass", "factor": factor, "seed": seed, "rows": len(data.train)}
     found, began = open_run(folder, asked), time.perf_counter()
     if found["state"] == "complete" and (part := again(folder)) is not None:
-        return part, float(found["training"]["seconds"])
+        return part, seconds_of(found)
     network = LowPass.fit(data.train.x1, factor, seed=seed)
     save_part(folder, "model", network)
     facts = {"seconds": time.perf_counter() - began}
@@ -146,7 +146,7 @@ def _auxiliary(
              "rows": len(data.train)}  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete" and (part := again(folder)) is not None:
-        return part, float(found["training"]["seconds"])
+        return part, seconds_of(found)
     network = seeded(
         seed,
         lambda: Auxiliary(data.shape, latent=s.latent, width=o.auxiliary_width, dropout=o.auxiliary_dropout),
@@ -217,7 +217,7 @@ def _latent(
     }  # fmt: skip
     found = open_run(folder, asked)
     if found["state"] == "complete" and (part := again(folder)) is not None:
-        return replace(part, steps=o.sizes.latent_steps), float(found["training"]["seconds"])
+        return replace(part, steps=o.sizes.latent_steps), seconds_of(found)
     began = time.perf_counter()
     z = _latents(auxiliary, data.train, LATENT_ROUNDS, seed)
     encoding = time.perf_counter() - began

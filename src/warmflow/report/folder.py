@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 
 from warmflow import __version__
 from warmflow.brief import Brief
-from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes, read_lines
+from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes, read_lines, reason
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
@@ -190,7 +190,9 @@ def _pictures(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return found, dict(file.metadata() or {})
     except _TooLarge:
         raise
-    except (SafetensorError, OSError, ValueError, TypeError):
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({reason(error)}): check the file and its permissions") from None
+    except (SafetensorError, ValueError, TypeError):
         raise ValueError(
             f"{path} is half-written or no safetensors: delete it, and run the same command again"
         ) from None
