@@ -245,7 +245,7 @@ def test_no_command_or_run_folder_names_an_extractor() -> None:
 
 
 def test_nothing_is_unpickled() -> None:
-    """``torch.load`` reads one file, whose digest is known, and reads weights only; numpy's loader, which can unpickle, is not used."""
+    """``torch.load`` reads one file, of a known digest, and weights only; numpy's loader, which can unpickle, is not used."""
     source = Path(warmflow.__file__).parent
     text = {p.name: p.read_text(encoding="utf-8") for p in source.rglob("*.py")}
     loads = [line.strip() for t in text.values() for line in t.splitlines() if "torch.load(" in line]
