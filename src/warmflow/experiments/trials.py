@@ -72,10 +72,11 @@ class Trial:
         """A warning if the model is farther from the data than the draft alone, at this distance; empty if it is not."""
         if min(self.few, self.most) <= draft + SURE * self.spread:
             return ""
+        cause = "" if self.fault else f"; {self.cause}"  # the first warning has named it
         return (
             f"your cold model: its samples ({min(self.few, self.most):.3g} on {self.metric}) are farther from the data than the "
-            f"draft alone ({draft:.3g}), and nothing is claimed beside a model that is not near the data: it is not trained "
-            f"enough, or {self.cause}"
+            f"draft alone ({draft:.3g}). It is not trained enough, or not sampled as it was trained; nothing is claimed beside "
+            f"it{cause}"
         )
 
 
