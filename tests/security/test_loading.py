@@ -32,8 +32,9 @@ ARGUMENTS = "fields__field__fields__network__arguments__"
 def measured(code: str, *args: object, limit: float = 60) -> tuple[str, int]:
     """What a program prints in a process of its own, and by how many MB its memory grew after the imports."""
     body = (
-        "import resource, sys, pathlib, torch\nfrom warmflow.checkpoints import load\nimport warmflow.experiments.sample\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\nbefore = peak()\n"
+        "import re, sys, pathlib, torch\nfrom warmflow.checkpoints import load\nimport warmflow.experiments.sample\n"
+        "status = pathlib.Path('/proc/self/status')  # ru_maxrss would begin with that of the process that starts this one\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1]) // 1024\nbefore = peak()\n"
         f"{code}\nprint(peak() - before)"
     )
     done = subprocess.run(
