@@ -35,7 +35,7 @@ from warmflow.fields.schedules import Schedule
 from warmflow.files import Damaged, as_number, make_folder, read_json, read_tensors, reason, write_json, write_tensors
 from warmflow.networks import Network
 from warmflow.number_checks import numbers_checked
-from warmflow.printing import say
+from warmflow.printing import in_brief, say
 from warmflow.run_config import check_version, read_config
 from warmflow.sampler import Clip, Sampler
 from warmflow.schemas import check_arguments
@@ -197,12 +197,11 @@ def differences(before: object, now: object, at: str = "") -> list[str]:
         ):
             lines += differences(before.get(k), now.get(k), f"{at}.{k}" if at else k)
         return lines
-    return [] if before == now else [f"{at[:200]} was {_brief(before)}, is now {_brief(now)}"]
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]} ..."
+    return (
+        []
+        if before == now
+        else [f"{in_brief(at)} was {in_brief(json.dumps(before))}, is now {in_brief(json.dumps(now))}"]
+    )
 
 
 def open_run(

@@ -35,6 +35,8 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+from warmflow.printing import in_brief
+
 KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}
 PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 HIDDEN = ("given", "asked")
@@ -44,6 +46,8 @@ Given = Mapping[str, Values]
 """The options that were typed, by the key of their group."""
 
 
+LONGEST = 1_900
+"""The largest number of characters of a message: a damaged file may hold values of any length."""
 NUMBERS: Mapping[object, Callable[[str], float]] = {int: int, float: float}
 
 
@@ -323,7 +327,7 @@ def run(command: Command, words: Sequence[str]) -> int:
     except CycloptsError as error:
         said = str(error).rstrip(".")
     except ValueError as error:
-        raise ValueError(in_flags(error, command) + fitting(error, command, words)) from None
+        raise ValueError(in_brief(in_flags(error, command) + fitting(error, command, words), LONGEST)) from None
     raise ValueError(f"{said}; see {command.help}")
 
 

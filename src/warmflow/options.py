@@ -31,6 +31,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from warmflow.brief import shown
 from warmflow.number_checks import LARGEST, plain_number
+from warmflow.printing import in_brief
 
 C = TypeVar("C")
 
@@ -131,7 +132,7 @@ def option_error(of: type, error: ValidationError) -> OptionError:
         said = f"it must be {_SAID[kind].format(**context)}"
     else:
         said = f"it must be {_KINDS.get(kind.split('_')[0], found['msg'])}"
-    return OptionError(owner, str(found["loc"][0]), f"is {found['input']!r}; {said}")
+    return OptionError(owner, str(found["loc"][0]), f"is {in_brief(repr(found['input']))}; {said}")
 
 
 def choices(hint: object) -> tuple[str, ...]:

@@ -35,6 +35,12 @@ def in_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def in_brief(text: str, most: int = 200) -> str:
+    """The text in one line of at most about ``most`` characters; of a longer one, the beginning and the end."""
+    line = in_one_line(text[: most + 1] if len(text) <= most else f"{text[: most * 3 // 4]} ... {text[-most // 4 :]}")
+    return line if len(line) <= most + 5 else f"{line[: most * 3 // 4]} ... {line[-most // 4 :]}"
+
+
 def _hidden(c: str) -> bool:
     return c not in KEPT and (unicodedata.category(c) in ("Cc", "Cs") or c in DIRECTIONS)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from warmflow.printing import answer, bar, escaped, say, tell
+from warmflow.printing import answer, bar, escaped, in_brief, say, tell
 
 SOURCE = Path(__import__("warmflow").__file__).parents[1]
 TRAIN = [
@@ -88,6 +88,14 @@ def test_escapes(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> N
     answer(text)
     told = capsys.readouterr()
     assert told.err == shown + "\n" and told.out == 2 * (shown + "\n")
+
+
+def test_brief_text_keeps_its_beginning_and_end_in_one_line() -> None:
+    assert in_brief("a\nb") == "a\\nb" and in_brief("x" * 200) == "x" * 200
+    assert in_brief("begin" + "\n" * 9_000 + "end").startswith("begin\\n") and in_brief("\n" * 9_000 + "end").endswith(
+        "end"
+    )
+    assert all(len(in_brief(text)) <= 205 for text in ("x" * 9_000, "\n" * 9_000, "\U000e0001" * 300))
 
 
 @pytest.mark.long

@@ -11,14 +11,20 @@ import torch
 
 from warmflow import data, files
 from warmflow.checkpoints import load, load_part, open_run, save_part
+from warmflow.contracts import Batch
+from warmflow.couplings import Independent
 from warmflow.couplings.prepare import prepare
 from warmflow.data.paired import read_pairs
+from warmflow.drafts.jittered import Jittered
 from warmflow.evaluation.record import read_row, read_study
 from warmflow.experiments.sample import sample_run
 from warmflow.experiments.saved_runs import read_run
 from warmflow.fields import NetworkField
+from warmflow.methods import Parts
 from warmflow.networks import MLP
+from warmflow.noise import Noise
 from warmflow.paths import LinearPath
+from warmflow.problems import problem_of
 from warmflow.run_config import read_config
 from warmflow.sampler import Sampler
 from warmflow.schemas import check_arguments
@@ -316,9 +322,6 @@ def test_an_archive_that_expands_to_fill_the_memory_is_refused(tmp_path):
 
 
 def test_damaged_pairs_are_made_again(tmp_path):
-    from warmflow.contracts import Batch
-    from warmflow.couplings import Independent
-
     batch = Batch(torch.randn(20, 2), {}, torch.arange(20))
     made = prepare(Independent(), batch, StandardNormal((2,)), tmp_path)
     for name, text in (("pairs.json", b"[1]"), ("round*", b"x" * 99), ("round*", b"")):
@@ -334,6 +337,43 @@ def test_a_source_that_is_damaged_is_one_line(tmp_path):
     with pytest.raises(ValueError) as caught:
         load_part(tmp_path, "source")
     one_line(caught, str(tmp_path), "shape")
+
+
+def test_a_source_that_draws_another_shape_is_made_again(tmp_path, capsys):
+    setup, draft = problem_of("moons").setup(width=8), Jittered()
+    made = Parts(setup, 0, tmp_path).draft(draft)
+    [path] = tmp_path.glob("drafts/*/source/source.json")
+    changed(path, lambda m: m["fields"]["source"]["fields"].update(shape={"tuple": []}))
+    again = Parts(setup, 0, tmp_path).draft(draft)
+    assert capsys.readouterr().err.strip().endswith("it is made again")
+    noise = Noise.of(0, 5)
+    assert torch.equal(again.draw(5, noise=noise).x0, made.draw(5, noise=noise).x0)
+
+
+def test_a_long_or_odd_value_of_a_file_is_told_in_one_short_line(tmp_path):
+    """A name with a new line, a value of thousands of characters, in what is compared with what was asked."""
+    open_run(tmp_path / "run", {"kind": "run", "a\nb": "x" * 9_000, "c": list(range(5_000))})
+    for asked in ({"kind": "run", "a\nb": 1, "c": list(range(5_000))}, {"kind": "run", "a\nb": "x" * 9_000, "c": 1}):
+        with pytest.raises(ValueError) as caught:
+            open_run(tmp_path / "run", asked)
+        one_line(caught, "holds a run with other settings")
+        assert len(str(caught.value)) < 1_000
+    with pytest.raises(ValueError) as caught:
+        Jittered(spread="x" * 9_000)
+    assert len(str(caught.value)) < 300
+    given = Independent(), Batch(torch.randn(20, 2), {}, torch.arange(20)), StandardNormal((2,)), tmp_path / "pairs"
+    prepare(*given)
+    changed(tmp_path / "pairs" / "pairs.json", lambda m: m.update(data=list(range(5_000))))
+    with pytest.raises(ValueError, match="pairs made with data = .* \\.\\.\\. ") as caught:
+        prepare(*given)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_an_archive_of_one_number_with_labels_is_one_line(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.float32(3), label=np.arange(4), classes=np.array(["a", "b"]))
+    with pytest.raises(ValueError) as caught:
+        data.load(str(tmp_path / "x.npz"))
+    one_line(caught, "x.npz")
 
 
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "model.safetensors"])

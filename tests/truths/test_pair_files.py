@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def test_drafts_that_take_long_to_draw_are_stored(tmp_path: Path, monkeypatch: p
     first, again = (prepare(Assignment(), DATA, NOISE, tmp_path, **HOW) for _ in range(2))
     assert equal(first, again)
     assert set(load_file(files(tmp_path)[0])) == {"x0"}, "the data are not stored"
+
+
+def test_one_slow_draw_on_a_busy_machine_does_not_decide_what_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 9.0, 9.0, *(9.0 for _ in range(10_000))])
+    monkeypatch.setattr(pair_files, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    prepare(Assignment(), DATA, NOISE, tmp_path, **HOW)
+    assert not any("x0" in load_file(file) for file in files(tmp_path))
 
 
 def test_drafts_that_cannot_be_repeated_are_stored(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from warmflow.estimates import Rounds, ahead, clock, is_trying
 from warmflow.files import make_folder, read_json, write_json
 from warmflow.noise import Noise, permutation
 from warmflow.number_checks import is_whole, numbers_checked
+from warmflow.printing import in_brief
 from warmflow.records import concatenate
 
 TRIED = 4096
@@ -102,7 +103,7 @@ def _check_settings(folder: Path, settings: dict[str, object]) -> None:
         if changed:
             k = changed[0]
             raise ValueError(
-                f"{folder} holds pairs made with {k} = {before.get(k)!r}, now {k} = {settings[k]!r}: "
+                f"{folder} holds pairs made with {k} = {in_brief(repr(before.get(k)))}, now {k} = {in_brief(repr(settings[k]))}: "
                 "use another folder, or delete this one"
             )
         return

@@ -238,7 +238,7 @@ def read_archive(path: str | os.PathLike[str], known: tuple[str, ...] = ("x",), 
                 x = loaded[key]
                 reading = marked[0] if marked else "x"
                 labels = loaded[reading] if marked else None
-                word, classes = _names(loaded, keys if marked else [], len(x))
+                word, classes = _names(loaded, keys if marked else [], len(np.atleast_1d(x)))
                 rest = [k for k in keys if k not in (key, word, *marked)]
                 return Archive(x, labels, classes, _beside(loaded, rest))
     except Objects:

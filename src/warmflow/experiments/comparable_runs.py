@@ -14,6 +14,7 @@ from warmflow.evaluation.study import Role
 from warmflow.experiments.saved_runs import SavedRun, digest_of, read_run, teacher_of
 from warmflow.methods.base import Method
 from warmflow.methods.distillation import ONE
+from warmflow.printing import in_brief
 from warmflow.setup import Setup
 
 
@@ -56,7 +57,8 @@ def _same(a: SavedRun, b: SavedRun, key: str, why: str, remedy: str) -> None:
     if found is not None:
         name, ours, theirs = found
         raise ValueError(
-            f"{a.folder} and {b.folder} {why}: {name or key} is {ours!r:.200} and {theirs!r:.200}; {remedy}"
+            f"{a.folder} and {b.folder} {why}: {in_brief(name or key)} is {in_brief(repr(ours))} and "
+            f"{in_brief(repr(theirs))}; {remedy}"
         )
 
 
@@ -74,8 +76,8 @@ def check_alike(runs: Sequence[SavedRun]) -> None:
     for run in runs[1:]:
         if run.asked["data"] != first.asked["data"]:
             raise ValueError(
-                f"{first.folder} and {run.folder} are of different data: {first.asked['data']!r} and "
-                f"{run.asked['data']!r}; compare runs of one data set"
+                f"{first.folder} and {run.folder} are of different data: {in_brief(repr(first.asked['data']))} and "
+                f"{in_brief(repr(run.asked['data']))}; compare runs of one data set"
             )
 
 
@@ -179,6 +181,8 @@ def read_teacher(student: SavedRun, draft: object = None) -> SavedRun:
         ValueError: it is gone, or was trained again since.
     """
     teacher = read_run(teacher_of(student.folder), draft)
+    if "teacher" not in student.asked:
+        raise ValueError(f"{student.folder / 'config.json'} does not say what it was distilled from: distil it again")
     if digest_of(teacher.sampler()) != student.asked["teacher"]:
         raise ValueError(
             f"{teacher.folder} was trained again since {student.folder} was distilled from it: distil it again"

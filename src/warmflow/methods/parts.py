@@ -21,17 +21,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from warmflow.checkpoints import again, open_run, save_part
+from warmflow.checkpoints import again, fitting, open_run, save_part
 from warmflow.contracts import Batch, Coupling, Source
 from warmflow.couplings import prepare
 from warmflow.drafts.base import Draft, Place, fitted
 from warmflow.estimates import clock
 from warmflow.failures import explained
-from warmflow.files import make_folder, write_json
-from warmflow.printing import bar
+from warmflow.files import Damaged, make_folder, write_json
+from warmflow.noise import Noise
+from warmflow.printing import bar, in_one_line, say
 from warmflow.run_config import read_config, seconds_of
 from warmflow.sampler import Sampler
 from warmflow.schemas import Seconds, read_as
@@ -96,7 +98,7 @@ class Parts:
         kept = None if place.folder is None or not keep else place.folder / "source"
         if kept is not None and (kept / "source.json").exists():
             found = again(kept, "source")
-            if found is not None:
+            if found is not None and self._draws(kept, found):
                 return cast(Source, found)
         began = clock()
         source = make()
@@ -106,6 +108,19 @@ class Parts:
             save_part(kept, "source", source)
             write_json(kept / "config.json", {**config, "state": "complete"})
         return source
+
+    def _draws(self, folder: Path, source: Source) -> bool:
+        """Whether a source that was read from its folder draws; a message tells that it is made again otherwise."""
+        row = self.setup.data.train[torch.arange(1)]
+        try:
+            with fitting(folder, "source"):
+                x0 = source.draw(1, {k: row.condition[k] for k in source.takes}, noise=Noise.of(0, 1)).x0
+                if x0.shape[1:] != source.shape:
+                    raise TypeError(f"drafts of shape {tuple(x0.shape[1:])}")
+            return True
+        except (Damaged, ValueError) as error:
+            say(f"warning: {in_one_line(str(error).partition(': delete')[0])}: it is made again")
+            return False
 
     @explained("pairing", "block", "rounds")
     def pairs(

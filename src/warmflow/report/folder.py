@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, OnErrorOmit, TypeAdapter
 from warmflow import __version__
 from warmflow.brief import Brief
 from warmflow.files import TENSOR_BYTES, check_file, check_inside, parse_json, read_bytes, read_lines, reason
+from warmflow.printing import in_brief
 from warmflow.report import words
 from warmflow.report.records import Name, Options, Record, Texts, mapping, texts
 from warmflow.report.verdict import VERSION, Verdict, parse
@@ -235,7 +236,9 @@ def read(folder: str | Path) -> Run:
         config = _load(path)
         if config.get("kind") not in KINDS:
             kinds = ", ".join(repr(k) for k in KINDS)
-            raise ValueError(f"{path} has kind {config.get('kind')!r}, none of {kinds}: give another run folder")
+            raise ValueError(
+                f"{path} has kind {in_brief(repr(config.get('kind')))}, none of {kinds}: give another run folder"
+            )
         if config["kind"] != "evaluate" or config.get("warmflow") is not None:
             refuse_old(config, folder)
             _check_version(path, config.get("warmflow"))
