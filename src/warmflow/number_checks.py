@@ -23,6 +23,8 @@ LARGEST = 2**63 - 1
 LONGEST = 10_000
 """Most numbers in a list."""
 SAID = {"int": "a whole number", "float": "a number"}
+MEANT = {"most": "a whole number, 0 for all", "memory": "a positive number of GB", "minutes": "a positive number"}
+"""What is said of arguments of these names instead; they mean the same wherever they stand."""
 
 
 def plain_number(value: object) -> object:
@@ -94,7 +96,7 @@ def _checked(name: str, value: object, kind: str, several: bool) -> object:
         return tuple(value) if isinstance(value, Iterator) else value
     value = plain_number(value)
     if not several:
-        _check(f"{name} is", value, kind, name == "seed")
+        _check(name, "is", value, kind)
         return value
     if not _is_list(value):
         like = f"range({value})" if name == "seeds" else f"like [{value}]"
@@ -103,7 +105,7 @@ def _checked(name: str, value: object, kind: str, several: bool) -> object:
     if len(found) > LONGEST:
         raise ValueError(f"{name} holds more than {LONGEST:,} numbers; give fewer")
     for one in found:
-        _check(f"{name} holds", one, kind, name == "seeds")
+        _check(name, "holds", one, kind)
     return found
 
 
@@ -111,11 +113,9 @@ def _is_list(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | Mapping)
 
 
-def _check(said: str, value: object, kind: str, seed: bool) -> None:
+def _check(name: str, verb: str, value: object, kind: str) -> None:
     """Raises ValueError unless the value is a number of this kind, and a seed one from 0 to 2^63 - 1."""
-    if seed and not is_seed(value):
-        raise ValueError(f"{said} {value!r}; a seed is a whole number from 0 to 2^63 - 1")
-    if kind == "int" and not is_whole(value, -math.inf):
-        raise ValueError(f"{said} {value!r}; it must be a whole number")
-    if type(value) not in (int, float):
-        raise ValueError(f"{said} {value!r}; it must be a number")
+    if name in ("seed", "seeds") and not is_seed(value):
+        raise ValueError(f"{name} {verb} {value!r}; a seed is a whole number from 0 to 2^63 - 1")
+    if type(value) not in (int, float) or (kind == "int" and not is_whole(value, -math.inf)):
+        raise ValueError(f"{name} {verb} {value!r}; it must be {MEANT.get(name, SAID[kind])}")

@@ -678,7 +678,7 @@ def call_cases() -> Iterator[Case]:
     yield Case("a seed of a half", compare(seeds=[0.5]), "0.5", "whole number")
     yield Case("no minutes", compare(minutes=0), "minutes is 0", "positive")
     yield Case("negative minutes", compare(minutes=-1), "minutes is -1", "positive")
-    yield Case("minutes as text", compare(minutes="ten"), "ten", "it must be a number")
+    yield Case("minutes as text", compare(minutes="ten"), "ten", "a positive number")
     yield Case("no jobs", compare(jobs=0), "jobs is 0", "at least 1")
     yield Case("no such device", compare(device="toaster"), "toaster", "use cpu")
     yield Case(

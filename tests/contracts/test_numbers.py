@@ -287,7 +287,7 @@ def test_an_evaluation_names_what_is_no_number(given, said):
         ({"calls": (k for k in ())}, "calls is empty"),
         ({"calls": np.array([0])}, "calls holds 0"),
         ({"samples": np.float64(400)}, "samples is 400.0; it must be a whole number"),
-        ({"minutes": np.True_}, "minutes is True; it must be a number"),
+        ({"minutes": np.True_}, "minutes is True; it must be a positive number"),
         ({"jobs": True}, "jobs is True; it must be a whole number"),
         ({"methods": warmflow.WarmStart()}, "methods is of type WarmStart; give a list"),
     ],
