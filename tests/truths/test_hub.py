@@ -108,7 +108,7 @@ def test_columns_sizes_and_modes_as_asked(tmp_path: Path) -> None:
     )  # fmt: skip
     name = saved(tmp_path, made)
     data = load(name)
-    assert data.shape == (1, 8, 8), "the first image's own size and mode"
+    assert data.shape == (1, 12, 12), "the size of most images, and their mode"
     assert data.captions[17] == "first 17"
     other = load(name, size=16, mode="RGB", label="kind", caption="")
     assert other.shape == (3, 16, 16) and other.captions == ()
