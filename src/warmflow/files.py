@@ -231,6 +231,11 @@ def _host() -> str:
     return hashlib.sha256(socket.gethostname().encode("utf-8", "replace")).hexdigest()[:8]
 
 
+def _temporary(path: Path, suffix: str = "") -> Path:
+    """A new name beside ``path``, by which ``remove_leftovers`` knows the process."""
+    return path.with_name(f".{path.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp{suffix}")
+
+
 @contextmanager
 def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     """Gives a new temporary file in the folder of ``path``. It replaces ``path`` when the block ends, or is removed.
@@ -239,7 +244,7 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         suffix: the end of the temporary name, for writers that choose a format by it.
     """
     check_inside(path.parent)
-    temporary = path.with_name(f".{path.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp{suffix}")
+    temporary = _temporary(path, suffix)
     check_held(path)
     _ours.add(temporary.name)
     try:
@@ -327,9 +332,11 @@ def make_folder(folder: Path) -> Path:
     check_held(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}-{secrets.token_hex(8)}"
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        probe.unlink()
+        probe = _temporary(folder / "probe")  # of a process that is killed here, it is removed as a leftover
+        try:
+            os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        finally:
+            probe.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot write to {folder}: {reason(error)}; choose another folder with --out") from None
     remove_leftovers(folder)

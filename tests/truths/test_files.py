@@ -103,6 +103,19 @@ def test_lines_that_are_not_objects_are_left_out(tmp_path):
     assert files.read_lines(tmp_path / "none") == []
 
 
+def test_a_process_that_is_killed_while_it_tests_a_folder_leaves_nothing_that_stays(tmp_path):
+    code = (
+        "import os, pathlib, sys\n"
+        "pathlib.Path.unlink = lambda self, **more: os.kill(os.getpid(), 9)\n"
+        "from warmflow.files import make_folder\n"
+        "make_folder(pathlib.Path(sys.argv[1]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")]).returncode == -9
+    assert len(list((tmp_path / "run").iterdir())) == 1
+    files.make_folder(tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_leftovers_of_a_killed_process_are_removed_and_of_a_living_one_kept(tmp_path):
     code = (
         "import os, sys, warmflow.files as f, pathlib\n"
