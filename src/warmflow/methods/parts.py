@@ -114,7 +114,8 @@ class Parts:
         row = self.setup.data.train[torch.arange(1)]
         try:
             with fitting(folder, "source"):
-                x0 = source.draw(1, {k: row.condition[k] for k in source.takes}, noise=Noise.of(0, 1)).x0
+                given = {k: v for k, v in row.condition.items() if k in source.takes}
+                x0 = source.draw(1, given, noise=Noise.of(0, 1)).x0
                 if x0.shape[1:] != source.shape:
                     raise TypeError(f"drafts of shape {tuple(x0.shape[1:])}")
             return True
