@@ -36,9 +36,14 @@ def in_one_line(text: str) -> str:
 
 
 def in_brief(text: str, most: int = 200) -> str:
-    """The text in one line of at most about ``most`` characters; of a longer one, the beginning and the end."""
-    line = in_one_line(text[: most + 1] if len(text) <= most else f"{text[: most * 3 // 4]} ... {text[-most // 4 :]}")
-    return line if len(line) <= most + 5 else f"{line[: most * 3 // 4]} ... {line[-most // 4 :]}"
+    """The text in one line. Of more than ``most`` + 5 characters, the first three quarters and the last quarter of ``most`` are kept,
+    with three dots between them.
+    """
+
+    def cut(text: str) -> str:
+        return text if len(text) <= most + 5 else f"{text[: most * 3 // 4]} ... {text[-most // 4 :]}"
+
+    return cut(in_one_line(cut(text)))  # escapes make it longer, and a value of a file may have any length
 
 
 def _hidden(c: str) -> bool:

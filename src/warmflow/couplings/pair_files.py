@@ -30,7 +30,7 @@ from warmflow.noise import Noise
 SLOW, ONCE = 5e-7, 5e-3
 """Seconds for each byte of a draft, and for a call, above which drafts are stored: drawing them at every start takes too long."""
 TIMED, TRIES = 32, 5
-"""Drafts that are drawn to see how long it takes, and how often at most: on a busy machine a single try may take long."""
+"""The number of drafts that are drawn to time the source, and the most tries: on a busy machine a single one may be slow."""
 NARROW = (torch.uint8, torch.int16, torch.int32)
 FROM_DATA, FROM_DRAW = "data", "draw"
 

@@ -110,7 +110,7 @@ class Parts:
         return source
 
     def _draws(self, folder: Path, source: Source) -> bool:
-        """Whether a source that was read from its folder draws; a message tells that it is made again otherwise."""
+        """Whether a source that was read from its folder gives drafts of its shape. If not, prints that it is made again."""
         row = self.setup.data.train[torch.arange(1)]
         try:
             with fitting(folder, "source"):
