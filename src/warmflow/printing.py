@@ -36,8 +36,8 @@ def in_one_line(text: str) -> str:
 
 
 def in_brief(text: str, most: int = 200) -> str:
-    """The text in one line. Of more than ``most`` + 5 characters, the first three quarters and the last quarter of ``most`` are kept,
-    with three dots between them.
+    """The text in one line. Of more than ``most`` + 5 characters, the first three quarters and the last quarter of ``most`` are
+    kept, with three dots between them.
     """
 
     def cut(text: str) -> str:
